@@ -1,0 +1,57 @@
+// Package fact holds what a Stigmem fact store knows about one fact, and reads and writes the
+// store's timestamps. It is a leaf: it imports nothing of decayctl, does no I/O and has no clock.
+package fact
+
+// Scopes are the only values the store accepts in facts.scope.
+var Scopes = []string{"local", "team", "company", "public"}
+
+// Fact is the part of a row in the facts table that decay looks at. The row itself is append-only
+// and never written: signatures and hash chains cover it.
+type Fact struct {
+	ID         string
+	Entity     string
+	Relation   string
+	Tenant     string
+	Scope      string
+	Timestamp  string  // when the fact was asserted, as stored: any text, see ParseInstant
+	ValidUntil *string // base expiry, as stored; nil means the fact never expires by itself
+	Confidence float64 // base confidence, 0 to 1
+}
+
+// Override is a fact's row in fact_validity_overrides. A nil column overrides nothing.
+type Override struct {
+	ValidUntil *string
+	Confidence *float64
+	Reason     *string
+	UpdatedAt  string
+	UpdatedBy  *string
+}
+
+// Context is what the store knows about a fact beyond the fact's own row.
+type Context struct {
+	Override          *Override // nil where the fact has no override row
+	LegalHold         bool      // the fact's entity is under an active legal-hold tombstone
+	QuarantinePending bool      // the effective quarantine status is pending
+}
+
+// Candidate is a fact as a store reads it for judging: the row and its context.
+type Candidate struct {
+	Fact
+	Context
+}
+
+// EffectiveValidUntil is the override's expiry where it has one, else the base row's.
+func (c *Candidate) EffectiveValidUntil() *string {
+	if c.Override != nil && c.Override.ValidUntil != nil {
+		return c.Override.ValidUntil
+	}
+	return c.ValidUntil
+}
+
+// EffectiveConfidence is the override's confidence where it has one, else the base row's.
+func (c *Candidate) EffectiveConfidence() float64 {
+	if c.Override != nil && c.Override.Confidence != nil {
+		return *c.Override.Confidence
+	}
+	return c.Confidence
+}

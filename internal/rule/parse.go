@@ -1,0 +1,146 @@
+package rule
+
+import (
+	"errors"
+	"fmt"
+	"math"
+	"strconv"
+	"strings"
+)
+
+// TTL is a time to live in whole seconds, 0 or more.
+type TTL int64
+
+// Floor is a confidence floor, 0 to 1. The rule is strict: a fact at the floor is not below it.
+type Floor float64
+
+// Seconds in each unit of a duration, longest first. A year is 365 days, a week 7.
+var units = []struct {
+	name    string
+	seconds int64
+}{
+	{"y", 365 * 86400}, {"w", 7 * 86400}, {"d", 86400}, {"h", 3600}, {"m", 60}, {"s", 1},
+}
+
+var errNoUnit = errors.New("a duration needs a unit: y, w, d, h, m or s, as in 90d or 1d12h")
+
+// ParseTTL reads a duration such as 90d, 12h, 3600s or 1d12h, or a plain 0; "off" is nil. Units go
+// from long to short, each at most once, with whole numbers. Any size is fine: one beyond what
+// int64 seconds hold is cut there and, like any ttl longer than the calendar, matches nothing.
+func ParseTTL(text string) (*TTL, error) {
+	if text == "off" {
+		return nil, nil
+	}
+	seconds, err := ParseSeconds(text)
+	if err != nil {
+		return nil, err
+	}
+	ttl := TTL(seconds)
+	return &ttl, nil
+}
+
+// ParseSeconds reads a duration as ParseTTL does, without "off".
+func ParseSeconds(text string) (int64, error) {
+	switch {
+	case text == "":
+		return 0, errors.New("it is empty; a duration looks like 90d or 1d12h")
+	case text == "0":
+		return 0, nil
+	case text[0] == '-':
+		return 0, errors.New("a duration cannot be negative")
+	}
+	total, rest, next := int64(0), text, 0
+	for rest != "" {
+		digits := len(rest) - len(strings.TrimLeft(rest, "0123456789"))
+		if digits == 0 {
+			return 0, errors.New("not a duration; use whole numbers with the units y, w, d, h, m or s, as in 90d or 1d12h")
+		}
+		number := rest[:digits]
+		rest = rest[digits:]
+		if rest == "" {
+			return 0, errNoUnit
+		}
+		unit := next
+		for unit < len(units) && units[unit].name != rest[:1] {
+			unit++
+		}
+		if unit == len(units) {
+			return 0, errors.New("not a duration; its units are y, w, d, h, m and s, each at most once and the longest first")
+		}
+		total = addSaturating(total, number, units[unit].seconds)
+		rest, next = rest[1:], unit+1
+	}
+	return total, nil
+}
+
+// ParseTTLSeconds reads a ttl given as a bare number of seconds, of any size.
+func ParseTTLSeconds(text string) (TTL, error) {
+	digits := strings.TrimPrefix(text, "+")
+	switch {
+	case strings.HasPrefix(text, "-"):
+		return 0, errors.New("a ttl cannot be negative")
+	case digits == "" || strings.Trim(digits, "0123456789") != "":
+		return 0, errors.New("not a whole number of seconds")
+	}
+	return TTL(addSaturating(0, digits, 1)), nil
+}
+
+// addSaturating adds number times unit to total and stops at the largest int64.
+func addSaturating(total int64, number string, unit int64) int64 {
+	n, err := strconv.ParseInt(number, 10, 64)
+	if err != nil || n > (math.MaxInt64-total)/unit {
+		return math.MaxInt64
+	}
+	return total + n*unit
+}
+
+// String writes the ttl as ParseTTL reads it, in days at most: 90d, 1d12h, 0s.
+func (t TTL) String() string {
+	if t <= 0 {
+		return "0s"
+	}
+	var b strings.Builder
+	rest := int64(t)
+	for _, u := range units[2:] {
+		if n := rest / u.seconds; n > 0 {
+			fmt.Fprintf(&b, "%d%s", n, u.name)
+			rest %= u.seconds
+		}
+	}
+	return b.String()
+}
+
+// Round drops the units that do not matter beside the largest: an age for people.
+func (t TTL) Round() TTL {
+	for _, u := range units[2:] {
+		if int64(t) >= u.seconds {
+			return t - TTL(int64(t)%u.seconds)
+		}
+	}
+	return t
+}
+
+// ParseFloor reads a confidence floor from 0 to 1; 0 is off and gives nil.
+func ParseFloor(text string) (*Floor, error) {
+	value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
+	switch {
+	case text == "":
+		return nil, errors.New("it is empty; a floor is a number from 0 to 1")
+	case err != nil && !errors.Is(err, strconv.ErrRange):
+		return nil, errors.New("not a number from 0 to 1")
+	case !(value >= 0 && value <= 1): // written so that NaN fails
+		return nil, errors.New("a floor is a number from 0 to 1")
+	case value == 0:
+		return nil, nil
+	}
+	floor := Floor(value)
+	return &floor, nil
+}
+
+// String writes the floor in the shortest form that reads back as the same number.
+func (f Floor) String() string { return strconv.FormatFloat(float64(f), 'g', -1, 64) }
+
+// selects is strict at both ends: confidence 0 means retracted, and nothing is below a nil floor.
+func (f *Floor) selects(confidence float64) bool {
+	return f != nil && confidence > 0 && confidence < float64(*f)
+}

@@ -1,0 +1,37 @@
+package store
+
+import "errors"
+
+// Kind is what an error of a store means to its caller.
+type Kind int
+
+const (
+	// Unusable: missing, unreachable, of a kind not supported, not a Stigmem store, or too old.
+	Unusable Kind = iota + 1
+	// NotPermitted: the store or the role does not allow it.
+	NotPermitted
+	// Busy: another process held a lock for longer than the lock timeout.
+	Busy
+	// Contention: deadlock or serialization failure; the same work may succeed when repeated.
+	Contention
+	// Rejected: the database refuses a row for what it holds; smaller batches find which.
+	Rejected
+)
+
+// Error is a failure a store can name. Text is one line for the operator, saying what is wrong and
+// what to do; it holds no password. Err is the driver's word on it, for errors.Is.
+type Error struct {
+	Kind Kind
+	Text string
+	Err  error
+}
+
+func (e *Error) Error() string { return e.Text }
+
+func (e *Error) Unwrap() error { return e.Err }
+
+// Is tells whether err is a store error of a kind.
+func Is(err error, kind Kind) bool {
+	var e *Error
+	return errors.As(err, &e) && e.Kind == kind
+}

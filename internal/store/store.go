@@ -1,0 +1,126 @@
+// Package store says what a fact store can do for a sweep: hand out key ranges, read the facts in
+// them, write a batch. It knows no rule, no clock and no driver; the packages below it hold one
+// database each, with the same files and the same order of methods.
+package store
+
+import (
+	"context"
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+// The marks a sweep leaves on what it writes. They are the node's own, so that the node's readers
+// and a later undo recognise a decayed fact whoever swept it.
+const (
+	Reason = "decay_sweep"
+	Actor  = "stigmem:system:decay"
+)
+
+// RequiredMigration is the node's migration that made the override table. Older stores have
+// nowhere to write an expiry without touching the append-only facts.
+const RequiredMigration = "033_immutability_l1_projections"
+
+// NewestMigration is the last node migration this version was written against. A newer one is no
+// refusal: the columns in use are checked instead.
+const NewestMigration = "038_peer_approval_flow"
+
+// Store is one fact store, opened for reading or for writing. Its methods may be called from
+// several goroutines. Errors are *Error where their kind matters to the caller.
+type Store interface {
+	// Estimate is a cheap guess at the number of facts, for progress and for time estimates. It
+	// never counts.
+	Estimate(ctx context.Context) (int64, error)
+
+	// NextRange finds the key range of the next facts beyond a cursor, in the store's own id order.
+	NextRange(ctx context.Context, p RangeParams) (Range, error)
+
+	// Candidates reads the facts of a range, in id order, leaving out what surely does not concern
+	// the rules. It may return more than the rules select, never less.
+	Candidates(ctx context.Context, p CandidatesParams) ([]fact.Candidate, error)
+
+	// Apply writes one batch in one transaction: all of it, or nothing and an error.
+	Apply(ctx context.Context, b Batch) (Applied, error)
+
+	// Settled tells whether everything read so far came from an unchanging store. Where it is
+	// false the store has been reopened in a way that holds, and the caller reads again from the
+	// start.
+	Settled(ctx context.Context) (bool, error)
+
+	// Notes are things the operator should know about this store, one sentence each: what a sweep
+	// cannot do here, or what it does not know.
+	Notes() []string
+
+	Close() error
+}
+
+// OpenParams are the ways to open a store, common to all kinds.
+type OpenParams struct {
+	ReadOnly    bool          // nothing is written, not even beside the store
+	LockTimeout time.Duration // how long to wait for a lock that another process holds
+}
+
+// Cursor is a place in the id order: after the fact with this id. The zero Cursor is before the
+// first fact. Ids are compared by the store alone, never in Go.
+type Cursor struct {
+	ID  string
+	Set bool
+}
+
+// After is the cursor just behind a fact.
+func After(id string) Cursor { return Cursor{ID: id, Set: true} }
+
+// RangeParams asks for the next range.
+type RangeParams struct {
+	After Cursor
+	Size  int // facts in the range, at most; 1 or more
+}
+
+// Range is the facts with After < id <= Last.
+type Range struct {
+	After Cursor
+	Last  Cursor // not set where no fact is left
+	Facts int    // facts in the range, whatever their scope, tenant or state
+}
+
+// End tells whether the range is behind the last fact.
+func (r Range) End() bool { return !r.Last.Set }
+
+// CandidatesParams asks for the facts of a range. The narrowing is an optimisation that must never
+// lose a fact: a store leaves out only what the fields below say is surely not concerned.
+type CandidatesParams struct {
+	Range  Range
+	Scope  string // "" is every scope
+	Tenant string // "" is every tenant
+	AsOf   time.Time
+	Narrow Narrow
+}
+
+// Narrow says which facts the rules may select. A fact is left out when it has surely expired at
+// as-of, or when neither its age nor its confidence can matter.
+type Narrow struct {
+	Age    bool      // an age rule is on: facts without a readable expiry whose stamp is at or before Before, or is not in the node's canonical form
+	Before time.Time // zero where no readable stamp is old enough
+	Below  *float64  // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
+	Live   bool      // every fact that has not surely expired, whatever the rules: for counting
+}
+
+// Batch is what one transaction writes.
+type Batch struct {
+	Expiries []Expiry  // in id order
+	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
+	Stamp    time.Time // becomes updated_at, in whole seconds
+}
+
+// Expiry is one fact to expire. The fact is written only if its override row still is what was
+// read, or still absent, and no legal hold or pending quarantine has appeared.
+type Expiry struct {
+	Fact       *fact.Candidate // as read
+	Retraction string          // id of the row for the retraction log; "" is none
+}
+
+// Applied is what became of a batch.
+type Applied struct {
+	Changed []int         // places in Batch.Expiries that the guard held back
+	Locked  time.Duration // how long the transaction held its locks
+}
