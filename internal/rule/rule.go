@@ -163,7 +163,7 @@ func (s Set) Reason(c *fact.Candidate, v Verdict, asOf time.Time) string {
 		case NameTTL:
 			age := "old"
 			if stamp, err := fact.ParseInstant(c.Timestamp); err == nil {
-				age = TTL(asOf.Unix() - stamp.Unix()).Round().String() + " old"
+				age = TTL(asOf.Unix()-stamp.Unix()).Round().String() + " old"
 			}
 			parts = append(parts, age+", ttl "+s.TTL.String())
 		case NameFloor:
