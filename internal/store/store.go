@@ -47,6 +47,9 @@ type Store interface {
 	// start.
 	Settled(ctx context.Context) (bool, error)
 
+	// Tuning is what suits this kind of store.
+	Tuning() Tuning
+
 	// Notes are things the operator should know about this store, one sentence each: what a sweep
 	// cannot do here, or what it does not know.
 	Notes() []string
@@ -57,7 +60,15 @@ type Store interface {
 // OpenParams are the ways to open a store, common to all kinds.
 type OpenParams struct {
 	ReadOnly    bool          // nothing is written, not even beside the store
-	LockTimeout time.Duration // how long to wait for a lock that another process holds
+	LockTimeout time.Duration // how long to wait for a lock that another process holds; 0 is not at all
+	Now         func() time.Time
+}
+
+// Tuning is how a kind of store likes its work cut.
+type Tuning struct {
+	RangeSize int           // facts to read at once: large, since reading takes no lock
+	BatchSize int           // facts to write in the first transaction; later ones follow Target
+	Target    time.Duration // how long a transaction should hold its locks
 }
 
 // Cursor is a place in the id order: after the fact with this id. The zero Cursor is before the
@@ -103,24 +114,4 @@ type Narrow struct {
 	Before time.Time // zero where no readable stamp is old enough
 	Below  *float64  // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
 	Live   bool      // every fact that has not surely expired, whatever the rules: for counting
-}
-
-// Batch is what one transaction writes.
-type Batch struct {
-	Expiries []Expiry  // in id order
-	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
-	Stamp    time.Time // becomes updated_at, in whole seconds
-}
-
-// Expiry is one fact to expire. The fact is written only if its override row still is what was
-// read, or still absent, and no legal hold or pending quarantine has appeared.
-type Expiry struct {
-	Fact       *fact.Candidate // as read
-	Retraction string          // id of the row for the retraction log; "" is none
-}
-
-// Applied is what became of a batch.
-type Applied struct {
-	Changed []int         // places in Batch.Expiries that the guard held back
-	Locked  time.Duration // how long the transaction held its locks
 }

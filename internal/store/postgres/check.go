@@ -1,0 +1,128 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/store"
+)
+
+// check makes sure that this is a fact store decayctl knows and that the role may do what it will
+// be asked to, before the first fact is touched.
+func (s *Store) check(ctx context.Context) error {
+	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+		if !s.params.ReadOnly {
+			var standby bool
+			if err := tx.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
+				return err
+			}
+			if standby {
+				return &store.Error{Kind: store.NotPermitted, Text: "the server is a hot standby, which cannot be written; sweep on the primary (a dry run works here)"}
+			}
+		}
+		columns, err := s.columns(ctx, tx)
+		if err != nil {
+			return err
+		}
+		if len(columns["facts"]) == 0 {
+			return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("not a Stigmem fact store: schema %s has no table facts; name the node's schema with --pg-schema", s.quoted)}
+		}
+		if err := s.checkPrivileges(ctx, tx); err != nil {
+			return err
+		}
+		var migrations []string
+		if len(columns["schema_migrations"]) > 0 {
+			rows, err := tx.Query(ctx, "SELECT version FROM "+s.table("schema_migrations"))
+			if err != nil {
+				return err
+			}
+			if migrations, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
+				return err
+			}
+		}
+		if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
+			return err
+		}
+		if s.params.ReadOnly {
+			return nil
+		}
+		return s.checkVectors(ctx, tx)
+	})
+	return s.translate(err, "open the store")
+}
+
+// columns asks the catalogue: information_schema hides what the role may not use.
+func (s *Store) columns(ctx context.Context, tx pgx.Tx) (map[string][]string, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT c.relname, a.attname
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p', 'v', 'f')
+		  AND a.attnum > 0 AND NOT a.attisdropped`, s.schema, store.TableNames())
+	if err != nil {
+		return nil, err
+	}
+	columns := map[string][]string{}
+	var table, column string
+	_, err = pgx.ForEachRow(rows, []any{&table, &column}, func() error {
+		columns[table] = append(columns[table], column)
+		return nil
+	})
+	return columns, err
+}
+
+// checkPrivileges names every missing grant at once. Grants on columns are enough.
+func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
+	var tables, columns, privileges []string
+	want := func(table, privilege string, names []string) {
+		for _, name := range names {
+			tables, columns, privileges = append(tables, table), append(columns, name), append(privileges, privilege)
+		}
+	}
+	for _, t := range store.Tables {
+		if s.params.ReadOnly && t.Written() && t.Name != "fact_validity_overrides" {
+			continue
+		}
+		want(t.Name, "SELECT", t.Read)
+		if !s.params.ReadOnly {
+			want(t.Name, "INSERT", t.Insert)
+			want(t.Name, "UPDATE", t.Update)
+		}
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT DISTINCT w.privilege || ' on ' || $1 || '.' || w.tab
+		FROM unnest($2::text[], $3::text[], $4::text[]) AS w(tab, col, privilege)
+		JOIN pg_catalog.pg_class c ON c.relname = w.tab
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = w.col
+		WHERE NOT pg_catalog.has_column_privilege(c.oid, a.attnum, w.privilege)
+		   OR NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
+		ORDER BY 1`, s.schema, tables, columns, privileges)
+	if err != nil {
+		return err
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	return &store.Error{Kind: store.NotPermitted, Text: "the role lacks " + strings.Join(missing, ", ") + " (and USAGE on the schema, if it has none); have them granted, or use another role"}
+}
+
+// checkVectors looks for vec_facts, which only a node that makes embeddings has.
+func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx) error {
+	var exists, writable bool
+	err := tx.QueryRow(ctx, `
+		SELECT c.oid IS NOT NULL,
+		       coalesce(pg_catalog.has_table_privilege(c.oid, 'DELETE')
+		            AND pg_catalog.has_column_privilege(c.oid, 'fact_id', 'SELECT'), false)
+		FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) c`, s.quoted+".vec_facts").Scan(&exists, &writable)
+	if exists && !writable {
+		s.notes = append(s.notes, "the role may not delete from vec_facts, so the vectors of expired facts stay and semantic recall may still find them; grant SELECT and DELETE on it")
+	}
+	s.vec = writable
+	return err
+}

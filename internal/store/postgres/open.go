@@ -1,0 +1,149 @@
+// Package postgres is the fact store in a PostgreSQL schema. It works through poolers in
+// transaction mode: no session state outlives a transaction, no statement is prepared by name, and
+// every table is named with its schema.
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgxpool"
+
+	"decayctl/internal/store"
+)
+
+// Store is a fact store in one schema of a PostgreSQL database.
+type Store struct {
+	pool     *pgxpool.Pool
+	params   store.OpenParams
+	schema   string // as the node names it
+	quoted   string // as SQL names it
+	settings []setting
+	vec      bool // vec_facts exists and can be written
+	notes    []string
+}
+
+var _ store.Store = (*Store)(nil)
+
+// setting is a run-time parameter that every transaction begins with.
+type setting struct{ name, value string }
+
+// Open connects to a fact store, checks it, and changes nothing. dsn is a URL or a libpq string;
+// what it leaves out comes from the PG* variables, as with psql.
+func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, error) {
+	config, err := pgxpool.ParseConfig(dsn)
+	if err != nil {
+		// The driver quotes the string it could not read, which may hold a password.
+		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string cannot be read; it looks like postgres://user@host:5432/database"}
+	}
+	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize()}
+	s.settings = s.transactionSettings(config.ConnConfig)
+	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
+	if !strings.Contains(dsn, "connect_timeout") {
+		config.ConnConfig.ConnectTimeout = 10 * time.Second
+	}
+	config.MinConns = 0
+	config.MaxConns = 2 // one reads ahead while one writes
+	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
+		return nil, s.translate(err, "connect to the store")
+	}
+	if err := s.check(ctx); err != nil {
+		s.pool.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// transactionSettings takes run-time parameters out of what is sent at the start of a connection:
+// poolers refuse most of them there, and a pooled session would not keep them. They begin every
+// transaction instead, after our own, so that an operator's word wins.
+func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
+	lockTimeout := max(1, s.params.LockTimeout.Milliseconds()) // 0 would wait for ever
+	settings := []setting{
+		{"lock_timeout", fmt.Sprint(lockTimeout)},
+		{"statement_timeout", fmt.Sprint(lockTimeout + (5 * time.Minute).Milliseconds())},
+		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
+		{"extra_float_digits", "1"},                      // float4 as its shortest decimal
+	}
+	for name, value := range config.RuntimeParams {
+		switch name {
+		case "application_name":
+			continue
+		case "options":
+			settings = append(settings, parseOptions(value)...)
+		default:
+			settings = append(settings, setting{name, value})
+		}
+		delete(config.RuntimeParams, name)
+	}
+	if config.RuntimeParams["application_name"] == "" {
+		config.RuntimeParams["application_name"] = "decayctl"
+	}
+	return settings
+}
+
+// parseOptions reads libpq's options parameter: -c name=value and --name=value.
+func parseOptions(options string) []setting {
+	var settings []setting
+	for _, word := range strings.Fields(options) {
+		word = strings.TrimPrefix(strings.TrimPrefix(word, "-c"), "--")
+		if name, value, ok := strings.Cut(word, "="); ok {
+			settings = append(settings, setting{strings.ReplaceAll(name, "-", "_"), value})
+		}
+	}
+	return settings
+}
+
+// within runs work in one transaction that begins with the settings. Where the transaction reads
+// only, it says so to the server: a second lock on the door, and what a hot standby wants.
+func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: access})
+	if err != nil {
+		return err
+	}
+	defer func() {
+		// An interrupted sweep must not leave its transaction open.
+		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+		defer done()
+		_ = tx.Rollback(ctx)
+	}()
+	calls := make([]string, len(s.settings))
+	var args []any
+	for i, each := range s.settings {
+		calls[i] = fmt.Sprintf("set_config($%d, $%d, true)", len(args)+1, len(args)+2)
+		args = append(args, each.name, each.value)
+	}
+	if _, err := tx.Exec(ctx, "SELECT "+strings.Join(calls, ", "), args...); err != nil {
+		return err
+	}
+	if err := work(tx); err != nil {
+		return err
+	}
+	// Not to be interrupted: a COMMIT that was sent may have happened.
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
+	defer done()
+	return tx.Commit(ctx)
+}
+
+// table is a table's name as SQL wants it.
+func (s *Store) table(name string) string { return s.quoted + "." + pgx.Identifier{name}.Sanitize() }
+
+// Settled is always true: every statement reads one snapshot.
+func (s *Store) Settled(context.Context) (bool, error) { return true, nil }
+
+// Tuning: rows are locked one by one, so a batch delays only writers of the same facts.
+func (s *Store) Tuning() store.Tuning {
+	return store.Tuning{RangeSize: 20_000, BatchSize: 20_000, Target: 500 * time.Millisecond}
+}
+
+// Notes are what the operator should know about this store.
+func (s *Store) Notes() []string { return s.notes }
+
+// Close ends all connections.
+func (s *Store) Close() error {
+	s.pool.Close()
+	return nil
+}

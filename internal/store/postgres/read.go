@@ -1,0 +1,171 @@
+package postgres
+
+import (
+	"context"
+	"fmt"
+	"strconv"
+	"strings"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// Estimate is what the planner believes, over all partitions. A table never analysed is guessed
+// from its size.
+func (s *Store) Estimate(ctx context.Context) (int64, error) {
+	var rows int64
+	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
+			                         ELSE pg_catalog.pg_relation_size(c.oid) / 400 END), 0)::bigint
+			FROM pg_catalog.pg_partition_tree($1::regclass) p
+			JOIN pg_catalog.pg_class c ON c.oid = p.relid
+			WHERE p.isleaf`, s.table("facts")).Scan(&rows)
+	})
+	return rows, s.translate(err, "estimate the number of facts")
+}
+
+// NextRange walks the id index alone, in the order the id column is collated in.
+func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+	where, args := "", []any{p.Size}
+	if p.After.Set {
+		where, args = "WHERE id > $2", append(args, p.After.ID)
+	}
+	next := store.Range{After: p.After}
+	var last *string
+	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT max(id), count(*)
+			FROM (SELECT id FROM `+s.table("facts")+` `+where+` ORDER BY id LIMIT $1) r`,
+			args...).Scan(&last, &next.Facts)
+	})
+	if last != nil {
+		next.Last = store.After(*last)
+	}
+	return next, s.translate(err, "read the facts")
+}
+
+// heldSQL: an active legal hold covers the fact f. A hold whose scope is not one of the four (the
+// star, a list, anything else) covers every scope: in doubt the fact lives.
+func (s *Store) heldSQL() string {
+	return `EXISTS (
+			SELECT 1 FROM ` + s.table("tombstones") + ` t
+			WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold <> 0
+			  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
+			  AND NOT EXISTS (SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r WHERE r.tombstone_id = t.id))`
+}
+
+// pendingSQL: the effective quarantine status of f is pending.
+func (s *Store) pendingSQL() string {
+	return `coalesce(
+			(SELECT q.quarantine_status FROM ` + s.table("fact_quarantine_status") + ` q WHERE q.fact_id = f.id),
+			f.quarantine_status) IS NOT DISTINCT FROM 'pending'`
+}
+
+// Candidates reads one range in one statement. The range is put to the override table too: joined
+// plainly, the planner would hash all of it for every range.
+func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fact.Candidate, error) {
+	query, args := s.candidatesQuery(p)
+	var found []fact.Candidate
+	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		var c fact.Candidate
+		var o fact.Override
+		var confidence float32
+		var overridden bool
+		var overriddenConfidence *float32
+		var updatedAt *string
+		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope,
+			&c.Timestamp, &c.ValidUntil, &confidence, &overridden, &o.ValidUntil, &overriddenConfidence,
+			&o.Reason, &updatedAt, &o.UpdatedBy, &c.LegalHold, &c.QuarantinePending,
+		}, func() error {
+			each := c
+			each.Confidence = shortest(confidence)
+			if overridden {
+				override := o
+				override.UpdatedAt = *updatedAt
+				if overriddenConfidence != nil {
+					value := shortest(*overriddenConfidence)
+					override.Confidence = &value
+				}
+				each.Override = &override
+			}
+			found = append(found, each)
+			return nil
+		})
+		return err
+	})
+	return found, s.translate(err, "read the facts")
+}
+
+// shortest reads a float4 as the decimal it was written as, so that 0.7 is 0.7 and not
+// 0.699999988: a confidence equal to the floor is not below it, here as on SQLite.
+func shortest(value float32) float64 {
+	wide, _ := strconv.ParseFloat(strconv.FormatFloat(float64(value), 'g', -1, 32), 64)
+	return wide
+}
+
+// candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
+// node's own form, in which byte order is time order; every other stamp is read and left to Go.
+func (s *Store) candidatesQuery(p store.CandidatesParams) (string, []any) {
+	const until = "coalesce(o.valid_until, f.valid_until)"
+	var args []any
+	arg := func(value any) string {
+		args = append(args, value)
+		return "$" + strconv.Itoa(len(args))
+	}
+	within := func(column string) string { return column + " <= $1" }
+	arg(p.Range.Last.ID)
+	if p.Range.After.Set {
+		arg(p.Range.After.ID)
+		within = func(column string) string { return column + " > $2 AND " + column + " <= $1" }
+	}
+	where := []string{
+		within("f.id"),
+		fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT %[3]s)`, until, arg(fact.FormatInstant(p.AsOf)), canonicalSQL(until)),
+	}
+	if p.Scope != "" {
+		where = append(where, "f.scope = "+arg(p.Scope))
+	}
+	if p.Tenant != "" {
+		where = append(where, "f.tenant_id = "+arg(p.Tenant))
+	}
+	var wanted []string
+	if p.Narrow.Age {
+		old := "NOT " + canonicalSQL("f.timestamp")
+		if !p.Narrow.Before.IsZero() {
+			old = `f.timestamp COLLATE "C" <= ` + arg(fact.FormatInstant(p.Narrow.Before)) + " OR " + old
+		}
+		wanted = append(wanted, "("+until+" IS NULL OR NOT "+canonicalSQL(until)+") AND ("+old+")")
+	}
+	if p.Narrow.Below != nil {
+		// As float4, to which rounding keeps the order: nothing below the floor is lost.
+		const confidence = "coalesce(o.confidence, f.confidence)"
+		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*p.Narrow.Below)+"::float8::float4")
+	}
+	if !p.Narrow.Live {
+		where = append(where, "("+strings.Join(wanted, " OR ")+")")
+	}
+	return `
+		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
+		       o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+		       ` + s.heldSQL() + `, ` + s.pendingSQL() + `
+		FROM ` + s.table("facts") + ` f
+		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + within("o.fact_id") + `
+		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
+		ORDER BY f.id`, args
+}
+
+// canonicalSQL tells whether a stamp has the node's own form and names a real date: text that
+// fact.ParseInstant reads, and whose byte order is that of the instants. 29 February is left to
+// Go, which knows leap years. [0-9], since \d takes the digits of every script.
+func canonicalSQL(stamp string) string {
+	return `(` + stamp + ` COLLATE "C" ~ '^[0-9]{4}-(` +
+		`(0[1-9]|1[0-2])-(0[1-9]|1[0-9]|2[0-8])|(0[13-9]|1[0-2])-(29|30)|(0[13578]|1[02])-31` +
+		`)T([01][0-9]|2[0-3]):[0-5][0-9]:[0-5][0-9]([.][0-9]{6})?[+]00:00$' AND ` + stamp + ` COLLATE "C" >= '0001')`
+}

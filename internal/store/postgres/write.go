@@ -1,0 +1,223 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
+// that two sweeps wait for each other instead of deadlocking.
+func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	var locked time.Time
+	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	committing := false
+	err := s.within(ctx, pgx.ReadWrite, func(tx pgx.Tx) error {
+		locked, w.tx = s.params.Now(), tx
+		steps := []func(context.Context) error{w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
+		if s.vec {
+			steps = append(steps, w.deleteVectors)
+		}
+		for _, step := range append(steps, w.staleCards) {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		committing = true
+		return nil
+	})
+	if err != nil && committing {
+		var server *pgconn.PgError
+		if !errors.As(err, &server) {
+			return store.Applied{}, fmt.Errorf("the connection was lost in a COMMIT, so the last batch may or may not be written; run again, nothing is expired twice: %w", err)
+		}
+	}
+	if err != nil {
+		return store.Applied{}, s.translate(err, "write a batch")
+	}
+	return store.Applied{Changed: b.Changed(w.written), Locked: s.params.Now().Sub(locked)}, nil
+}
+
+// writer is one batch on its way into one transaction.
+type writer struct {
+	*Store
+	tx      pgx.Tx
+	batch   store.Batch
+	asOf    string
+	stamp   string
+	written store.Written
+}
+
+// insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
+// stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
+func (w *writer) insertOverrides(ctx context.Context) error {
+	fresh := w.batch.Fresh()
+	if len(fresh) == 0 {
+		return nil
+	}
+	// LATERAL with LIMIT looks every fact up by its key; a plain join may scan all facts per batch.
+	return w.collectWritten(ctx, `
+		INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
+		SELECT f.id, $2, NULL, $3, $4, $5
+		FROM unnest($1::text[]) AS b(id)
+		CROSS JOIN LATERAL (
+			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
+			FROM `+w.table("facts")+` f WHERE f.id = b.id LIMIT 1) f
+		WHERE NOT `+w.heldSQL()+` AND NOT `+w.pendingSQL()+`
+		ON CONFLICT (fact_id) DO NOTHING
+		RETURNING fact_id`, idArray(fresh), w.asOf, store.Reason, w.stamp, store.Actor)
+}
+
+// updateOverrides writes the facts that had an override row, while every column of it still is
+// what was read. Its confidence is kept: a rejected fact stays rejected. The rows are locked first,
+// so that the comparison sees what the last writer committed.
+func (w *writer) updateOverrides(ctx context.Context) error {
+	overridden := w.batch.Overridden()
+	if len(overridden) == 0 {
+		return nil
+	}
+	ids := idArray(overridden)
+	var validUntil, reason, updatedAt, updatedBy []*string
+	var confidence []*float32
+	for _, e := range overridden {
+		o := e.Fact.Override
+		validUntil, reason = append(validUntil, o.ValidUntil), append(reason, o.Reason)
+		updatedAt, updatedBy = append(updatedAt, &o.UpdatedAt), append(updatedBy, o.UpdatedBy)
+		var narrow *float32
+		if o.Confidence != nil {
+			value := float32(*o.Confidence)
+			narrow = &value
+		}
+		confidence = append(confidence, narrow)
+	}
+	if _, err := w.tx.Exec(ctx, `
+		SELECT l.fact_id
+		FROM unnest($1::text[]) AS b(id)
+		CROSS JOIN LATERAL (
+			SELECT o.fact_id FROM `+w.table("fact_validity_overrides")+` o WHERE o.fact_id = b.id FOR UPDATE) l`,
+		ids); err != nil {
+		return err
+	}
+	// OFFSET 0 keeps the look-up of the fact a look-up by key.
+	return w.collectWritten(ctx, `
+		UPDATE `+w.table("fact_validity_overrides")+` AS o
+		SET valid_until = $2, reason = $3, updated_at = $4, updated_by = $5
+		FROM unnest($1::text[], $6::text[], $7::float4[], $8::text[], $9::text[], $10::text[])
+			AS b(id, valid_until, confidence, reason, updated_at, updated_by)
+		WHERE o.fact_id = ANY($1::text[]) AND o.fact_id = b.id
+		  AND o.valid_until IS NOT DISTINCT FROM b.valid_until
+		  AND o.confidence IS NOT DISTINCT FROM b.confidence
+		  AND o.reason IS NOT DISTINCT FROM b.reason
+		  AND o.updated_at IS NOT DISTINCT FROM b.updated_at
+		  AND o.updated_by IS NOT DISTINCT FROM b.updated_by
+		  AND EXISTS (
+			SELECT 1 FROM `+w.table("facts")+` f
+			WHERE f.id = o.fact_id AND NOT `+w.heldSQL()+` AND NOT `+w.pendingSQL()+` OFFSET 0)
+		RETURNING o.fact_id`,
+		ids, w.asOf, store.Reason, w.stamp, store.Actor, validUntil, confidence, reason, updatedAt, updatedBy)
+}
+
+// retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
+// as-of, after its override was taken back, finds its row there already.
+func (w *writer) retract(ctx context.Context) error {
+	retracted := w.batch.Retracted(w.written)
+	if len(retracted) == 0 {
+		return nil
+	}
+	ids := make([]string, len(retracted))
+	for i, e := range retracted {
+		ids[i] = e.Retraction
+	}
+	_, err := w.tx.Exec(ctx, `
+		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
+		SELECT b.id, b.fact_id, $3, $4
+		FROM unnest($1::text[], $2::text[]) AS b(id, fact_id)
+		WHERE NOT EXISTS (
+			SELECT 1 FROM `+w.table("fact_retractions")+` r
+			WHERE r.fact_id = b.fact_id AND r.retracted_at = $3 OFFSET 0)`,
+		ids, idArray(retracted), w.asOf, store.Actor)
+	return err
+}
+
+// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone.
+func (w *writer) expireEdges(ctx context.Context) error {
+	return w.execWritten(ctx, `
+		UPDATE `+w.table("entity_edges")+` SET valid_until = $2, decay_epoch = $3 WHERE id = ANY($1::text[])`,
+		w.asOf, w.batch.AsOf.UnixMilli())
+}
+
+// deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
+func (w *writer) deleteVectors(ctx context.Context) error {
+	return w.execWritten(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = ANY($1::text[])`)
+}
+
+// staleCards marks the memory cards that were made of a fact now expired. Many facts share a card,
+// also with the facts of another sweep's batch: cards come last, are locked in key order, and those
+// already stale are not touched at all.
+func (w *writer) staleCards(ctx context.Context) error {
+	cards := w.batch.Cards(w.written)
+	if len(cards) == 0 {
+		return nil
+	}
+	var entities, tenants, scopes []string
+	for _, card := range cards {
+		entities, tenants, scopes = append(entities, card.Entity), append(tenants, card.Tenant), append(scopes, card.Scope)
+	}
+	_, err := w.tx.Exec(ctx, `
+		WITH touched AS MATERIALIZED (
+			SELECT entity_uri, tenant_id, scope
+			FROM unnest($1::text[], $2::text[], $3::text[]) AS t(entity_uri, tenant_id, scope)
+			ORDER BY entity_uri, tenant_id, scope
+		), locked AS (
+			SELECT l.entity_uri, l.tenant_id, l.scope
+			FROM touched t
+			CROSS JOIN LATERAL (
+				SELECT m.entity_uri, m.tenant_id, m.scope FROM `+w.table("memory_cards")+` m
+				WHERE m.entity_uri = t.entity_uri AND m.tenant_id = t.tenant_id AND m.scope = t.scope
+				  AND m.is_stale = 0 FOR UPDATE) l
+		)
+		UPDATE `+w.table("memory_cards")+` m SET is_stale = 1
+		FROM locked l
+		WHERE m.entity_uri = l.entity_uri AND m.tenant_id = l.tenant_id AND m.scope = l.scope`,
+		entities, tenants, scopes)
+	return err
+}
+
+// collectWritten runs a statement that returns the ids it wrote.
+func (w *writer) collectWritten(ctx context.Context, query string, args ...any) error {
+	rows, err := w.tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	var id string
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+		w.written[id] = true
+		return nil
+	})
+	return err
+}
+
+// execWritten runs a statement over exactly the facts whose override was written: they are $1.
+func (w *writer) execWritten(ctx context.Context, query string, args ...any) error {
+	done := w.batch.Done(w.written)
+	if len(done) == 0 {
+		return nil
+	}
+	_, err := w.tx.Exec(ctx, query, append([]any{idArray(done)}, args...)...)
+	return err
+}
+
+func idArray(expiries []store.Expiry) []string {
+	ids := make([]string, len(expiries))
+	for i, e := range expiries {
+		ids[i] = e.Fact.ID
+	}
+	return ids
+}

@@ -1,0 +1,98 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+
+	"decayctl/internal/store"
+)
+
+// check makes sure that this is a fact store decayctl knows and, for a sweep, that it can be
+// written. It changes nothing.
+func (s *Store) check(ctx context.Context) error {
+	var mode string
+	if err := s.read.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
+		return s.translate(err, "open the store")
+	}
+	s.wal = strings.EqualFold(mode, "wal")
+
+	columns, err := s.columns(ctx)
+	if err != nil {
+		return err
+	}
+	var migrations []string
+	if len(columns["schema_migrations"]) > 0 {
+		if migrations, err = s.strings(ctx, "SELECT version FROM schema_migrations"); err != nil {
+			return err
+		}
+	}
+	if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
+		return err
+	}
+	if s.params.ReadOnly {
+		return nil
+	}
+	return s.checkWritable(ctx)
+}
+
+func (s *Store) columns(ctx context.Context) (map[string][]string, error) {
+	columns := map[string][]string{}
+	for _, table := range store.TableNames() {
+		names, err := s.strings(ctx, "SELECT name FROM pragma_table_info($1)", table)
+		if err != nil {
+			return nil, err
+		}
+		columns[table] = names
+	}
+	return columns, nil
+}
+
+func (s *Store) strings(ctx context.Context, query string, args ...any) ([]string, error) {
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, s.translate(err, "read the schema")
+	}
+	defer func() { _ = rows.Close() }()
+	var values []string
+	for rows.Next() {
+		var value string
+		if err := rows.Scan(&value); err != nil {
+			return nil, s.translate(err, "read the schema")
+		}
+		values = append(values, value)
+	}
+	return values, s.translate(rows.Err(), "read the schema")
+}
+
+// checkWritable writes and rolls back: permissions of the file and its folder, a read-only file
+// system and another writer's lock all show, before the first fact is touched.
+func (s *Store) checkWritable(ctx context.Context) error {
+	tx, err := s.write.BeginTx(ctx, nil)
+	if err != nil {
+		return s.translate(err, "write to the store")
+	}
+	defer func() { _ = tx.Rollback() }()
+	var version int
+	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+		return s.translate(err, "write to the store")
+	}
+	// The same value again is a write all the same: it opens the journal. A number cannot be a
+	// parameter of a PRAGMA.
+	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+itoa(version)); err != nil {
+		return s.translate(err, "write to the store")
+	}
+
+	var vectors int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'vec_facts'").Scan(&vectors); err != nil {
+		return s.translate(err, "read the schema")
+	}
+	if vectors == 0 {
+		return nil
+	}
+	if _, err := tx.ExecContext(ctx, "DELETE FROM vec_facts WHERE fact_id = ''"); err != nil {
+		s.notes = append(s.notes, "vec_facts cannot be written, so the vectors of expired facts stay and semantic recall may still find them: "+err.Error())
+		return nil
+	}
+	s.vec = true
+	return nil
+}

@@ -1,0 +1,59 @@
+package sqlite
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strconv"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"decayctl/internal/store"
+)
+
+// translate turns a driver error into one of ours. doing says what could not be done, as the end
+// of "cannot …". nil stays nil, and the end of a context stays what it is.
+func (s *Store) translate(err error, doing string) error {
+	var driverError *sqlite.Error
+	switch {
+	case err == nil:
+		return nil
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+		return err
+	case !errors.As(err, &driverError):
+		return fmt.Errorf("cannot %s: %w", doing, err)
+	}
+	fail := func(kind store.Kind, text string) error {
+		return &store.Error{Kind: kind, Text: "cannot " + doing + ": " + text, Err: err}
+	}
+	switch code := driverError.Code(); code & 0xff {
+	case sqlite3.SQLITE_INTERRUPT:
+		return context.Canceled
+	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
+		// A snapshot that is too old is gone at the next try; a lock held past the timeout is not.
+		if code == sqlite3.SQLITE_BUSY_SNAPSHOT {
+			return fail(store.Contention, "the store changed meanwhile")
+		}
+		return fail(store.Busy, fmt.Sprintf("another process has kept the store locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
+	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
+		if problem := s.readProblem(err); problem != nil {
+			return problem
+		}
+		return fail(store.NotPermitted, "the file, its folder or its file system is read-only; run decayctl as the node's user")
+	case sqlite3.SQLITE_CANTOPEN:
+		if problem := s.readProblem(err); problem != nil {
+			return problem
+		}
+		return fail(store.NotPermitted, "its journal or log cannot be opened; the folder of the store must be writable for a sweep")
+	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
+		return fail(store.Unusable, "the file is damaged, or no SQLite database ("+driverError.Error()+")")
+	case sqlite3.SQLITE_FULL:
+		return fmt.Errorf("cannot %s: the disk is full; nothing of this batch was written: %w", doing, err)
+	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
+		return fail(store.Rejected, driverError.Error())
+	}
+	return fmt.Errorf("cannot %s: %w", doing, err)
+}
+
+func itoa(n int) string { return strconv.Itoa(n) }

@@ -1,0 +1,179 @@
+// Package sqlite is the fact store in a SQLite file, as a Stigmem node keeps it by default. The
+// driver is pure Go, so that one static binary serves every platform.
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite"     // the driver
+	_ "modernc.org/sqlite/vec" // the vec0 module, without which vec_facts cannot be written
+
+	"decayctl/internal/store"
+)
+
+// Store is a fact store in one SQLite file.
+type Store struct {
+	path   string // absolute, links resolved: SQLite keeps its side files beside the real file
+	params store.OpenParams
+	read   *sql.DB
+	write  *sql.DB    // nil where the store is opened read-only
+	frozen *fileState // set while the file is read as immutable: what it looked like at the start
+	wal    bool       // the file is in WAL mode
+	vec    bool       // vec_facts exists and can be written
+	notes  []string
+}
+
+var _ store.Store = (*Store)(nil)
+
+// Open opens an existing fact store. It creates nothing, migrates nothing and leaves the journal
+// mode alone.
+func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) {
+	real, err := inspect(path)
+	if err != nil {
+		return nil, err
+	}
+	s := &Store{path: real, params: p}
+	if p.ReadOnly {
+		err = s.openReadOnly()
+	} else {
+		err = s.openWritable()
+	}
+	if err == nil {
+		err = s.check(ctx)
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// inspect refuses what is not a plain SQLite file before SQLite sees it, which would create a
+// missing file and call an encrypted one corrupt.
+func inspect(path string) (string, error) {
+	unusable := func(format string, args ...any) (string, error) {
+		return "", &store.Error{Kind: store.Unusable, Text: fmt.Sprintf(format, args...)}
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	switch {
+	case os.IsNotExist(err):
+		return unusable("no such file %q; name the node's database with --store", path)
+	case err != nil:
+		return unusable("cannot open %q: %v", path, cause(err))
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		return unusable("cannot open %q: %v", path, cause(err))
+	case info.IsDir():
+		return unusable("%q is a directory; name the database file in it", path)
+	case !info.Mode().IsRegular():
+		return unusable("%q is not a regular file", path)
+	}
+	for _, suffix := range []string{"-client_wal_index", "-info"} {
+		if _, err := os.Stat(real + suffix); err == nil {
+			return unusable("%q is the local replica of a libSQL database (there is a %q beside it); its writes belong to the primary, and decayctl does not support libSQL yet", path, filepath.Base(real)+suffix)
+		}
+	}
+	header, err := readHeader(real)
+	switch {
+	case os.IsPermission(err):
+		return "", &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("no permission to read %q; run decayctl as the node's user", path), Err: err}
+	case err != nil || !strings.HasPrefix(string(header), "SQLite format 3\x00"):
+		return unusable("%q is not a SQLite database; a store encrypted at rest looks like this too, and is not supported yet", path)
+	}
+	return real, nil
+}
+
+// cause drops the path that the os package puts before the reason: it is in our own sentence.
+func cause(err error) error {
+	if pathError, ok := err.(*os.PathError); ok { //nolint:errorlint // only the outermost one repeats the path
+		return pathError.Err
+	}
+	return err
+}
+
+// openReadOnly opens the file so that nothing is written, not even beside it. On a WAL file
+// mode=ro makes -wal and -shm where they are missing, and fails in a folder that cannot be
+// written, so a file without a live log is read as immutable and checked afterwards (Settled). A
+// live log must be read, so there mode=ro is right.
+func (s *Store) openReadOnly() error {
+	state, err := stateOf(s.path)
+	if err != nil {
+		return &store.Error{Kind: store.Unusable, Text: "cannot read the store: " + cause(err).Error(), Err: err}
+	}
+	options := url.Values{"mode": {"ro"}}
+	if !state.journalled {
+		options.Set("immutable", "1")
+		s.frozen = state
+	}
+	s.read, err = s.connect(options, 1)
+	return err
+}
+
+// openWritable opens one writer and a few readers, which see committed batches only.
+func (s *Store) openWritable() (err error) {
+	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, 2); err != nil {
+		return err
+	}
+	// Immediate: a transaction that reads first and writes later fails at once, without waiting,
+	// when the node has written in between. No automatic checkpoint: it would run inside COMMIT and
+	// be most of the time the node waits for the lock; see Checkpoint.
+	s.write, err = s.connect(url.Values{
+		"mode": {"rw"}, "_txlock": {"immediate"},
+		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=1", "cache_size=-65536"},
+	}, 1)
+	return err
+}
+
+// connect puts every pragma into the DSN: a PRAGMA statement would reach one pooled connection.
+func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
+	options.Add("_pragma", fmt.Sprintf("busy_timeout=%d", s.params.LockTimeout.Milliseconds()))
+	options.Add("_pragma", "temp_store=2")
+	if !options.Has("_txlock") {
+		options.Add("_pragma", "query_only=1")
+	}
+	slashed := filepath.ToSlash(s.path)
+	if !strings.HasPrefix(slashed, "/") {
+		slashed = "/" + slashed // a Windows drive
+	}
+	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: options.Encode()}
+	db, err := sql.Open("sqlite", dsn.String())
+	if err != nil {
+		return nil, s.translate(err, "open the store")
+	}
+	db.SetMaxOpenConns(connections)
+	return db, nil
+}
+
+// Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
+func (s *Store) Tuning() store.Tuning {
+	return store.Tuning{RangeSize: 20_000, BatchSize: 5_000, Target: 250 * time.Millisecond}
+}
+
+// Notes are what the operator should know about this store.
+func (s *Store) Notes() []string { return s.notes }
+
+// Close ends all connections.
+func (s *Store) Close() error {
+	var failed error
+	for _, db := range []*sql.DB{s.write, s.read} {
+		if db == nil {
+			continue
+		}
+		if err := db.Close(); err != nil {
+			failed = s.translate(err, "close the store")
+		}
+	}
+	return failed
+}

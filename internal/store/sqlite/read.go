@@ -1,0 +1,142 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"fmt"
+	"strings"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// Estimate is the largest rowid: rows of facts are never deleted.
+func (s *Store) Estimate(ctx context.Context) (int64, error) {
+	var rows sql.NullInt64
+	err := s.read.QueryRowContext(ctx, "SELECT max(rowid) FROM facts").Scan(&rows)
+	return rows.Int64, s.translate(err, "estimate the number of facts")
+}
+
+// NextRange walks the id index alone. SQLite lets a TEXT primary key be NULL or a blob; a node
+// never writes such ids, and they are passed over, since they have no place among the others.
+func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+	from, args := "id >= ''", []any{p.Size}
+	if p.After.Set {
+		from, args = "id > $2", append(args, p.After.ID)
+	}
+	next := store.Range{After: p.After}
+	var last sql.NullString
+	err := s.read.QueryRowContext(ctx, `
+		SELECT max(id), count(*)
+		FROM (SELECT id FROM facts WHERE `+from+` AND id < x'' ORDER BY id LIMIT $1)`,
+		args...).Scan(&last, &next.Facts)
+	if last.Valid {
+		next.Last = store.After(last.String)
+	}
+	return next, s.translate(err, "read the facts")
+}
+
+// The columns that NextRange's facts are read with. The override is read whole, since the write
+// compares it with what is there by then.
+const candidateColumns = `
+	f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
+	o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+	` + heldSQL + `, ` + pendingSQL
+
+// heldSQL: an active legal hold covers the fact f. A hold whose scope is not one of the four (the
+// star, a list, anything else) covers every scope: in doubt the fact lives.
+const heldSQL = `EXISTS (
+		SELECT 1 FROM tombstones t
+		WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold <> 0
+		  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
+		  AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id))`
+
+// pendingSQL: the effective quarantine status of f is pending.
+const pendingSQL = `coalesce(
+		(SELECT q.quarantine_status FROM fact_quarantine_status q WHERE q.fact_id = f.id),
+		f.quarantine_status) IS 'pending'`
+
+// Candidates reads one range in one statement, and keeps no transaction open while its caller
+// works: a reader that lingers would keep the node's log from being checkpointed.
+func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fact.Candidate, error) {
+	query, args := candidatesQuery(p)
+	rows, err := s.read.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, s.translate(err, "read the facts")
+	}
+	defer func() { _ = rows.Close() }()
+	var found []fact.Candidate
+	for rows.Next() {
+		var c fact.Candidate
+		var o fact.Override
+		var overridden bool
+		var updatedAt *string
+		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
+			&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
+			&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.QuarantinePending); err != nil {
+			return nil, s.translate(err, "read the facts")
+		}
+		if overridden {
+			o.UpdatedAt = *updatedAt
+			c.Override = &o
+		}
+		found = append(found, c)
+	}
+	return found, s.translate(rows.Err(), "read the facts")
+}
+
+// candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
+// node's own form, in which text order is time order; every other stamp is read and left to Go.
+func candidatesQuery(p store.CandidatesParams) (string, []any) {
+	const until = "coalesce(o.valid_until, f.valid_until)"
+	var args []any
+	arg := func(value any) string {
+		args = append(args, value)
+		return fmt.Sprintf("$%d", len(args))
+	}
+	from := "f.id >= ''"
+	if p.Range.After.Set {
+		from = "f.id > " + arg(p.Range.After.ID)
+	}
+	where := []string{
+		from + " AND f.id <= " + arg(p.Range.Last.ID),
+		"(" + until + " IS NULL OR " + until + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT " + canonicalSQL(until) + ")",
+	}
+	if p.Scope != "" {
+		where = append(where, "f.scope = "+arg(p.Scope))
+	}
+	if p.Tenant != "" {
+		where = append(where, "f.tenant_id = "+arg(p.Tenant))
+	}
+	var wanted []string
+	if p.Narrow.Age {
+		old := "NOT " + canonicalSQL("f.timestamp")
+		if !p.Narrow.Before.IsZero() {
+			old = "f.timestamp <= " + arg(fact.FormatInstant(p.Narrow.Before)) + " OR " + old
+		}
+		wanted = append(wanted, "("+until+" IS NULL OR NOT "+canonicalSQL(until)+") AND ("+old+")")
+	}
+	if p.Narrow.Below != nil {
+		const confidence = "coalesce(o.confidence, f.confidence)"
+		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*p.Narrow.Below))
+	}
+	if !p.Narrow.Live {
+		where = append(where, "("+strings.Join(wanted, " OR ")+")")
+	}
+	return `SELECT ` + candidateColumns + `
+		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
+		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
+		ORDER BY f.id`, args
+}
+
+// canonicalSQL tells whether a stamp has the node's own form and names a real date: text that
+// fact.ParseInstant reads, and whose order is that of the instants. It is never NULL for a value
+// that is not. strftime moves a 30 February to March, and octet_length sees past a NUL.
+func canonicalSQL(stamp string) string {
+	const digits = "[0-9][0-9]"
+	const seconds = digits + digits + "-" + digits + "-" + digits + "T" + digits + ":" + digits + ":" + digits
+	return strings.NewReplacer("$stamp", stamp).Replace(`(
+			($stamp GLOB '` + seconds + `.` + digits + digits + digits + `+00:00' OR $stamp GLOB '` + seconds + `+00:00')
+			AND octet_length($stamp) IN (25, 32) AND typeof($stamp) = 'text' AND $stamp >= '0001'
+			AND strftime('%Y-%m-%dT%H:%M:%S', substr($stamp, 1, 19)) IS substr($stamp, 1, 19))`)
+}
