@@ -1,0 +1,99 @@
+package rule
+
+import (
+	"math"
+	"strings"
+	"testing"
+
+	"pgregory.net/rapid"
+)
+
+func TestParseTTL(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]TTL{
+		"0": 0, "0s": 0, "1s": 1, "90d": 7776000, "12h": 43200, "3600s": 3600, "2w": 1209600,
+		"1y": 31536000, "1d12h": 129600, "1y2w3d4h5m6s": 31536000 + 1209600 + 3*86400 + 4*3600 + 5*60 + 6,
+		"100000000000s":         100000000000,
+		"99999999999999999999d": math.MaxInt64,
+		"9223372036854775807s":  math.MaxInt64, "1d9223372036854775807s": math.MaxInt64,
+	} {
+		got, err := ParseTTL(text)
+		if err != nil || got == nil || *got != want {
+			t.Errorf("ParseTTL(%q) = %v, %v; want %d", text, got, err, want)
+		}
+	}
+	if got, err := ParseTTL("off"); got != nil || err != nil {
+		t.Errorf("off = %v, %v", got, err)
+	}
+	for text, part := range map[string]string{
+		"": "empty", "90": "needs a unit", "-1d": "negative", "-0": "negative", "1d 2h": "not a duration", "1h1d": "longest first",
+		"1d1d": "at most once", "1.5d": "not a duration", "90D": "not a duration", "1ms": "not a duration", "d": "not a duration",
+		"１d": "not a duration", "1d2": "needs a unit", "OFF": "not a duration", "+1d": "not a duration", "1e3s": "not a duration",
+	} {
+		if got, err := ParseTTL(text); err == nil || !strings.Contains(err.Error(), part) {
+			t.Errorf("ParseTTL(%q) = %v, %v; want an error with %q", text, got, err, part)
+		}
+	}
+}
+
+func TestParseTTLSeconds(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]TTL{"0": 0, "60": 60, "+5": 5, "999999999999999999999999": math.MaxInt64} {
+		if got, err := ParseTTLSeconds(text); err != nil || got != want {
+			t.Errorf("ParseTTLSeconds(%q) = %d, %v; want %d", text, got, err, want)
+		}
+	}
+	for _, text := range []string{"", "-1", "1s", "1.5", " 1", "+", "0x10", "１"} {
+		if got, err := ParseTTLSeconds(text); err == nil {
+			t.Errorf("ParseTTLSeconds(%q) = %d, want an error", text, got)
+		}
+	}
+}
+
+func TestParseFloor(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Floor{"0.4": 0.4, "1": 1, "1.0": 1, " 0.5 ": 0.5, "1e-3": 0.001} {
+		if got, err := ParseFloor(text); err != nil || got == nil || *got != want {
+			t.Errorf("ParseFloor(%q) = %v, %v; want %g", text, got, err, float64(want))
+		}
+	}
+	for _, text := range []string{"0", "0.0", "-0", "1e-400"} {
+		if got, err := ParseFloor(text); err != nil || got != nil {
+			t.Errorf("ParseFloor(%q) = %v, %v; want off", text, got, err)
+		}
+	}
+	for _, text := range []string{"", " ", "NaN", "nan", "inf", "-0.1", "1.0001", "7", "1e400", "half", "0,4"} {
+		if got, err := ParseFloor(text); err == nil {
+			t.Errorf("ParseFloor(%q) = %v, want an error", text, got)
+		}
+	}
+}
+
+func TestTTLTextReadsBack(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		want := TTL(rapid.Int64Range(0, math.MaxInt64).Draw(t, "seconds"))
+		got, err := ParseTTL(want.String())
+		if err != nil || *got != want {
+			t.Fatalf("%d is written %q, which reads as %v, %v", want, want, got, err)
+		}
+	})
+}
+
+func FuzzParseTTL(f *testing.F) {
+	for _, text := range []string{"0", "off", "90d", "1d12h", "1y2w3d4h5m6s", "-1d", "90", "99999999999999999999d", "1h1d", "１d"} {
+		f.Add(text)
+	}
+	f.Fuzz(func(t *testing.T, text string) {
+		ttl, err := ParseTTL(text)
+		if err != nil || ttl == nil {
+			return
+		}
+		if *ttl < 0 {
+			t.Fatalf("%q reads as %d seconds", text, *ttl)
+		}
+		if again, err := ParseTTL(ttl.String()); err != nil || *again != *ttl {
+			t.Fatalf("%q is written %q, which reads as %v, %v", text, ttl, again, err)
+		}
+	})
+}
