@@ -30,6 +30,9 @@ func (e *Error) Error() string { return e.Text }
 
 func (e *Error) Unwrap() error { return e.Err }
 
+// ErrReadOnly is what a store opened for reading says to a write.
+var ErrReadOnly = &Error{Kind: NotPermitted, Text: "the store was opened read-only"}
+
 // Is tells whether err is a store error of a kind.
 func Is(err error, kind Kind) bool {
 	var e *Error

@@ -16,6 +16,9 @@ import (
 // Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
 // that two sweeps wait for each other instead of deadlocking.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	if s.params.ReadOnly {
+		return store.Applied{}, store.ErrReadOnly
+	}
 	var locked time.Time
 	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	committing := false

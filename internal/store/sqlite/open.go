@@ -12,7 +12,8 @@ import (
 	"strings"
 	"time"
 
-	_ "modernc.org/sqlite"     // the driver
+	_ "modernc.org/sqlite" // the driver
+	sqlite3 "modernc.org/sqlite/lib"
 	_ "modernc.org/sqlite/vec" // the vec0 module, without which vec_facts cannot be written
 
 	"decayctl/internal/store"
@@ -177,3 +178,6 @@ func (s *Store) Close() error {
 	}
 	return failed
 }
+
+// Version is that of the SQLite library in the driver.
+const Version = sqlite3.SQLITE_VERSION

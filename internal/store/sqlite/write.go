@@ -17,6 +17,9 @@ const idsSQL = `SELECT CAST(unhex(value) AS TEXT) AS id FROM json_each($1)`
 // Apply writes one batch. The transaction begins with the write lock, so what its statements see
 // stays true until COMMIT.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	if s.write == nil {
+		return store.Applied{}, store.ErrReadOnly
+	}
 	tx, err := s.write.BeginTx(ctx, nil)
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write to the store")

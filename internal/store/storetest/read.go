@@ -1,0 +1,270 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"math/rand/v2"
+	"reflect"
+	"slices"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+)
+
+func testRanges(t *testing.T, d Database) {
+	s, ctx := d.open(t, false), context.Background()
+	if r, err := s.NextRange(ctx, store.RangeParams{Size: 10}); err != nil || !r.End() || r.Facts != 0 {
+		t.Fatalf("an empty store has the range %+v, %v", r, err)
+	}
+	for i := range 25 {
+		d.Insert(t, Fact(fmt.Sprintf("%08x-fact", rand.Uint32()), func(c *fact.Candidate) { //nolint:gosec // no secret
+			if i%3 == 0 {
+				c.Scope = "team"
+			}
+		}))
+	}
+	want := d.Rows(t, "SELECT id FROM facts ORDER BY id")
+	for _, size := range []int{1, 10, 25, 26, 100} {
+		var got []string
+		var at store.Cursor
+		for {
+			r, err := s.NextRange(ctx, store.RangeParams{After: at, Size: size})
+			if err != nil {
+				t.Fatal(err)
+			}
+			if r.End() {
+				break
+			}
+			if r.Facts > size || r.After != at {
+				t.Fatalf("asked for %d after %+v, got %+v", size, at, r)
+			}
+			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
+			if err != nil || len(found) != r.Facts {
+				t.Fatalf("%d facts in %+v, %v", len(found), r, err)
+			}
+			for _, c := range found {
+				got = append(got, c.ID)
+			}
+			at = r.Last
+		}
+		if !slices.Equal(got, want) {
+			t.Errorf("in ranges of %d: %v, want %v", size, got, want)
+		}
+	}
+	if n, err := s.Estimate(ctx); err != nil || n < 0 {
+		t.Errorf("estimate %d, %v", n, err)
+	}
+}
+
+func testStrangeIDs(t *testing.T, d Database) {
+	ids := []string{"", " ", "'", `"`, `\`, "{a,b}", "NULL", "$1", "A", "a", "é", "zß", "\x1b[31mred", "line\nbreak", "\u202eevil", "日本"}
+	var facts []fact.Candidate
+	for _, id := range ids {
+		facts = append(facts, Fact(id, func(c *fact.Candidate) { c.Entity, c.Relation = "e"+id, "r"+id }))
+	}
+	d.Insert(t, facts...)
+	s := d.open(t, false)
+	all := everything(t, s)
+	if len(all) != len(ids) {
+		t.Fatalf("%d facts of %d", len(all), len(ids))
+	}
+	applied, err := s.Apply(context.Background(), batch(all, true))
+	if err != nil || len(applied.Changed) != 0 {
+		t.Fatalf("%+v, %v", applied, err)
+	}
+	for _, query := range []string{"SELECT fact_id FROM fact_validity_overrides", "SELECT fact_id FROM fact_retractions"} {
+		got := d.Rows(t, query)
+		slices.Sort(got)
+		want := slices.Sorted(slices.Values(ids))
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s: %s", query, diff)
+		}
+	}
+}
+
+func testContext(t *testing.T, d Database) {
+	full := fact.Override{ValidUntil: ptr("2030-01-01T00:00:00Z"), Confidence: ptr(0.7), Reason: ptr("why"), UpdatedAt: "when", UpdatedBy: ptr("who")}
+	want := []fact.Candidate{
+		Fact("a plain"),
+		Fact("b expiry", func(c *fact.Candidate) { c.ValidUntil = ptr("2030-01-01") }),
+		Fact("c full", Overridden(full)),
+		Fact("d empty", Overridden(fact.Override{})),
+		Fact("e confidence", func(c *fact.Candidate) { c.Confidence = 0.35 }),
+	}
+	d.Insert(t, want...)
+	got := everything(t, d.open(t, true))
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("read (-want +got):\n%s", diff)
+	}
+
+	hold := func(id, entity, scope, tenant string, legal int) {
+		d.Exec(t, holdSQL, id, entity, scope, tenant, legal)
+	}
+	entity := func(name string) func(*fact.Candidate) { return func(c *fact.Candidate) { c.Entity = name } }
+	d.Insert(t,
+		Fact("hold star", entity("star")), Fact("hold scope", entity("scope")), Fact("hold list", entity("list")),
+		Fact("free other scope", entity("other scope")), Fact("free other tenant", entity("other tenant")),
+		Fact("free no hold", entity("no hold")), Fact("free revoked", entity("revoked")), Fact("hold one of two", entity("two")),
+		Fact("pending row"), Fact("free promoted"), Fact("pending null row"), Fact("free rejected"))
+	hold("t1", "star", "*", "default", 1)
+	hold("t2", "scope", "local", "default", 1)
+	hold("t3", "list", `["local"]`, "default", 1)
+	hold("t4", "other scope", "team", "default", 1)
+	hold("t5", "other tenant", "*", "acme", 1)
+	hold("t6", "no hold", "*", "default", 0)
+	hold("t7", "revoked", "*", "default", 1)
+	hold("t8", "two", "*", "default", 1)
+	hold("t9", "two", "*", "default", 1)
+	for _, id := range []string{"t7", "t8"} {
+		d.Exec(t, `INSERT INTO tombstone_revocations (id, tombstone_id, reason, signed_by, signature, created_at) VALUES ($1, $2, 'r', 'admin', 'x', 'now')`, "r"+id, id)
+	}
+	d.Exec(t, pendingSQL, "pending row", "pending")
+	d.Exec(t, pendingSQL, "free promoted", "promoted")
+	d.Exec(t, pendingSQL, "free rejected", "rejected")
+	d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope, quarantine_status)
+		VALUES ('pending base', 'e', 'r', 'string', 'v', 's', '2026', 0.3, 'local', 'pending'),
+		       ('free base', 'e', 'r', 'string', 'v', 's', '2026', 0.3, 'local', 'pending')`)
+	d.Exec(t, pendingSQL, "free base", "promoted")
+	d.Exec(t, `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('pending null row', NULL, 'x')`)
+	for _, c := range everything(t, d.open(t, true)) {
+		wantHold, wantPending := len(c.ID) > 4 && c.ID[:4] == "hold", c.ID == "pending row" || c.ID == "pending base"
+		if c.LegalHold != wantHold || c.QuarantinePending != wantPending {
+			t.Errorf("%q: hold %v, pending %v", c.ID, c.LegalHold, c.QuarantinePending)
+		}
+	}
+}
+
+func testScopeAndTenant(t *testing.T, d Database) {
+	for _, scope := range fact.Scopes {
+		for _, tenant := range []string{"default", "acme"} {
+			d.Insert(t, Fact(scope+" "+tenant, func(c *fact.Candidate) { c.Scope, c.Tenant = scope, tenant }))
+		}
+	}
+	s, ctx := d.open(t, true), context.Background()
+	r, err := s.NextRange(ctx, store.RangeParams{Size: 100})
+	if err != nil || r.Facts != 8 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	for _, test := range []struct {
+		scope, tenant string
+		want          []string
+	}{
+		{"local", "", []string{"local acme", "local default"}},
+		{"", "acme", []string{"company acme", "local acme", "public acme", "team acme"}},
+		{"team", "acme", []string{"team acme"}},
+		{"", "nobody", nil},
+	} {
+		found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: asOf, Scope: test.scope, Tenant: test.tenant, Narrow: store.Narrow{Below: ptr(1.0)}})
+		var got []string
+		for _, c := range found {
+			got = append(got, c.ID)
+		}
+		if err != nil || !slices.Equal(got, test.want) {
+			t.Errorf("scope %q, tenant %q: %v, %v; want %v", test.scope, test.tenant, got, err, test.want)
+		}
+	}
+}
+
+// stamps are near everything that narrowing looks at.
+var stamps = []string{
+	asOfText, "2026-11-23T12:00:00.123457+00:00", "2026-11-23T12:00:00.123455+00:00", "2026-11-23T12:00:00+00:00",
+	"2026-11-22T12:00:00.123456+00:00", "2026-11-22T12:00:00.123457+00:00", "2026-11-22T12:00:00+00:00", "2026-11-22T12:00:01+00:00",
+	"2026-11-23T12:00:00.123456Z", "2026-11-23T12:00:00.1Z", "2026-11-23T21:00:00+09:00", "2026-11-23T06:00:00-05:00",
+	"2026-11-24T01:00:00.000000+14:00", "2026-11-22T01:00:00-12:00", "2026-11-23", "2026-11-23 23:00:00+00:00", "2026-11-24t00:00:00z",
+	"20261123T000000Z", "2999-01-01T00:00:00.000000+00:00", "1970-01-01T00:00:00.000000+00:00", "0000-01-01T00:00:00.000000+00:00",
+	"2026-02-30T00:00:00.000000+00:00", "2027-02-30T00:00:00.000000+00:00", "2028-02-29T00:00:00.000000+00:00", "2027-02-29T00:00:00.000000+00:00",
+	"2027-04-31T00:00:00.000000+00:00", "2027-13-01T00:00:00.000000+00:00", "2027-00-10T00:00:00.000000+00:00", "2027-01-01T24:00:00.000000+00:00",
+	"2027-01-01T00:60:00.000000+00:00", "2027-01-01T00:00:60.000000+00:00", "2027-12-31T23:59:59.999999+00:00", "2026-11-23T12:00:00.12345+00:00",
+	"２027-01-01T00:00:00.000000+00:00", "2027-01-01T00:00:00.000000+00:00 ", "2027-01-01T00:00:00.000000+00:00\n", " 2027-01-01T00:00:00.000000+00:00",
+	"2027-01-01T00:00:00.000000-00:00", "2027-01-01T00:00:00.000000+01:00", "4102444800", "1781524800000", "", "tomorrow", "not a date",
+}
+
+var confidences = []float64{0, 0.05, 0.1, 0.3, 0.35, 0.5, 0.6, 0.7, 0.9, 0.95, 1}
+
+// testNarrowing draws stores and rules, and holds what the store left out against the rules: no
+// fact may be missing that they would expire, or that a protection keeps. Every fact read must be
+// the fact that was written, so that both databases hand the rules the same.
+func testNarrowing(t *testing.T, d Database) {
+	s, ctx := d.open(t, false), context.Background()
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		var written []fact.Candidate
+		maybe := func(name string) *string {
+			if rapid.Bool().Draw(rt, name+" null") {
+				return nil
+			}
+			return ptr(rapid.SampledFrom(stamps).Draw(rt, name))
+		}
+		after := store.Cursor{}
+		if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
+			after = store.After(last[0])
+		}
+		for i := range rapid.IntRange(1, 12).Draw(rt, "facts") {
+			written = append(written, Fact(fmt.Sprintf("%06d-%02d", round, i), func(c *fact.Candidate) {
+				c.Timestamp, c.ValidUntil = rapid.SampledFrom(stamps).Draw(rt, "timestamp"), maybe("valid_until")
+				c.Confidence = rapid.SampledFrom(confidences).Draw(rt, "confidence")
+				c.Relation = rapid.SampledFrom([]string{"a", "rel:b", "STIGMEM:c"}).Draw(rt, "relation")
+				if rapid.Bool().Draw(rt, "overridden") {
+					o := fact.Override{ValidUntil: maybe("override valid_until"), UpdatedAt: "x"}
+					if rapid.Bool().Draw(rt, "override confidence") {
+						o.Confidence = ptr(rapid.SampledFrom(confidences).Draw(rt, "override confidence"))
+					}
+					c.Override = &o
+				}
+			}))
+		}
+		d.Insert(t, written...)
+		r, err := s.NextRange(ctx, store.RangeParams{After: after, Size: 100})
+		if err != nil || r.Facts != len(written) {
+			rt.Fatalf("%d facts written, range %+v, %v", len(written), r, err)
+		}
+
+		rules, narrow := drawRules(rt)
+		byID := map[string]fact.Candidate{}
+		for _, live := range []bool{false, true} {
+			narrow.Live = live
+			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: asOf, Narrow: narrow})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			clear(byID)
+			for _, c := range found {
+				byID[c.ID] = c
+			}
+			for _, c := range written {
+				read, found := byID[c.ID]
+				verdict := rules.Decide(&c, asOf)
+				switch {
+				case found && !reflect.DeepEqual(read, c):
+					rt.Fatalf("written and read differ: %s", cmp.Diff(c, read))
+				case !found && (verdict.Action != rule.Ignore || live && rule.Live(&c, asOf)):
+					rt.Fatalf("left out with %s, live %v, although the rules say %+v: %+v (override %+v)", rules, live, verdict, c.Fact, c.Override)
+				}
+			}
+		}
+	})
+}
+
+func drawRules(t *rapid.T) (rule.Set, store.Narrow) {
+	var rules rule.Set
+	var narrow store.Narrow
+	if rapid.Bool().Draw(t, "ttl rule") {
+		rules.TTL = ptr(rapid.SampledFrom([]rule.TTL{0, 1, 86400, 1e11}).Draw(t, "ttl"))
+		narrow.Age = true
+		if cutoff, possible := rules.Cutoff(asOf); possible {
+			narrow.Before = cutoff
+		}
+	}
+	if rules.TTL == nil || rapid.Bool().Draw(t, "floor rule") {
+		floor := rapid.SampledFrom([]float64{0.05, 0.1, 0.35, 0.6, 0.60000001, 0.59999999, 0.7, 0.9, 0.95, 1}).Draw(t, "floor")
+		rules.Floor = ptr(rule.Floor(floor))
+		narrow.Below = &floor
+	}
+	return rules, narrow
+}

@@ -1,0 +1,174 @@
+package storetest
+
+import (
+	"context"
+	"strings"
+	"testing"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+func ptr[T any](value T) *T { return &value }
+
+// Fact is a fact as the node writes one: old, uncertain, and selected by any sensible rule.
+func Fact(id string, change ...func(*fact.Candidate)) fact.Candidate {
+	c := fact.Candidate{Fact: fact.Fact{
+		ID: id, Entity: "stigmem://acme/user/1", Relation: "memory:context", Tenant: "default", Scope: "local",
+		Timestamp: "2026-01-01T00:00:00.000000+00:00", Confidence: 0.3,
+	}}
+	for _, each := range change {
+		each(&c)
+	}
+	return c
+}
+
+// Overridden gives a fact an override row.
+func Overridden(o fact.Override) func(*fact.Candidate) {
+	if o.UpdatedAt == "" {
+		o.UpdatedAt = "2026-02-01T00:00:00+00:00"
+	}
+	return func(c *fact.Candidate) { c.Override = &o }
+}
+
+// Exec runs a statement that must succeed.
+func (d Database) Exec(t testing.TB, query string, args ...any) {
+	t.Helper()
+	if _, err := d.SQL.ExecContext(context.Background(), query, args...); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+}
+
+// Insert writes facts with their overrides. A hold and a pending quarantine are written as the
+// node would: a tombstone on the entity, a status row for the fact.
+func (d Database) Insert(t testing.TB, candidates ...fact.Candidate) {
+	t.Helper()
+	tx, err := d.SQL.BeginTx(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	exec := func(query string, args ...any) {
+		t.Helper()
+		if _, err := tx.ExecContext(context.Background(), query, args...); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+	}
+	for _, c := range candidates {
+		exec(`INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, valid_until, confidence, scope, tenant_id)
+			VALUES ($1, $2, $3, 'string', 'v', 'stigmem://acme/agent/1', $4, $5, $6, $7, $8)`,
+			c.ID, c.Entity, c.Relation, c.Timestamp, c.ValidUntil, c.Confidence, c.Scope, c.Tenant)
+		if o := c.Override; o != nil {
+			exec(`INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
+				VALUES ($1, $2, $3, $4, $5, $6)`, c.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy)
+		}
+		if c.LegalHold {
+			exec(holdSQL, "hold-"+c.ID, c.Entity, c.Scope, c.Tenant, 1)
+		}
+		if c.QuarantinePending {
+			exec(pendingSQL, c.ID, "pending")
+		}
+	}
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+const (
+	holdSQL = `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at)
+		VALUES ($1, $2, $3, $4, $5, 'admin', 'x', '2026-01-01T00:00:00+00:00')`
+	pendingSQL = `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at)
+		VALUES ($1, $2, '2026-01-01T00:00:00+00:00')`
+)
+
+// Edge writes the graph edge of a fact.
+func (d Database) Edge(t testing.TB, id string, validUntil *string) {
+	t.Helper()
+	d.Exec(t, `INSERT INTO entity_edges (id, subject, relation, object, scope, tenant_id, valid_until, confidence, created_at)
+		VALUES ($1, 'a', 'b', 'c', 'local', 'default', $2, 0.5, 1767225600000)`, id, validUntil)
+}
+
+// Card writes a memory card.
+func (d Database) Card(t testing.TB, entity, tenant, scope string, stale int) {
+	t.Helper()
+	d.Exec(t, `INSERT INTO memory_cards (entity_uri, tenant_id, scope, is_stale) VALUES ($1, $2, $3, $4)`, entity, tenant, scope, stale)
+}
+
+// Rows reads what a query returns, one line of text a row, NULL as "-".
+func (d Database) Rows(t testing.TB, query string, args ...any) []string {
+	t.Helper()
+	rows, err := d.SQL.QueryContext(context.Background(), query, args...)
+	if err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var lines []string
+	for rows.Next() {
+		values := make([]any, len(names))
+		for i := range values {
+			values[i] = new(*string)
+		}
+		if err := rows.Scan(values...); err != nil {
+			t.Fatalf("%s: %v", query, err)
+		}
+		fields := make([]string, len(names))
+		for i, value := range values {
+			if text := *value.(**string); text != nil {
+				fields[i] = *text
+			} else {
+				fields[i] = "-"
+			}
+		}
+		lines = append(lines, strings.Join(fields, " | "))
+	}
+	if err := rows.Err(); err != nil {
+		t.Fatalf("%s: %v", query, err)
+	}
+	return lines
+}
+
+// The rows a sweep may change, in an order that both databases agree on.
+const (
+	overrideRows   = `SELECT fact_id, valid_until, confidence, reason, updated_at, updated_by FROM fact_validity_overrides ORDER BY fact_id`
+	retractionRows = `SELECT fact_id, retracted_at, retracted_by FROM fact_retractions ORDER BY fact_id, retracted_at`
+	edgeRows       = `SELECT id, valid_until, decay_epoch FROM entity_edges ORDER BY id`
+	cardRows       = `SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards ORDER BY entity_uri, tenant_id, scope`
+)
+
+// everything reads all facts of a store, as a sweep that narrows nothing would.
+func everything(t testing.TB, s store.Store) []fact.Candidate {
+	t.Helper()
+	var all []fact.Candidate
+	var at store.Cursor
+	for {
+		r, err := s.NextRange(context.Background(), store.RangeParams{After: at, Size: 100})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.End() {
+			return all
+		}
+		found, err := s.Candidates(context.Background(), store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		all, at = append(all, found...), r.Last
+	}
+}
+
+// batch makes a batch of what was read; retract gives every fact a row for the retraction log.
+func batch(candidates []fact.Candidate, retract bool) store.Batch {
+	b := store.Batch{AsOf: asOf, Stamp: stamp}
+	for i := range candidates {
+		e := store.Expiry{Fact: &candidates[i]}
+		if retract {
+			e.Retraction = "retract_" + candidates[i].ID
+		}
+		b.Expiries = append(b.Expiries, e)
+	}
+	return b
+}

@@ -1,0 +1,269 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+func (d Database) expect(t testing.TB, query string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, d.Rows(t, query)); diff != "" {
+		t.Errorf("%s (-want +got):\n%s", query, diff)
+	}
+}
+
+// apply reads everything and has it expired; only what is expected to be held back may be.
+func (d Database) apply(t testing.TB, retract bool, heldBack ...int) {
+	t.Helper()
+	s := d.open(t, false)
+	applied, err := s.Apply(context.Background(), batch(everything(t, s), retract))
+	if err != nil || !slices.Equal(applied.Changed, heldBack) {
+		t.Fatalf("held back %v, want %v; %v", applied.Changed, heldBack, err)
+	}
+}
+
+const written = asOfText + " | - | decay_sweep | " + stampText + " | stigmem:system:decay"
+
+func testFreshOverride(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"), Fact("b"))
+	d.apply(t, false)
+	d.expect(t, overrideRows, "a | "+written, "b | "+written)
+}
+
+func testKeptConfidence(t *testing.T, d Database) {
+	d.Insert(t,
+		Fact("a rejected", Overridden(fact.Override{Confidence: ptr(0.0), Reason: ptr("quarantine_rejected"), UpdatedBy: ptr("moderator")})),
+		Fact("b raised", Overridden(fact.Override{Confidence: ptr(0.35)})),
+		Fact("c extended", Overridden(fact.Override{ValidUntil: ptr("2030-01-01T00:00:00Z"), Confidence: ptr(1.0), Reason: ptr("x")})))
+	d.apply(t, false)
+	const tail = " | decay_sweep | " + stampText + " | stigmem:system:decay"
+	d.expect(t, overrideRows, "a rejected | "+asOfText+" | 0"+tail, "b raised | "+asOfText+" | 0.35"+tail, "c extended | "+asOfText+" | 1"+tail)
+}
+
+func testRetractions(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"), Fact("b"), Fact("c"))
+	d.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('old', 'b', '2026-01-02T00:00:00.000000+00:00', 'someone')`)
+	s := d.open(t, false)
+	b := batch(everything(t, s), true)
+	b.Expiries[2].Retraction = "" // expired by age
+	if _, err := s.Apply(context.Background(), b); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{"a | " + asOfText + " | stigmem:system:decay", "b | 2026-01-02T00:00:00.000000+00:00 | someone", "b | " + asOfText + " | stigmem:system:decay"}
+	d.expect(t, retractionRows, want...)
+
+	// Someone takes the expiry back, and a sweep at the same as-of expires the fact once more.
+	d.Exec(t, `DELETE FROM fact_validity_overrides WHERE fact_id = 'a'`)
+	b = batch(everything(t, s)[:1], true)
+	b.Expiries[0].Retraction = "again"
+	if applied, err := s.Apply(context.Background(), b); err != nil || len(applied.Changed) != 0 {
+		t.Fatalf("%+v, %v", applied, err)
+	}
+	d.expect(t, retractionRows, want...)
+}
+
+func testEdgesAndCards(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"), Fact("b", func(c *fact.Candidate) { c.Entity = "stigmem://acme/user/2" }),
+		Fact("c", func(c *fact.Candidate) { c.LegalHold, c.Entity = true, "stigmem://acme/user/3" }))
+	for _, id := range []string{"a", "b", "c"} {
+		d.Edge(t, id, nil)
+	}
+	d.Edge(t, "z of no fact", ptr("2030"))
+	d.Card(t, "stigmem://acme/user/1", "default", "local", 0)
+	d.Card(t, "stigmem://acme/user/1", "default", "team", 0)
+	d.Card(t, "stigmem://acme/user/1", "acme", "local", 0)
+	d.Card(t, "stigmem://acme/user/2", "default", "local", 1)
+	d.Card(t, "stigmem://acme/user/3", "default", "local", 0)
+	s := d.open(t, false)
+	all := everything(t, s)
+	all[2].LegalHold = false // as if the hold came after the reading
+	if applied, err := s.Apply(context.Background(), batch(all, true)); err != nil || !slices.Equal(applied.Changed, []int{2}) {
+		t.Fatalf("%+v, %v", applied, err)
+	}
+	const edge = " | " + asOfText + " | 1795435200123"
+	d.expect(t, edgeRows, "a"+edge, "b"+edge, "c | - | -", "z of no fact | 2030 | -")
+	d.expect(t, cardRows,
+		"stigmem://acme/user/1 | acme | local | 0", "stigmem://acme/user/1 | default | local | 1", "stigmem://acme/user/1 | default | team | 0",
+		"stigmem://acme/user/2 | default | local | 1", "stigmem://acme/user/3 | default | local | 0")
+	d.expect(t, retractionRows, "a | "+asOfText+" | stigmem:system:decay", "b | "+asOfText+" | stigmem:system:decay")
+}
+
+func testFactsUntouched(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"), Fact("b", Overridden(fact.Override{Confidence: ptr(0.2)})))
+	const rows = "SELECT * FROM facts ORDER BY id"
+	before := d.Rows(t, rows)
+	d.apply(t, true)
+	d.expect(t, rows, before...)
+}
+
+// testChangedMeanwhile commits one change of every kind between a batch's read and its write.
+func testChangedMeanwhile(t *testing.T, d Database) {
+	exists := func(id string) fact.Candidate {
+		return Fact(id, Overridden(fact.Override{ValidUntil: ptr("2030-01-01T00:00:00Z"), Confidence: ptr(0.3), Reason: ptr("r"), UpdatedBy: ptr("u")}))
+	}
+	changes := []struct {
+		fact   fact.Candidate
+		change string
+	}{
+		{Fact("a override appears"), `INSERT INTO fact_validity_overrides (fact_id, confidence, reason, updated_at) VALUES ('a override appears', 0, 'quarantine_rejected', 'x')`},
+		{exists("b rejected"), `UPDATE fact_validity_overrides SET confidence = 0 WHERE fact_id = 'b rejected'`},
+		{exists("c expiry moved"), `UPDATE fact_validity_overrides SET valid_until = '2031' WHERE fact_id = 'c expiry moved'`},
+		{exists("d expiry gone"), `UPDATE fact_validity_overrides SET valid_until = NULL WHERE fact_id = 'd expiry gone'`},
+		{exists("e reason"), `UPDATE fact_validity_overrides SET reason = 'other' WHERE fact_id = 'e reason'`},
+		{exists("f touched"), `UPDATE fact_validity_overrides SET updated_at = 'later' WHERE fact_id = 'f touched'`},
+		{exists("g by"), `UPDATE fact_validity_overrides SET updated_by = NULL WHERE fact_id = 'g by'`},
+		{exists("h row gone"), `DELETE FROM fact_validity_overrides WHERE fact_id = 'h row gone'`},
+		{Fact("i held", func(c *fact.Candidate) { c.Entity = "held" }), `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at) VALUES ('t', 'held', '*', 'default', 1, 'a', 'x', 'x')`},
+		{Fact("j pending"), `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('j pending', 'pending', 'x')`},
+		{exists("k pending too"), `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('k pending too', 'pending', 'x')`},
+	}
+	var facts []fact.Candidate
+	for _, c := range changes {
+		facts = append(facts, c.fact)
+	}
+	facts = append(facts, Fact("y free"), exists("z free"))
+	d.Insert(t, facts...)
+	s := d.open(t, false)
+	all := everything(t, s)
+	for _, c := range all {
+		d.Edge(t, c.ID, nil)
+	}
+	var heldBack []int
+	for i, c := range changes {
+		d.Exec(t, c.change)
+		heldBack = append(heldBack, i)
+	}
+	before := d.Rows(t, overrideRows)
+	applied, err := s.Apply(context.Background(), batch(all, true))
+	if err != nil || !slices.Equal(applied.Changed, heldBack) {
+		t.Fatalf("held back %v, want %v; %v", applied.Changed, heldBack, err)
+	}
+	after := slices.DeleteFunc(d.Rows(t, overrideRows), func(row string) bool { return row[0] >= 'y' })
+	before = slices.DeleteFunc(before, func(row string) bool { return row[0] >= 'y' })
+	if diff := cmp.Diff(before, after); diff != "" {
+		t.Errorf("what changed meanwhile was overwritten (-before +after):\n%s", diff)
+	}
+	d.expect(t, retractionRows, "y free | "+asOfText+" | stigmem:system:decay", "z free | "+asOfText+" | stigmem:system:decay")
+	d.expect(t, `SELECT count(*) FROM entity_edges WHERE valid_until IS NOT NULL`, "2")
+}
+
+func testAllOrNothing(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"), Fact("b"))
+	d.Edge(t, "a", nil)
+	d.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', 'a', '2026', 'x')`)
+	s := d.open(t, false)
+	b := batch(everything(t, s), true)
+	b.Expiries[1].Retraction = "taken" // a primary key, so the log refuses the row
+	if _, err := s.Apply(context.Background(), b); !store.Is(err, store.Rejected) {
+		t.Fatalf("got %v, want a rejected row", err)
+	}
+	d.expect(t, overrideRows)
+	d.expect(t, retractionRows, "a | 2026 | x")
+	d.expect(t, edgeRows, "a | - | -")
+}
+
+// testNeighbours lets two sweeps write neighbouring ranges at once, whose facts stand in the same
+// cards, met in opposite order. Both must get through without a deadlock to retry.
+func testNeighbours(t *testing.T, d Database) {
+	const cards, rounds = 40, 5
+	var facts []fact.Candidate
+	for round := range rounds {
+		for side := range 2 {
+			for i := range cards {
+				entity := i
+				if side == 1 {
+					entity = cards - 1 - i
+				}
+				facts = append(facts, Fact(fmt.Sprintf("%d-%d-%03d", round, side, i), func(c *fact.Candidate) { c.Entity = fmt.Sprintf("e%03d", entity) }))
+			}
+		}
+	}
+	d.Insert(t, facts...)
+	for i := range cards {
+		d.Card(t, fmt.Sprintf("e%03d", i), "default", "local", 0)
+	}
+	stores := [2]store.Store{d.open(t, false), d.open(t, false)}
+	all := everything(t, stores[0])
+	for round := range rounds {
+		d.Exec(t, "UPDATE memory_cards SET is_stale = 0")
+		var both sync.WaitGroup
+		for side, s := range stores {
+			from := (round*2 + side) * cards
+			both.Go(func() {
+				applied, err := s.Apply(context.Background(), batch(all[from:from+cards], true))
+				if err != nil || len(applied.Changed) != 0 {
+					t.Errorf("round %d, side %d: %+v, %v", round, side, applied, err)
+				}
+			})
+		}
+		both.Wait()
+		d.expect(t, "SELECT count(*) FROM memory_cards WHERE is_stale = 0", "0")
+	}
+	d.expect(t, "SELECT count(*) FROM fact_retractions", fmt.Sprint(len(facts)))
+}
+
+func testLocked(t *testing.T, d Database) {
+	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.3)})), Fact("b"))
+	impatient, err := d.Open(store.OpenParams{LockTimeout: 50 * time.Millisecond, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = impatient.Close() }()
+	patient := d.open(t, false)
+	all := everything(t, patient)
+	release := d.Lock(t, "a")
+	if _, err := impatient.Apply(context.Background(), batch(all, true)); !store.Is(err, store.Busy) {
+		t.Errorf("got %v, want busy", err)
+	}
+	done := make(chan error)
+	go func() {
+		_, err := patient.Apply(context.Background(), batch(all, true))
+		done <- err
+	}()
+	release()
+	if err := <-done; err != nil {
+		t.Errorf("after the wait: %v", err)
+	}
+	d.expect(t, "SELECT count(*) FROM fact_retractions", "2")
+}
+
+func testInterrupted(t *testing.T, d Database) {
+	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.3)})), Fact("b"))
+	s := d.open(t, false)
+	all := everything(t, s)
+	release := d.Lock(t, "a")
+	ctx, interrupt := context.WithCancel(context.Background())
+	done := make(chan error)
+	go func() {
+		_, err := s.Apply(ctx, batch(all, true))
+		done <- err
+	}()
+	interrupt()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("got %v, want the interruption", err)
+	}
+	release()
+	d.expect(t, "SELECT count(*) FROM fact_retractions", "0")
+	if applied, err := s.Apply(context.Background(), batch(all, true)); err != nil || len(applied.Changed) != 0 {
+		t.Errorf("the store is of no use afterwards: %+v, %v", applied, err)
+	}
+}
+
+func testReadOnly(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"))
+	s := d.open(t, true)
+	if _, err := s.Apply(context.Background(), batch(everything(t, s), true)); !store.Is(err, store.NotPermitted) {
+		t.Errorf("got %v, want not permitted", err)
+	}
+	d.expect(t, overrideRows)
+}
