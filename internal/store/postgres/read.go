@@ -110,10 +110,12 @@ func shortest(value float32) float64 {
 	return wide
 }
 
+// untilSQL is the effective expiry of the fact f under its override o.
+const untilSQL = "coalesce(o.valid_until, f.valid_until)"
+
 // candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
 // node's own form, in which byte order is time order; every other stamp is read and left to Go.
 func (s *Store) candidatesQuery(p store.CandidatesParams) (string, []any) {
-	const until = "coalesce(o.valid_until, f.valid_until)"
 	var args []any
 	arg := func(value any) string {
 		args = append(args, value)
@@ -127,7 +129,7 @@ func (s *Store) candidatesQuery(p store.CandidatesParams) (string, []any) {
 	}
 	where := []string{
 		within("f.id"),
-		fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT %[3]s)`, until, arg(fact.FormatInstant(p.AsOf)), canonicalSQL(until)),
+		fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT %[3]s)`, untilSQL, arg(fact.FormatInstant(p.AsOf)), canonicalSQL(untilSQL)),
 	}
 	if p.Scope != "" {
 		where = append(where, "f.scope = "+arg(p.Scope))
@@ -135,21 +137,8 @@ func (s *Store) candidatesQuery(p store.CandidatesParams) (string, []any) {
 	if p.Tenant != "" {
 		where = append(where, "f.tenant_id = "+arg(p.Tenant))
 	}
-	var wanted []string
-	if p.Narrow.Age {
-		old := "NOT " + canonicalSQL("f.timestamp")
-		if !p.Narrow.Before.IsZero() {
-			old = `f.timestamp COLLATE "C" <= ` + arg(fact.FormatInstant(p.Narrow.Before)) + " OR " + old
-		}
-		wanted = append(wanted, "("+until+" IS NULL OR NOT "+canonicalSQL(until)+") AND ("+old+")")
-	}
-	if p.Narrow.Below != nil {
-		// As float4, to which rounding keeps the order: nothing below the floor is lost.
-		const confidence = "coalesce(o.confidence, f.confidence)"
-		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*p.Narrow.Below)+"::float8::float4")
-	}
 	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(wanted, " OR ")+")")
+		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
 	}
 	return `
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
@@ -159,6 +148,24 @@ func (s *Store) candidatesQuery(p store.CandidatesParams) (string, []any) {
 		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + within("o.fact_id") + `
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args
+}
+
+// selectable is what the rules may select: by age, or by confidence.
+func selectable(n store.Narrow, arg func(any) string) []string {
+	var wanted []string
+	if n.Age {
+		old := "NOT " + canonicalSQL("f.timestamp")
+		if !n.Before.IsZero() {
+			old = `f.timestamp COLLATE "C" <= ` + arg(fact.FormatInstant(n.Before)) + " OR " + old
+		}
+		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+old+")")
+	}
+	if n.Below != nil {
+		// As float4, to which rounding keeps the order: nothing below the floor is lost.
+		const confidence = "coalesce(o.confidence, f.confidence)"
+		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*n.Below)+"::float8::float4")
+	}
+	return wanted
 }
 
 // canonicalSQL tells whether a stamp has the node's own form and names a real date: text that

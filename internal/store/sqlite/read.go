@@ -85,10 +85,12 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fac
 	return found, s.translate(rows.Err(), "read the facts")
 }
 
+// untilSQL is the effective expiry of the fact f under its override o.
+const untilSQL = "coalesce(o.valid_until, f.valid_until)"
+
 // candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
 // node's own form, in which text order is time order; every other stamp is read and left to Go.
 func candidatesQuery(p store.CandidatesParams) (string, []any) {
-	const until = "coalesce(o.valid_until, f.valid_until)"
 	var args []any
 	arg := func(value any) string {
 		args = append(args, value)
@@ -100,7 +102,7 @@ func candidatesQuery(p store.CandidatesParams) (string, []any) {
 	}
 	where := []string{
 		from + " AND f.id <= " + arg(p.Range.Last.ID),
-		"(" + until + " IS NULL OR " + until + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT " + canonicalSQL(until) + ")",
+		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT " + canonicalSQL(untilSQL) + ")",
 	}
 	if p.Scope != "" {
 		where = append(where, "f.scope = "+arg(p.Scope))
@@ -108,25 +110,30 @@ func candidatesQuery(p store.CandidatesParams) (string, []any) {
 	if p.Tenant != "" {
 		where = append(where, "f.tenant_id = "+arg(p.Tenant))
 	}
-	var wanted []string
-	if p.Narrow.Age {
-		old := "NOT " + canonicalSQL("f.timestamp")
-		if !p.Narrow.Before.IsZero() {
-			old = "f.timestamp <= " + arg(fact.FormatInstant(p.Narrow.Before)) + " OR " + old
-		}
-		wanted = append(wanted, "("+until+" IS NULL OR NOT "+canonicalSQL(until)+") AND ("+old+")")
-	}
-	if p.Narrow.Below != nil {
-		const confidence = "coalesce(o.confidence, f.confidence)"
-		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*p.Narrow.Below))
-	}
 	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(wanted, " OR ")+")")
+		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
 	}
 	return `SELECT ` + candidateColumns + `
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args
+}
+
+// selectable is what the rules may select: by age, or by confidence.
+func selectable(n store.Narrow, arg func(any) string) []string {
+	var wanted []string
+	if n.Age {
+		old := "NOT " + canonicalSQL("f.timestamp")
+		if !n.Before.IsZero() {
+			old = "f.timestamp <= " + arg(fact.FormatInstant(n.Before)) + " OR " + old
+		}
+		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+old+")")
+	}
+	if n.Below != nil {
+		const confidence = "coalesce(o.confidence, f.confidence)"
+		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*n.Below))
+	}
+	return wanted
 }
 
 // canonicalSQL tells whether a stamp has the node's own form and names a real date: text that

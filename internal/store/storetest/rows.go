@@ -2,6 +2,8 @@ package storetest
 
 import (
 	"context"
+	"fmt"
+	"strconv"
 	"strings"
 	"testing"
 
@@ -94,41 +96,60 @@ func (d Database) Card(t testing.TB, entity, tenant, scope string, stale int) {
 	d.Exec(t, `INSERT INTO memory_cards (entity_uri, tenant_id, scope, is_stale) VALUES ($1, $2, $3, $4)`, entity, tenant, scope, stale)
 }
 
-// Rows reads what a query returns, one line of text a row, NULL as "-".
+// Rows reads what a query returns; see Query.
 func (d Database) Rows(t testing.TB, query string, args ...any) []string {
 	t.Helper()
-	rows, err := d.SQL.QueryContext(context.Background(), query, args...)
+	lines, err := d.Query(query, args...)
 	if err != nil {
 		t.Fatalf("%s: %v", query, err)
+	}
+	return lines
+}
+
+// Query reads what a query returns, one line of text a row, NULL as "-".
+func (d Database) Query(query string, args ...any) ([]string, error) {
+	rows, err := d.SQL.QueryContext(context.Background(), query, args...)
+	if err != nil {
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	names, err := rows.Columns()
 	if err != nil {
-		t.Fatal(err)
+		return nil, err
 	}
 	var lines []string
 	for rows.Next() {
 		values := make([]any, len(names))
 		for i := range values {
-			values[i] = new(*string)
+			values[i] = new(any)
 		}
 		if err := rows.Scan(values...); err != nil {
-			t.Fatalf("%s: %v", query, err)
+			return nil, err
 		}
 		fields := make([]string, len(names))
 		for i, value := range values {
-			if text := *value.(**string); text != nil {
-				fields[i] = *text
-			} else {
-				fields[i] = "-"
-			}
+			fields[i] = text(*value.(*any))
 		}
 		lines = append(lines, strings.Join(fields, " | "))
 	}
-	if err := rows.Err(); err != nil {
-		t.Fatalf("%s: %v", query, err)
+	return lines, rows.Err()
+}
+
+// text writes a value alike for both databases. A number that float4 holds exactly came from one,
+// and is written as short as that allows.
+func text(value any) string {
+	switch value := value.(type) {
+	case nil:
+		return "-"
+	case []byte:
+		return string(value)
+	case float64:
+		if float64(float32(value)) == value {
+			return strconv.FormatFloat(value, 'g', -1, 32)
+		}
+		return strconv.FormatFloat(value, 'g', -1, 64)
 	}
-	return lines
+	return fmt.Sprint(value)
 }
 
 // The rows a sweep may change, in an order that both databases agree on.

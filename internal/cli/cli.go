@@ -1,0 +1,165 @@
+// Package cli is the command line, and the only package that knows cobra. Each command is a file
+// with three parts: its options, its constructor, its run function.
+package cli
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"log/slog"
+	"os"
+	"os/signal"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+	"golang.org/x/term"
+
+	"decayctl/internal/config"
+	"decayctl/internal/report"
+)
+
+// Process is everything a command gets from the process it runs in. Nothing below reads the
+// environment, the clock or the standard streams by itself.
+type Process struct {
+	Args    []string // without the program's name
+	Environ []string
+	Dir     string
+	Stdin   io.Reader
+	Stdout  io.Writer
+	Stderr  io.Writer
+	Now     func() time.Time
+}
+
+// ThisProcess is the process decayctl was started as.
+func ThisProcess() Process {
+	dir, err := os.Getwd()
+	if err != nil {
+		dir = "." // the folder is gone; what needs it will say so by its own name
+	}
+	return Process{
+		Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
+		Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr, Now: time.Now,
+	}
+}
+
+// app is one run of one command.
+type app struct {
+	Process
+	json   bool   // the report, or the error, is a JSON document
+	logs   string // form of log lines, and of the error
+	quiet  bool
+	signal chan os.Signal
+}
+
+// Main runs one command and returns the exit code. Every error is printed here and nowhere else.
+func Main(p Process) int {
+	a := &app{Process: p, json: wantsJSON(p.Args, p.Environ), signal: make(chan os.Signal, 1)}
+	ctx, stop := a.interruptible()
+	defer stop()
+	root := a.newRootCmd()
+	root.SetArgs(p.Args)
+	root.SetIn(p.Stdin)
+	root.SetOut(p.Stdout)
+	root.SetErr(p.Stderr)
+	err := root.ExecuteContext(ctx)
+	if cause, ok := context.Cause(ctx).(interrupted); ok && err != nil { //nolint:errorlint // ours, never wrapped
+		err = withCause(err, cause)
+	}
+	return a.finish(err)
+}
+
+// interruptible gives a context that the first SIGINT or SIGTERM ends. The second one finds the
+// default handler again, and quits at once.
+func (a *app) interruptible() (context.Context, func()) {
+	ctx, cancel := context.WithCancelCause(context.Background())
+	signal.Notify(a.signal, os.Interrupt, syscall.SIGTERM)
+	go func() {
+		select {
+		case s := <-a.signal:
+			signal.Stop(a.signal)
+			cancel(interrupted{s})
+		case <-ctx.Done():
+		}
+	}()
+	return ctx, func() {
+		signal.Stop(a.signal)
+		cancel(nil)
+	}
+}
+
+func (a *app) newRootCmd() *cobra.Command {
+	root := &cobra.Command{
+		Use:   "decayctl",
+		Short: "Expire stale facts in a Stigmem fact store",
+		Long: `decayctl keeps an agent memory honest. It connects straight to a Stigmem node's
+fact store (a SQLite file, or PostgreSQL), judges every fact by age and
+confidence, and marks the stale ones as expired. In a node's own environment it
+needs no flags.
+
+` + exitCodeHelp,
+		Example: `  decayctl dry-run --ttl 90d --min-confidence 0.4
+  decayctl sweep --ttl 90d --store postgres://stigmem@localhost/stigmem
+  decayctl demo`,
+		Args:              noArgs,
+		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors:     true,
+		SilenceUsage:      true,
+		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+	}
+	config.AddGlobalFlags(root.PersistentFlags())
+	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
+		return usageError{fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath())}
+	})
+	root.AddCommand(a.newSweepCmd(), a.newDryRunCmd(), a.newDemoCmd(), a.newVersionCmd())
+	return root
+}
+
+func noArgs(cmd *cobra.Command, args []string) error {
+	if len(args) == 0 {
+		return nil
+	}
+	if cmd.HasSubCommands() {
+		return usageError{fmt.Sprintf("unknown command %q; see '%s --help'", report.Clean(args[0]), cmd.CommandPath())}
+	}
+	return usageError{fmt.Sprintf("unexpected argument %q; '%s' takes flags only", report.Clean(args[0]), cmd.CommandPath())}
+}
+
+// load reads the settings of a command.
+func (a *app) load(cmd *cobra.Command) (config.Config, error) {
+	c, err := config.Load(config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}, a.Now())
+	if err != nil {
+		return c, err
+	}
+	a.json, a.logs, a.quiet = c.Output == config.OutputJSON, c.LogFormat, c.Quiet
+	return c, nil
+}
+
+// logger writes to stderr. Quiet leaves warnings and errors.
+func (a *app) logger(c config.Config) *slog.Logger {
+	level := c.LogLevel
+	if c.Quiet {
+		level = max(level, slog.LevelWarn)
+	}
+	options := &slog.HandlerOptions{Level: level}
+	if c.LogFormat == config.OutputJSON {
+		return slog.New(slog.NewJSONHandler(a.Stderr, options))
+	}
+	return slog.New(slog.NewTextHandler(a.Stderr, options))
+}
+
+// isTerminal tells whether a stream is one that a person looks at.
+func isTerminal(stream any) bool {
+	file, ok := stream.(*os.File)
+	return ok && term.IsTerminal(int(file.Fd()))
+}
+
+// terminalWidth is the width of a terminal in columns; 80 where it does not say.
+func terminalWidth(stream any) int {
+	if file, ok := stream.(*os.File); ok {
+		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
+			return width
+		}
+	}
+	return 80
+}

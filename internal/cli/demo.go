@@ -1,0 +1,111 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/store/sample"
+)
+
+func (a *app) newDemoCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "demo [FOLDER]",
+		Short: "Make a sample store and walk through the commands on it",
+		Long: `Make a new folder with a sample store in it: a SQLite file as a node would have
+it, with 20,000 varied facts. Then run dry-run, sweep and sweep again on it,
+showing each command and its report. The folder stays, to try things on.`,
+		Args: func(_ *cobra.Command, args []string) error {
+			if len(args) > 1 {
+				return usageError{"demo takes one folder at most"}
+			}
+			return nil
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			if a.json {
+				return usageError{"demo shows reports to people; it has no JSON form"}
+			}
+			folder := ""
+			if len(args) == 1 {
+				folder = args[0]
+			}
+			return a.runDemo(cmd.Context(), folder)
+		},
+	}
+}
+
+func (a *app) runDemo(ctx context.Context, folder string) error {
+	folder, err := a.newFolder(folder)
+	if err != nil {
+		return err
+	}
+	file := filepath.Join(folder, "stigmem.db")
+	options := sample.Options{Facts: sample.DefaultFacts, AsOf: a.Now(), Seed: 1}
+	if err := sample.CreateSQLite(ctx, a.inDir(file)); err != nil {
+		return fmt.Errorf("cannot make the sample store: %w", err)
+	}
+	if err := sample.FillSQLite(ctx, a.inDir(file), options); err != nil {
+		return fmt.Errorf("cannot fill the sample store: %w", err)
+	}
+	_, _ = fmt.Fprintf(a.Stdout, "Made %s, a sample fact store with %d facts.\n\n$ cd %s\n", file, options.Facts, folder)
+	for _, command := range []string{
+		"dry-run --ttl 90d --min-confidence 0.4 --samples 3",
+		"sweep --ttl 90d --min-confidence 0.4",
+		"sweep --ttl 90d --min-confidence 0.4",
+	} {
+		if err := ctx.Err(); err != nil {
+			return err
+		}
+		_, _ = fmt.Fprintf(a.Stdout, "$ decayctl %s\n", command)
+		step := a.Process
+		step.Args = append(strings.Fields(command), "--quiet")
+		// Neither a node's environment nor its folder may lead the walk to a real store.
+		step.Environ, step.Dir = nil, a.inDir(folder)
+		if exit := Main(step); exit != exitDone {
+			return fmt.Errorf("decayctl %s ended with exit code %d", command, exit)
+		}
+		_, _ = fmt.Fprintln(a.Stdout)
+	}
+	_, err = fmt.Fprintf(a.Stdout, `The second sweep found nothing more to do. The store stays, to try things on:
+  cd %[1]s
+  decayctl dry-run --ttl 30d --scope local
+  decayctl dry-run --min-confidence 0.8 -o json | jq .by_rule
+  decayctl sweep --ttl 30d --max-expire 5%%
+`, folder)
+	return err
+}
+
+// newFolder makes the folder of the demo, and never uses one that is there already.
+func (a *app) newFolder(folder string) (string, error) {
+	if folder != "" {
+		if err := os.Mkdir(a.inDir(folder), 0o755); err != nil {
+			return "", fmt.Errorf("demo needs a new folder: %w", err)
+		}
+		return folder, nil
+	}
+	for i := 1; ; i++ {
+		folder := "decayctl-demo"
+		if i > 1 {
+			folder = fmt.Sprintf("%s-%d", folder, i)
+		}
+		err := os.Mkdir(a.inDir(folder), 0o755)
+		if err == nil {
+			return folder, nil
+		}
+		if !os.IsExist(err) {
+			return "", fmt.Errorf("demo needs a new folder: %w", err)
+		}
+	}
+}
+
+// inDir is a path as the command's working directory sees it.
+func (a *app) inDir(path string) string {
+	if filepath.IsAbs(path) {
+		return path
+	}
+	return filepath.Join(a.Dir, path)
+}

@@ -1,0 +1,138 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"slices"
+	"strings"
+	"syscall"
+
+	"decayctl/internal/config"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+	"decayctl/internal/sweep"
+)
+
+// The exit codes. Cron lines and CI steps depend on them; the help text and docs/exit-codes.md
+// say the same.
+const (
+	exitDone         = 0
+	exitFailed       = 1
+	exitUsage        = 2
+	exitRefused      = 4
+	exitNotPermitted = 7
+	exitUnusable     = 8
+	exitSomething    = 10
+	exitInterrupted  = 130
+	exitTerminated   = 143
+)
+
+const exitCodeHelp = `Exit codes:
+  0    done; nothing to do is done too
+  1    failed
+  2    usage or configuration
+  4    refused by a guard or declined at the prompt, nothing written
+  7    not permitted by the store (read-only file or role, hot standby)
+  8    store missing, unreachable, of a kind not supported, not a Stigmem store, or too old
+  10   dry-run --detailed-exitcode: there is something to decay
+  130  interrupted; run again to go on
+  143  terminated; run again to go on`
+
+// usageError is a command line that makes no sense.
+type usageError struct{ text string }
+
+func (e usageError) Error() string { return e.text }
+
+// errSomething is the answer of dry-run --detailed-exitcode. It is no failure and prints nothing.
+var errSomething = errors.New("there is something to decay")
+
+// interrupted is the cause of a context that a signal ended.
+type interrupted struct{ signal os.Signal }
+
+func (e interrupted) Error() string {
+	if e.signal == syscall.SIGTERM {
+		return "terminated"
+	}
+	return "interrupted"
+}
+
+// withCause puts the signal in the place of the "context canceled" that it made.
+func withCause(err error, cause interrupted) error {
+	if errors.Is(err, context.Canceled) {
+		return cause
+	}
+	return fmt.Errorf("%w (%w)", err, cause)
+}
+
+// classify maps every error to its exit code and its name in JSON.
+func classify(err error) (code string, exit int) {
+	var signal interrupted
+	var usage usageError
+	var setting *config.Error
+	var refused *sweep.Refused
+	switch {
+	case err == nil:
+		return "", exitDone
+	case errors.Is(err, errSomething):
+		return "", exitSomething
+	case errors.As(err, &signal):
+		if signal.signal == syscall.SIGTERM {
+			return "terminated", exitTerminated
+		}
+		return "interrupted", exitInterrupted
+	case errors.As(err, &usage), errors.As(err, &setting):
+		return "usage", exitUsage
+	case errors.As(err, &refused):
+		return "refused", exitRefused
+	case store.Is(err, store.NotPermitted):
+		return "not_permitted", exitNotPermitted
+	case store.Is(err, store.Unusable):
+		return "store_unusable", exitUnusable
+	case store.Is(err, store.Busy):
+		return "store_busy", exitFailed
+	}
+	return "failed", exitFailed
+}
+
+// reported is an error whose document is on stdout already.
+type reported struct{ error }
+
+func (e reported) Unwrap() error { return e.error }
+
+// finish prints the error, if there is one, and gives the exit code. Whatever an error quotes is
+// made safe here: file names, server messages and facts are other people's text.
+func (a *app) finish(err error) int {
+	code, exit := classify(err)
+	if code == "" {
+		return exit
+	}
+	text := report.Clean(strings.ReplaceAll(err.Error(), "\n", " "))
+	var done reported
+	if a.json && !errors.As(err, &done) {
+		if failed := report.WriteErrorJSON(a.Stdout, code, text, exit); failed != nil {
+			text += " (and the document could not be written: " + failed.Error() + ")"
+		}
+	}
+	if a.logs == config.OutputJSON {
+		slog.New(slog.NewJSONHandler(a.Stderr, nil)).Error(text, "code", code, "exit", exit)
+	} else {
+		_, _ = fmt.Fprintln(a.Stderr, "decayctl: "+text)
+	}
+	return exit
+}
+
+// wantsJSON guesses the form of output before the settings are read, for errors in reading them.
+func wantsJSON(args, environ []string) bool {
+	for i, arg := range args {
+		switch {
+		case arg == "-o" || arg == "--output":
+			return i+1 < len(args) && args[i+1] == config.OutputJSON
+		case strings.HasPrefix(arg, "--output="), strings.HasPrefix(arg, "-o"):
+			return strings.HasSuffix(arg, config.OutputJSON)
+		}
+	}
+	return slices.Contains(environ, "DECAYCTL_OUTPUT="+config.OutputJSON)
+}

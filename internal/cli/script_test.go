@@ -1,0 +1,137 @@
+package cli_test
+
+import (
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"testing"
+
+	"github.com/rogpeppe/go-internal/testscript"
+
+	"decayctl/internal/cli"
+	"decayctl/internal/store/storetest"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"decayctl": func() { os.Exit(cli.Main(cli.ThisProcess())) },
+	})
+}
+
+// TestScripts runs the scripts through the real program: those in both on each database, with
+// $STORE naming a store that holds the standard facts.
+func TestScripts(t *testing.T) {
+	t.Parallel()
+	for _, b := range backends {
+		for _, folder := range []string{"both", b.name} {
+			t.Run(b.name+" "+folder, func(t *testing.T) {
+				t.Parallel()
+				runScripts(t, b, filepath.Join("testdata", "script", folder))
+			})
+		}
+	}
+}
+
+type storeKey struct{}
+
+func runScripts(t *testing.T, b backend, folder string) {
+	t.Helper()
+	testscript.Run(t, testscript.Params{
+		Dir:                 folder,
+		RequireExplicitExec: true,
+		Setup: func(env *testscript.Env) error {
+			db, target, _ := b.fresh(t)
+			db.Insert(t, standard()...)
+			env.Values[storeKey{}] = db
+			env.Setenv("STORE", target)
+			env.Setenv("BACKEND", b.name)
+			env.Setenv("ASOF", "2026-06-15T12:00:00Z")
+			if address, err := url.Parse(target); err == nil && address.User != nil {
+				password, _ := address.User.Password()
+				env.Setenv("PGSECRET", password)
+				env.Setenv("PGADDRESS", address.Host)
+				env.Setenv("PGUSER_NAME", address.User.Username())
+				env.Setenv("PGDB", strings.TrimPrefix(address.Path, "/"))
+			}
+			return nil
+		},
+		Cmds: map[string]func(*testscript.TestScript, bool, []string){
+			"exits": cmdExits,
+			"sql":   cmdSQL,
+			"same":  cmdSame,
+		},
+		Condition: func(name string) (bool, error) {
+			if name == "root" {
+				return os.Geteuid() == 0, nil
+			}
+			return false, fmt.Errorf("unknown condition %q", name)
+		},
+	})
+}
+
+// cmdExits runs a program and holds it to one exit code: exits 4 decayctl sweep …
+func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) < 2 {
+		ts.Fatalf("usage: exits CODE PROGRAM [ARG…]")
+	}
+	want, err := strconv.Atoi(args[0])
+	ts.Check(err)
+	err = ts.Exec(args[1], args[2:]...)
+	var exit *exec.ExitError
+	got := 0
+	if errors.As(err, &exit) {
+		got = exit.ExitCode()
+	} else {
+		ts.Check(err)
+	}
+	if got != want {
+		ts.Fatalf("exit code %d, want %d", got, want)
+	}
+}
+
+// cmdSQL asks the store behind the program's back; stdout has a line for each row.
+func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sql STATEMENT")
+	}
+	db, ok := ts.Value(storeKey{}).(storetest.Database)
+	if !ok {
+		ts.Fatalf("no store")
+	}
+	rows, err := db.Query(args[0])
+	ts.Check(err)
+	for _, row := range rows {
+		_, err := fmt.Fprintln(ts.Stdout(), row)
+		ts.Check(err)
+	}
+}
+
+// cmdSame compares two folders, or two files, to the byte: names, modes and contents.
+func cmdSame(ts *testscript.TestScript, neg bool, args []string) {
+	if len(args) != 2 {
+		ts.Fatalf("usage: same A B")
+	}
+	a, b := listing(ts, ts.MkAbs(args[0])), listing(ts, ts.MkAbs(args[1]))
+	if (a == b) == neg {
+		ts.Fatalf("%s\nand\n%s", a, b)
+	}
+}
+
+func listing(ts *testscript.TestScript, root string) string {
+	var lines []string
+	ts.Check(filepath.Walk(root, func(path string, info os.FileInfo, err error) error {
+		if err != nil || info.IsDir() {
+			return err
+		}
+		content, err := os.ReadFile(path)
+		name, _ := filepath.Rel(root, path)
+		lines = append(lines, fmt.Sprintf("%s %s %x", name, info.Mode(), content))
+		return err
+	}))
+	return strings.Join(lines, "\n")
+}

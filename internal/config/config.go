@@ -1,0 +1,114 @@
+// Package config finds out with which settings to work: from flags, environment, files and the
+// node's own settings. It reads them once into a Config that nothing changes afterwards, and it is
+// the only package that knows how a database password is kept out of sight.
+package config
+
+import (
+	"log/slog"
+	"strconv"
+	"time"
+
+	"github.com/spf13/pflag"
+
+	"decayctl/internal/rule"
+)
+
+// Source is where settings come from. Load looks at nothing else but the files they name.
+type Source struct {
+	Flags   *pflag.FlagSet // parsed; flags that a command does not have are simply not given
+	Environ []string       // as os.Environ returns it
+	Dir     string         // the working directory
+}
+
+// Config is every setting of one run.
+type Config struct {
+	Store Store
+
+	Rules       rule.Set // may be empty; the commands refuse that
+	TTLOrigin   string   // the setting that decided on the ttl rule, on or off; "" is none
+	FloorOrigin string   // the same for the floor rule
+
+	Scope     string    // "" is every scope
+	Tenant    string    // "" is every tenant
+	AsOf      time.Time // UTC, in microseconds; zero says to take the clock
+	AsOfAhead bool      // AsOf lies after the time that Load was given
+
+	MaxExpire *Limit // nil is no limit
+	BatchSize int    // 0 adapts to the store
+	Pace      float64
+	Yes       bool
+
+	LockTimeout time.Duration
+
+	Samples          int
+	DetailedExitCode bool
+
+	Output    string // OutputText or OutputJSON
+	LogFormat string // the same two
+	LogLevel  slog.Level
+	Quiet     bool
+	NoColor   bool
+}
+
+// The forms of output and of log lines.
+const (
+	OutputText = "text"
+	OutputJSON = "json"
+)
+
+// Limit is the most that a sweep may expire: a percentage of the live facts where Percent is above
+// 0, else a number of facts.
+type Limit struct {
+	Facts   int64
+	Percent float64
+}
+
+// String writes the limit as --max-expire reads it.
+func (l Limit) String() string {
+	if l.Percent > 0 {
+		return strconv.FormatFloat(l.Percent, 'f', -1, 64) + "%"
+	}
+	return strconv.FormatInt(l.Facts, 10)
+}
+
+// Error is a setting that cannot be used: one line saying what is wrong, where it came from and
+// what to do. It holds no part of a database address.
+type Error struct{ Text string }
+
+func (e *Error) Error() string { return e.Text }
+
+// Load reads every setting. Errors are *Error, or a *store.Error where the settings are sound but
+// name a kind of store that is not supported.
+func Load(src Source, now time.Time) (Config, error) {
+	s, err := collect(src)
+	if err != nil {
+		return Config{}, err
+	}
+	cfg := Config{
+		Scope:            value(s, "scope", parseScope),
+		Tenant:           value(s, "tenant", parseText),
+		AsOf:             value(s, "as_of", asOfParser(now)),
+		MaxExpire:        value(s, "max_expire", parseLimit),
+		BatchSize:        value(s, "batch_size", parseWhole),
+		Pace:             value(s, "pace", parsePace),
+		Yes:              value(s, "yes", parseToggle),
+		LockTimeout:      value(s, "lock_timeout", parseLockTimeout),
+		Samples:          value(s, "samples", parseWhole),
+		DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
+		Output:           value(s, "output", parseForm),
+		LogFormat:        value(s, "log_format", parseForm),
+		LogLevel:         value(s, "log_level", parseLogLevel),
+		Quiet:            value(s, "quiet", parseToggle),
+		NoColor:          value(s, "no_color", parseToggle),
+	}
+	cfg.AsOfAhead = cfg.AsOf.After(now)
+	cfg.Rules.TTL, cfg.TTLOrigin = s.ttl()
+	cfg.Rules.Floor, cfg.FloorOrigin = s.floor()
+	if s.err != nil {
+		return Config{}, s.err
+	}
+	if cfg.Store, err = s.store(); err != nil {
+		return Config{}, err
+	}
+	return cfg, nil
+}

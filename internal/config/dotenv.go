@@ -1,0 +1,194 @@
+package config
+
+import (
+	"strings"
+	"unicode"
+	"unicode/utf8"
+)
+
+// parseDotenv reads a .env file as the node's own reader (python-dotenv) does, into NAME=value
+// lines. The readers made for Go differ where it hurts most: they end an unquoted value at any #
+// and expand $WORD, so that a database password loses its end and another store is swept.
+//
+// Lines that the node cannot read it leaves out. So does this, but not where a STIGMEM_ name is in
+// them: then the node works with other settings than the file seems to say.
+func parseDotenv(file, text string, environ map[string]string) ([]string, error) {
+	if !utf8.ValidString(text) {
+		return nil, errorf("%s is not UTF-8 text; save it as such", file)
+	}
+	text = strings.NewReplacer("\r\n", "\n", "\r", "\n").Replace(strings.TrimPrefix(text, "\uFEFF"))
+	r := dotenvReader{rest: text}
+	values := map[string]string{}
+	var pairs []string
+	for {
+		r.rest = strings.TrimLeftFunc(r.rest, unicode.IsSpace)
+		if r.rest == "" {
+			return pairs, nil
+		}
+		start := r.rest
+		name, value, kind := r.line()
+		switch kind {
+		case assignment:
+			value = expand(value, values, environ)
+			values[name] = value
+			pairs = append(pairs, name+"="+value)
+		case broken:
+			r.until("\n")
+			if strings.Contains(strings.ToUpper(start[:len(start)-len(r.rest)]), nodePrefix) {
+				number := 1 + strings.Count(text[:len(text)-len(start)], "\n")
+				return nil, errorf("%s:%d cannot be read, so the node ignores it; look for a missing quote or text after one", file, number)
+			}
+		}
+	}
+}
+
+type lineKind int
+
+const (
+	assignment lineKind = iota
+	nothing             // a comment, or a name without a value
+	broken
+)
+
+// dotenvReader takes the text apart from the left.
+type dotenvReader struct{ rest string }
+
+// until takes everything before the first of some bytes, or all there is.
+func (r *dotenvReader) until(stops string) string {
+	end := strings.IndexAny(r.rest, stops)
+	if end < 0 {
+		end = len(r.rest)
+	}
+	taken := r.rest[:end]
+	r.rest = r.rest[end:]
+	return taken
+}
+
+// blanks skips white space within the line and tells whether there was any.
+func (r *dotenvReader) blanks() bool {
+	rest := strings.TrimLeftFunc(r.rest, func(c rune) bool { return c != '\n' && unicode.IsSpace(c) })
+	skipped := len(rest) < len(r.rest)
+	r.rest = rest
+	return skipped
+}
+
+// line reads [export] NAME[=value] [# comment]. After a broken line, rest is where it broke.
+func (r *dotenvReader) line() (name, value string, kind lineKind) {
+	if after, ok := strings.CutPrefix(r.rest, "export"); ok {
+		behind := dotenvReader{after}
+		if behind.blanks() {
+			*r = behind
+		}
+	}
+	if !strings.HasPrefix(r.rest, "#") {
+		var ok bool
+		if name, ok = r.name(); !ok {
+			return "", "", broken
+		}
+	}
+	r.blanks()
+	kind = nothing
+	if after, ok := strings.CutPrefix(r.rest, "="); ok {
+		r.rest, kind = after, assignment
+		spaced := r.blanks()
+		// A # right behind the = belongs to the value; behind a blank it starts a comment.
+		if !spaced || !strings.HasPrefix(r.rest, "#") {
+			if value, ok = r.value(); !ok {
+				return "", "", broken
+			}
+		}
+	}
+	r.blanks()
+	if strings.HasPrefix(r.rest, "#") {
+		r.until("\n")
+	}
+	if r.rest != "" && r.rest[0] != '\n' {
+		return "", "", broken
+	}
+	return name, value, kind
+}
+
+func (r *dotenvReader) name() (string, bool) {
+	if after, ok := strings.CutPrefix(r.rest, "'"); ok {
+		name, behind, closed := strings.Cut(after, "'")
+		if closed {
+			r.rest = behind
+		}
+		return name, closed && name != ""
+	}
+	end := strings.IndexFunc(r.rest, func(c rune) bool { return c == '=' || c == '#' || unicode.IsSpace(c) })
+	if end < 0 {
+		end = len(r.rest)
+	}
+	name := r.rest[:end]
+	r.rest = r.rest[end:]
+	return name, name != ""
+}
+
+func (r *dotenvReader) value() (string, bool) {
+	switch {
+	case strings.HasPrefix(r.rest, "'"):
+		text, ok := r.quoted('\'')
+		return strings.NewReplacer(`\\`, `\`, `\'`, `'`).Replace(text), ok
+	case strings.HasPrefix(r.rest, `"`):
+		text, ok := r.quoted('"')
+		return strings.NewReplacer(`\\`, `\`, `\'`, `'`, `\"`, `"`, `\a`, "\a", `\b`, "\b", `\f`, "\f",
+			`\n`, "\n", `\r`, "\r", `\t`, "\t", `\v`, "\v").Replace(text), ok
+	}
+	text := r.until("\n")
+	for i, c := range text {
+		if c == '#' && i > 0 && endsInSpace(text[:i]) {
+			text = text[:i]
+			break
+		}
+	}
+	return strings.TrimRightFunc(text, unicode.IsSpace), true
+}
+
+func endsInSpace(s string) bool {
+	last, _ := utf8.DecodeLastRuneInString(s)
+	return unicode.IsSpace(last)
+}
+
+// quoted takes a quoted text, over several lines if need be, and leaves its escapes alone.
+func (r *dotenvReader) quoted(quote byte) (string, bool) {
+	for i := 1; i < len(r.rest); i++ {
+		switch r.rest[i] {
+		case '\\':
+			i++
+		case quote:
+			text := r.rest[1:i]
+			r.rest = r.rest[i+1:]
+			return text, true
+		}
+	}
+	return "", false
+}
+
+// expand fills in ${NAME} and ${NAME:-default}: from the lines above, then from the environment.
+func expand(text string, values, environ map[string]string) string {
+	var b strings.Builder
+	for {
+		before, after, found := strings.Cut(text, "${")
+		inner, rest, closed := strings.Cut(after, "}")
+		b.WriteString(before)
+		if !found {
+			return b.String()
+		}
+		name, byDefault, hasDefault := strings.Cut(inner, ":-")
+		if !closed || strings.Contains(name, ":") {
+			b.WriteString("${")
+			text = after
+			continue
+		}
+		value, ok := values[name]
+		if !ok {
+			value, ok = environ[name]
+		}
+		if !ok && hasDefault {
+			value = byDefault
+		}
+		b.WriteString(value)
+		text = rest
+	}
+}

@@ -1,0 +1,208 @@
+package config
+
+import (
+	"cmp"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"strings"
+
+	"github.com/spf13/viper"
+)
+
+// layer is one place that settings come from. A stronger layer comes first.
+type layer int
+
+const (
+	byFlag layer = iota + 1
+	byVariable
+	byNode // the node's variables in the environment
+	byFile
+	byDotenv // the node's variables in its .env file
+)
+
+// entry is what one layer says about one setting.
+type entry struct {
+	text string
+	name string // what to call the setting, so that its reader finds the place
+}
+
+// origin is where the value of a setting came from. The zero origin is the default.
+type origin struct {
+	layer layer
+	name  string
+}
+
+// settings is every setting as text, with its origin.
+type settings struct {
+	viper   *viper.Viper
+	origins map[string]origin
+	environ map[string]string
+	node    node
+	dir     string
+	err     error // the first that value met
+}
+
+// collect goes through the layers from the strongest to the weakest. That order lets each say
+// where the next is to be found, such as the config file's place.
+func collect(src Source) (*settings, error) {
+	s := &settings{
+		viper:   viper.New(),
+		origins: map[string]origin{},
+		environ: environMap(src.Environ),
+		dir:     src.Dir,
+	}
+	for _, known := range allSettings() {
+		s.viper.SetDefault(known.key, known.initial)
+		flag := src.Flags.Lookup(known.flag())
+		if flag == nil {
+			continue
+		}
+		if err := s.viper.BindPFlag(known.key, flag); err != nil {
+			return nil, err
+		}
+		// Comparing with the default instead would lose a flag that repeats it.
+		if flag.Changed {
+			s.origins[known.key] = origin{byFlag, "--" + known.flag()}
+		}
+	}
+	variables, err := ownVariables(src.Environ)
+	if err != nil {
+		return nil, err
+	}
+	s.fill(byVariable, variables)
+
+	if s.node.environ, err = foldNames(src.Environ, "the environment"); err != nil {
+		return nil, err
+	}
+	s.fill(byNode, nodeEntries(s.node.environ, ""))
+	if s.environ["NO_COLOR"] != "" {
+		s.fill(byNode, map[string]entry{"no_color": {"true", "NO_COLOR"}})
+	}
+
+	file, err := s.configFile()
+	if err != nil {
+		return nil, err
+	}
+	s.fill(byFile, file)
+
+	if s.node.dotenv, s.node.dotenvName, err = s.dotenvFile(); err != nil {
+		return nil, err
+	}
+	s.fill(byDotenv, nodeEntries(s.node.dotenv, s.node.dotenvName))
+	return s, nil
+}
+
+// fill takes from a layer what no stronger one has said. Viper's own reading of the environment is
+// not used: it looks at the process, skips empty variables and does not tell where a value is from.
+func (s *settings) fill(from layer, entries map[string]entry) {
+	for key, e := range entries {
+		if _, taken := s.origins[key]; taken {
+			continue
+		}
+		s.viper.SetDefault(key, e.text)
+		s.origins[key] = origin{from, e.name}
+	}
+}
+
+// value reads one setting. Where it is not given and has no default, that is the zero value.
+func value[T any](s *settings, key string, parse func(string) (T, error)) T {
+	var none T
+	text, from := s.viper.GetString(key), s.origins[key]
+	if from.layer == 0 && text == "" {
+		return none
+	}
+	// A variable that was meant to be filled must not turn into "everything" or "the default".
+	if strings.TrimSpace(text) == "" {
+		s.fail("%s is empty; give it a value or leave it out", from.name)
+		return none
+	}
+	result, err := parse(text)
+	if err != nil {
+		s.fail("%s is %s: %s", from.name, quote(text), err)
+		return none
+	}
+	return result
+}
+
+func (s *settings) fail(format string, args ...any) {
+	if s.err == nil {
+		s.err = errorf(format, args...)
+	}
+}
+
+// path takes a file's name from the working directory.
+func (s *settings) path(name string) string {
+	if filepath.IsAbs(name) {
+		return filepath.Clean(name)
+	}
+	return filepath.Join(s.dir, name)
+}
+
+func environMap(environ []string) map[string]string {
+	variables := make(map[string]string, len(environ))
+	for _, line := range environ {
+		name, text, _ := strings.Cut(line, "=")
+		variables[name] = text
+	}
+	return variables
+}
+
+func ownVariables(environ []string) (map[string]entry, error) {
+	known := map[string]setting{}
+	var names []string
+	for _, s := range allSettings() {
+		known[s.variable()] = s
+		if s.reach != flagOnly {
+			names = append(names, s.variable())
+		}
+	}
+	entries := map[string]entry{}
+	for _, line := range environ {
+		name, text, _ := strings.Cut(line, "=")
+		if !strings.HasPrefix(name, variablePrefix) {
+			continue
+		}
+		s, ok := known[name]
+		switch {
+		case !ok:
+			return nil, errorf("%s is set, but there is no such setting; did you mean %s?", plainName(name), nearest(name, names))
+		case s.reach == flagOnly:
+			return nil, errorf("%s is set, but this can only be said with the flag --%s; unset it", name, s.flag())
+		}
+		entries[s.key] = entry{text, name}
+	}
+	return entries, nil
+}
+
+// nearest is the known name that takes the fewest edits to get to.
+func nearest(name string, known []string) string {
+	return slices.MinFunc(known, func(a, b string) int {
+		return cmp.Compare(distance(name, a), distance(name, b))
+	})
+}
+
+// distance counts the letters to insert, delete or change between two words (Levenshtein).
+func distance(a, b string) int {
+	row := make([]int, len(b)+1)
+	for j := range row {
+		row[j] = j
+	}
+	for i := range len(a) {
+		corner := row[0]
+		row[0] = i + 1
+		for j := range len(b) {
+			change := corner
+			if a[i] != b[j] {
+				change++
+			}
+			corner = row[j+1]
+			row[j+1] = min(change, row[j+1]+1, row[j]+1)
+		}
+	}
+	return row[len(b)]
+}
+
+func errorf(format string, args ...any) *Error {
+	return &Error{fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,184 @@
+package config
+
+import (
+	"os"
+	"path/filepath"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/spf13/pflag"
+)
+
+var testNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
+
+// given is everything that Load looks at. Files are written to a new working directory.
+type given struct {
+	args   []string
+	env    []string
+	file   string // decayctl.yaml
+	dotenv string // .env
+	more   map[string]string
+}
+
+type testingT interface {
+	Helper()
+	Fatalf(format string, args ...any)
+}
+
+func (g given) source(t testingT, dir string) Source {
+	t.Helper()
+	files := map[string]string{"decayctl.yaml": g.file, ".env": g.dotenv}
+	for name, text := range g.more {
+		files[name] = text
+	}
+	for name, text := range files {
+		if text == "" {
+			continue
+		}
+		if err := os.WriteFile(filepath.Join(dir, name), []byte(text), 0o600); err != nil {
+			t.Fatalf("%v", err)
+		}
+	}
+	flags := pflag.NewFlagSet("decayctl", pflag.ContinueOnError)
+	AddGlobalFlags(flags)
+	AddRuleFlags(flags)
+	AddSweepFlags(flags)
+	AddDryRunFlags(flags)
+	if err := flags.Parse(g.args); err != nil {
+		t.Fatalf("%v", err)
+	}
+	return Source{Flags: flags, Environ: g.env, Dir: dir}
+}
+
+func load(t *testing.T, g given) (Config, string, error) {
+	t.Helper()
+	dir := t.TempDir()
+	cfg, err := Load(g.source(t, dir), testNow)
+	return cfg, dir, err
+}
+
+func mustLoad(t *testing.T, g given) Config {
+	t.Helper()
+	cfg, _, err := load(t, g)
+	if err != nil {
+		t.Fatalf("Load: %v", err)
+	}
+	return cfg
+}
+
+func TestDefaults(t *testing.T) {
+	t.Parallel()
+	cfg, dir, err := load(t, given{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	want := Config{
+		Store: Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
+		Pace:  0.5, LockTimeout: 30 * time.Second, Samples: 10, Output: "text", LogFormat: "text",
+	}
+	if cfg != want {
+		t.Errorf("got  %+v\nwant %+v", cfg, want)
+	}
+}
+
+// A command without the flags of others still has their settings from elsewhere.
+func TestFewFlags(t *testing.T) {
+	t.Parallel()
+	flags := pflag.NewFlagSet("decayctl", pflag.ContinueOnError)
+	AddGlobalFlags(flags)
+	cfg, err := Load(Source{Flags: flags, Environ: []string{"DECAYCTL_TTL=90d", "DECAYCTL_PACE=1"}, Dir: t.TempDir()}, testNow)
+	if err != nil || cfg.Rules.String() != "ttl 90d" || cfg.Pace != 1 {
+		t.Errorf("got %+v, %v", cfg, err)
+	}
+}
+
+func TestFlagsPerRun(t *testing.T) {
+	t.Parallel()
+	cfg := mustLoad(t, given{args: []string{"--yes", "--detailed-exitcode", "--samples", "3", "--ttl-seconds", "90",
+		"--as-of", "2026-06-15T14:00:00.1234567+02:00", "-q", "-o", "json"}})
+	if !cfg.Yes || !cfg.DetailedExitCode || cfg.Samples != 3 || !cfg.Quiet || cfg.Output != "json" {
+		t.Errorf("got %+v", cfg)
+	}
+	if cfg.Rules.String() != "ttl 1m30s" || cfg.TTLOrigin != "--ttl-seconds" {
+		t.Errorf("rules %s from %s", cfg.Rules, cfg.TTLOrigin)
+	}
+	if want := time.Date(2026, 6, 15, 12, 0, 0, 123456000, time.UTC); cfg.AsOf != want || !cfg.AsOfAhead {
+		t.Errorf("as-of %v ahead %t, want %v", cfg.AsOf, cfg.AsOfAhead, want)
+	}
+}
+
+func TestAsOfAhead(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]bool{
+		"2026-06-15T12:00:00Z": false, "2026-06-15T12:00:00.000001Z": true, "2020-01-01": false,
+	} {
+		if cfg := mustLoad(t, given{args: []string{"--as-of", text}}); cfg.AsOfAhead != want {
+			t.Errorf("%s: ahead %t", text, cfg.AsOfAhead)
+		}
+	}
+}
+
+// The process must neither be read nor changed: only Source counts.
+func TestLeavesProcessAlone(t *testing.T) {
+	t.Setenv("DECAYCTL_TTL", "1d")
+	t.Setenv("STIGMEM_DB_PATH", "/process.db")
+	t.Setenv("NO_COLOR", "1")
+	before := os.Environ()
+	cfg := mustLoad(t, given{dotenv: "STIGMEM_DECAY_TTL_SECONDS=60\nOTHER=x\n"})
+	if cfg.Rules.String() != "ttl 1m" || cfg.Store.Origin != "default" || cfg.NoColor {
+		t.Errorf("got %+v", cfg)
+	}
+	if after := os.Environ(); !slices.Equal(before, after) {
+		t.Errorf("the environment changed: %s", strings.Join(after, " "))
+	}
+}
+
+// A flag that repeats the default is given all the same.
+func TestFlagRepeatsDefault(t *testing.T) {
+	t.Parallel()
+	cfg := mustLoad(t, given{args: []string{"--pace", "0.5", "--output", "text", "--quiet=false"},
+		env: []string{"DECAYCTL_PACE=0.7", "DECAYCTL_OUTPUT=json", "DECAYCTL_QUIET=1"}})
+	if cfg.Pace != 0.5 || cfg.Output != "text" || cfg.Quiet {
+		t.Errorf("got %+v", cfg)
+	}
+}
+
+// The page for operators names every setting in every form it has.
+func TestDocumented(t *testing.T) {
+	t.Parallel()
+	page, err := os.ReadFile("../../docs/configuration.md")
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, s := range allSettings() {
+		row := "| `--" + s.flag() + "` | `" + s.variable() + "` | `" + s.key + "` |"
+		switch s.reach {
+		case notInFile:
+			row = "| `--" + s.flag() + "` | `" + s.variable() + "` | |"
+		case flagOnly:
+			row = "| `--" + s.flag() + "` | | |"
+		}
+		if !strings.Contains(string(page), row) {
+			t.Errorf("no row that begins with %s", row)
+		}
+	}
+}
+
+func TestLimit(t *testing.T) {
+	t.Parallel()
+	for text, want := range map[string]Limit{
+		"0": {}, "500": {Facts: 500}, "0%": {}, "5%": {Percent: 5}, "12.5%": {Percent: 12.5}, "100%": {Percent: 100},
+	} {
+		cfg := mustLoad(t, given{args: []string{"--max-expire", text}})
+		if cfg.MaxExpire == nil || *cfg.MaxExpire != want {
+			t.Errorf("%s: got %v", text, cfg.MaxExpire)
+		} else if got := cfg.MaxExpire.String(); got != text && text != "0%" {
+			t.Errorf("%s: String %s", text, got)
+		}
+	}
+	if cfg := mustLoad(t, given{}); cfg.MaxExpire != nil {
+		t.Errorf("a limit by default: %v", cfg.MaxExpire)
+	}
+}

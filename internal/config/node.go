@@ -1,0 +1,187 @@
+package config
+
+import (
+	"errors"
+	"fmt"
+	"regexp"
+	"strconv"
+	"strings"
+
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+)
+
+const nodePrefix = "STIGMEM_"
+
+// The node's variables that matter here, as the node's documentation spells them.
+const (
+	nodeBackend     = "STIGMEM_STORAGE_BACKEND"
+	nodePath        = "STIGMEM_DB_PATH"
+	nodeDSN         = "STIGMEM_PG_DSN"
+	nodeDatabaseURL = "STIGMEM_DATABASE_URL"
+	nodeSchema      = "STIGMEM_PG_SCHEMA"
+	nodeEncryption  = "STIGMEM_AT_REST_ENCRYPTION"
+	nodeTTL         = "STIGMEM_DECAY_TTL_SECONDS"
+	nodeFloor       = "STIGMEM_DECAY_MIN_CONFIDENCE"
+	bareDatabaseURL = "DATABASE_URL" // the node reads it from its environment only, never from .env
+)
+
+// node is the node's own settings by upper-case name: its environment, and below that its .env.
+type node struct {
+	environ    map[string]string
+	dotenv     map[string]string
+	dotenvName string
+}
+
+// lookup finds one of the node's settings and says what to call it.
+func (n node) lookup(name string) (text, from string, ok bool) {
+	if text, ok := n.environ[name]; ok {
+		return text, name, true
+	}
+	text, ok = n.dotenv[name]
+	return text, inFile(name, n.dotenvName), ok
+}
+
+// namesStore tells whether a place chooses a store. Other settings there, such as a DSN without a
+// backend, do not: the node would go on with its SQLite file.
+func namesStore(variables map[string]string) bool {
+	_, backend := variables[nodeBackend]
+	_, path := variables[nodePath]
+	return backend || path
+}
+
+func inFile(name, file string) string {
+	if file == "" {
+		return name
+	}
+	return name + " in " + file
+}
+
+// foldNames keeps the node's variables. The node ignores their case, and takes the last where two
+// differ in case only; which one that is depends on the order of the environment.
+func foldNames(lines []string, place string) (map[string]string, error) {
+	spelt := map[string]string{}
+	folded := map[string]string{}
+	for _, line := range lines {
+		name, text, _ := strings.Cut(line, "=")
+		upper := strings.ToUpper(name)
+		if !strings.HasPrefix(upper, nodePrefix) {
+			continue
+		}
+		if before, again := spelt[upper]; again && before != name && folded[upper] != text {
+			return nil, errorf("%s has both %s and %s, with different values; keep one", place, plainName(before), plainName(name))
+		}
+		spelt[upper], folded[upper] = name, text
+	}
+	return folded, nil
+}
+
+// nodeEntries are the node's variables that are settings here too. Those that choose the store are
+// not: they count together.
+func nodeEntries(variables map[string]string, file string) map[string]entry {
+	entries := map[string]entry{}
+	for name, key := range map[string]string{nodeSchema: "pg_schema", nodeTTL: "ttl", nodeFloor: "min_confidence"} {
+		if text, ok := variables[name]; ok {
+			entries[key] = entry{text, inFile(name, file)}
+		}
+	}
+	// To the node, an empty schema is the default one.
+	if e, ok := entries["pg_schema"]; ok && e.text == "" {
+		entries["pg_schema"] = entry{"public", e.name}
+	}
+	return entries
+}
+
+// parseNodeTTL reads seconds as the node does: blanks around, a sign, 1_000 and 60.0 are fine.
+// 0 and below is off.
+func parseNodeTTL(text string) (*rule.TTL, error) {
+	form := regexp.MustCompile(`^([+-]?)([0-9]+(?:_[0-9]+)*)(?:\.0+)?$`)
+	parts := form.FindStringSubmatch(strings.TrimSpace(text))
+	if parts == nil {
+		return nil, errors.New("not a whole number of seconds; the node would not start with it")
+	}
+	ttl, err := rule.ParseTTLSeconds(strings.ReplaceAll(parts[2], "_", ""))
+	if err != nil || ttl == 0 || parts[1] == "-" {
+		return nil, err
+	}
+	return &ttl, nil
+}
+
+// parseNodeFloor reads a floor as the node does, but for the upper bound: above 1 the node would
+// retract every fact it has. 0 and below, and nan, is off.
+func parseNodeFloor(text string) (*rule.Floor, error) {
+	text = strings.TrimSpace(text)
+	if strings.EqualFold(strings.TrimLeft(text, "+-"), "nan") {
+		return nil, nil
+	}
+	// Go also reads hexadecimal numbers; the node does not.
+	value, err := strconv.ParseFloat(text, 64)
+	if err != nil && !errors.Is(err, strconv.ErrRange) || strings.ContainsAny(text, "xX") {
+		return nil, errors.New("not a number; the node would not start with it")
+	}
+	if value <= 0 {
+		return nil, nil
+	}
+	if value > 1 {
+		return nil, errors.New("a floor is a number from 0 to 1; above 1 every fact would expire")
+	}
+	return rule.ParseFloor(text)
+}
+
+// nodeStore chooses the store as the node does.
+func (s *settings) nodeStore() (Store, error) {
+	backend, backendFrom, named := s.node.lookup(nodeBackend)
+	encryption, encryptionFrom, ok := s.node.lookup(nodeEncryption)
+	if ok && encryption != "on" && encryption != "off" {
+		return Store{}, errorf("%s is neither on nor off; the node would not start with it", encryptionFrom)
+	}
+	switch {
+	case !named || backend == "sqlite":
+		if encryption == "on" {
+			return Store{}, unusable("%s is on: decayctl cannot read an encrypted store; use the node's own decay sweep", encryptionFrom)
+		}
+		return s.nodeSQLite(backendFrom, named)
+	case backend == "postgres":
+		return s.nodePostgres(backendFrom)
+	case backend == "libsql":
+		return Store{}, unusable("%s is libsql: decayctl does not support libSQL and never writes a replica; use the node's own decay sweep, or name another store with --store", backendFrom)
+	}
+	return Store{}, unusable("%s is neither sqlite nor postgres: the node would silently use SQLite, decayctl does not guess; set it to one of the two", backendFrom)
+}
+
+func (s *settings) nodeSQLite(from string, named bool) (Store, error) {
+	path, pathFrom, ok := s.node.lookup(nodePath)
+	switch {
+	case ok:
+		from = pathFrom
+	case named:
+		path = defaultStore
+	default:
+		path, from = defaultStore, "default"
+	}
+	if strings.TrimSpace(path) == "" {
+		return Store{}, errorf("%s is empty; give it the path of the store's file or leave it out", from)
+	}
+	// The node takes even this for a file's name.
+	if looksLikeAddress(path) {
+		return Store{}, errorf("%s looks like a database address, but it takes a file's path; for PostgreSQL set %s=postgres and %s", from, nodeBackend, nodeDSN)
+	}
+	return s.sqlite(path, from), nil
+}
+
+// nodePostgres takes the first variable that is not empty, as the node does.
+func (s *settings) nodePostgres(backendFrom string) (Store, error) {
+	for _, name := range []string{nodeDSN, nodeDatabaseURL} {
+		if text, from, _ := s.node.lookup(name); text != "" {
+			return s.postgres(text, from)
+		}
+	}
+	if text := s.environ[bareDatabaseURL]; text != "" {
+		return s.postgres(text, bareDatabaseURL)
+	}
+	return Store{}, unusable("%s is postgres, but no database is named; set %s to postgres://user@host:5432/database", backendFrom, nodeDSN)
+}
+
+func unusable(format string, args ...any) error {
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf(format, args...)}
+}

@@ -1,0 +1,139 @@
+package config
+
+import (
+	"regexp"
+	"strings"
+)
+
+// The kinds of store.
+const (
+	SQLite   = "sqlite"
+	Postgres = "postgres"
+)
+
+// The node's default, in the working directory.
+const defaultStore = "stigmem.db"
+
+// Store is the fact store to work on.
+type Store struct {
+	Kind    string
+	Path    string // of SQLite's file, absolute
+	DSN     DSN    // of PostgreSQL
+	Schema  string // of PostgreSQL, safe as a name in SQL
+	Display string // what to print: one line, without a password
+	Origin  string // the setting that chose it, or "default"
+}
+
+// store chooses the store. Where the node's environment names one, that comes before the config file
+// as a whole: its backend, path and address belong together.
+func (s *settings) store() (Store, error) {
+	text := value(s, "store", parseText)
+	if s.err != nil {
+		return Store{}, s.err
+	}
+	from := s.origins["store"]
+	var chosen Store
+	var err error
+	switch {
+	case from.layer == byFlag, from.layer == byVariable, from.layer == byFile && !namesStore(s.node.environ):
+		chosen, err = s.namedStore(text, from.name)
+	default:
+		chosen, err = s.nodeStore()
+	}
+	// Whoever names a schema has a database in mind, and would sweep a file.
+	if err == nil && chosen.Kind == SQLite && s.origins["pg_schema"].layer == byFlag {
+		return Store{}, errorf("--pg-schema is for PostgreSQL, but the store is %s (%s); name the database with --store", chosen.Display, chosen.Origin)
+	}
+	return chosen, err
+}
+
+// namedStore takes a store as decayctl's own settings write it.
+func (s *settings) namedStore(text, from string) (Store, error) {
+	if isPostgresURL(text) || isKeywordDSN(text) {
+		return s.postgres(text, from)
+	}
+	if path, ok := strings.CutPrefix(text, "sqlite:"); ok {
+		if absolute, ok := strings.CutPrefix(path, "//"); ok {
+			path = absolute
+			if !strings.HasPrefix(path, "/") {
+				return Store{}, errorf("%s: sqlite:// takes an absolute path, as in sqlite:///data/stigmem.db; for others write sqlite:PATH", from)
+			}
+		}
+		if strings.TrimSpace(path) == "" {
+			return Store{}, errorf("%s names no file behind sqlite:", from)
+		}
+		return s.sqlite(path, from), nil
+	}
+	if err := s.refuse(text, from); err != nil {
+		return Store{}, err
+	}
+	return s.sqlite(text, from), nil
+}
+
+// refuse turns down what is no plain path. None of its errors repeats more than the scheme: the
+// rest may hold a password.
+func (s *settings) refuse(text, from string) error {
+	switch scheme := schemeOf(text); {
+	case scheme == "postgres" || scheme == "postgresql":
+		return errorf("%s: write the address as postgres://user@host:5432/database", from)
+	case scheme != "":
+		return unusable("%s: stores of the kind %s: are not supported; write a SQLite file or postgres://… (if it is a file's name, write ./ before it)", from, scheme)
+	}
+	if looksLikeAddress(text) {
+		return errorf("%s looks like a database address without its beginning; write postgres://… (if it is a file's name, write ./ before it)", from)
+	}
+	return nil
+}
+
+// looksLikeAddress tells whether a text that is to be a file's name may be a database address. Paths
+// are printed, and an address may hold a password.
+func looksLikeAddress(text string) bool {
+	if isRooted(text) {
+		return false
+	}
+	_, behind, _ := strings.Cut(text, ":")
+	return isKeywordDSN(text) || schemeOf(text) != "" && strings.HasPrefix(behind, "//") || strings.Contains(behind, "@")
+}
+
+// schemeOf is the scheme of a URL. A single letter is a drive.
+func schemeOf(text string) string {
+	parts := regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+):`).FindStringSubmatch(text)
+	if parts == nil {
+		return ""
+	}
+	return parts[1]
+}
+
+// isRooted tells whether a text is a path beyond doubt: /x, ./x, ../x or a drive, but not //x.
+func isRooted(text string) bool {
+	return regexp.MustCompile(`^(/[^/]|\.\.?[/\\]|[A-Za-z]:[/\\])`).MatchString(text)
+}
+
+func (s *settings) sqlite(path, from string) Store {
+	return Store{Kind: SQLite, Path: s.path(path), Display: "sqlite:" + clean(path), Origin: from}
+}
+
+func (s *settings) postgres(text, from string) (Store, error) {
+	parse := parseKeywords
+	if isPostgresURL(text) {
+		text, parse = strings.TrimSpace(text), parseURL
+	} else if scheme := schemeOf(text); scheme != "" {
+		return Store{}, unusable("%s: addresses of the kind %s: are not supported; write postgres://user@host:5432/database", from, scheme)
+	}
+	parts, err := parse(text)
+	if err == nil {
+		err = parts.complete(s.environ)
+	}
+	if err != nil {
+		return Store{}, errorf("%s is not a PostgreSQL address: %s", from, err)
+	}
+	schema := value(s, "pg_schema", parseSchema)
+	if s.err != nil {
+		return Store{}, s.err
+	}
+	dsn := newDSN(text, parts)
+	return Store{
+		Kind: Postgres, DSN: dsn, Schema: schema, Origin: from,
+		Display: dsn.String() + " (schema " + schema + ")",
+	}, nil
+}

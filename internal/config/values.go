@@ -1,0 +1,159 @@
+package config
+
+import (
+	"errors"
+	"log/slog"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+)
+
+// ttl reads the ttl rule and says which setting decided on it. Each layer has its own way with 0.
+func (s *settings) ttl() (*rule.TTL, string) {
+	from, bySeconds := s.origins["ttl"], s.origins["ttl_seconds"]
+	if bySeconds.layer == byFlag {
+		if from.layer == byFlag {
+			s.fail("--ttl and --ttl-seconds are both given; give one")
+		}
+		ttl := value(s, "ttl_seconds", rule.ParseTTLSeconds)
+		return &ttl, bySeconds.name
+	}
+	parse := parseLastingTTL
+	switch from.layer {
+	case byFlag:
+		parse = rule.ParseTTL
+	case byNode, byDotenv:
+		parse = parseNodeTTL
+	}
+	return value(s, "ttl", parse), from.name
+}
+
+// parseLastingTTL reads a ttl that holds for every run to come. There, 0 is taken for a mistake:
+// to the node it means off, here it would expire every fact.
+func parseLastingTTL(text string) (*rule.TTL, error) {
+	ttl, err := rule.ParseTTL(text)
+	if err == nil && ttl != nil && *ttl == 0 {
+		return nil, errors.New("every fact would expire; write off to switch the rule off, only the flag --ttl can say 0")
+	}
+	return ttl, err
+}
+
+func (s *settings) floor() (*rule.Floor, string) {
+	from := s.origins["min_confidence"]
+	parse := rule.ParseFloor
+	if from.layer == byNode || from.layer == byDotenv {
+		parse = parseNodeFloor
+	}
+	return value(s, "min_confidence", parse), from.name
+}
+
+func parseText(text string) (string, error) { return text, nil }
+
+func parseScope(text string) (string, error) { return oneOf(text, fact.Scopes...) }
+
+func parseForm(text string) (string, error) { return oneOf(text, OutputText, OutputJSON) }
+
+func oneOf(text string, words ...string) (string, error) {
+	if !slices.Contains(words, text) {
+		return "", errors.New("write one of " + strings.Join(words, ", "))
+	}
+	return text, nil
+}
+
+func parseLogLevel(text string) (slog.Level, error) {
+	words := []string{"debug", "info", "warn", "error"}
+	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
+	_, err := oneOf(text, words...)
+	if err != nil {
+		return 0, err
+	}
+	return levels[slices.Index(words, text)], nil
+}
+
+func parseToggle(text string) (bool, error) {
+	switch strings.ToLower(text) {
+	case "true", "yes", "on", "1":
+		return true, nil
+	case "false", "no", "off", "0":
+		return false, nil
+	}
+	return false, errors.New("write true or false")
+}
+
+func parseWhole(text string) (int, error) {
+	n, err := strconv.ParseUint(text, 10, 31)
+	if err != nil {
+		return 0, errors.New("not a whole number from 0 to 2147483647")
+	}
+	return int(n), nil
+}
+
+func parsePace(text string) (float64, error) {
+	share, err := strconv.ParseFloat(text, 64)
+	if err != nil || !(share > 0 && share <= 1) { // written so that NaN fails
+		return 0, errors.New("write a number above 0 and up to 1, as in 0.5")
+	}
+	return share, nil
+}
+
+// parseLimit reads a number of facts or a percentage of them.
+func parseLimit(text string) (*Limit, error) {
+	if number, ok := strings.CutSuffix(text, "%"); ok {
+		percent, err := strconv.ParseFloat(number, 64)
+		if err != nil || strings.Trim(number, "0123456789.") != "" || percent > 100 {
+			return nil, errors.New("write a percentage from 0% to 100%, as in 5%")
+		}
+		return &Limit{Percent: percent}, nil
+	}
+	facts, err := strconv.ParseUint(text, 10, 63)
+	if err != nil {
+		return nil, errors.New("write a number of facts, or a percentage of them as in 5%")
+	}
+	return &Limit{Facts: int64(facts)}, nil
+}
+
+// parseLockTimeout keeps to whole milliseconds of 1 and more: that is what the databases take, and
+// to PostgreSQL 0 means to wait for ever.
+func parseLockTimeout(text string) (time.Duration, error) {
+	if strings.Trim(text, "0123456789.") == "" {
+		return 0, errors.New("a time needs a unit, as in 30s or 500ms")
+	}
+	d, err := time.ParseDuration(text)
+	if err != nil {
+		return 0, errors.New("write a time as in 30s or 500ms")
+	}
+	if d < time.Millisecond || d > 24*time.Hour {
+		return 0, errors.New("write a time from 1ms to 24h")
+	}
+	return d.Truncate(time.Millisecond), nil
+}
+
+// asOfParser reads stamps as the store has them. It refuses those that the store could not hold, and
+// the one that stands for no as-of.
+func asOfParser(now time.Time) func(string) (time.Time, error) {
+	return func(text string) (time.Time, error) {
+		example := "; write it as in " + now.UTC().Format(time.RFC3339)
+		t, err := fact.ParseInstant(text)
+		t = t.Truncate(time.Microsecond)
+		switch {
+		case err != nil, t.Year() < 1, t.Year() > 9999:
+			return time.Time{}, errors.New("not a point in time" + example)
+		case t.IsZero():
+			return time.Time{}, errors.New("too early" + example)
+		}
+		return t, nil
+	}
+}
+
+// parseSchema checks what goes into SQL as a name.
+func parseSchema(text string) (string, error) {
+	if text == "" || len(text) > 63 || text[0] < 'a' || text[0] > 'z' ||
+		strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
+		return "", errors.New("write lower-case letters, digits and _, a letter first, 63 at most")
+	}
+	return text, nil
+}

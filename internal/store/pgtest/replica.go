@@ -1,0 +1,113 @@
+package pgtest
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+)
+
+// Standby is a hot standby of the cluster: a copy that follows it and can only be read.
+type Standby struct {
+	Port   int
+	Folder string // holds the Unix socket
+
+	cluster *Cluster
+}
+
+// Standby makes a hot standby that ends with the test. It accepts connections and has all that the
+// cluster held when it was made.
+func (c *Cluster) Standby(t testing.TB) *Standby {
+	t.Helper()
+	server, err := launch(clusterScript, c.bin)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := server.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	if err := server.tell("copy", fmt.Sprintf("host=%s port=%d user=%s", c.Folder, c.Port, superuser)); err != nil {
+		t.Fatal(err)
+	}
+	port, err := startOnFreePort(server)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s := &Standby{Port: port, Folder: server.folder, cluster: c}
+	s.WaitReplay(t)
+	return s
+}
+
+// URL is a database of the cluster, on the standby, as superuser.
+func (s *Standby) URL(d *Database) string { return tcpURL(s.Port, superuser, password, d.Name) }
+
+// URLAs is the same as another user.
+func (s *Standby) URLAs(d *Database, user, password string) string {
+	return tcpURL(s.Port, user, password, d.Name)
+}
+
+// WaitReplay waits until the standby has all that is committed on the cluster now.
+func (s *Standby) WaitReplay(t testing.TB) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	position, err := s.mark(ctx)
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn, err := connectWithin(ctx, socketDSN(s.Folder, s.Port, superuser, superuser))
+	if err != nil {
+		t.Fatalf("connect to the standby: %v", err)
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	for {
+		var replayed bool
+		err := conn.QueryRow(ctx, "SELECT coalesce(pg_last_wal_replay_lsn() >= $1::pg_lsn, false)", position).Scan(&replayed)
+		if err != nil {
+			t.Fatalf("wait for the standby: %v", err)
+		}
+		if replayed {
+			return
+		}
+		pause(ctx)
+	}
+}
+
+// mark writes a record into the cluster's log behind all that is committed, down to the disk, and
+// returns its place. The place to be written next, which is easier to ask for, may lie behind a
+// page header that no record ever ends at.
+func (s *Standby) mark(ctx context.Context) (position string, err error) {
+	conn, err := pgx.Connect(ctx, socketDSN(s.cluster.Folder, s.cluster.Port, superuser, superuser))
+	if err != nil {
+		return "", err
+	}
+	defer func() { _ = conn.Close(context.WithoutCancel(ctx)) }()
+	if _, err := conn.Exec(ctx, "SET synchronous_commit = on"); err != nil {
+		return "", err
+	}
+	err = conn.QueryRow(ctx, "SELECT pg_logical_emit_message(true, 'pgtest', 'mark')::text").Scan(&position)
+	return position, err
+}
+
+// connectWithin connects as soon as the server lets it, for as long as ctx allows.
+func connectWithin(ctx context.Context, dsn string) (*pgx.Conn, error) {
+	for {
+		conn, err := pgx.Connect(ctx, dsn)
+		if err == nil || ctx.Err() != nil {
+			return conn, err
+		}
+		pause(ctx)
+	}
+}
+
+// pause keeps a loop that asks again from asking all the time.
+func pause(ctx context.Context) {
+	select {
+	case <-ctx.Done():
+	case <-time.After(10 * time.Millisecond):
+	}
+}

@@ -1,0 +1,167 @@
+package sample
+
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strings"
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+var (
+	stampOf  = fact.FormatInstant
+	secondOf = fact.FormatSecond
+)
+
+const moderator = "stigmem://acme/user/2"
+
+// judgement is what a moderator did, or has yet to do, with a fact.
+type judgement int
+
+const (
+	unjudged       judgement = iota
+	pendingInFact            // pending, in the fact's own row
+	pendingInTable           // pending, in fact_quarantine_status only
+	pendingInBoth            // pending in the fact, and a row that does not override it
+	promoted                 // pending in the fact, overridden by a promotion
+	rejected                 // the same by a rejection, with confidence 0
+	extended                 // not quarantined; its expiry was moved
+)
+
+// overrides tells whether the judgement writes the fact's row in fact_validity_overrides.
+func (j judgement) overrides() bool { return j == rejected || j == extended }
+
+// judged chooses a fact's judgement and marks its row.
+func (g *generator) judged(d *draft) judgement {
+	var j judgement
+	switch roll := g.rand.Float64(); {
+	case roll < 0.008:
+		j = rejected
+	case roll < 0.012:
+		j = promoted
+	case roll < 0.020:
+		j = pendingInFact
+	case roll < 0.025:
+		j = pendingInTable
+	case roll < 0.027:
+		j = pendingInBoth
+	case roll < 0.067 && !d.until.IsZero(): // of the few with an expiry
+		return extended
+	default:
+		return unjudged
+	}
+	if j != pendingInTable {
+		d.status = "pending"
+	}
+	return j
+}
+
+// neighbours adds a fact's rows in the other tables.
+func (g *generator) neighbours(d *draft, j judgement) {
+	g.judgementRows(d, j)
+	if d.peer == nil {
+		g.edge(d)
+		g.journalEntry(d)
+	}
+	if g.chance(0.02) {
+		g.add(membership, d.id, pick(g, []any{nil, pick(g, g.plots[d.tenant])}), secondOf(g.afterwards(d)), moderator)
+	}
+	g.embedding(d)
+	if d.index >= 0 {
+		g.card(d)
+	}
+}
+
+func (g *generator) judgementRows(d *draft, j judgement) {
+	if j == unjudged || j == pendingInFact {
+		return
+	}
+	done := g.afterwards(d)
+	at := secondOf(done)
+	switch j {
+	case extended:
+		g.add(overrides, d.id, stampOf(d.until.Add(day+g.upTo(120*day))), nil, "extended", at, moderator)
+	case pendingInTable:
+		g.add(quarantine, d.id, g.holding[d.tenant], "pending", "low source trust", nil, nil, at)
+	case pendingInBoth:
+		g.add(quarantine, d.id, nil, nil, nil, nil, nil, at)
+	case promoted:
+		g.add(quarantine, d.id, nil, "promoted", nil, moderator, stampOf(done), at)
+	case rejected:
+		g.add(quarantine, d.id, g.holding[d.tenant], "rejected", "spam", moderator, stampOf(done), at)
+		g.add(overrides, d.id, nil, 0.0, "quarantine_rejected", at, moderator)
+	}
+}
+
+// edge adds the graph's copy of a reference. Only names the graph can follow have one.
+func (g *generator) edge(d *draft) {
+	if d.kind != "ref" || !strings.Contains(d.value, "://") && !strings.HasPrefix(d.value, "urn:") {
+		return
+	}
+	until, epoch := d.validUntil, any(nil)
+	if d.decayed != nil {
+		until, epoch = d.decayed, g.sweep.UnixMilli()
+	}
+	g.add(edges, d.id, d.entity, d.relation, d.value, d.scope, d.garden, d.tenant, until, d.confidence, d.trust,
+		epoch, d.at.UnixMilli())
+}
+
+// journalEntry adds the record of an assertion, for facts since the node has had a journal.
+func (g *generator) journalEntry(d *draft) {
+	if d.at.Before(g.o.AsOf.Add(-30*day)) || d.relation == instructionStyle {
+		return
+	}
+	body, err := json.Marshal(map[string]string{"entity": d.entity, "relation": d.relation, "value": d.value})
+	if err != nil {
+		panic(err) // a map of strings always has a JSON form
+	}
+	g.add(journal, g.uuid(), d.id, "fact_insert", secondOf(d.at), d.tenant, d.source, d.source, d.scope, d.cid, string(body))
+}
+
+func (g *generator) embedding(d *draft) {
+	switch {
+	case g.chance(0.02):
+		g.add(embeddingStatus, d.id, int64(1), secondOf(g.afterwards(d)), "embedding service unavailable", nil)
+	case g.o.VectorDimension > 0 && (d.kind == "text" || d.kind == "string"):
+		vector := make([]float32, g.o.VectorDimension)
+		for i := range vector {
+			vector[i] = 2*g.rand.Float32() - 1
+		}
+		g.add(vectors, d.id, vector)
+		g.add(embeddingStatus, d.id, int64(0), secondOf(g.afterwards(d)), nil, nil)
+	}
+}
+
+type cardKey struct {
+	index         int
+	tenant, scope string
+}
+
+// card adds the memory card of a fact's entity, for many entities, when their first fact comes.
+func (g *generator) card(d *draft) {
+	key := cardKey{d.index, d.tenant, d.scope}
+	if _, decided := g.carded[key]; decided {
+		return
+	}
+	g.carded[key] = struct{}{}
+	if g.chance(0.4) {
+		return
+	}
+	hash := sha256.Sum256([]byte(d.id))
+	var refreshed any
+	if !g.chance(0.05) {
+		refreshed = stampOf(d.at.Add(g.upTo(max(time.Second, g.o.AsOf.Sub(d.at)))))
+	}
+	stale := int64(0)
+	if refreshed == nil || g.chance(0.3) {
+		stale = 1
+	}
+	contradicted := int64(0)
+	if g.chance(0.03) {
+		contradicted = 1
+	}
+	g.add(cards, d.entity, d.tenant, d.scope, d.relation+": "+d.value, `["`+hex.EncodeToString(hash[:])+`"]`,
+		d.confidence, refreshed, stale, contradicted)
+}

@@ -1,0 +1,79 @@
+// Package sample makes Stigmem-shaped fact stores: the schema as the node leaves it, and facts as
+// varied as those of a store that has been in use for a year, with the odd rows that such stores
+// gather. The same options give the same rows on every database.
+package sample
+
+import (
+	"context"
+	"database/sql"
+	_ "embed"
+	"errors"
+	"fmt"
+	"net/url"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	_ "modernc.org/sqlite"     // the driver
+	_ "modernc.org/sqlite/vec" // vec0, for vec_facts
+)
+
+//go:embed sqlite.sql
+var sqliteDDL string
+
+//go:embed postgres.sql
+var postgresDDL string
+
+// PostgresDDL is the schema for PostgreSQL. Its names are not qualified: search_path says where
+// the tables go.
+func PostgresDDL() string { return postgresDDL }
+
+// DefaultFacts is the size of a sample that says nothing of its size.
+const DefaultFacts = 20_000
+
+// Options are what the rows of a sample depend on, and all they depend on.
+type Options struct {
+	Facts           int       // 0 is DefaultFacts
+	AsOf            time.Time // facts are stamped over the 400 days before; must be set
+	Seed            uint64
+	VectorDimension int // of the embeddings in vec_facts; 0 is no vec_facts
+}
+
+// CreateSQLite makes a new store without facts: readable by its owner only and in WAL mode, as the
+// node leaves it. An existing file is an error and is left alone.
+func CreateSQLite(ctx context.Context, path string) (err error) {
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			err = fmt.Errorf("create %s: %w", path, errors.Join(err, os.Remove(path)))
+		}
+	}()
+	if err := file.Close(); err != nil {
+		return err
+	}
+	db, err := OpenSQLite(path)
+	if err != nil {
+		return err
+	}
+	_, err = db.ExecContext(ctx, "PRAGMA journal_mode = WAL;\n"+sqliteDDL)
+	return errors.Join(err, db.Close())
+}
+
+// OpenSQLite opens an existing store as the node does: foreign keys are checked, and a lock is
+// waited for.
+func OpenSQLite(path string) (*sql.DB, error) {
+	absolute, err := filepath.Abs(path)
+	if err != nil {
+		return nil, err
+	}
+	name := filepath.ToSlash(absolute)
+	if !strings.HasPrefix(name, "/") {
+		name = "/" + name // a drive letter is no host
+	}
+	dsn := url.URL{Scheme: "file", Path: name, RawQuery: "mode=rw&_pragma=busy_timeout(5000)&_pragma=foreign_keys(1)"}
+	return sql.Open("sqlite", dsn.String())
+}

@@ -1,0 +1,105 @@
+package sample
+
+import (
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+const day = 24 * time.Hour
+
+// span is how far back the facts of a sample go.
+const span = 400 * day
+
+// form is one way in which a stamp is written.
+type form struct {
+	layout string
+	zone   *time.Location
+}
+
+var (
+	berlin  = time.FixedZone("", 2*60*60)
+	chicago = time.FixedZone("", -5*60*60)
+
+	// peerForms are the forms besides the node's own in which peers stamp facts.
+	peerForms = []form{
+		{"2006-01-02T15:04:05Z", time.UTC},
+		{"2006-01-02T15:04:05.000Z", time.UTC},
+		{"2006-01-02T15:04:05.000000-07:00", berlin},
+		{"2006-01-02T15:04:05-07:00", chicago},
+		{"2006-01-02T15:04:05.000000", time.UTC},
+		{"2006-01-02 15:04:05", time.UTC},
+		{"2006-01-02", time.UTC},
+		{"2006-01-02T15:04:05+00:00", time.UTC},
+		{"20060102T150405Z", time.UTC},
+		{"2006-01-02t15:04:05z", time.UTC},
+	}
+	// callerForms are the forms in which callers give an expiry. The node stores it unread.
+	callerForms = []form{
+		{"2006-01-02T15:04:05Z", time.UTC},
+		{"2006-01-02T15:04:05Z", time.UTC},
+		{"2006-01-02T15:04:05.000Z", time.UTC},
+		{"2006-01-02T15:04:05.000000+00:00", time.UTC},
+		{"2006-01-02T15:04:05.000000+00:00", time.UTC},
+		{"2006-01-02T15:04:05-07:00", berlin},
+		{"2006-01-02T15:04:05", time.UTC},
+		{"2006-01-02", time.UTC},
+	}
+
+	unreadableStamps   = []string{"not a date", "1718000000", "1718000000000", "2025-02-30T10:00:00Z", "", "yesterday"}
+	unreadableExpiries = []string{"", "tomorrow", "4102444800", "never", "2026-13-01", "in 3 days"}
+)
+
+func (f form) format(t time.Time) string { return t.In(f.zone).Format(f.layout) }
+
+// stamped gives a fact its time. Facts come in the order of their stamps, as in a store that grew.
+// Only peers send stamps in other forms than the node's; the rare kinds are placed by number, so
+// that samples of a few thousand facts hold all of them.
+func (g *generator) stamped(d *draft) {
+	d.at = g.start.Add(time.Duration(d.k)*g.step + g.upTo(g.step)).Truncate(time.Microsecond)
+	peer := true
+	switch {
+	case d.k%1009 == 500:
+		d.stamp = pick(g, unreadableStamps)
+	case d.k%499 == 250: // a clock that runs ahead
+		d.at = g.o.AsOf.Add(time.Minute + g.upTo(20*day)).Truncate(time.Microsecond)
+		d.stamp = fact.FormatInstant(d.at)
+	case d.k%5003 == 4000: // never grows old
+		d.at = time.Date(2999, 1, 1, 0, 0, 0, 0, time.UTC)
+		d.stamp = fact.FormatInstant(d.at)
+	case d.k%1501 == 750: // exactly as old as a common ttl
+		d.at = g.o.AsOf.Add(-90 * day)
+		d.stamp = fact.FormatInstant(d.at)
+	case g.chance(0.01):
+		d.stamp = pick(g, peerForms).format(d.at)
+	default:
+		d.stamp = fact.FormatInstant(d.at)
+		peer = g.chance(0.07)
+	}
+	if peer {
+		d.peer = pick(g, peers)
+	}
+}
+
+// expiring gives some facts an expiry of their own, as likely past as to come.
+func (g *generator) expiring(d *draft) {
+	switch {
+	case d.k%701 == 350:
+		d.validUntil = pick(g, unreadableExpiries)
+	case d.k%1501 == 751:
+		d.until = g.o.AsOf
+		d.validUntil = fact.FormatInstant(d.until)
+	case g.chance(0.1):
+		d.until = d.at.Add(g.upTo(2*max(0, g.o.AsOf.Sub(d.at)) + 10*day))
+		d.validUntil = pick(g, callerForms).format(d.until)
+	}
+}
+
+// afterwards is a moment up to three days after a fact, but not after the sample's as-of.
+func (g *generator) afterwards(d *draft) time.Time {
+	room := min(3*day, g.o.AsOf.Sub(d.at))
+	if room <= 0 {
+		return d.at
+	}
+	return d.at.Add(g.upTo(room))
+}

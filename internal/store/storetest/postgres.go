@@ -1,0 +1,50 @@
+package storetest
+
+import (
+	"database/sql"
+	"sync"
+	"testing"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+)
+
+// OpenPostgres connects a test to its PostgreSQL database, so that it finds the tables without
+// their schema.
+func OpenPostgres(t testing.TB, dsn, schema string) *sql.DB {
+	t.Helper()
+	config, err := pgx.ParseConfig(dsn)
+	if err != nil {
+		t.Fatal(err)
+	}
+	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
+	db := stdlib.OpenDB(*config)
+	t.Cleanup(func() { _ = db.Close() })
+	return db
+}
+
+// Reuse makes few databases serve many tests: making one takes PostgreSQL longer than most tests.
+// A database that a test leaves is emptied for the next one, so tests must not change the schema.
+func Reuse(make func() Database) func(t *testing.T) Database {
+	var mu sync.Mutex
+	var free []Database
+	return func(t *testing.T) Database {
+		t.Helper()
+		mu.Lock()
+		defer mu.Unlock()
+		var d Database
+		if n := len(free); n > 0 {
+			d, free = free[n-1], free[:n-1]
+		} else {
+			d = make()
+		}
+		t.Cleanup(func() {
+			d.Exec(t, `TRUNCATE facts, fact_validity_overrides, fact_retractions, entity_edges, fact_quarantine_status,
+				tombstones, tombstone_revocations, memory_cards, jobs CASCADE`)
+			mu.Lock()
+			defer mu.Unlock()
+			free = append(free, d)
+		})
+		return d
+	}
+}
