@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"net/url"
@@ -14,6 +15,7 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 
 	"decayctl/internal/cli"
+	"decayctl/internal/store/sample"
 	"decayctl/internal/store/storetest"
 )
 
@@ -39,16 +41,19 @@ func TestScripts(t *testing.T) {
 
 type storeKey struct{}
 
+type nodeKey struct{}
+
 func runScripts(t *testing.T, b backend, folder string) {
 	t.Helper()
 	testscript.Run(t, testscript.Params{
 		Dir:                 folder,
 		RequireExplicitExec: true,
 		Setup: func(env *testscript.Env) error {
-			db, target, _ := b.fresh(t)
+			db, target, environ := b.fresh(t)
 			db.Insert(t, standard()...)
-			env.Values[storeKey{}] = db
+			env.Values[storeKey{}], env.Values[nodeKey{}] = db, environ
 			env.Setenv("STORE", target)
+			env.Setenv("SHOWN", "sqlite:"+target)
 			env.Setenv("BACKEND", b.name)
 			env.Setenv("ASOF", "2026-06-15T12:00:00Z")
 			if address, err := url.Parse(target); err == nil && address.User != nil {
@@ -57,19 +62,18 @@ func runScripts(t *testing.T, b backend, folder string) {
 				env.Setenv("PGADDRESS", address.Host)
 				env.Setenv("PGUSER_NAME", address.User.Username())
 				env.Setenv("PGDB", strings.TrimPrefix(address.Path, "/"))
+				env.Setenv("SHOWN", "postgres://"+address.User.Username()+"@"+address.Host+address.Path+" (schema public)")
 			}
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits": cmdExits,
-			"sql":   cmdSQL,
-			"same":  cmdSame,
-		},
-		Condition: func(name string) (bool, error) {
-			if name == "root" {
-				return os.Geteuid() == 0, nil
-			}
-			return false, fmt.Errorf("unknown condition %q", name)
+			"exits":    cmdExits,
+			"sql":      cmdSQL,
+			"sqlfile":  cmdSQLFile,
+			"live":     cmdLive,
+			"same":     cmdSame,
+			"node":     cmdNode,
+			"asnobody": cmdAsNobody,
 		},
 	})
 }
@@ -79,9 +83,13 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM [ARG…]")
 	}
-	want, err := strconv.Atoi(args[0])
-	ts.Check(err)
-	err = ts.Exec(args[1], args[2:]...)
+	hold(ts, args[0], ts.Exec(args[1], args[2:]...))
+}
+
+// hold compares a program's exit code.
+func hold(ts *testscript.TestScript, code string, err error) {
+	want, failed := strconv.Atoi(code)
+	ts.Check(failed)
 	var exit *exec.ExitError
 	got := 0
 	if errors.As(err, &exit) {
@@ -108,6 +116,48 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	for _, row := range rows {
 		_, err := fmt.Fprintln(ts.Stdout(), row)
 		ts.Check(err)
+	}
+}
+
+// cmdSQLFile changes a copy of a SQLite store and leaves no log behind.
+func cmdSQLFile(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: sqlfile FILE STATEMENT")
+	}
+	db, err := sample.OpenSQLite(ts.MkAbs(args[0]))
+	ts.Check(err)
+	_, err = db.ExecContext(context.Background(), args[1])
+	ts.Check(err)
+	ts.Check(db.Close())
+}
+
+// cmdLive opens a SQLite store as a node does, runs a statement and stays connected until the
+// script ends.
+func cmdLive(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: live FILE STATEMENT")
+	}
+	db, err := sample.OpenSQLite(ts.MkAbs(args[0]))
+	ts.Check(err)
+	conn, err := db.Conn(context.Background())
+	ts.Check(err)
+	_, err = conn.ExecContext(context.Background(), args[1])
+	ts.Check(err)
+	ts.Defer(func() {
+		_ = conn.Close()
+		_ = db.Close()
+	})
+}
+
+// cmdNode puts the script into the environment of the node whose store it is.
+func cmdNode(ts *testscript.TestScript, neg bool, args []string) {
+	environ, ok := ts.Value(nodeKey{}).([]string)
+	if neg || len(args) > 0 || !ok {
+		ts.Fatalf("usage: node")
+	}
+	for _, line := range environ {
+		name, value, _ := strings.Cut(line, "=")
+		ts.Setenv(name, value)
 	}
 }
 

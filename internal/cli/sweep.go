@@ -103,14 +103,10 @@ func (a *app) params(c config.Config) (sweep.Params, error) {
 	now := a.Now()
 	p := sweep.Params{
 		Rules: c.Rules, AsOf: c.AsOf, Stamp: now.Truncate(time.Second), Scope: c.Scope, Tenant: c.Tenant,
-		Samples: c.Samples, BatchSize: c.BatchSize, Pace: c.Pace,
+		Samples: c.Samples, MaxExpire: c.MaxExpire, BatchSize: c.BatchSize, Pace: c.Pace,
 	}
 	if p.AsOf.IsZero() {
 		p.AsOf = now.UTC().Truncate(time.Microsecond) // what the store can hold
-	}
-	if c.MaxExpire != nil {
-		limit := sweep.Limit(*c.MaxExpire)
-		p.MaxExpire = &limit
 	}
 	return p, nil
 }
@@ -150,7 +146,7 @@ func (a *app) confirm(why, target string) error {
 	if !isTerminal(a.Stdin) || !isTerminal(a.Stderr) {
 		return &sweep.Refused{Text: why + "; add --scope, or --yes if that is what you want"}
 	}
-	_, _ = fmt.Fprintf(a.Stderr, "%s%s, of %s.\nGo on? [y/N] ", strings.ToUpper(why[:1]), why[1:], report.Clean(target))
+	_, _ = fmt.Fprintf(a.Stderr, "store: %s\n%s\nGo on? [y/N] ", report.Clean(target), why)
 	answer, _ := bufio.NewReader(a.Stdin).ReadString('\n')
 	switch strings.ToLower(strings.TrimSpace(answer)) {
 	case "y", "yes":

@@ -5,7 +5,6 @@ package config
 
 import (
 	"log/slog"
-	"strconv"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -33,8 +32,8 @@ type Config struct {
 	AsOf      time.Time // UTC, in microseconds; zero says to take the clock
 	AsOfAhead bool      // AsOf lies after the time that Load was given
 
-	MaxExpire *Limit // nil is no limit
-	BatchSize int    // 0 adapts to the store
+	MaxExpire *rule.Limit // nil is no limit
+	BatchSize int         // 0 adapts to the store
 	Pace      float64
 	Yes       bool
 
@@ -56,21 +55,6 @@ const (
 	OutputJSON = "json"
 )
 
-// Limit is the most that a sweep may expire: a percentage of the live facts where Percent is above
-// 0, else a number of facts.
-type Limit struct {
-	Facts   int64
-	Percent float64
-}
-
-// String writes the limit as --max-expire reads it.
-func (l Limit) String() string {
-	if l.Percent > 0 {
-		return strconv.FormatFloat(l.Percent, 'f', -1, 64) + "%"
-	}
-	return strconv.FormatInt(l.Facts, 10)
-}
-
 // Error is a setting that cannot be used: one line saying what is wrong, where it came from and
 // what to do. It holds no part of a database address.
 type Error struct{ Text string }
@@ -88,7 +72,7 @@ func Load(src Source, now time.Time) (Config, error) {
 		Scope:            value(s, "scope", parseScope),
 		Tenant:           value(s, "tenant", parseText),
 		AsOf:             value(s, "as_of", asOfParser(now)),
-		MaxExpire:        value(s, "max_expire", parseLimit),
+		MaxExpire:        value(s, "max_expire", rule.ParseLimit),
 		BatchSize:        value(s, "batch_size", parseWhole),
 		Pace:             value(s, "pace", parsePace),
 		Yes:              value(s, "yes", parseToggle),

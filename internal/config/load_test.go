@@ -9,6 +9,8 @@ import (
 	"time"
 
 	"github.com/spf13/pflag"
+
+	"decayctl/internal/rule"
 )
 
 var testNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
@@ -168,7 +170,7 @@ func TestDocumented(t *testing.T) {
 
 func TestLimit(t *testing.T) {
 	t.Parallel()
-	for text, want := range map[string]Limit{
+	for text, want := range map[string]rule.Limit{
 		"0": {}, "500": {Facts: 500}, "0%": {}, "5%": {Percent: 5}, "12.5%": {Percent: 12.5}, "100%": {Percent: 100},
 	} {
 		cfg := mustLoad(t, given{args: []string{"--max-expire", text}})

@@ -100,22 +100,6 @@ func parsePace(text string) (float64, error) {
 	return share, nil
 }
 
-// parseLimit reads a number of facts or a percentage of them.
-func parseLimit(text string) (*Limit, error) {
-	if number, ok := strings.CutSuffix(text, "%"); ok {
-		percent, err := strconv.ParseFloat(number, 64)
-		if err != nil || strings.Trim(number, "0123456789.") != "" || percent > 100 {
-			return nil, errors.New("write a percentage from 0% to 100%, as in 5%")
-		}
-		return &Limit{Percent: percent}, nil
-	}
-	facts, err := strconv.ParseUint(text, 10, 63)
-	if err != nil {
-		return nil, errors.New("write a number of facts, or a percentage of them as in 5%")
-	}
-	return &Limit{Facts: int64(facts)}, nil
-}
-
 // parseLockTimeout keeps to whole milliseconds of 1 and more: that is what the databases take, and
 // to PostgreSQL 0 means to wait for ever.
 func parseLockTimeout(text string) (time.Duration, error) {

@@ -2,40 +2,24 @@ package sweep
 
 import (
 	"fmt"
-	"strconv"
 
 	"decayctl/internal/rule"
 )
-
-// Limit is how many facts a sweep may expire: a number, or a share of the facts live at as-of in
-// the sweep's scope and tenant.
-type Limit struct {
-	Facts   int64   // where Percent is 0
-	Percent float64 // above 0 to 100
-}
-
-// String writes the limit as its flag takes it.
-func (l Limit) String() string {
-	if l.Percent > 0 {
-		return strconv.FormatFloat(l.Percent, 'f', -1, 64) + "%"
-	}
-	return strconv.FormatInt(l.Facts, 10)
-}
 
 // Refused is a sweep that a guard stopped before the first write.
 type Refused struct{ Text string }
 
 func (r *Refused) Error() string { return r.Text }
 
-func (l Limit) check(selected, live int64) error {
-	switch {
-	case l.Percent > 0 && float64(selected)*100 > l.Percent*float64(live):
-		return &Refused{fmt.Sprintf("refused by --max-expire %s: the rules select %d of %d live facts (%.1f%%); look at a dry run, then raise the limit if that is right",
-			l, selected, live, float64(selected)*100/float64(live))}
-	case l.Percent == 0 && selected > l.Facts:
-		return &Refused{fmt.Sprintf("refused by --max-expire %s: the rules select %d facts; look at a dry run, then raise the limit if that is right", l, selected)}
+func checkLimit(l rule.Limit, selected, live int64) error {
+	if !l.Exceeded(selected, live) {
+		return nil
 	}
-	return nil
+	share := "facts"
+	if l.Percent > 0 {
+		share = fmt.Sprintf("of %d live facts (%.1f%%)", live, float64(selected)*100/float64(live))
+	}
+	return &Refused{fmt.Sprintf("refused by --max-expire %s: the rules select %d %s; look at a dry run, then raise the limit if that is right", l, selected, share)}
 }
 
 // Everything says why a sweep would expire nearly all it can reach, or "" if it would not. Such a

@@ -20,9 +20,9 @@ type Params struct {
 	DryRun  bool      // judge and count, write nothing
 	Samples int       // selected facts to report one by one
 
-	MaxExpire *Limit  // refuse before the first write to expire more than this; nil is no limit
-	BatchSize int     // facts per transaction; 0 adapts it to the store's target
-	Pace      float64 // share of the time that writes may hold their locks, above 0; 1 is flat out
+	MaxExpire *rule.Limit // refuse before the first write to expire more than this; nil is no limit
+	BatchSize int         // facts per transaction; 0 adapts it to the store's target
+	Pace      float64     // share of the time that writes may hold their locks, above 0; 1 is flat out
 }
 
 // Engine is a store and the things a sweep must not reach for by itself.
@@ -68,7 +68,7 @@ func (e *Engine) Run(ctx context.Context, p Params) (*Result, error) {
 		if err != nil {
 			return newResult(p, total), err
 		}
-		if err := p.MaxExpire.check(counted.Selected, counted.Live); err != nil {
+		if err := checkLimit(*p.MaxExpire, counted.Selected, counted.Live); err != nil {
 			return newResult(p, total), err
 		}
 	}
