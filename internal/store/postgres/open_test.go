@@ -1,0 +1,246 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+var (
+	asOf  = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	floor = rule.Floor(0.5)
+	weak  = sweep.Params{Rules: rule.Set{Floor: &floor}, AsOf: asOf, Stamp: asOf, Pace: 1}
+)
+
+func open(t testing.TB, dsn, schema string, readOnly bool) (store.Store, error) {
+	t.Helper()
+	s, err := postgres.Open(context.Background(), dsn, schema, store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
+	if err == nil {
+		t.Cleanup(func() { _ = s.Close() })
+	}
+	return s, err
+}
+
+func run(t testing.TB, s store.Store, err error, dryRun bool) *sweep.Result {
+	t.Helper()
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := weak
+	p.DryRun = dryRun
+	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// refused holds an error to its kind and to words that it must have.
+func refused(t testing.TB, err error, kind store.Kind, words ...string) {
+	t.Helper()
+	if !store.Is(err, kind) {
+		t.Fatalf("got %v, want kind %d", err, kind)
+	}
+	for _, word := range words {
+		if !strings.Contains(err.Error(), word) {
+			t.Errorf("%q does not say %q", err, word)
+		}
+	}
+}
+
+func TestStandby(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+	standby := cluster.Standby(t)
+	standby.WaitReplay(t)
+
+	s, err := open(t, standby.URL(db), "public", true)
+	if got := run(t, s, err, true); got.Selected != 2 {
+		t.Errorf("the dry run selected %d", got.Selected)
+	}
+	_, err = open(t, standby.URL(db), "public", false)
+	refused(t, err, store.NotPermitted, "hot standby", "primary")
+}
+
+func TestPrivileges(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{Schema: "memory"})
+	d := database(t, db, db.URL)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b", storetest.Overridden(fact.Override{UpdatedAt: "x"})))
+	d.Card(t, "stigmem://acme/user/1", "default", "local", 0)
+	d.Edge(t, "a", nil)
+	d.Exec(t, "CREATE TABLE vec_facts (fact_id text PRIMARY KEY, embedding text)")
+	d.Exec(t, "INSERT INTO vec_facts VALUES ('a', '[1]'), ('z', '[1]')")
+
+	const usage = "USAGE ON SCHEMA memory"
+	const reading = "SELECT ON facts, fact_validity_overrides, fact_quarantine_status, tombstones, tombstone_revocations, schema_migrations"
+	reporter := db.NewRole(t, usage, reading)
+	s, err := open(t, reporter.URL, "memory", true)
+	if got := run(t, s, err, true); got.Selected != 2 {
+		t.Errorf("the reporting role's dry run selected %d", got.Selected)
+	}
+	_, err = open(t, reporter.URL, "memory", false)
+	refused(t, err, store.NotPermitted, "INSERT on memory.fact_validity_overrides", "UPDATE on memory.fact_validity_overrides",
+		"INSERT on memory.fact_retractions", "UPDATE on memory.entity_edges", "UPDATE on memory.memory_cards")
+
+	stranger := db.NewRole(t)
+	_, err = open(t, stranger.URL, "memory", true)
+	refused(t, err, store.NotPermitted, "SELECT on memory.facts", "USAGE")
+
+	// The least a sweep needs, column by column, and without the vectors.
+	sweeper := db.NewRole(t, usage, reading,
+		"INSERT, UPDATE (valid_until, reason, updated_at, updated_by) ON fact_validity_overrides",
+		"SELECT (fact_id, retracted_at), INSERT ON fact_retractions",
+		"SELECT (id), UPDATE (valid_until, decay_epoch) ON entity_edges",
+		"SELECT (entity_uri, tenant_id, scope, is_stale), UPDATE (is_stale) ON memory_cards")
+	s, err = open(t, sweeper.URL, "memory", false)
+	if got := run(t, s, err, false); got.Decayed != 2 {
+		t.Errorf("the sweeping role expired %d", got.Decayed)
+	}
+	if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "vec_facts") {
+		t.Errorf("notes: %q", notes)
+	}
+	for query, want := range map[string]string{
+		"SELECT count(*) FROM fact_retractions":                                        "2",
+		"SELECT count(*) FROM entity_edges WHERE valid_until IS NOT NULL":              "1",
+		"SELECT count(*) FROM memory_cards WHERE is_stale = 1":                         "1",
+		"SELECT count(*) FROM vec_facts":                                               "2",
+		"SELECT count(*) FROM fact_validity_overrides WHERE updated_by LIKE '%:decay'": "2",
+	} {
+		if got := d.Rows(t, query); got[0] != want {
+			t.Errorf("%s: %s, want %s", query, got[0], want)
+		}
+	}
+}
+
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{Schema: "memory"})
+	d := database(t, db, db.URL)
+	d.Exec(t, "CREATE TABLE vec_facts (fact_id text PRIMARY KEY, embedding text)")
+	d.Exec(t, "INSERT INTO vec_facts VALUES ('a', '[1]'), ('b', '[1]')")
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b", func(c *fact.Candidate) { c.Confidence = 0.5 }))
+	s, err := open(t, db.URL, "memory", false)
+	if got := run(t, s, err, false); got.Decayed != 1 || len(s.Notes()) != 0 {
+		t.Errorf("expired %d, notes %q", got.Decayed, s.Notes())
+	}
+	if left := d.Rows(t, "SELECT fact_id FROM vec_facts"); !slices.Equal(left, []string{"b"}) {
+		t.Errorf("vectors left: %v", left)
+	}
+}
+
+// TestStartupParameters: poolers refuse them at the start of a connection, and a pooled session
+// would not keep them. They must reach every transaction all the same, which a role shows.
+func TestStartupParameters(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	d.Insert(t, storetest.Fact("a"))
+	stranger := db.NewRole(t)
+	pooled := pgtest.Bouncer(t, cluster).URL(db)
+	for name, test := range map[string]struct {
+		parameters string
+		want       string // part of the error, if there is to be one
+	}{
+		"harmless ones":     {"statement_timeout=1min&extra_float_digits=0&search_path=nowhere&options=-c%20work_mem%3D1MB%20--geqo%3Doff", ""},
+		"a role":            {"role=" + stranger.Name, "the role lacks SELECT"},
+		"a role in options": {"options=-c%20role%3D" + stranger.Name, "the role lacks SELECT"},
+		"an unknown one":    {"no_such_thing=1", "no_such_thing"},
+	} {
+		dsn := pooled + "?" + test.parameters
+		if strings.Contains(pooled, "?") {
+			dsn = pooled + "&" + test.parameters
+		}
+		s, err := open(t, dsn, "public", true)
+		switch {
+		case test.want == "":
+			if got := run(t, s, err, true); got.Selected != 1 {
+				t.Errorf("%s: selected %d", name, got.Selected)
+			}
+		case err == nil || !strings.Contains(err.Error(), test.want):
+			t.Errorf("%s: got %v, want %q", name, err, test.want)
+		}
+	}
+}
+
+// TestDeadlock has another session lock the rows of a batch in the opposite order. The server ends
+// the sweep's transaction; the sweep tries again, and nobody hears of it.
+func TestDeadlock(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	overridden := storetest.Overridden(fact.Override{UpdatedAt: "x"})
+	d.Insert(t, storetest.Fact("a", overridden), storetest.Fact("b", overridden))
+	s, err := open(t, db.URL, "public", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := d.SQL.BeginTx(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever has waited for deadlock_timeout looks for one, and ends itself.
+	if _, err := other.ExecContext(context.Background(), "SET LOCAL deadlock_timeout = '10min'"); err != nil {
+		t.Fatal(err)
+	}
+	const lock = "SELECT 1 FROM fact_validity_overrides WHERE fact_id = $1 FOR UPDATE"
+	if _, err := other.ExecContext(context.Background(), lock, "b"); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		if got := run(t, s, nil, false); got.Decayed != 2 || got.Retries == 0 {
+			t.Errorf("expired %d in %d retries", got.Decayed, got.Retries)
+		}
+	})
+	// The sweep holds a and waits for b.
+	for len(d.Rows(t, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) == 0 {
+	}
+	if _, err := other.ExecContext(context.Background(), lock, "a"); err != nil {
+		t.Errorf("the other session was ended: %v", err)
+	}
+	if err := other.Rollback(); err != nil {
+		t.Error(err)
+	}
+	both.Wait()
+}
+
+// TestPartitioned: the fact table may be partitioned, by which its keys have no common index.
+func TestPartitioned(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	d.Exec(t, `DROP TABLE fact_validity_overrides`)
+	d.Exec(t, `CREATE TABLE fact_validity_overrides (fact_id text PRIMARY KEY, valid_until text, confidence real, reason text, updated_at text NOT NULL, updated_by text) PARTITION BY HASH (fact_id)`)
+	d.Exec(t, `ALTER TABLE facts RENAME TO facts_plain`)
+	d.Exec(t, `CREATE TABLE facts (LIKE facts_plain INCLUDING DEFAULTS, PRIMARY KEY (id)) PARTITION BY HASH (id)`)
+	for i := range 3 {
+		d.Exec(t, fmt.Sprintf(`CREATE TABLE facts_%d PARTITION OF facts FOR VALUES WITH (MODULUS 3, REMAINDER %d)`, i, i))
+		d.Exec(t, fmt.Sprintf(`CREATE TABLE overrides_%d PARTITION OF fact_validity_overrides FOR VALUES WITH (MODULUS 3, REMAINDER %d)`, i, i))
+	}
+	d.Exec(t, `ALTER TABLE fact_retractions DROP CONSTRAINT fact_retractions_fact_id_fkey`)
+	for i := range 50 {
+		d.Insert(t, storetest.Fact(fmt.Sprintf("%02d", i)))
+	}
+	d.Exec(t, "ANALYZE facts")
+	s, err := open(t, db.URL, "public", false)
+	if got := run(t, s, err, false); got.Decayed != 50 || got.Examined != 50 || got.Total != 50 {
+		t.Errorf("expired %d of %d, estimated %d", got.Decayed, got.Examined, got.Total)
+	}
+}

@@ -1,0 +1,286 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+	"time"
+
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sqlite"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+var (
+	asOf  = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+	floor = rule.Floor(0.5)
+	weak  = sweep.Params{Rules: rule.Set{Floor: &floor}, AsOf: asOf, Stamp: asOf, Pace: 1}
+)
+
+func open(t testing.TB, path string, readOnly bool) store.Store {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), path, store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return s
+}
+
+func run(t testing.TB, s store.Store, dryRun bool) *sweep.Result {
+	t.Helper()
+	p := weak
+	p.DryRun = dryRun
+	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// journalled makes a store with a rollback journal, as hand-made copies have it, and two facts.
+func journalled(t testing.TB) (string, storetest.Database) {
+	t.Helper()
+	path := newFile(t)
+	d := database(t, path)
+	d.Exec(t, "PRAGMA journal_mode = DELETE")
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+	return path, d
+}
+
+func TestJournalModeStays(t *testing.T) {
+	t.Parallel()
+	path, d := journalled(t)
+	if got := run(t, open(t, path, true), true); got.Selected != 2 {
+		t.Errorf("the dry run selected %d", got.Selected)
+	}
+	if got := run(t, open(t, path, false), false); got.Decayed != 2 {
+		t.Errorf("the sweep expired %d", got.Decayed)
+	}
+	if mode := d.Rows(t, "PRAGMA journal_mode"); mode[0] != "delete" {
+		t.Errorf("journal mode is now %s", mode)
+	}
+}
+
+// TestChangedUnderneath changes the file of a dry run that reads without locks: it must notice, and
+// read again with locks.
+func TestChangedUnderneath(t *testing.T) {
+	t.Parallel()
+	for name, change := range map[string]func(t *testing.T, path string, d storetest.Database){
+		"a commit": func(t *testing.T, _ string, d storetest.Database) { d.Insert(t, storetest.Fact("c")) },
+		"a log appears": func(t *testing.T, _ string, d storetest.Database) {
+			d.Exec(t, "PRAGMA journal_mode = WAL")
+			d.Insert(t, storetest.Fact("c"))
+		},
+		"another file": func(t *testing.T, path string, d storetest.Database) { replace(t, path, d) },
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path, d := journalled(t)
+			s := &changing{Store: open(t, path, true), change: func() { change(t, path, d) }}
+			if got := run(t, s, true); got.Selected != 3 || s.passes != 2 {
+				t.Errorf("selected %d in %d passes, want 3 in the second", got.Selected, s.passes)
+			}
+		})
+	}
+}
+
+// changing changes the store after the first read of a pass.
+type changing struct {
+	store.Store
+	change func()
+	passes int
+}
+
+func (c *changing) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+	r, err := c.Store.NextRange(ctx, p)
+	if !p.After.Set {
+		c.passes++
+	}
+	if c.change != nil {
+		c.change()
+		c.change = nil
+	}
+	return r, err
+}
+
+// replace puts another database in the file's place, as a restore does.
+func replace(t *testing.T, path string, d storetest.Database) {
+	t.Helper()
+	other := filepath.Join(t.TempDir(), "other.db")
+	d.Exec(t, "VACUUM INTO $1", other)
+	otherDB := database(t, other)
+	otherDB.Insert(t, storetest.Fact("c"))
+	otherDB.Exec(t, "PRAGMA journal_mode = DELETE")
+	if err := os.Rename(other, path); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// TestDryRunLeavesEveryByte compares the folder before and after, in both journal modes.
+func TestDryRunLeavesEveryByte(t *testing.T) {
+	t.Parallel()
+	for _, mode := range []string{"DELETE", "WAL"} {
+		path := newFile(t)
+		d := database(t, path)
+		d.Exec(t, "PRAGMA journal_mode = "+mode)
+		d.Insert(t, storetest.Fact("a"))
+		if err := d.SQL.Close(); err != nil { // the last one out takes the log along
+			t.Fatal(err)
+		}
+		before := folder(t, path)
+		s := open(t, path, true)
+		if got := run(t, s, true); got.Selected != 1 {
+			t.Errorf("%s: selected %d", mode, got.Selected)
+		}
+		during := folder(t, path)
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
+		if after := folder(t, path); before != after || before != during {
+			t.Errorf("%s: the folder changed", mode)
+		}
+	}
+}
+
+func folder(t testing.TB, path string) string {
+	t.Helper()
+	entries, err := os.ReadDir(filepath.Dir(path))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var all bytes.Buffer
+	for _, entry := range entries {
+		content, err := os.ReadFile(filepath.Join(filepath.Dir(path), entry.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		info, err := entry.Info()
+		if err != nil {
+			t.Fatal(err)
+		}
+		all.WriteString(entry.Name() + info.Mode().String() + info.ModTime().String())
+		all.Write(content)
+	}
+	return all.String()
+}
+
+func TestOddPaths(t *testing.T) {
+	t.Parallel()
+	for _, name := range []string{"a b.db", "a?mode=memory.db", "a#b.db", "a%20b.db", "a&b=c.db", "ä\n.db", "-.db", "file:x.db"} {
+		path := filepath.Join(t.TempDir(), name)
+		if err := sample.CreateSQLite(context.Background(), filepath.Join(filepath.Dir(path), "plain.db")); err != nil {
+			t.Fatal(err)
+		}
+		if err := os.Rename(filepath.Join(filepath.Dir(path), "plain.db"), path); err != nil {
+			t.Fatal(err)
+		}
+		link := filepath.Join(t.TempDir(), "link.db")
+		if err := os.Symlink(path, link); err != nil {
+			t.Fatal(err)
+		}
+		for _, p := range []string{path, link} {
+			for _, readOnly := range []bool{true, false} {
+				if got := run(t, open(t, p, readOnly), readOnly); got.Examined != 0 {
+					t.Errorf("%q: %d facts", p, got.Examined)
+				}
+			}
+		}
+		if entries, err := os.ReadDir(filepath.Dir(link)); err != nil || len(entries) != 1 {
+			t.Errorf("%q: beside the link there is now %v, %v", name, entries, err)
+		}
+	}
+}
+
+// TestVectors has expired facts leave semantic recall, and no others.
+func TestVectors(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Exec(t, "CREATE VIRTUAL TABLE vec_facts USING vec0(fact_id TEXT PRIMARY KEY, embedding FLOAT[4])")
+	for _, id := range []string{"a", "b", "it's \"c\""} {
+		d.Insert(t, storetest.Fact(id))
+		d.Exec(t, "INSERT INTO vec_facts (fact_id, embedding) VALUES ($1, '[1, 2, 3, 4]')", id)
+	}
+	d.Exec(t, "UPDATE fact_validity_overrides SET confidence = 0.9")
+	d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at) VALUES ('b', 0.9, 'x')")
+	if got := run(t, open(t, path, false), false); got.Decayed != 2 {
+		t.Errorf("expired %d", got.Decayed)
+	}
+	if left := d.Rows(t, "SELECT fact_id FROM vec_facts"); len(left) != 1 || left[0] != "b" {
+		t.Errorf("vectors left: %v", left)
+	}
+}
+
+// TestVectorsOutOfReach: a vec_facts that cannot be written is reported, and holds nothing up.
+func TestVectorsOutOfReach(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"))
+	d.Exec(t, "CREATE VIEW vec_facts AS SELECT id AS fact_id FROM facts")
+	s := open(t, path, false)
+	if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "vec_facts cannot be written") {
+		t.Errorf("notes: %q", notes)
+	}
+	if got := run(t, s, false); got.Decayed != 1 {
+		t.Errorf("expired %d", got.Decayed)
+	}
+}
+
+// TestRowsOnlySQLiteHolds: ids and stamps that are no text, which a PRIMARY KEY on TEXT lets in.
+func TestRowsOnlySQLiteHolds(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("not \xff utf-8"), storetest.Fact("nul \x00 inside"))
+	for _, id := range []any{nil, []byte("blob")} {
+		d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope)
+			VALUES ($1, 'e', 'r', 'string', 'v', 's', '2026-01-01', 0.3, 'local')`, id)
+	}
+	d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, valid_until, confidence, scope)
+		VALUES ('stamps', x'65', x'72', 'string', 'v', 's', x'323032362d30312d3031', x'323033302d30312d3031', 0.3, 'local')`)
+	got := run(t, open(t, path, false), false)
+	if got.Examined != 4 || got.Decayed != 4 {
+		t.Errorf("examined %d and expired %d of the four facts whose ids are text", got.Examined, got.Decayed)
+	}
+	if rows := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides o JOIN facts f ON f.id = o.fact_id"); rows[0] != "4" {
+		t.Errorf("%s overrides", rows[0])
+	}
+}
+
+// TestWriteAheadLogStaysSmall: without automatic checkpoints the log must not grow with the sweep.
+func TestWriteAheadLogStaysSmall(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 20_000, AsOf: asOf, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path, false)
+	p := weak
+	p.BatchSize = 200
+	largest := int64(0)
+	engine := storetest.Engine(s)
+	engine.Progress = func(sweep.Progress) {
+		if info, err := os.Stat(path + "-wal"); err == nil {
+			largest = max(largest, info.Size())
+		}
+	}
+	result, err := engine.Run(context.Background(), p)
+	if err != nil || result.Batches < 20 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	file, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if largest == 0 || largest > file.Size()/2 {
+		t.Errorf("the log grew to %d bytes beside a database of %d", largest, file.Size())
+	}
+}
