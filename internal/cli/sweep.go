@@ -117,7 +117,7 @@ func (a *app) execute(ctx context.Context, c config.Config, s store.Store, p swe
 		Stderr: a.Stderr, Terminal: isTerminal(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
 	})
 	engine := sweep.Engine{
-		Store: s, Now: a.Now, Sleep: sleep, Progress: progress.Update,
+		Store: s, Sleep: sleep, Progress: progress.Update,
 		Retraction: func() string { return "retract_" + uuid.Must(uuid.NewV7()).String() },
 	}
 	run := report.Run{Target: c.Store.Display, Params: p, Started: a.Now()}

@@ -28,7 +28,6 @@ type Params struct {
 // Engine is a store and the things a sweep must not reach for by itself.
 type Engine struct {
 	Store      store.Store
-	Now        func() time.Time
 	Sleep      func(context.Context, time.Duration) error
 	Retraction func() string  // a new id for the retraction log
 	Progress   func(Progress) // called after every batch and before every pause

@@ -1,8 +1,8 @@
 package pgtest_test
 
 import (
+	"context"
 	"errors"
-	"strings"
 	"testing"
 	"time"
 
@@ -28,7 +28,7 @@ func connect(t *testing.T, dsn string) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() { _ = conn.Close(t.Context()) })
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
 
@@ -54,17 +54,12 @@ func TestNewDatabase(t *testing.T) {
 	}
 	conn := first.Conn(t)
 	for query, want := range map[string]string{
-		"SELECT count(*) FROM facts":                                                                        "0",
-		"SELECT count(*) FROM schema_migrations WHERE version LIKE '033%'":                                  "1",
-		"SELECT pg_typeof(confidence) FROM (SELECT confidence FROM facts UNION SELECT 0.5::real LIMIT 1) x": "real",
-		"SHOW server_encoding":                                                  "",
-		"SELECT current_setting('server_encoding')":                             "UTF8",
-		"SELECT datcollate FROM pg_database WHERE datname = current_database()": "C.UTF-8",
-		"SELECT current_setting('max_wal_senders')":                             "4",
+		"SELECT count(*) FROM facts":                                       "0",
+		"SELECT count(*) FROM schema_migrations WHERE version LIKE '033%'": "1",
+		"SELECT data_type FROM information_schema.columns WHERE table_name = 'facts' AND column_name = 'confidence'": "real",
+		"SELECT current_setting('server_encoding')": "UTF8",
+		"SELECT 'a' > 'B'":                          "true",
 	} {
-		if strings.HasPrefix(query, "SHOW") {
-			continue
-		}
 		if got := value(t, conn, query); got != want {
 			t.Errorf("%s: %s, want %s", query, got, want)
 		}

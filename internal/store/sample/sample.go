@@ -59,7 +59,7 @@ func CreateSQLite(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "PRAGMA journal_mode = WAL;\n"+sqliteDDL)
+	_, err = db.ExecContext(ctx, "PRAGMA journal_mode = WAL; BEGIN;\n"+sqliteDDL+"\nCOMMIT")
 	return errors.Join(err, db.Close())
 }
 

@@ -140,7 +140,7 @@ func TestGenerateStops(t *testing.T) {
 }
 
 func TestFillSQLite(t *testing.T) {
-	o := sample.Options{Facts: 3000, AsOf: asOf, Seed: 1, VectorDimension: 8}
+	o := sample.Options{Facts: 2000, AsOf: asOf, Seed: 1, VectorDimension: 8}
 	db := filled(t, o)
 
 	for rows := range sample.Generate(o) {

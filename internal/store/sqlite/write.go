@@ -156,7 +156,8 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	return w.execWritten(ctx, `DELETE FROM vec_facts WHERE fact_id IN (`+idsSQL+`)`)
 }
 
-// staleCards marks the memory cards that were made of a fact now expired.
+// staleCards marks the memory cards that were made of a fact now expired. The plus leaves the primary
+// key as the only way to them: most cards of a tenant and scope are fresh.
 func (w *writer) staleCards(ctx context.Context) error {
 	cards := w.batch.Cards(w.written)
 	if len(cards) == 0 {
@@ -168,7 +169,7 @@ func (w *writer) staleCards(ctx context.Context) error {
 	}
 	_, err := w.tx.ExecContext(ctx, `
 		UPDATE memory_cards SET is_stale = 1
-		WHERE is_stale = 0 AND (entity_uri, tenant_id, scope) IN (
+		WHERE +is_stale = 0 AND (entity_uri, tenant_id, scope) IN (
 			SELECT CAST(unhex(value ->> 0) AS TEXT), CAST(unhex(value ->> 1) AS TEXT), CAST(unhex(value ->> 2) AS TEXT)
 			FROM json_each($1))`, keys.String())
 	return err

@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/rule"
@@ -19,16 +20,12 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Engine is a sweep engine as the command line builds it, but for its ids.
+// Engine is a sweep engine as the command line builds it, but silent, and without its pauses.
 func Engine(s store.Store) *sweep.Engine {
-	ids := 0
 	return &sweep.Engine{
-		Store: s, Now: time.Now, Progress: func(sweep.Progress) {},
-		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
-		Retraction: func() string {
-			ids++
-			return fmt.Sprintf("retract_%p_%d", s, ids)
-		},
+		Store: s, Progress: func(sweep.Progress) {},
+		Sleep:      func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+		Retraction: func() string { return "retract_" + uuid.Must(uuid.NewV7()).String() },
 	}
 }
 

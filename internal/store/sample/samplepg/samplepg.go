@@ -8,30 +8,50 @@ import (
 	"decayctl/internal/store/sample"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // Conn is what Fill needs of a connection, a transaction or a pool. Tables are found by its
 // search_path.
 type Conn interface {
-	Exec(ctx context.Context, sql string, arguments ...any) (pgconn.CommandTag, error)
-	CopyFrom(ctx context.Context, table pgx.Identifier, columns []string, rows pgx.CopyFromSource) (int64, error)
+	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// Fill puts the rows of a sample into a store without facts that has the sample's schema.
+// Fill puts the rows of a sample into a store without facts that has the sample's schema, all of
+// them or none.
 func Fill(ctx context.Context, conn Conn, o sample.Options) error {
-	if o.VectorDimension > 0 {
-		// The node uses pgvector's type. A sweep only deletes rows, so an array does as well here
-		// and needs no extension.
-		if _, err := conn.Exec(ctx, "CREATE TABLE vec_facts (fact_id text PRIMARY KEY, embedding real[])"); err != nil {
+	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
+		restore, err := dropIndexes(ctx, tx)
+		if err != nil {
 			return err
 		}
-	}
-	for rows := range sample.Generate(o) {
-		_, err := conn.CopyFrom(ctx, pgx.Identifier{rows.Table}, rows.Columns, pgx.CopyFromRows(rows.Values))
-		if err != nil {
-			return fmt.Errorf("fill %s: %w", rows.Table, err)
+		if o.VectorDimension > 0 {
+			// The node uses pgvector's type. A sweep only deletes rows, so an array does as well
+			// here and needs no extension.
+			if _, err := tx.Exec(ctx, "CREATE TABLE vec_facts (fact_id text PRIMARY KEY, embedding real[])"); err != nil {
+				return err
+			}
 		}
+		for rows := range sample.Generate(o) {
+			_, err := tx.CopyFrom(ctx, pgx.Identifier{rows.Table}, rows.Columns, pgx.CopyFromRows(rows.Values))
+			if err != nil {
+				return fmt.Errorf("fill %s: %w", rows.Table, err)
+			}
+		}
+		_, err = tx.Exec(ctx, restore)
+		return err
+	})
+}
+
+// dropIndexes drops the indexes that guard no constraint and returns what makes them again: built
+// at the end, they cost a fraction of what they cost row by row.
+func dropIndexes(ctx context.Context, tx pgx.Tx) (restore string, err error) {
+	var drop string
+	err = tx.QueryRow(ctx, `
+		SELECT string_agg(format('DROP INDEX %I.%I', schemaname, indexname), '; '), string_agg(indexdef, '; ')
+		FROM pg_indexes WHERE schemaname = current_schema() AND indexname LIKE 'idx\_%'`).Scan(&drop, &restore)
+	if err != nil {
+		return "", err
 	}
-	return nil
+	_, err = tx.Exec(ctx, drop)
+	return restore, err
 }

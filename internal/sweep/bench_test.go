@@ -1,0 +1,89 @@
+package sweep_test
+
+import (
+	"context"
+	"flag"
+	"os"
+	"path/filepath"
+	"runtime"
+	"testing"
+	"time"
+
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sample/samplepg"
+	"decayctl/internal/store/sqlite"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+var benchFacts = flag.Int("facts", 100_000, "facts in the stores of the benchmarks")
+
+// BenchmarkSQLite and BenchmarkPostgres time a first sweep of a store, flat out, a second one that
+// finds nothing, and a dry run before both. Compare within one run only: go test -bench . -facts N
+func BenchmarkSQLite(b *testing.B) {
+	path := filepath.Join(b.TempDir(), "stigmem.db")
+	ctx := context.Background()
+	if err := sample.CreateSQLite(ctx, path); err != nil {
+		b.Fatal(err)
+	}
+	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: *benchFacts, AsOf: asOf, Seed: 1}); err != nil {
+		b.Fatal(err)
+	}
+	bench(b, func(readOnly bool) (store.Store, error) {
+		return sqlite.Open(ctx, path, store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
+	})
+	if info, err := os.Stat(path + "-wal"); err == nil {
+		b.Logf("log left: %d MB", info.Size()>>20)
+	}
+}
+
+func BenchmarkPostgres(b *testing.B) {
+	ctx := context.Background()
+	db := pgtest.Start(b).NewDatabase(b, pgtest.DatabaseOptions{})
+	conn := db.Conn(b)
+	if err := samplepg.Fill(ctx, conn, sample.Options{Facts: *benchFacts, AsOf: asOf, Seed: 1}); err != nil {
+		b.Fatal(err)
+	}
+	if _, err := conn.Exec(ctx, "VACUUM ANALYZE"); err != nil {
+		b.Fatal(err)
+	}
+	bench(b, func(readOnly bool) (store.Store, error) {
+		return postgres.Open(ctx, db.URL, db.Schema, store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
+	})
+}
+
+func bench(b *testing.B, open func(readOnly bool) (store.Store, error)) {
+	b.Helper()
+	ttl, floor := rule.TTL(90*86400), rule.Floor(0.4)
+	p := sweep.Params{Rules: rule.Set{TTL: &ttl, Floor: &floor}, AsOf: asOf, Stamp: asOf, Pace: 1}
+	for _, step := range []struct {
+		name   string
+		dryRun bool
+	}{{"dry run", true}, {"first sweep", false}, {"nothing to do", false}} {
+		b.Run(step.name, func(b *testing.B) {
+			s, err := open(step.dryRun)
+			if err != nil {
+				b.Fatal(err)
+			}
+			defer func() { _ = s.Close() }()
+			p.DryRun = step.dryRun
+			b.ResetTimer()
+			for range b.N { // more than once, a first sweep is none: run with -benchtime 1x
+				result, err := storetest.Engine(s).Run(context.Background(), p)
+				if err != nil {
+					b.Fatal(err)
+				}
+				b.ReportMetric(float64(result.Examined)*float64(b.N)/b.Elapsed().Seconds(), "examined/s")
+				b.ReportMetric(float64(result.Decayed), "expired")
+				b.ReportMetric(float64(result.LongestLock.Microseconds())/1000, "lock-ms")
+			}
+			var memory runtime.MemStats
+			runtime.ReadMemStats(&memory)
+			b.ReportMetric(float64(memory.Sys)/(1<<20), "MB")
+		})
+	}
+}

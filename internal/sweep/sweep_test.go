@@ -1,0 +1,353 @@
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"path/filepath"
+	"slices"
+	"testing"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sqlite"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+var asOf = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
+
+func ptr[T any](value T) *T { return &value }
+
+func weak() sweep.Params {
+	return sweep.Params{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: asOf, Stamp: asOf, BatchSize: 10, Pace: 1}
+}
+
+// newStore is a SQLite store with n facts that a floor of 0.5 selects, which fails as told.
+func newStore(t testing.TB, n int) (*failing, storetest.Database) {
+	t.Helper()
+	s, d := openNew(t, func(string) error { return nil })
+	for i := range n {
+		d.Insert(t, storetest.Fact(fmt.Sprintf("%03d", i)))
+	}
+	return &failing{Store: s}, d
+}
+
+// openNew makes a SQLite store, has it filled and opens it.
+func openNew(t testing.TB, fill func(path string) error) (store.Store, storetest.Database) {
+	t.Helper()
+	path := filepath.Join(t.TempDir(), "stigmem.db")
+	if err := sample.CreateSQLite(context.Background(), path); err != nil {
+		t.Fatal(err)
+	}
+	if err := fill(path); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sample.OpenSQLite(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(context.Background(), path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = s.Close()
+		_ = db.Close()
+	})
+	return s, storetest.Database{SQL: db}
+}
+
+// failing is a real store with faults between it and the engine.
+type failing struct {
+	store.Store
+	apply  func(batch store.Batch) error // before the batch is written
+	read   func() error                  // before a range is read
+	tuning *store.Tuning
+	sizes  []int // of the batches asked for
+}
+
+func (f *failing) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	f.sizes = append(f.sizes, len(b.Expiries))
+	if f.apply != nil {
+		if err := f.apply(b); err != nil {
+			return store.Applied{}, err
+		}
+	}
+	return f.Store.Apply(ctx, b)
+}
+
+func (f *failing) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+	if f.read != nil {
+		if err := f.read(); err != nil {
+			return store.Range{}, err
+		}
+	}
+	return f.Store.NextRange(ctx, p)
+}
+
+func (f *failing) Tuning() store.Tuning {
+	if f.tuning != nil {
+		return *f.tuning
+	}
+	return f.Store.Tuning()
+}
+
+var contention = &store.Error{Kind: store.Contention, Text: "deadlock detected"}
+
+func TestContentionIsRetried(t *testing.T) {
+	t.Parallel()
+	s, d := newStore(t, 30)
+	failures := 0
+	s.apply = func(store.Batch) error {
+		if failures++; failures <= 3 {
+			return contention
+		}
+		return nil
+	}
+	reads := 0
+	s.read = func() error {
+		if reads++; reads == 1 {
+			return contention
+		}
+		return nil
+	}
+	engine := storetest.Engine(s)
+	var waits []time.Duration
+	engine.Sleep = func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil }
+	result, err := engine.Run(context.Background(), weak())
+	if err != nil || result.Decayed != 30 || result.Retries != 3 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if !slices.Equal(s.sizes, []int{10, 10, 10, 10, 10, 10}) {
+		t.Errorf("batches of %v", s.sizes)
+	}
+	if len(waits) != 4 || !slices.IsSorted(waits[1:]) || waits[1] == waits[3] {
+		t.Errorf("waits of %v, want one for the read and growing ones for the batch", waits)
+	}
+	if rows := d.Rows(t, "SELECT count(*) FROM fact_retractions"); rows[0] != "30" {
+		t.Errorf("%s retractions", rows[0])
+	}
+}
+
+// TestContentionHalves: a batch of the same size may never get through, a smaller one does.
+func TestContentionHalves(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 16)
+	s.apply = func(b store.Batch) error {
+		if len(b.Expiries) > 4 {
+			return contention
+		}
+		return nil
+	}
+	p := weak()
+	p.BatchSize = 16
+	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if err != nil || result.Decayed != 16 || result.FailedCount != 0 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+}
+
+// TestEveryFactRefused: where nothing can be written the sweep gives up, and says how far it came.
+func TestEveryFactRefused(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 300)
+	s.apply = func(store.Batch) error { return &store.Error{Kind: store.Rejected, Text: "a trigger says no"} }
+	result, err := storetest.Engine(s).Run(context.Background(), weak())
+	if err == nil || result.FailedCount != 101 || len(result.Failed) != 100 || result.Decayed != 0 {
+		t.Fatalf("failed %d, expired %d, %v", result.FailedCount, result.Decayed, err)
+	}
+	if result.Selected != result.Decayed+result.Kept[sweep.ChangedMeanwhile]+result.FailedCount {
+		t.Errorf("the counts do not add up: %+v", result)
+	}
+}
+
+// TestFailureKeepsTheCounts: an error that nothing helps against ends the sweep at once, and the
+// result is what was committed before.
+func TestFailureKeepsTheCounts(t *testing.T) {
+	t.Parallel()
+	for name, broken := range map[string]error{
+		"busy":    &store.Error{Kind: store.Busy, Text: "locked"},
+		"unknown": errors.New("the disk is full"),
+	} {
+		s, d := newStore(t, 30)
+		s.apply = func(store.Batch) error {
+			if len(s.sizes) == 3 {
+				return broken
+			}
+			return nil
+		}
+		result, err := storetest.Engine(s).Run(context.Background(), weak())
+		if !errors.Is(err, broken) || result.Decayed != 20 || result.Selected != 20 || len(s.sizes) != 3 {
+			t.Errorf("%s: %+v in batches %v, %v", name, result, s.sizes, err)
+		}
+		if rows := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides"); rows[0] != "20" {
+			t.Errorf("%s: %s overrides", name, rows[0])
+		}
+	}
+}
+
+func TestInterrupted(t *testing.T) {
+	t.Parallel()
+	s, d := newStore(t, 30)
+	ctx, interrupt := context.WithCancel(context.Background())
+	engine := storetest.Engine(s)
+	p := weak()
+	p.Pace = 0.5
+	engine.Sleep = func(ctx context.Context, _ time.Duration) error { // in the pause after the first batch
+		interrupt()
+		return ctx.Err()
+	}
+	result, err := engine.Run(ctx, p)
+	if !errors.Is(err, context.Canceled) || result.Decayed != 10 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	if rows := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides"); rows[0] != "10" {
+		t.Errorf("%s overrides", rows[0])
+	}
+	// Running again goes on from there.
+	if result, err := storetest.Engine(s).Run(context.Background(), weak()); err != nil || result.Decayed != 20 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+func TestPauses(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		pace  float64
+		least float64 // pause, in locks
+	}{{1, 0}, {0.9, 1}, {0.5, 1}, {0.2, 4}} {
+		s, _ := newStore(t, 20)
+		locks := &lockTimes{Store: s}
+		engine := storetest.Engine(locks)
+		var pauses []time.Duration
+		engine.Sleep = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
+		p := weak()
+		p.Pace = test.pace
+		if _, err := engine.Run(context.Background(), p); err != nil {
+			t.Fatal(err)
+		}
+		if test.least == 0 {
+			if len(pauses) != 0 {
+				t.Errorf("flat out it paused for %v", pauses)
+			}
+			continue
+		}
+		if len(pauses) != 2 {
+			t.Fatalf("pace %g: pauses %v", test.pace, pauses)
+		}
+		for i, pause := range pauses {
+			if want := time.Duration(test.least * float64(locks.held[i])); pause < want-time.Microsecond || pause > want+time.Microsecond {
+				t.Errorf("pace %g: a pause of %v after a lock of %v", test.pace, pause, locks.held[i])
+			}
+		}
+	}
+}
+
+type lockTimes struct {
+	store.Store
+	held []time.Duration
+}
+
+func (l *lockTimes) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	applied, err := l.Store.Apply(ctx, b)
+	l.held = append(l.held, applied.Locked)
+	return applied, err
+}
+
+// TestBatchesFollowTheTarget: too long a transaction halves the next batch, a short one lets it
+// grow by a fifth at most.
+func TestBatchesFollowTheTarget(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		target time.Duration
+		want   []int
+	}{
+		"never fast enough": {1, []int{100, 50, 50, 50, 50}}, // 50 is the smallest
+		"always faster":     {time.Hour, []int{100, 120, 80}},
+	} {
+		s, _ := newStore(t, 300)
+		s.tuning = &store.Tuning{RangeSize: 1000, BatchSize: 100, Target: test.target}
+		p := weak()
+		p.BatchSize = 0
+		if _, err := storetest.Engine(s).Run(context.Background(), p); err != nil {
+			t.Fatal(err)
+		}
+		if !slices.Equal(s.sizes, test.want) {
+			t.Errorf("%s: batches of %v, want %v", name, s.sizes, test.want)
+		}
+	}
+}
+
+func TestMaxExpire(t *testing.T) {
+	t.Parallel()
+	for limit, refused := range map[string]bool{"10": false, "9": true, "50%": false, "49%": true, "0": true} {
+		s, d := newStore(t, 10)
+		for i := range 10 {
+			d.Insert(t, storetest.Fact(fmt.Sprintf("live %d", i), func(c *fact.Candidate) { c.Confidence = 1 }))
+			d.Insert(t, storetest.Fact(fmt.Sprintf("gone %d", i), func(c *fact.Candidate) { c.ValidUntil = ptr("2026-01-01") }))
+		}
+		p := weak()
+		var err error
+		if p.MaxExpire, err = rule.ParseLimit(limit); err != nil {
+			t.Fatal(err)
+		}
+		result, err := storetest.Engine(s).Run(context.Background(), p)
+		var guard *sweep.Refused
+		if errors.As(err, &guard) != refused || !refused && (err != nil || result.Decayed != 10) || refused && len(s.sizes) > 0 {
+			t.Errorf("%s: refused %v, want %v; batches %v", limit, err, refused, s.sizes)
+		}
+	}
+}
+
+func TestEverything(t *testing.T) {
+	t.Parallel()
+	zero, day, most, all := rule.TTL(0), rule.TTL(86400), rule.Floor(0.99), rule.Floor(1)
+	for _, test := range []struct {
+		rules rule.Set
+		scope string
+		want  bool
+	}{
+		{rule.Set{TTL: &zero}, "", true}, {rule.Set{TTL: &zero}, "local", false}, {rule.Set{TTL: &day}, "", false},
+		{rule.Set{Floor: &all}, "", true}, {rule.Set{Floor: &all}, "team", false}, {rule.Set{TTL: &day, Floor: &most}, "", false},
+	} {
+		if got := sweep.Everything(test.rules, test.scope); (got != "") != test.want {
+			t.Errorf("%s in %q: %q", test.rules, test.scope, got)
+		}
+	}
+}
+
+// TestGroupsAreBounded: relation names are hostile text, and there may be as many as facts.
+func TestGroupsAreBounded(t *testing.T) {
+	t.Parallel()
+	s, d := newStore(t, 0)
+	var facts []fact.Candidate
+	for i := range 1500 {
+		facts = append(facts, storetest.Fact(fmt.Sprintf("%04d", i), func(c *fact.Candidate) {
+			c.Relation = fmt.Sprintf("%0300dé", i)
+			if i%2 == 0 {
+				c.Relation = fmt.Sprint(i)
+			}
+		}))
+	}
+	d.Insert(t, facts...)
+	p := weak()
+	p.DryRun = true
+	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	sum := result.Other.Facts
+	for key, group := range result.Groups {
+		sum += group.Facts
+		if len(key.Relation) > 210 {
+			t.Errorf("a key of %d bytes", len(key.Relation))
+		}
+	}
+	if sum != 1500 || len(result.Groups) > 1000 {
+		t.Errorf("%d facts in %d groups and others", sum, len(result.Groups))
+	}
+}
