@@ -67,6 +67,7 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 		{"statement_timeout", fmt.Sprint(lockTimeout + (5 * time.Minute).Milliseconds())},
 		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
 		{"extra_float_digits", "1"},                      // float4 as its shortest decimal
+		{"jit", "off"},                                   // compiling takes longer than a batch gains by it
 	}
 	for name, value := range config.RuntimeParams {
 		switch name {

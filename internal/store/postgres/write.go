@@ -138,13 +138,14 @@ func (w *writer) retract(ctx context.Context) error {
 	for i, e := range retracted {
 		ids[i] = e.Retraction
 	}
+	// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
 	_, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $3, $4
 		FROM unnest($1::text[], $2::text[]) AS b(id, fact_id)
 		WHERE NOT EXISTS (
 			SELECT 1 FROM `+w.table("fact_retractions")+` r
-			WHERE r.fact_id = b.fact_id AND r.retracted_at = $3 OFFSET 0)`,
+			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' = $3 OFFSET 0)`,
 		ids, idArray(retracted), w.asOf, store.Actor)
 	return err
 }
