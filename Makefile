@@ -1,0 +1,83 @@
+# What developers and CI run. `make` lists it.
+
+GO       ?= go
+VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
+LDFLAGS  := -X decayctl/internal/cli.version=$(or $(VERSION),dev)
+FUZZTIME ?= 30s
+BENCH    ?= .
+# Extra arguments for go test, as in: make test TESTFLAGS='-run Undo -v'
+TESTFLAGS ?=
+
+# Tools, pinned. goreleaser: newer ones than this want a newer Go than go.mod does.
+GOLANGCI_LINT_VERSION := v2.15.0
+GORELEASER_VERSION    := v2.15.0
+
+LINT       := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
+GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
+
+# Releases are static, so everything but the race detector goes without cgo. (One setting for
+# all of it also means that the SQLite driver, which takes a minute, is compiled once.)
+export CGO_ENABLED = 0
+
+.DEFAULT_GOAL := help
+.PHONY: help build test lint fmt fmt-fix vet cross demo bench soak fuzz release-check clean $(PLATFORMS)
+
+help: ## list the targets
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
+
+build: ## build bin/decayctl
+	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/decayctl
+
+test: export CGO_ENABLED = 1
+test: export STORETEST_NO_SKIP = 1
+test: ## run all tests with the race detector, none skipped (installs PostgreSQL and pgbouncer on Debian)
+	@bash .ci/install
+	$(GO) test -race $(TESTFLAGS) ./...
+
+lint: $(LINT) ## run the linters of .golangci.yaml
+	GOLANGCI_LINT_CACHE='$(CURDIR)/bin/lint-cache' $(LINT) run
+
+$(LINT):
+	GOBIN='$(CURDIR)/bin' $(GO) install github.com/golangci/golangci-lint/v2/cmd/golangci-lint@$(GOLANGCI_LINT_VERSION)
+	mv bin/golangci-lint $@
+
+fmt: ## check the format of the code and of go.mod
+	@files=$$(gofmt -l cmd internal); \
+	if [ -n "$$files" ]; then echo "not formatted (make fmt-fix):"; echo "$$files"; exit 1; fi
+	$(GO) mod tidy -diff
+
+fmt-fix: ## format the code and go.mod
+	gofmt -w cmd internal
+	$(GO) mod tidy
+
+vet: ## run go vet, on the soak tests too
+	$(GO) vet -tags soak ./...
+
+cross: $(PLATFORMS) ## build a static binary for every platform of a release
+
+$(PLATFORMS):
+	GOOS=$(@D) GOARCH=$(@F) $(GO) build -ldflags '$(LDFLAGS)' \
+		-o bin/decayctl_$(@D)_$(@F)$(if $(filter windows,$(@D)),.exe) ./cmd/decayctl
+
+demo: build ## run the demo in a folder that is removed afterwards
+	@dir=$$(mktemp -d bin/demo.XXXXXX) && trap 'rm -rf "$(CURDIR)/'"$$dir"'"' EXIT && \
+	cd "$$dir" && '$(CURDIR)/bin/decayctl' demo
+
+bench: ## run the benchmarks (BENCH=regexp for some)
+	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+
+soak: ## run the long tests: minutes to an hour, a million facts
+	@bash .ci/install
+	STORETEST_NO_SKIP=1 $(GO) test -tags soak -run Soak -count=1 -timeout 60m -v ./...
+
+fuzz: ## fuzz the parsers, each for FUZZTIME=30s
+	$(GO) test -run '^$$' -fuzz '^FuzzParseInstant$$' -fuzztime $(FUZZTIME) ./internal/fact
+	$(GO) test -run '^$$' -fuzz '^FuzzParseTTL$$' -fuzztime $(FUZZTIME) ./internal/rule
+
+release-check: ## try the release: check .goreleaser.yaml, make the archives in dist/, publish nothing
+	$(GORELEASER) check
+	$(GORELEASER) release --snapshot --clean
+
+clean: ## remove what the other targets made
+	rm -rf bin dist coverage.out
