@@ -59,12 +59,17 @@ func (e interrupted) Error() string {
 	return "interrupted"
 }
 
-// withCause puts the signal in the place of the "context canceled" that it made.
+// withCause puts the signal in the place of the "context canceled" that it made. What is reported
+// stays so: stdout has its document.
 func withCause(err error, cause interrupted) error {
-	if errors.Is(err, context.Canceled) {
-		return cause
+	var done reported
+	switch {
+	case !errors.Is(err, context.Canceled):
+		return fmt.Errorf("%w (%w)", err, cause)
+	case errors.As(err, &done):
+		return reported{cause}
 	}
-	return fmt.Errorf("%w (%w)", err, cause)
+	return cause
 }
 
 // classify maps every error to its exit code and its name in JSON.

@@ -29,10 +29,12 @@ type Applied struct {
 // Written is the ids whose override a transaction wrote. Everything else in the batch follows it.
 type Written map[string]bool
 
-// Fresh are the facts of the batch that had no override row, and Overridden those that had one.
+// Fresh are the facts of the batch that had no override row.
 func (b Batch) Fresh() []Expiry {
 	return b.filter(func(e Expiry) bool { return e.Fact.Override == nil })
 }
+
+// Overridden are the facts of the batch that had an override row.
 func (b Batch) Overridden() []Expiry {
 	return b.filter(func(e Expiry) bool { return e.Fact.Override != nil })
 }

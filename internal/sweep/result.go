@@ -74,14 +74,16 @@ func newResult(p Params, total int64) *Result {
 	return r
 }
 
-// passed counts a range that is done.
+// passed counts a range that is done. The facts to count or to write were examined one by one
+// before; the others, which the store left out or no rule concerns, are known by number only.
 func (r *Result) passed(done judgedRange) {
-	r.Examined += int64(done.Facts)
+	r.Examined += int64(done.Facts - len(done.facts))
 	r.Live += done.live
 }
 
 // judged counts a fact of a dry run.
 func (r *Result) judged(p Params, f judgedFact) {
+	r.Examined++
 	if f.Action == rule.Keep {
 		r.Kept[f.Kept]++
 		return
@@ -92,6 +94,7 @@ func (r *Result) judged(p Params, f judgedFact) {
 
 // written counts a fact of a batch that is committed.
 func (r *Result) written(p Params, f judgedFact, changed bool) {
+	r.Examined++
 	switch {
 	case f.Action == rule.Keep:
 		r.Kept[f.Kept]++
@@ -106,6 +109,7 @@ func (r *Result) written(p Params, f judgedFact, changed bool) {
 }
 
 func (r *Result) fail(f judgedFact, cause error) {
+	r.Examined++
 	if f.Action == rule.Keep {
 		r.Kept[f.Kept]++
 		return

@@ -149,6 +149,7 @@ func freePort() (int, error) {
 // Mode is how a server is shut down.
 type Mode string
 
+// The modes.
 const (
 	Fast      Mode = "fast"      // rolls back, and writes a checkpoint
 	Immediate Mode = "immediate" // as in a crash; the next start recovers

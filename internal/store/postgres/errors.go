@@ -54,7 +54,7 @@ func (s *Store) translate(err error, doing string) error {
 func connectReason(err *pgconn.ConnectError) string {
 	inner := err.Unwrap()
 	for {
-		joined, ok := inner.(interface{ Unwrap() []error }) //nolint:errorlint // looking for the first of several
+		joined, ok := inner.(interface{ Unwrap() []error })
 		if !ok || len(joined.Unwrap()) == 0 {
 			break
 		}

@@ -259,12 +259,12 @@ func TestRowsOnlySQLiteHolds(t *testing.T) {
 func TestWriteAheadLogStaysSmall(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
-	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 20_000, AsOf: asOf, Seed: 1}); err != nil {
+	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 5000, AsOf: asOf, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, path, false)
 	p := weak
-	p.BatchSize = 200
+	p.BatchSize = 50
 	largest := int64(0)
 	engine := storetest.Engine(s)
 	engine.Progress = func(sweep.Progress) {

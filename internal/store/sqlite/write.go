@@ -32,24 +32,31 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		steps = append(steps, w.deleteVectors)
 	}
 	for _, step := range append(steps, w.staleCards) {
-		if err := step(ctx); err != nil {
-			return store.Applied{}, s.translate(err, "write a batch")
+		if err = step(ctx); err != nil {
+			break
 		}
 	}
-	if err := tx.Commit(); err != nil {
-		return store.Applied{}, s.translate(err, "commit a batch")
+	if err == nil {
+		err = tx.Commit()
+	}
+	if err != nil && ctx.Err() != nil { // whatever the driver calls it, this is why
+		return store.Applied{}, ctx.Err()
+	}
+	if err != nil {
+		return store.Applied{}, s.translate(err, "write a batch")
 	}
 	applied := store.Applied{Changed: b.Changed(w.written), Locked: s.params.Now().Sub(locked)}
-	return applied, s.checkpoint(ctx)
+	s.checkpoint(ctx)
+	return applied, nil
 }
 
-// checkpoint moves the log into the database without the write lock: other writers go on.
-func (s *Store) checkpoint(ctx context.Context) error {
-	if !s.wal {
-		return nil
+// checkpoint moves the log into the database without the write lock: other writers go on. The batch
+// is committed by now, so nothing here is a failure of it; what a checkpoint leaves, the next one
+// takes.
+func (s *Store) checkpoint(ctx context.Context) {
+	if s.wal {
+		_, _ = s.write.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 	}
-	_, err := s.write.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
-	return s.translate(err, "checkpoint the log")
 }
 
 // writer is one batch on its way into one transaction.
@@ -146,14 +153,30 @@ func (w *writer) retract(ctx context.Context) error {
 
 // expireEdges stamps the edge that a fact made: graph traversal reads the edge alone.
 func (w *writer) expireEdges(ctx context.Context) error {
-	return w.execWritten(ctx, `
+	done := w.batch.Done(w.written)
+	if len(done) == 0 {
+		return nil
+	}
+	_, err := w.tx.ExecContext(ctx, `
 		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+idsSQL+`)`,
-		w.asOf, w.batch.AsOf.UnixMilli())
+		idArray(done), w.asOf, w.batch.AsOf.UnixMilli())
+	return err
 }
 
-// deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
+// deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it. One
+// statement for each fact, since vec0 answers IN by reading every vector there is.
 func (w *writer) deleteVectors(ctx context.Context) error {
-	return w.execWritten(ctx, `DELETE FROM vec_facts WHERE fact_id IN (`+idsSQL+`)`)
+	remove, err := w.tx.PrepareContext(ctx, `DELETE FROM vec_facts WHERE fact_id = $1`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = remove.Close() }()
+	for _, e := range w.batch.Done(w.written) {
+		if _, err := remove.ExecContext(ctx, e.Fact.ID); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // staleCards marks the memory cards that were made of a fact now expired. The plus leaves the primary
@@ -172,16 +195,6 @@ func (w *writer) staleCards(ctx context.Context) error {
 		WHERE +is_stale = 0 AND (entity_uri, tenant_id, scope) IN (
 			SELECT CAST(unhex(value ->> 0) AS TEXT), CAST(unhex(value ->> 1) AS TEXT), CAST(unhex(value ->> 2) AS TEXT)
 			FROM json_each($1))`, keys.String())
-	return err
-}
-
-// execWritten runs a statement over exactly the facts whose override was written: they are $1.
-func (w *writer) execWritten(ctx context.Context, query string, args ...any) error {
-	done := w.batch.Done(w.written)
-	if len(done) == 0 {
-		return nil
-	}
-	_, err := w.tx.ExecContext(ctx, query, append([]any{idArray(done)}, args...)...)
 	return err
 }
 

@@ -1,0 +1,93 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"strings"
+	"syscall"
+	"testing"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store/storetest"
+)
+
+// TestSignals stops a real process in the long pause after its first batch. It must end with the
+// code of the signal, report what is committed, and leave the rest to the next sweep.
+func TestSignals(t *testing.T) {
+	t.Parallel()
+	program, err := exec.LookPath("decayctl") // testscript.Main put it there
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, b := range backends {
+		for _, signal := range []struct {
+			number syscall.Signal
+			exit   int
+			name   string
+		}{{syscall.SIGINT, 130, "interrupted"}, {syscall.SIGTERM, 143, "terminated"}} {
+			t.Run(b.name+" "+signal.name, func(t *testing.T) {
+				t.Parallel()
+				db, target, _ := b.fresh(t)
+				var facts []fact.Candidate
+				for i := range 20 {
+					facts = append(facts, storetest.Fact(fmt.Sprintf("%02d", i)))
+				}
+				db.Insert(t, facts...)
+				args := []string{"sweep", "--store", target, "--ttl", "1d", "-o", "json"}
+				cmd := exec.Command(program, append(args, "--batch-size", "5", "--pace", "0.000001")...) //nolint:gosec // the test's own program
+				cmd.Env, cmd.Dir = []string{}, t.TempDir()
+				var stdout bytes.Buffer
+				cmd.Stdout = &stdout
+				stderr, err := cmd.StderrPipe()
+				if err != nil {
+					t.Fatal(err)
+				}
+				if err := cmd.Start(); err != nil {
+					t.Fatal(err)
+				}
+				lines := bufio.NewScanner(stderr)
+				var said []string
+				for lines.Scan() {
+					said = append(said, lines.Text())
+					if strings.Contains(lines.Text(), "msg=sweeping") {
+						for len(db.Rows(t, "SELECT 1 FROM fact_validity_overrides")) < 5 { // the first batch
+						}
+						if err := cmd.Process.Signal(signal.number); err != nil {
+							t.Fatal(err)
+						}
+					}
+				}
+				_ = cmd.Wait()
+				if code := cmd.ProcessState.ExitCode(); code != signal.exit {
+					t.Errorf("exit code %d, want %d", code, signal.exit)
+				}
+				if last := said[len(said)-1]; last != "decayctl: "+signal.name {
+					t.Errorf("the last line is %q", last)
+				}
+				var report struct {
+					Status     string
+					Decayed    int
+					Examined   int
+					StopReason string `json:"stop_reason"`
+				}
+				if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+					t.Fatalf("%v in %s", err, stdout.Bytes())
+				}
+				if report.Status != "paused" || report.StopReason != signal.name || report.Decayed != 5 || report.Examined != 5 {
+					t.Errorf("the report says %+v", report)
+				}
+				if rows := db.Rows(t, "SELECT count(*) FROM fact_validity_overrides"); rows[0] != "5" {
+					t.Errorf("%s overrides", rows[0])
+				}
+				if next := decayctl(t, nil, args...); next.exit != 0 || !strings.Contains(next.stdout, `"decayed": 15,`) {
+					t.Errorf("the next sweep: %+v", next)
+				}
+			})
+		}
+	}
+}
