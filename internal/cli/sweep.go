@@ -66,8 +66,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	log := a.logger(c)
-	log.Info("sweeping", "store", c.Store.Display, "rules", p.Rules.String(), "as_of", p.AsOf)
+	a.announce(c, p)
 
 	run, err := a.execute(ctx, c, s, p)
 	switch {
@@ -93,6 +92,15 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return reported{err}
 	}
 	return nil
+}
+
+// announce names the target before anything is written: a line for people, a log line for the rest.
+func (a *app) announce(c config.Config, p sweep.Params) {
+	if isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet {
+		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(c.Store.Display), p.Rules)
+		return
+	}
+	a.logger(c).Info("sweeping", "store", c.Store.Display, "rules", p.Rules.String(), "as_of", p.AsOf)
 }
 
 // params are what the settings ask of a sweep or of its dry run.
