@@ -2,7 +2,8 @@
 
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
-LDFLAGS  := -X decayctl/internal/cli.version=$(or $(VERSION),dev)
+COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+LDFLAGS  := -X decayctl/internal/cli.version=$(or $(VERSION),dev) -X decayctl/internal/cli.commit=$(COMMIT)
 FUZZTIME ?= 30s
 BENCH    ?= .
 # Extra arguments for go test, as in: make test TESTFLAGS='-run Undo -v'

@@ -41,7 +41,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	p.DryRun = true
+	p.DryRun, p.MaxExpire = true, nil // a limit on writing limits nothing here
 	s, err := a.open(ctx, c, true)
 	if err != nil {
 		return err

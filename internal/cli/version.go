@@ -1,19 +1,19 @@
 package cli
 
 import (
+	"cmp"
 	"encoding/json"
 	"fmt"
 	"runtime"
 	"runtime/debug"
-	"slices"
 
 	"github.com/spf13/cobra"
 
 	"decayctl/internal/store/sqlite"
 )
 
-// version is set by the linker in releases.
-var version = ""
+// The linker sets these, in releases and in the Makefile.
+var version, commit string
 
 type versions struct {
 	SchemaVersion int    `json:"schema_version"`
@@ -51,35 +51,28 @@ pgx      %s
 	return err
 }
 
-// builtWith reads what the Go toolchain wrote into the binary.
+// builtWith reads what the Go toolchain wrote into the binary, where the linker was told nothing.
 func builtWith() versions {
-	v := versions{
-		SchemaVersion: 1, Version: version, Commit: "unknown", Go: runtime.Version(),
-		Platform: runtime.GOOS + "/" + runtime.GOARCH, SQLite: sqlite.Version,
-		SQLiteDriver: "unknown", PgxDriver: "unknown",
-	}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
-		return v
+		info = &debug.BuildInfo{}
 	}
-	if v.Version == "" {
-		v.Version = info.Main.Version
-	}
+	found := map[string]string{}
 	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
-			v.Commit = setting.Value
-		}
-	}
-	if slices.Contains(info.Settings, debug.BuildSetting{Key: "vcs.modified", Value: "true"}) {
-		v.Commit += " (modified)"
+		found[setting.Key] = setting.Value
 	}
 	for _, module := range info.Deps {
-		switch module.Path {
-		case "modernc.org/sqlite":
-			v.SQLiteDriver = module.Version
-		case "github.com/jackc/pgx/v5":
-			v.PgxDriver = module.Version
-		}
+		found[module.Path] = module.Version
 	}
-	return v
+	known := func(values ...string) string { return cmp.Or(append(values, "unknown")...) }
+	return versions{
+		SchemaVersion: 1,
+		Version:       known(version, info.Main.Version),
+		Commit:        known(commit, found["vcs.revision"]),
+		Go:            runtime.Version(),
+		Platform:      runtime.GOOS + "/" + runtime.GOARCH,
+		SQLite:        sqlite.Version,
+		SQLiteDriver:  known(found["modernc.org/sqlite"]),
+		PgxDriver:     known(found["github.com/jackc/pgx/v5"]),
+	}
 }

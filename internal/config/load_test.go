@@ -78,7 +78,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Store: Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
-		Pace:  0.5, LockTimeout: 30 * time.Second, Samples: 10, Output: "text", LogFormat: "text",
+		Pace:  0.5, LockTimeout: 30 * time.Second, Samples: 3, Output: "text", LogFormat: "text",
 	}
 	if cfg != want {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)

@@ -69,7 +69,7 @@ func sweepSettings() []setting {
 
 func dryRunSettings() []setting {
 	return []setting{
-		{key: "samples", initial: "10", usage: "show this `NUMBER` of facts as samples", reach: flagOnly},
+		{key: "samples", initial: "3", usage: "show this `NUMBER` of facts as samples", reach: flagOnly},
 		{key: "detailed_exitcode", toggle: true, usage: "exit 10 where there is something to decay", reach: flagOnly},
 	}
 }

@@ -56,9 +56,9 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 	}
 }
 
-// asOf is when the tests' sweeps judge; stamp is when they ran.
+// AsOf is when the tests' sweeps judge; stamp is when they ran.
 var (
-	asOf  = time.Date(2026, 11, 23, 12, 0, 0, 123_456_000, time.UTC)
+	AsOf  = time.Date(2026, 11, 23, 12, 0, 0, 123_456_000, time.UTC)
 	stamp = time.Date(2026, 11, 23, 12, 0, 7, 0, time.UTC)
 )
 

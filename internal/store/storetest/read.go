@@ -43,7 +43,7 @@ func testRanges(t *testing.T, d Database) {
 			if r.Facts > size || r.After != at {
 				t.Fatalf("asked for %d after %+v, got %+v", size, at, r)
 			}
-			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
+			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
 			if err != nil || len(found) != r.Facts {
 				t.Fatalf("%d facts in %+v, %v", len(found), r, err)
 			}
@@ -159,7 +159,7 @@ func testScopeAndTenant(t *testing.T, d Database) {
 		{"team", "acme", []string{"team acme"}},
 		{"", "nobody", nil},
 	} {
-		found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: asOf, Scope: test.scope, Tenant: test.tenant, Narrow: store.Narrow{Below: ptr(1.0)}})
+		found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Scope: test.scope, Tenant: test.tenant, Narrow: store.Narrow{Below: ptr(1.0)}})
 		var got []string
 		for _, c := range found {
 			got = append(got, c.ID)
@@ -186,78 +186,36 @@ var stamps = []string{
 
 var confidences = []float64{0, 0.05, 0.1, 0.3, 0.35, 0.5, 0.6, 0.7, 0.9, 0.95, 1}
 
-// testNarrowing draws stores and rules, and holds what the store left out against the rules: no
-// fact may be missing that they would expire, or that a protection keeps. Every fact read must be
-// the fact that was written, so that both databases hand the rules the same.
-func testNarrowing(t *testing.T, d Database) {
-	s, ctx := d.open(t, false), context.Background()
-	round := 0
-	rapid.Check(t, func(rt *rapid.T) {
-		round++
-		var written []fact.Candidate
-		maybe := func(name string) *string {
-			if rapid.Bool().Draw(rt, name+" null") {
-				return nil
-			}
-			return ptr(rapid.SampledFrom(stamps).Draw(rt, name))
+// Draw draws a fact near the edges of the rules.
+func Draw(t *rapid.T, id string) fact.Candidate {
+	maybe := func(name string) *string {
+		if rapid.Bool().Draw(t, name+" null") {
+			return nil
 		}
-		after := store.Cursor{}
-		if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
-			after = store.After(last[0])
-		}
-		for i := range rapid.IntRange(1, 12).Draw(rt, "facts") {
-			written = append(written, Fact(fmt.Sprintf("%06d-%02d", round, i), func(c *fact.Candidate) {
-				c.Timestamp, c.ValidUntil = rapid.SampledFrom(stamps).Draw(rt, "timestamp"), maybe("valid_until")
-				c.Confidence = rapid.SampledFrom(confidences).Draw(rt, "confidence")
-				c.Relation = rapid.SampledFrom([]string{"a", "rel:b", "STIGMEM:c"}).Draw(rt, "relation")
-				if rapid.Bool().Draw(rt, "overridden") {
-					o := fact.Override{ValidUntil: maybe("override valid_until"), UpdatedAt: "x"}
-					if rapid.Bool().Draw(rt, "override confidence") {
-						o.Confidence = ptr(rapid.SampledFrom(confidences).Draw(rt, "override confidence"))
-					}
-					c.Override = &o
-				}
-			}))
-		}
-		d.Insert(t, written...)
-		r, err := s.NextRange(ctx, store.RangeParams{After: after, Size: 100})
-		if err != nil || r.Facts != len(written) {
-			rt.Fatalf("%d facts written, range %+v, %v", len(written), r, err)
-		}
-
-		rules, narrow := drawRules(rt)
-		byID := map[string]fact.Candidate{}
-		for _, live := range []bool{false, true} {
-			narrow.Live = live
-			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: asOf, Narrow: narrow})
-			if err != nil {
-				rt.Fatal(err)
+		return ptr(rapid.SampledFrom(stamps).Draw(t, name))
+	}
+	return Fact(id, func(c *fact.Candidate) {
+		c.Timestamp, c.ValidUntil = rapid.SampledFrom(stamps).Draw(t, "timestamp"), maybe("valid_until")
+		c.Confidence = rapid.SampledFrom(confidences).Draw(t, "confidence")
+		c.Relation = rapid.SampledFrom([]string{"a", "rel:b", "STIGMEM:c"}).Draw(t, "relation")
+		if rapid.Bool().Draw(t, "overridden") {
+			o := fact.Override{ValidUntil: maybe("override valid_until"), UpdatedAt: "x"}
+			if rapid.Bool().Draw(t, "override confidence") {
+				o.Confidence = ptr(rapid.SampledFrom(confidences).Draw(t, "override confidence"))
 			}
-			clear(byID)
-			for _, c := range found {
-				byID[c.ID] = c
-			}
-			for _, c := range written {
-				read, found := byID[c.ID]
-				verdict := rules.Decide(&c, asOf)
-				switch {
-				case found && !reflect.DeepEqual(read, c):
-					rt.Fatalf("written and read differ: %s", cmp.Diff(c, read))
-				case !found && (verdict.Action != rule.Ignore || live && rule.Live(&c, asOf)):
-					rt.Fatalf("left out with %s, live %v, although the rules say %+v: %+v (override %+v)", rules, live, verdict, c.Fact, c.Override)
-				}
-			}
+			c.Override = &o
 		}
 	})
 }
 
-func drawRules(t *rapid.T) (rule.Set, store.Narrow) {
+// DrawRules draws a set with a rule in it, and what it tells a store.
+func DrawRules(t *rapid.T) (rule.Set, store.Narrow) {
 	var rules rule.Set
 	var narrow store.Narrow
 	if rapid.Bool().Draw(t, "ttl rule") {
 		rules.TTL = ptr(rapid.SampledFrom([]rule.TTL{0, 1, 86400, 1e11}).Draw(t, "ttl"))
 		narrow.Age = true
-		if cutoff, possible := rules.Cutoff(asOf); possible {
+		if cutoff, possible := rules.Cutoff(AsOf); possible {
 			narrow.Before = cutoff
 		}
 	}
@@ -267,4 +225,52 @@ func drawRules(t *rapid.T) (rule.Set, store.Narrow) {
 		narrow.Below = &floor
 	}
 	return rules, narrow
+}
+
+// testNarrowing draws stores and rules, and holds what the store left out against the rules: no
+// fact may be missing that they would expire, or that a protection keeps. Every fact read must be
+// the fact that was written, so that both databases hand the rules the same.
+func testNarrowing(t *testing.T, d Database) {
+	s, ctx := d.open(t, false), context.Background()
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		var written []fact.Candidate
+		after := store.Cursor{}
+		if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
+			after = store.After(last[0])
+		}
+		for i := range rapid.IntRange(1, 12).Draw(rt, "facts") {
+			written = append(written, Draw(rt, fmt.Sprintf("%06d-%02d", round, i)))
+		}
+		d.Insert(t, written...)
+		r, err := s.NextRange(ctx, store.RangeParams{After: after, Size: 100})
+		if err != nil || r.Facts != len(written) {
+			rt.Fatalf("%d facts written, range %+v, %v", len(written), r, err)
+		}
+
+		rules, narrow := DrawRules(rt)
+		byID := map[string]fact.Candidate{}
+		for _, live := range []bool{false, true} {
+			narrow.Live = live
+			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow})
+			if err != nil {
+				rt.Fatal(err)
+			}
+			clear(byID)
+			for _, c := range found {
+				byID[c.ID] = c
+			}
+			for _, c := range written {
+				read, found := byID[c.ID]
+				verdict := rules.Decide(&c, AsOf)
+				switch {
+				case found && !reflect.DeepEqual(read, c):
+					rt.Fatalf("written and read differ: %s", cmp.Diff(c, read))
+				case !found && (verdict.Action != rule.Ignore || live && rule.Live(&c, AsOf)):
+					rt.Fatalf("left out with %s, live %v, although the rules say %+v: %+v (override %+v)", rules, live, verdict, c.Fact, c.Override)
+				}
+			}
+		}
+	})
 }

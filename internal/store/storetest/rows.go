@@ -173,7 +173,7 @@ func everything(t testing.TB, s store.Store) []fact.Candidate {
 		if r.End() {
 			return all
 		}
-		found, err := s.Candidates(context.Background(), store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
+		found, err := s.Candidates(context.Background(), store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
 		if err != nil {
 			t.Fatal(err)
 		}
@@ -183,7 +183,7 @@ func everything(t testing.TB, s store.Store) []fact.Candidate {
 
 // batch makes a batch of what was read; retract gives every fact a row for the retraction log.
 func batch(candidates []fact.Candidate, retract bool) store.Batch {
-	b := store.Batch{AsOf: asOf, Stamp: stamp}
+	b := store.Batch{AsOf: AsOf, Stamp: stamp}
 	for i := range candidates {
 		e := store.Expiry{Fact: &candidates[i]}
 		if retract {

@@ -192,7 +192,7 @@ func testRejected(t *testing.T, d Database) {
 	engine := Engine(s)
 	refusing := refuseOne{Store: s, fact: "17"}
 	engine.Store = refusing
-	result, err := engine.Run(context.Background(), sweep.Params{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: asOf, Stamp: stamp, Pace: 1})
+	result, err := engine.Run(context.Background(), sweep.Params{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf, Stamp: stamp, Pace: 1})
 	if err != nil || result.Selected != 30 || result.Decayed != 29 || result.FailedCount != 1 || result.Failed[0].FactID != "17" {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -230,7 +230,7 @@ func testTwiceIsOnce(t *testing.T, d Database) {
 			}
 		}))
 	}
-	p := sweep.Params{Rules: rule.Set{TTL: ptr(rule.TTL(86400)), Floor: ptr(rule.Floor(0.5))}, AsOf: asOf, Stamp: stamp, BatchSize: 9, Pace: 1}
+	p := sweep.Params{Rules: rule.Set{TTL: ptr(rule.TTL(86400)), Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf, Stamp: stamp, BatchSize: 9, Pace: 1}
 	dry := p
 	dry.DryRun = true
 	forecast, err := Engine(d.open(t, true)).Run(context.Background(), dry)
