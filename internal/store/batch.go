@@ -11,6 +11,7 @@ type Batch struct {
 	Expiries []Expiry  // in id order
 	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
 	Stamp    time.Time // becomes updated_at, in whole seconds
+	Mark     Mark      // of the range that the facts were read in
 }
 
 // Expiry is one fact to expire. The fact is written only if its override row still is what was

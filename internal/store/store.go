@@ -92,7 +92,12 @@ type Range struct {
 	After Cursor
 	Last  Cursor // not set where no fact is left
 	Facts int    // facts in the range, whatever their scope, tenant or state
+	Mark  Mark   // of the store before the range was read
 }
+
+// Mark tells one state of a store from others: where it is the same later, nobody else has written
+// in between. The zero Mark tells nothing.
+type Mark int64
 
 // End tells whether the range is behind the last fact.
 func (r Range) End() bool { return !r.Last.Set }

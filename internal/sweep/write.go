@@ -39,7 +39,7 @@ func (w *writer) handle(ctx context.Context, r judgedRange) error {
 	}
 	for at := 0; at < len(r.facts); {
 		batch, next := cut(r.facts[at:], w.size)
-		if err := w.write(ctx, batch); err != nil {
+		if err := w.write(ctx, batch, r.Mark); err != nil {
 			return err
 		}
 		at += next
@@ -64,8 +64,8 @@ func cut(facts []judgedFact, size int) (batch []judgedFact, next int) {
 // write has one batch written. Under contention the same work is tried again a few times, then in
 // halves: a batch of the same size may never get through. Halves also find the fact that the
 // database refuses; it is reported, and the others are written.
-func (w *writer) write(ctx context.Context, facts []judgedFact) error {
-	batch := store.Batch{AsOf: w.params.AsOf, Stamp: w.params.Stamp}
+func (w *writer) write(ctx context.Context, facts []judgedFact, mark store.Mark) error {
+	batch := store.Batch{AsOf: w.params.AsOf, Stamp: w.params.Stamp, Mark: mark}
 	places := make([]int, 0, len(facts)) // of the batch's facts in facts
 	for i, f := range facts {
 		if f.Action != rule.Expire {
@@ -88,7 +88,7 @@ func (w *writer) write(ctx context.Context, facts []judgedFact) error {
 			return err
 		})
 		if store.Is(err, store.Contention) || store.Is(err, store.Rejected) {
-			return w.writeHalves(ctx, facts, err)
+			return w.writeHalves(ctx, facts, mark, err)
 		}
 		if err != nil {
 			return err
@@ -104,13 +104,13 @@ func (w *writer) write(ctx context.Context, facts []judgedFact) error {
 	return w.follow(ctx, applied, len(batch.Expiries))
 }
 
-func (w *writer) writeHalves(ctx context.Context, facts []judgedFact, cause error) error {
+func (w *writer) writeHalves(ctx context.Context, facts []judgedFact, mark store.Mark, cause error) error {
 	if len(facts) > 1 {
 		w.size = max(1, w.size/2)
-		if err := w.write(ctx, facts[:len(facts)/2]); err != nil {
+		if err := w.write(ctx, facts[:len(facts)/2], mark); err != nil {
 			return err
 		}
-		return w.write(ctx, facts[len(facts)/2:])
+		return w.write(ctx, facts[len(facts)/2:], mark)
 	}
 	w.result.fail(facts[0], cause)
 	if w.result.FailedCount > maxFailed {

@@ -82,6 +82,10 @@ func (s *Store) checkWritable(ctx context.Context) error {
 		return s.translate(err, "write to the store")
 	}
 
+	if _, err := s.takeMark(ctx, tx); err != nil {
+		return s.translate(err, "write to the store")
+	}
+
 	var vectors int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'vec_facts'").Scan(&vectors); err != nil {
 		return s.translate(err, "read the schema")

@@ -10,6 +10,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	_ "modernc.org/sqlite" // the driver
@@ -27,7 +28,8 @@ type Store struct {
 	write  *sql.DB    // nil where the store is opened read-only
 	frozen *fileState // set while the file is read as immutable: what it looked like at the start
 	wal    bool       // the file is in WAL mode
-	vec    bool       // vec_facts exists and can be written
+	mark   atomic.Int64
+	vec    bool // vec_facts exists and can be written
 	notes  []string
 }
 

@@ -24,7 +24,7 @@ func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range
 	if p.After.Set {
 		from, args = "id > $2", append(args, p.After.ID)
 	}
-	next := store.Range{After: p.After}
+	next := store.Range{After: p.After, Mark: store.Mark(s.mark.Load())}
 	var last sql.NullString
 	err := s.read.QueryRowContext(ctx, `
 		SELECT max(id), count(*)

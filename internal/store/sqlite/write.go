@@ -26,7 +26,11 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	}
 	defer func() { _ = tx.Rollback() }()
 	locked := s.params.Now()
-	w := writer{tx: tx, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	mark, err := s.takeMark(ctx, tx)
+	if err != nil {
+		return store.Applied{}, s.translate(err, "write to the store")
+	}
+	w := writer{tx: tx, batch: b, written: store.Written{}, undisturbed: mark == b.Mark, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	steps := []func(context.Context) error{w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
 	if s.vec {
 		steps = append(steps, w.deleteVectors)
@@ -50,6 +54,19 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	return applied, nil
 }
 
+// takeMark notes the state of the file at the start of a write transaction. data_version moves with
+// every commit of another connection, and not with this one's own: where it is what it was before a
+// range was read, everything that was read still holds.
+func (s *Store) takeMark(ctx context.Context, tx *sql.Tx) (store.Mark, error) {
+	var version int64
+	if err := tx.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+		return 0, err
+	}
+	mark := version + 1 // never 0, which tells nothing
+	s.mark.Store(mark)
+	return store.Mark(mark), nil
+}
+
 // checkpoint moves the log into the database without the write lock: other writers go on. The batch
 // is committed by now, so nothing here is a failure of it; what a checkpoint leaves, the next one
 // takes.
@@ -66,6 +83,8 @@ type writer struct {
 	asOf    string
 	stamp   string
 	written store.Written
+
+	undisturbed bool // nobody else has written since the batch was read
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -75,11 +94,14 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	if len(fresh) == 0 {
 		return nil
 	}
+	guarded := `SELECT f.id FROM (` + idsSQL + `) b CROSS JOIN facts f ON f.id = b.id
+		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `)`
+	if w.undisturbed { // the guard would see what the read saw, fact by fact, for most of the time
+		guarded = idsSQL
+	}
 	rows, err := w.tx.QueryContext(ctx, `
 		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
-		SELECT f.id, $2, NULL, $3, $4, $5
-		FROM (`+idsSQL+`) b CROSS JOIN facts f ON f.id = b.id
-		WHERE NOT (`+heldSQL+`) AND NOT (`+pendingSQL+`)
+		SELECT id, $2, NULL, $3, $4, $5 FROM (`+guarded+`) WHERE true
 		ON CONFLICT (fact_id) DO NOTHING
 		RETURNING fact_id`, idArray(fresh), w.asOf, store.Reason, w.stamp, store.Actor)
 	if err != nil {

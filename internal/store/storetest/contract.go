@@ -35,6 +35,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"edges and cards follow", testEdgesAndCards},
 		{"facts are never written", testFactsUntouched},
 		{"what changed meanwhile is left alone", testChangedMeanwhile},
+		{"a batch knows when it was read", testMarked},
 		{"a batch is all or nothing", testAllOrNothing},
 		{"neighbours with shared cards do not deadlock", testNeighbours},
 		{"a lock is waited for, then reported", testLocked},

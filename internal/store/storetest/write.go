@@ -157,6 +157,46 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 	d.expect(t, `SELECT count(*) FROM entity_edges WHERE valid_until IS NOT NULL`, "2")
 }
 
+// testMarked takes the way of the engine, whose batches say in which state of the store they were
+// read: a hold is seen if it comes after the read, also when batches were written in between.
+func testMarked(t *testing.T, d Database) {
+	s, ctx := d.open(t, false), context.Background()
+	for _, id := range []string{"a", "b", "c"} {
+		d.Insert(t, Fact(id, func(c *fact.Candidate) { c.Entity = id }))
+	}
+	apply := func(r store.Range, heldBack ...int) {
+		t.Helper()
+		found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for i := range found { // as it was read before the hold
+			found[i].LegalHold = false
+		}
+		b := batch(found, true)
+		b.Mark = r.Mark
+		if applied, err := s.Apply(ctx, b); err != nil || !slices.Equal(applied.Changed, heldBack) {
+			t.Fatalf("held back %v, want %v; %v", applied.Changed, heldBack, err)
+		}
+	}
+	next := func(after store.Cursor) store.Range {
+		t.Helper()
+		r, err := s.NextRange(ctx, store.RangeParams{After: after, Size: 1})
+		if err != nil || r.Facts != 1 {
+			t.Fatalf("%+v, %v", r, err)
+		}
+		return r
+	}
+	first := next(store.Cursor{})
+	second := next(first.Last)
+	third := next(second.Last)
+	apply(first)
+	d.Exec(t, holdSQL, "t", "b", "*", "default", 1)
+	d.Exec(t, holdSQL, "u", "c", "*", "default", 1)
+	apply(second, 0)
+	apply(third, 0)
+}
+
 func testAllOrNothing(t *testing.T, d Database) {
 	d.Insert(t, Fact("a"), Fact("b"))
 	d.Edge(t, "a", nil)
