@@ -106,7 +106,9 @@ func (w *writer) write(ctx context.Context, facts []judgedFact, mark store.Mark)
 
 func (w *writer) writeHalves(ctx context.Context, facts []judgedFact, mark store.Mark, cause error) error {
 	if len(facts) > 1 {
-		w.size = max(1, w.size/2)
+		if store.Is(cause, store.Contention) && w.params.BatchSize == 0 {
+			w.size = max(smallestBatch, w.size/2)
+		}
 		if err := w.write(ctx, facts[:len(facts)/2], mark); err != nil {
 			return err
 		}

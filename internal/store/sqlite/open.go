@@ -25,7 +25,8 @@ type Store struct {
 	path   string // absolute, links resolved: SQLite keeps its side files beside the real file
 	params store.OpenParams
 	read   *sql.DB
-	write  *sql.DB    // nil where the store is opened read-only
+	writes *sql.DB    // nil where the store is opened read-only
+	write  *sql.Conn  // the one connection of writes: data_version means nothing on another
 	frozen *fileState // set while the file is read as immutable: what it looked like at the start
 	wal    bool       // the file is in WAL mode
 	mark   atomic.Int64
@@ -46,7 +47,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if p.ReadOnly {
 		err = s.openReadOnly()
 	} else {
-		err = s.openWritable()
+		err = s.openWritable(ctx)
 	}
 	if err == nil {
 		err = s.check(ctx)
@@ -125,18 +126,22 @@ func (s *Store) openReadOnly() error {
 }
 
 // openWritable opens one writer and a few readers, which see committed batches only.
-func (s *Store) openWritable() (err error) {
+func (s *Store) openWritable(ctx context.Context) (err error) {
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, 2); err != nil {
 		return err
 	}
 	// Immediate: a transaction that reads first and writes later fails at once, without waiting,
 	// when the node has written in between. No automatic checkpoint: it would run inside COMMIT and
 	// be most of the time the node waits for the lock; see Checkpoint.
-	s.write, err = s.connect(url.Values{
+	s.writes, err = s.connect(url.Values{
 		"mode": {"rw"}, "_txlock": {"immediate"},
 		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=1", "cache_size=-65536"},
 	}, 1)
-	return err
+	if err != nil {
+		return err
+	}
+	s.write, err = s.writes.Conn(ctx)
+	return s.translate(err, "open the store")
 }
 
 // connect puts every pragma into the DSN: a PRAGMA statement would reach one pooled connection.
@@ -170,7 +175,10 @@ func (s *Store) Notes() []string { return s.notes }
 // Close ends all connections.
 func (s *Store) Close() error {
 	var failed error
-	for _, db := range []*sql.DB{s.write, s.read} {
+	if s.write != nil {
+		failed = s.translate(s.write.Close(), "close the store")
+	}
+	for _, db := range []*sql.DB{s.writes, s.read} {
 		if db == nil {
 			continue
 		}
