@@ -76,12 +76,12 @@ func (s *Store) Settled(context.Context) (bool, error) {
 	return false, err
 }
 
-// readProblem explains why a file with a live log could not be opened for reading, where the
+// readProblem explains why a file with a live log or journal could not be opened for reading, where the
 // driver's own word would leave the operator guessing.
 func (s *Store) readProblem(err error) error {
 	if s.frozen != nil || !s.params.ReadOnly {
 		return nil
 	}
 	return &store.Error{Kind: store.Unusable, Err: err,
-		Text: "the store has a write-ahead log that cannot be opened here, because its folder cannot be written; run decayctl as the node's user, or on a copy of the database with its -wal file in a folder of your own"}
+		Text: "the store has a write-ahead log that cannot be opened, or a journal that cannot be rolled back, because its folder cannot be written; run decayctl as the node's user, or on a copy of the database with its -wal or -journal file in a folder of your own"}
 }
