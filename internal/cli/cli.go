@@ -74,6 +74,8 @@ func Main(p Process) int {
 func (a *app) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	signal.Notify(a.signal, os.Interrupt, syscall.SIGTERM)
+	// A log that nobody reads any more must not end a sweep.
+	signal.Ignore(syscall.SIGPIPE)
 	go func() {
 		select {
 		case s := <-a.signal:

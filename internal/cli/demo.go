@@ -26,6 +26,11 @@ showing each command and its report. The folder stays, to try things on.`,
 			return nil
 		},
 		RunE: func(cmd *cobra.Command, args []string) error {
+			for _, flag := range []string{"store", "config", "env-file", "pg-schema"} {
+				if cmd.Flags().Changed(flag) {
+					return usageError{"demo makes a store of its own, so --" + flag + " says nothing here"}
+				}
+			}
 			if a.json {
 				return usageError{"demo shows reports to people; it has no JSON form"}
 			}

@@ -10,6 +10,8 @@ import (
 	"strings"
 	"syscall"
 
+	"github.com/spf13/pflag"
+
 	"decayctl/internal/config"
 	"decayctl/internal/report"
 	"decayctl/internal/store"
@@ -108,13 +110,14 @@ type reported struct{ error }
 func (e reported) Unwrap() error { return e.error }
 
 // finish prints the error, if there is one, and gives the exit code. Whatever an error quotes is
-// made safe here: file names, server messages and facts are other people's text.
+// made safe here: file names, server messages and facts are other people's text, and an address with
+// its password may stand where a flag or a file's name belongs.
 func (a *app) finish(err error) int {
 	code, exit := classify(err)
 	if code == "" {
 		return exit
 	}
-	text := report.Clean(strings.ReplaceAll(err.Error(), "\n", " "))
+	text := report.Clean(config.Mask(strings.ReplaceAll(err.Error(), "\n", " ")))
 	var done reported
 	if a.json && !errors.As(err, &done) {
 		if failed := report.WriteErrorJSON(a.Stdout, code, text, exit); failed != nil {
@@ -129,15 +132,17 @@ func (a *app) finish(err error) int {
 	return exit
 }
 
-// wantsJSON guesses the form of output before the settings are read, for errors in reading them.
+// wantsJSON finds the form of output before the settings are read, for errors in reading them.
 func wantsJSON(args, environ []string) bool {
-	for i, arg := range args {
-		switch {
-		case arg == "-o" || arg == "--output":
-			return i+1 < len(args) && args[i+1] == config.OutputJSON
-		case strings.HasPrefix(arg, "--output="), strings.HasPrefix(arg, "-o"):
-			return strings.HasSuffix(arg, config.OutputJSON)
-		}
+	known := pflag.NewFlagSet("", pflag.ContinueOnError)
+	known.ParseErrorsAllowlist.UnknownFlags = true
+	known.Usage = func() {}
+	config.AddGlobalFlags(known)
+	known.BoolP("help", "h", false, "")
+	// What is wrong with the line is said elsewhere; here the last word on the output counts.
+	_ = known.ParseAll(args, func(flag *pflag.Flag, value string) error { return known.Set(flag.Name, value) })
+	if output := known.Lookup("output"); output.Changed {
+		return output.Value.String() == config.OutputJSON
 	}
 	return slices.Contains(environ, "DECAYCTL_OUTPUT="+config.OutputJSON)
 }

@@ -8,6 +8,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/dustin/go-humanize/english"
 	"github.com/google/uuid"
 	"github.com/spf13/cobra"
 
@@ -57,7 +58,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return usageError{"--as-of lies in the future; a sweep judges by a time that has come (a dry run may look ahead)"}
 	}
 	if why := sweep.Everything(p.Rules, p.Scope); why != "" && !c.Yes {
-		if err := a.confirm(why, c.Store.Display); err != nil {
+		if err := a.confirm(ctx, why, c.Store.Display); err != nil {
 			return err
 		}
 	}
@@ -72,7 +73,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	switch {
 	case err == nil && run.Result.FailedCount > 0:
 		run.Status = report.StatusFailed
-		run.StopReason = fmt.Sprintf("%d facts could not be written", run.Result.FailedCount)
+		run.StopReason = english.Plural(int(run.Result.FailedCount), "fact", "facts") + " could not be written"
 		err = errors.New(run.StopReason + "; the report lists them")
 	case err == nil:
 		run.Status = report.StatusDone
@@ -150,17 +151,25 @@ func (a *app) print(c config.Config, run report.Run) error {
 
 // confirm asks before a sweep that expires nearly everything. Where nobody can answer it refuses,
 // and never waits.
-func (a *app) confirm(why, target string) error {
+func (a *app) confirm(ctx context.Context, why, target string) error {
 	if !isTerminal(a.Stdin) || !isTerminal(a.Stderr) {
 		return &sweep.Refused{Text: why + "; add --scope, or --yes if that is what you want"}
 	}
 	_, _ = fmt.Fprintf(a.Stderr, "store: %s\n%s\nGo on? [y/N] ", report.Clean(target), why)
-	answer, _ := bufio.NewReader(a.Stdin).ReadString('\n')
-	switch strings.ToLower(strings.TrimSpace(answer)) {
-	case "y", "yes":
-		return nil
+	answers := make(chan string, 1)
+	go func() { // reading cannot be interrupted, the wait for it can
+		answer, _ := bufio.NewReader(a.Stdin).ReadString('\n')
+		answers <- strings.ToLower(strings.TrimSpace(answer))
+	}()
+	select {
+	case <-ctx.Done():
+		return ctx.Err()
+	case answer := <-answers:
+		if answer == "y" || answer == "yes" {
+			return nil
+		}
+		return &sweep.Refused{Text: "declined; nothing was written"}
 	}
-	return &sweep.Refused{Text: "declined; nothing was written"}
 }
 
 // sleep waits, or not as long as that if ctx ends first.

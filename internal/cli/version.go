@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"decayctl/internal/config"
 	"decayctl/internal/store/sqlite"
 )
 
@@ -31,7 +32,12 @@ func (a *app) newVersionCmd() *cobra.Command {
 		Use:   "version",
 		Short: "Show the versions of decayctl and of what it is built with",
 		Args:  noArgs,
-		RunE:  func(*cobra.Command, []string) error { return a.runVersion() },
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			if output, _ := cmd.Flags().GetString("output"); output != config.OutputText && output != config.OutputJSON {
+				return usageError{"--output is text or json"}
+			}
+			return a.runVersion()
+		},
 	}
 }
 

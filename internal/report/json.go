@@ -35,6 +35,7 @@ type document struct {
 	Decayed       int64                     `json:"decayed"`
 	ByRule        map[string]int64          `json:"by_rule"`
 	Skipped       map[rule.Protection]int64 `json:"skipped"`
+	ByTenant      map[string]int64          `json:"by_tenant"`
 	*preview
 	Failed      []failure `json:"failed"`
 	FailedCount int64     `json:"failed_count"`
@@ -109,6 +110,7 @@ func (r Run) WriteJSON(w io.Writer) error {
 		Decayed:       res.Decayed,
 		ByRule:        map[string]int64{},
 		Skipped:       map[rule.Protection]int64{sweep.ChangedMeanwhile: res.Kept[sweep.ChangedMeanwhile]},
+		ByTenant:      map[string]int64{},
 		Failed:        []failure{},
 		FailedCount:   res.FailedCount,
 		StopReason:    orNull(r.StopReason),
@@ -127,6 +129,9 @@ func (r Run) WriteJSON(w io.Writer) error {
 	}
 	for _, p := range protections {
 		doc.Skipped[p.name] = res.Kept[p.name]
+	}
+	for tenant, g := range res.Tenants {
+		doc.ByTenant[tenant] = g.Facts
 	}
 	for _, f := range res.Failed {
 		doc.Failed = append(doc.Failed, failure(f))

@@ -34,7 +34,7 @@ func TestJSONFields(t *testing.T) {
 	t.Parallel()
 	always := []string{
 		"schema_version", "job_id", "status", "dry_run", "store", "as_of", "rules", "scope", "tenant", "examined", "scanned", "decayed",
-		"by_rule", "skipped", "failed", "failed_count", "stop_reason", "notes", "progress", "estimated_s", "created_at", "started_at", "completed_at",
+		"by_rule", "skipped", "by_tenant", "failed", "failed_count", "stop_reason", "notes", "progress", "estimated_s", "created_at", "started_at", "completed_at",
 	}
 	reasons := []string{"system", "rel", "legal_hold", "quarantine_pending", "unreadable_timestamp", "unreadable_valid_until", "changed_meanwhile"}
 	preview := []string{"oldest", "newest", "groups", "samples"}

@@ -28,10 +28,7 @@ type groupRow struct {
 // groups is the table of what was selected, the largest groups first. A sweep has done with the
 // details, and is broken down by tenant only, where there is more than one.
 func (p *page) groups(r Run) {
-	tenants := map[string]bool{}
-	for key := range r.Result.Groups {
-		tenants[key.Tenant] = true
-	}
+	tenants := r.Result.Tenants
 	if len(tenants) == 0 || !r.Params.DryRun && len(tenants) == 1 {
 		return
 	}
@@ -76,19 +73,15 @@ func (p *page) groups(r Run) {
 
 // shownRows are the largest groups, and the others in one row.
 func shownRows(r Run) []groupRow {
-	sums := map[sweep.GroupKey]*groupRow{}
-	for key, g := range r.Result.Groups {
-		if !r.Params.DryRun {
-			key = sweep.GroupKey{Tenant: key.Tenant}
+	var rows []groupRow
+	if r.Params.DryRun {
+		for key, g := range r.Result.Groups {
+			rows = append(rows, groupRow{key, g.Facts, g.ByRule})
 		}
-		if sums[key] == nil {
-			sums[key] = &groupRow{GroupKey: key, byRule: map[string]int64{}}
+	} else {
+		for tenant, g := range r.Result.Tenants {
+			rows = append(rows, groupRow{sweep.GroupKey{Tenant: tenant}, g.Facts, g.ByRule})
 		}
-		sums[key].add(g.Facts, g.ByRule)
-	}
-	rows := make([]groupRow, 0, len(sums))
-	for _, row := range sums {
-		rows = append(rows, *row)
 	}
 	slices.SortFunc(rows, func(a, b groupRow) int {
 		return cmp.Or(cmp.Compare(b.facts, a.facts), cmp.Compare(a.Tenant, b.Tenant),
@@ -100,12 +93,14 @@ func shownRows(r Run) []groupRow {
 	for _, row := range rows[len(shown):] {
 		rest.add(row.facts, row.byRule)
 	}
-	rest.add(r.Result.Other.Facts, r.Result.Other.ByRule)
+	if r.Params.DryRun {
+		rest.add(r.Result.Other.Facts, r.Result.Other.ByRule)
+	}
 	if rest.facts == 0 {
 		return shown
 	}
 	label := fmt.Sprintf("… %d more", len(rows)-len(shown))
-	if r.Result.Other.Facts > 0 {
+	if r.Params.DryRun && r.Result.Other.Facts > 0 {
 		label = "… all others" // nobody knows how many groups those are
 	}
 	if r.Params.DryRun {

@@ -126,7 +126,7 @@ func ParseFloor(text string) (*Floor, error) {
 	switch {
 	case text == "":
 		return nil, errors.New("it is empty; a floor is a number from 0 to 1")
-	case err != nil && !errors.Is(err, strconv.ErrRange):
+	case err != nil && !errors.Is(err, strconv.ErrRange), strings.ContainsAny(text, "xX_"): // Go's own forms
 		return nil, errors.New("not a number from 0 to 1")
 	case !(value >= 0 && value <= 1): // written so that NaN fails
 		return nil, errors.New("a floor is a number from 0 to 1")

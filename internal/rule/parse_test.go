@@ -62,7 +62,7 @@ func TestParseFloor(t *testing.T) {
 			t.Errorf("ParseFloor(%q) = %v, %v; want off", text, got, err)
 		}
 	}
-	for _, text := range []string{"", " ", "NaN", "nan", "inf", "-0.1", "1.0001", "7", "1e400", "half", "0,4"} {
+	for _, text := range []string{"", " ", "NaN", "nan", "inf", "-0.1", "1.0001", "7", "1e400", "half", "0,4", "0x1p-1", "1_0e-1"} {
 		if got, err := ParseFloor(text); err == nil {
 			t.Errorf("ParseFloor(%q) = %v, want an error", text, got)
 		}

@@ -44,8 +44,11 @@ func (s Set) Cutoff(asOf time.Time) (time.Time, bool) {
 	if s.TTL == nil {
 		return time.Time{}, false
 	}
-	cutoff := time.Unix(asOf.Unix()-int64(*s.TTL), int64(asOf.Nanosecond())).UTC()
-	return cutoff, cutoff.Year() >= 1
+	earliest := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
+	if int64(*s.TTL) > asOf.Unix()-earliest { // the subtraction below would overflow in the end
+		return time.Time{}, false
+	}
+	return time.Unix(asOf.Unix()-int64(*s.TTL), int64(asOf.Nanosecond())).UTC(), true
 }
 
 // Action is what a verdict asks for.

@@ -21,6 +21,16 @@ type Expiry struct {
 	Retraction string          // id of the row for the retraction log; "" is none
 }
 
+// SweptAt is the expiry that an earlier sweep gave the fact, or "". Where clocks differ, or an as-of
+// lies before an earlier one, a swept fact is swept once more; its row in the retraction log stands.
+func (e Expiry) SweptAt() string {
+	o := e.Fact.Override
+	if o == nil || o.ValidUntil == nil || o.Reason == nil || *o.Reason != Reason || o.UpdatedBy == nil || *o.UpdatedBy != Actor {
+		return ""
+	}
+	return *o.ValidUntil
+}
+
 // Applied is what became of a batch.
 type Applied struct {
 	Changed []int         // places in Batch.Expiries that the guard held back

@@ -24,6 +24,7 @@ type Result struct {
 
 	Groups  map[GroupKey]*Group // selected facts; a bounded number of keys
 	Other   Group               // selected facts beyond those keys
+	Tenants map[string]*Group   // selected facts by tenant, in a bound of their own
 	Oldest  time.Time           // earliest readable stamp among the selected facts
 	Newest  time.Time
 	Samples []Sample
@@ -64,7 +65,7 @@ const (
 )
 
 func newResult(p Params, total int64) *Result {
-	r := &Result{Total: total, ByRule: map[string]int64{}, Kept: map[rule.Protection]int64{}, Groups: map[GroupKey]*Group{}}
+	r := &Result{Total: total, ByRule: map[string]int64{}, Kept: map[rule.Protection]int64{}, Groups: map[GroupKey]*Group{}, Tenants: map[string]*Group{}}
 	if p.Rules.TTL != nil {
 		r.ByRule[rule.NameTTL] = 0
 	}
@@ -108,13 +109,13 @@ func (r *Result) written(p Params, f judgedFact, changed bool) {
 	}
 }
 
-func (r *Result) fail(f judgedFact, cause error) {
+func (r *Result) fail(p Params, f judgedFact, cause error) {
 	r.Examined++
 	if f.Action == rule.Keep {
 		r.Kept[f.Kept]++
 		return
 	}
-	r.Selected++
+	r.selected(p, f)
 	r.FailedCount++
 	if len(r.Failed) < maxFailed {
 		r.Failed = append(r.Failed, Failure{FactID: f.ID, Error: cause.Error()})
@@ -131,6 +132,7 @@ func (r *Result) count(rules []string) {
 func (r *Result) selected(p Params, f judgedFact) {
 	r.Selected++
 	r.group(f).add(f.Rules)
+	r.tenant(f).add(f.Rules)
 	if stamp, err := fact.ParseInstant(f.Timestamp); err == nil {
 		if r.Oldest.IsZero() || stamp.Before(r.Oldest) {
 			r.Oldest = stamp
@@ -157,6 +159,20 @@ func (r *Result) group(f judgedFact) *Group {
 	g = &Group{}
 	r.Groups[key] = g
 	return g
+}
+
+// OtherTenants is the key of the facts whose tenants are too many to count one by one.
+const OtherTenants = "(other tenants)"
+
+func (r *Result) tenant(f judgedFact) *Group {
+	name := clip(f.Tenant)
+	if r.Tenants[name] == nil && len(r.Tenants) >= maxGroups {
+		name = OtherTenants
+	}
+	if r.Tenants[name] == nil {
+		r.Tenants[name] = &Group{}
+	}
+	return r.Tenants[name]
 }
 
 func (g *Group) add(rules []string) {

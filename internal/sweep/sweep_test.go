@@ -151,6 +151,32 @@ func TestContentionHalves(t *testing.T) {
 	}
 }
 
+// TestOneFactRefused: halving finds the fact, and the batches after it are as large as before.
+func TestOneFactRefused(t *testing.T) {
+	t.Parallel()
+	for _, size := range []int{0, 50} {
+		s, _ := newStore(t, 400)
+		s.tuning = &store.Tuning{RangeSize: 1000, BatchSize: 50, Target: time.Hour}
+		s.apply = func(b store.Batch) error {
+			for _, e := range b.Expiries {
+				if e.Fact.ID == "007" {
+					return &store.Error{Kind: store.Rejected, Text: "a trigger says no"}
+				}
+			}
+			return nil
+		}
+		p := weak()
+		p.BatchSize = size
+		result, err := storetest.Engine(s).Run(context.Background(), p)
+		if err != nil || result.FailedCount != 1 || result.Decayed != 399 {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		if result.Batches > 8+6 {
+			t.Errorf("batch size %d: %d batches, of %v", size, result.Batches, s.sizes)
+		}
+	}
+}
+
 // TestEveryFactRefused: where nothing can be written the sweep gives up, and says how far it came.
 func TestEveryFactRefused(t *testing.T) {
 	t.Parallel()

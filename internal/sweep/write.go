@@ -114,7 +114,7 @@ func (w *writer) writeHalves(ctx context.Context, facts []judgedFact, mark store
 		}
 		return w.write(ctx, facts[len(facts)/2:], mark)
 	}
-	w.result.fail(facts[0], cause)
+	w.result.fail(w.params, facts[0], cause)
 	if w.result.FailedCount > maxFailed {
 		return fmt.Errorf("gave up after %d facts could not be written; the last: %w", w.result.FailedCount, cause)
 	}

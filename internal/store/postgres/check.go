@@ -13,7 +13,7 @@ import (
 // check makes sure that this is a fact store decayctl knows and that the role may do what it will
 // be asked to, before the first fact is touched.
 func (s *Store) check(ctx context.Context) error {
-	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		if !s.params.ReadOnly {
 			var standby bool
 			if err := tx.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
@@ -21,6 +21,13 @@ func (s *Store) check(ctx context.Context) error {
 			}
 			if standby {
 				return &store.Error{Kind: store.NotPermitted, Text: "the server is a hot standby, which cannot be written; sweep on the primary (a dry run works here)"}
+			}
+			var frozen bool
+			if err := tx.QueryRow(ctx, "SELECT current_setting('default_transaction_read_only')::boolean").Scan(&frozen); err != nil {
+				return err
+			}
+			if frozen {
+				return &store.Error{Kind: store.NotPermitted, Text: "the server, the database or the role is read-only (default_transaction_read_only is on); sweep with a role that may write (a dry run works here)"}
 			}
 		}
 		columns, err := s.columns(ctx, tx)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -33,7 +34,7 @@ func (s *Store) translate(err error, doing string) error {
 		}
 		return fail(store.Unusable, connectReason(connecting)+"; check host, port and network")
 	case !errors.As(err, &server):
-		return fmt.Errorf("cannot %s: %s: %w", doing, "the connection to the server failed", err)
+		return fail(0, "the connection to the server failed: "+err.Error())
 	}
 	switch {
 	case server.Code == "40001" || server.Code == "40P01": // serialization_failure, deadlock_detected
@@ -44,10 +45,12 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.NotPermitted, server.Message)
 	case server.Code == "25006": // read_only_sql_transaction
 		return fail(store.NotPermitted, server.Message+"; the server or the role is read-only")
-	case strings.HasPrefix(server.Code, "22") || strings.HasPrefix(server.Code, "23"): // data and constraints
+	case server.Code == "42704" || server.Code == "22023": // undefined_object, invalid_parameter_value
+		return fail(store.Unusable, server.Message+"; check the parameters of the connection string")
+	case slices.Contains([]string{"09", "22", "23", "27", "44", "P0"}, server.Code[:2]): // data, constraints, triggers
 		return fail(store.Rejected, server.Message)
 	}
-	return fmt.Errorf("cannot %s: %s (SQLSTATE %s): %w", doing, oneLine(server.Message), server.Code, err)
+	return fail(0, fmt.Sprintf("%s (SQLSTATE %s)", server.Message, server.Code))
 }
 
 // connectReason is what went wrong on the way to the server, without the list of every address.

@@ -39,10 +39,13 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		// The driver quotes the string it could not read, which may hold a password.
 		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string cannot be read; it looks like postgres://user@host:5432/database"}
 	}
+	if _, ok := config.ConnConfig.RuntimeParams["hostaddr"]; ok {
+		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string has hostaddr, which decayctl does not know; write the address as host"}
+	}
 	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize()}
 	s.settings = s.transactionSettings(config.ConnConfig)
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
-	if !strings.Contains(dsn, "connect_timeout") {
+	if config.ConnConfig.ConnectTimeout == 0 { // neither the string nor the environment has one
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.MinConns = 0
@@ -68,8 +71,13 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
 		{"extra_float_digits", "1"},                      // float4 as its shortest decimal
 		{"jit", "off"},                                   // compiling takes longer than a batch gains by it
+		{"row_security", "off"},                          // a policy must not hide a legal hold: rather an error
 	}
 	for name, value := range config.RuntimeParams {
+		if connectionOnly[name] {
+			delete(config.RuntimeParams, name)
+			continue
+		}
 		switch name {
 		case "application_name":
 			continue
@@ -86,6 +94,14 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 	return settings
 }
 
+// connectionOnly are libpq's parameters that the driver does not know and would take for settings of
+// the server. They tune a connection, and do not change where it leads.
+var connectionOnly = map[string]bool{
+	"channel_binding": true, "fallback_application_name": true, "gssdelegation": true, "gssencmode": true,
+	"gsslib": true, "keepalives": true, "keepalives_count": true, "keepalives_idle": true,
+	"keepalives_interval": true, "requiressl": true, "sslcompression": true, "tcp_user_timeout": true,
+}
+
 // parseOptions reads libpq's options parameter: -c name=value and --name=value.
 func parseOptions(options string) []setting {
 	var settings []setting
@@ -98,8 +114,15 @@ func parseOptions(options string) []setting {
 	return settings
 }
 
-// within runs work in one transaction that begins with the settings. Where the transaction reads
-// only, it says so to the server: a second lock on the door, and what a hot standby wants.
+// The access modes of transactions. One that reads only says so to the server: a second lock on the
+// door, and what a hot standby wants. One that writes says nothing, since an administrator may have
+// made the server or the role read-only by default.
+const (
+	reading = pgx.ReadOnly
+	writing = pgx.TxAccessMode("")
+)
+
+// within runs work in one transaction that begins with the settings.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: access})
 	if err != nil {

@@ -17,13 +17,13 @@ import (
 // from its size.
 func (s *Store) Estimate(ctx context.Context) (int64, error) {
 	var rows int64
-	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
 			                         ELSE pg_catalog.pg_relation_size(c.oid) / 400 END), 0)::bigint
-			FROM pg_catalog.pg_partition_tree($1::regclass) p
-			JOIN pg_catalog.pg_class c ON c.oid = p.relid
-			WHERE p.isleaf`, s.table("facts")).Scan(&rows)
+			FROM pg_catalog.pg_class c
+			WHERE c.relkind <> 'p'
+			  AND (c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::regclass)))`, s.table("facts")).Scan(&rows)
 	})
 	return rows, s.translate(err, "estimate the number of facts")
 }
@@ -36,7 +36,7 @@ func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range
 	}
 	next := store.Range{After: p.After}
 	var last *string
-	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		return tx.QueryRow(ctx, `
 			SELECT max(id), count(*)
 			FROM (SELECT id FROM `+s.table("facts")+` `+where+` ORDER BY id LIMIT $1) r`,
@@ -49,13 +49,15 @@ func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range
 }
 
 // heldSQL: an active legal hold covers the fact f. A hold whose scope is not one of the four (the
-// star, a list, anything else) covers every scope: in doubt the fact lives.
+// star, a list, anything else) covers every scope: in doubt the fact lives. OFFSET 0 keeps it a look-up
+// for each fact: as a join, every batch would read all tombstones.
 func (s *Store) heldSQL() string {
 	return `EXISTS (
 			SELECT 1 FROM ` + s.table("tombstones") + ` t
 			WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold <> 0
 			  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
-			  AND NOT EXISTS (SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r WHERE r.tombstone_id = t.id))`
+			  AND NOT EXISTS (SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r WHERE r.tombstone_id = t.id)
+			OFFSET 0)`
 }
 
 // pendingSQL: the effective quarantine status of f is pending.
@@ -69,7 +71,7 @@ func (s *Store) pendingSQL() string {
 // plainly, the planner would hash all of it for every range.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fact.Candidate, error) {
 	var found []fact.Candidate
-	err := s.within(ctx, pgx.ReadOnly, func(tx pgx.Tx) error {
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		common, err := s.commonExpiries(ctx, tx, p)
 		if err != nil {
 			return err
@@ -178,6 +180,9 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string) (stri
 		ORDER BY f.id`, args
 }
 
+// smallestFloat4 is above 0 with every digit that a float4 has; the server refuses to cast less.
+const smallestFloat4 = 0x1p-126
+
 // selectable is what the rules may select: by age, or by confidence.
 func selectable(n store.Narrow, arg func(any) string) []string {
 	var wanted []string
@@ -191,7 +196,7 @@ func selectable(n store.Narrow, arg func(any) string) []string {
 	if n.Below != nil {
 		// As float4, to which rounding keeps the order: nothing below the floor is lost.
 		const confidence = "coalesce(o.confidence, f.confidence)"
-		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*n.Below)+"::float8::float4")
+		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(max(*n.Below, smallestFloat4))+"::float8::float4")
 	}
 	return wanted
 }
@@ -202,7 +207,8 @@ func selectable(n store.Narrow, arg func(any) string) []string {
 // rest of a row. translate knows the ten ASCII digits only.
 func canonicalSQL(stamp string) string {
 	return strings.NewReplacer("$stamp", stamp).Replace(`(
-			translate($stamp, '0123456789', '9999999999') IN ('9999-99-99T99:99:99.999999+00:00', '9999-99-99T99:99:99+00:00')
+			translate($stamp, '0123456789', '9999999999') IN ('9999-99-99T99:99:99.999999+99:99', '9999-99-99T99:99:99+99:99')
+			AND $stamp LIKE '%+00:00'
 			AND $stamp COLLATE "C" >= '0001'
 			AND substr($stamp, 12, 2) COLLATE "C" <= '23' AND substr($stamp, 15, 2) COLLATE "C" <= '59' AND substr($stamp, 18, 2) COLLATE "C" <= '59'
 			AND substr($stamp, 6, 2) COLLATE "C" BETWEEN '01' AND '12' AND substr($stamp, 9, 2) COLLATE "C" BETWEEN '01' AND '31'

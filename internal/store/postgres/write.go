@@ -22,7 +22,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	var locked time.Time
 	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	committing := false
-	err := s.within(ctx, pgx.ReadWrite, func(tx pgx.Tx) error {
+	err := s.within(ctx, writing, func(tx pgx.Tx) error {
 		locked, w.tx = s.params.Now(), tx
 		steps := []func(context.Context) error{w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
 		if s.vec {
@@ -134,19 +134,19 @@ func (w *writer) retract(ctx context.Context) error {
 	if len(retracted) == 0 {
 		return nil
 	}
-	ids := make([]string, len(retracted))
+	ids, earlier := make([]string, len(retracted)), make([]string, len(retracted))
 	for i, e := range retracted {
-		ids[i] = e.Retraction
+		ids[i], earlier[i] = e.Retraction, e.SweptAt()
 	}
 	// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
 	_, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $3, $4
-		FROM unnest($1::text[], $2::text[]) AS b(id, fact_id)
+		FROM unnest($1::text[], $2::text[], $5::text[]) AS b(id, fact_id, earlier)
 		WHERE NOT EXISTS (
 			SELECT 1 FROM `+w.table("fact_retractions")+` r
-			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' = $3 OFFSET 0)`,
-		ids, idArray(retracted), w.asOf, store.Actor)
+			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' IN ($3, b.earlier) OFFSET 0)`,
+		ids, idArray(retracted), w.asOf, store.Actor, earlier)
 	return err
 }
 

@@ -16,6 +16,14 @@ func (s *Store) check(ctx context.Context) error {
 	}
 	s.wal = strings.EqualFold(mode, "wal")
 
+	var encoding string
+	if err := s.read.QueryRowContext(ctx, "PRAGMA encoding").Scan(&encoding); err != nil {
+		return s.translate(err, "open the store")
+	}
+	if encoding != "UTF-8" { // ids travel as UTF-8
+		return &store.Error{Kind: store.Unusable, Text: "the database is encoded in " + encoding + "; a node's is in UTF-8, and decayctl reads nothing else"}
+	}
+
 	columns, err := s.columns(ctx)
 	if err != nil {
 		return err

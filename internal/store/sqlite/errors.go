@@ -50,6 +50,8 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Unusable, "the file is damaged, or no SQLite database ("+driverError.Error()+")")
 	case sqlite3.SQLITE_FULL:
 		return fmt.Errorf("cannot %s: the disk is full; nothing of this batch was written: %w", doing, err)
+	case sqlite3.SQLITE_IOERR:
+		return fmt.Errorf("cannot %s: the disk is full or failing, or a file would be larger than allowed; nothing of this batch was written: %w", doing, err)
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 		return fail(store.Rejected, driverError.Error())
 	}

@@ -159,17 +159,17 @@ func (w *writer) retract(ctx context.Context) error {
 	if len(retracted) == 0 {
 		return nil
 	}
-	pairs := jsonArray{}
+	rows := jsonArray{}
 	for _, e := range retracted {
-		pairs.pair(e.Retraction, e.Fact.ID)
+		rows.retraction(e.Retraction, e.Fact.ID, e.SweptAt())
 	}
 	_, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
-		FROM (SELECT value ->> 0 AS id, CAST(unhex(value ->> 1) AS TEXT) AS fact_id FROM json_each($1)) b
+		FROM (SELECT value ->> 0 AS id, CAST(unhex(value ->> 1) AS TEXT) AS fact_id, value ->> 2 AS earlier FROM json_each($1)) b
 		WHERE NOT EXISTS (
-			SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)`,
-		pairs.String(), w.asOf, store.Actor)
+			SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at IN ($2, b.earlier))`,
+		rows.String(), w.asOf, store.Actor)
 	return err
 }
 
@@ -261,12 +261,18 @@ func (a *jsonArray) hexes(values ...string) {
 	a.buf = append(a.buf, ']')
 }
 
-// pair is a plain string, which must be our own, and a hex one.
-func (a *jsonArray) pair(plain, value string) {
+// retraction is an id of ours, a fact's id, and a stamp that was read: any text, but one of another
+// form is no stamp of a retraction.
+func (a *jsonArray) retraction(id, factID, earlier string) {
 	a.next()
-	quoted, _ := json.Marshal(plain) //nolint:errchkjson // a string always marshals
-	a.buf = append(append(a.buf, '['), quoted...)
-	a.buf = append(a.buf, ',')
-	a.quoteHex(value)
+	for i, plain := range []string{id, "", earlier} {
+		a.buf = append(a.buf, "[,,"[i])
+		if i == 1 {
+			a.quoteHex(factID)
+			continue
+		}
+		quoted, _ := json.Marshal(plain) //nolint:errchkjson // a string always marshals
+		a.buf = append(a.buf, quoted...)
+	}
 	a.buf = append(a.buf, ']')
 }

@@ -6,6 +6,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
@@ -163,6 +164,11 @@ const (
 // everything reads all facts of a store, as a sweep that narrows nothing would.
 func everything(t testing.TB, s store.Store) []fact.Candidate {
 	t.Helper()
+	return everythingAt(t, s, AsOf)
+}
+
+func everythingAt(t testing.TB, s store.Store, asOf time.Time) []fact.Candidate {
+	t.Helper()
 	var all []fact.Candidate
 	var at store.Cursor
 	for {
@@ -173,7 +179,7 @@ func everything(t testing.TB, s store.Store) []fact.Candidate {
 		if r.End() {
 			return all
 		}
-		found, err := s.Candidates(context.Background(), store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
+		found, err := s.Candidates(context.Background(), store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

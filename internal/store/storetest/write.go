@@ -38,6 +38,21 @@ func testFreshOverride(t *testing.T, d Database) {
 	d.Insert(t, Fact("a"), Fact("b"))
 	d.apply(t, false)
 	d.expect(t, overrideRows, "a | "+written, "b | "+written)
+
+	// What is expired, or young and certain, is left to the database: reading it all again would
+	// make every later sweep as long as the first.
+	d.Insert(t, Fact("c", func(c *fact.Candidate) {
+		c.Timestamp, c.Confidence = "2026-11-23T11:00:00.000000+00:00", 0.9
+	}), Fact("d", func(c *fact.Candidate) { c.ValidUntil, c.Confidence = ptr("2027-01-31T00:00:00.000000+00:00"), 0.9 }))
+	s, ctx := d.open(t, false), context.Background()
+	r, err := s.NextRange(ctx, store.RangeParams{Size: 10})
+	if err != nil || r.Facts != 4 {
+		t.Fatalf("%+v, %v", r, err)
+	}
+	narrow := store.Narrow{Age: true, Before: AsOf.AddDate(0, 0, -1), Below: ptr(0.5)}
+	if found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow}); err != nil || len(found) != 0 {
+		t.Errorf("read %+v, %v", found, err)
+	}
 }
 
 func testKeptConfidence(t *testing.T, d Database) {
@@ -66,6 +81,18 @@ func testRetractions(t *testing.T, d Database) {
 	d.Exec(t, `DELETE FROM fact_validity_overrides WHERE fact_id = 'a'`)
 	b = batch(everything(t, s)[:1], true)
 	b.Expiries[0].Retraction = "again"
+	if applied, err := s.Apply(context.Background(), b); err != nil || len(applied.Changed) != 0 {
+		t.Fatalf("%+v, %v", applied, err)
+	}
+	d.expect(t, retractionRows, want...)
+
+	// A host whose clock is behind sweeps again what was swept: the expiry moves, the log does not.
+	behind := AsOf.Add(-time.Minute)
+	b = batch(everythingAt(t, s, behind)[:2], true)
+	b.AsOf = behind
+	for i := range b.Expiries {
+		b.Expiries[i].Retraction = fmt.Sprint("behind ", i)
+	}
 	if applied, err := s.Apply(context.Background(), b); err != nil || len(applied.Changed) != 0 {
 		t.Fatalf("%+v, %v", applied, err)
 	}
