@@ -244,3 +244,41 @@ func TestPartitioned(t *testing.T) {
 		t.Errorf("expired %d of %d, estimated %d", got.Decayed, got.Examined, got.Total)
 	}
 }
+
+// TestRowSecurity: a policy must not hide a legal hold from a sweep; an error it may be.
+func TestRowSecurity(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	d.Insert(t, storetest.Fact("held", func(c *fact.Candidate) { c.LegalHold = true }))
+	d.Exec(t, "ALTER TABLE tombstones ENABLE ROW LEVEL SECURITY")
+	role := db.NewRole(t, "SELECT ON ALL TABLES IN SCHEMA public")
+	s, err := open(t, role.URL, "public", true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := weak
+	p.DryRun = true
+	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if result.Selected != 0 {
+		t.Errorf("the held fact was selected")
+	}
+	refused(t, err, store.NotPermitted, "row-level security")
+}
+
+// TestTriggerRefuses: what a trigger raises concerns its fact, and no other.
+func TestTriggerRefuses(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	for i := range 10 {
+		d.Insert(t, storetest.Fact(fmt.Sprint(i)))
+	}
+	d.Exec(t, "CREATE FUNCTION refuse() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN IF new.fact_id = '3' THEN RAISE EXCEPTION 'not this one'; END IF; RETURN new; END $$")
+	d.Exec(t, "CREATE TRIGGER refuse BEFORE INSERT ON fact_validity_overrides FOR EACH ROW EXECUTE FUNCTION refuse()")
+	s, err := open(t, db.URL, "public", false)
+	got := run(t, s, err, false)
+	if got.Decayed != 9 || got.FailedCount != 1 || got.Failed[0].FactID != "3" || !strings.Contains(got.Failed[0].Error, "not this one") {
+		t.Errorf("%+v", got)
+	}
+}

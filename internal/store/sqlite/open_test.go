@@ -284,3 +284,25 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 		t.Errorf("the log grew to %d bytes beside a database of %d", largest, file.Size())
 	}
 }
+
+// TestOtherEncoding: ids travel as UTF-8, so a database in UTF-16 would match none of them.
+func TestOtherEncoding(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "utf16.db")
+	if err := os.WriteFile(path, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	db, err := sample.OpenSQLite(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	d := storetest.Database{SQL: db}
+	d.Exec(t, "PRAGMA encoding = 'UTF-16le'; CREATE TABLE facts (id TEXT)")
+	if err := db.Close(); err != nil {
+		t.Fatal(err)
+	}
+	_, err = sqlite.Open(context.Background(), path, store.OpenParams{ReadOnly: true, Now: time.Now})
+	if !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "UTF-16le") {
+		t.Errorf("got %v", err)
+	}
+}
