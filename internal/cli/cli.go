@@ -48,7 +48,6 @@ type app struct {
 	Process
 	json   bool   // the report, or the error, is a JSON document
 	logs   string // form of log lines, and of the error
-	quiet  bool
 	signal chan os.Signal
 }
 
@@ -133,7 +132,7 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 	if err != nil {
 		return c, err
 	}
-	a.json, a.logs, a.quiet = c.Output == config.OutputJSON, c.LogFormat, c.Quiet
+	a.json, a.logs = c.Output == config.OutputJSON, c.LogFormat
 	return c, nil
 }
 

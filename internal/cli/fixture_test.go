@@ -2,15 +2,12 @@ package cli_test
 
 import (
 	"bytes"
-	"context"
-	"path/filepath"
 	"testing"
 	"time"
 
 	"decayctl/internal/cli"
 	"decayctl/internal/fact"
 	"decayctl/internal/store/pgtest"
-	"decayctl/internal/store/sample"
 	"decayctl/internal/store/storetest"
 )
 
@@ -28,16 +25,8 @@ type backend struct {
 var backends = []backend{
 	{"sqlite", func(t testing.TB) (storetest.Database, string, []string) {
 		t.Helper()
-		path := filepath.Join(t.TempDir(), "stigmem.db")
-		if err := sample.CreateSQLite(context.Background(), path); err != nil {
-			t.Fatal(err)
-		}
-		db, err := sample.OpenSQLite(path)
-		if err != nil {
-			t.Fatal(err)
-		}
-		t.Cleanup(func() { _ = db.Close() })
-		return storetest.Database{SQL: db}, path, []string{"STIGMEM_DB_PATH=" + path}
+		db, path := storetest.NewSQLite(t, nil)
+		return db, path, []string{"STIGMEM_DB_PATH=" + path}
 	}},
 	{"postgres", func(t testing.TB) (storetest.Database, string, []string) {
 		t.Helper()

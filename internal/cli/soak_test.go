@@ -7,7 +7,6 @@ import (
 	"flag"
 	"math/rand/v2"
 	"os/exec"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -28,19 +27,7 @@ func TestSoakKilled(t *testing.T) {
 	options := sample.Options{Facts: *soakFacts, AsOf: now, Seed: 11}
 	stores := map[string]func() (storetest.Database, string){
 		"sqlite": func() (storetest.Database, string) {
-			path := filepath.Join(t.TempDir(), "stigmem.db")
-			if err := sample.CreateSQLite(context.Background(), path); err != nil {
-				t.Fatal(err)
-			}
-			if err := sample.FillSQLite(context.Background(), path, options); err != nil {
-				t.Fatal(err)
-			}
-			db, err := sample.OpenSQLite(path)
-			if err != nil {
-				t.Fatal(err)
-			}
-			t.Cleanup(func() { _ = db.Close() })
-			return storetest.Database{SQL: db}, path
+			return storetest.NewSQLite(t, func(path string) error { return sample.FillSQLite(context.Background(), path, options) })
 		},
 		"postgres": func() (storetest.Database, string) {
 			db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})

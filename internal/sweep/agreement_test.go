@@ -3,7 +3,6 @@ package sweep_test
 import (
 	"context"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -126,18 +125,9 @@ func touched(t testing.TB, d storetest.Database) [][]string {
 
 func openLite(t testing.TB) storetest.Database {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "stigmem.db")
-	if err := sample.CreateSQLite(context.Background(), path); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sample.OpenSQLite(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = db.Close() })
-	return storetest.Database{SQL: db, Open: func(p store.OpenParams) (store.Store, error) {
-		return sqlite.Open(context.Background(), path, p)
-	}}
+	d, path := storetest.NewSQLite(t, nil)
+	d.Open = func(p store.OpenParams) (store.Store, error) { return sqlite.Open(context.Background(), path, p) }
+	return d
 }
 
 func openPostgres(t testing.TB, db *pgtest.Database) storetest.Database {

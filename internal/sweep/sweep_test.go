@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"path/filepath"
 	"slices"
 	"testing"
 	"time"
@@ -12,7 +11,6 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
-	"decayctl/internal/store/sample"
 	"decayctl/internal/store/sqlite"
 	"decayctl/internal/store/storetest"
 	"decayctl/internal/sweep"
@@ -29,7 +27,7 @@ func weak() sweep.Params {
 // newStore is a SQLite store with n facts that a floor of 0.5 selects, which fails as told.
 func newStore(t testing.TB, n int) (*failing, storetest.Database) {
 	t.Helper()
-	s, d := openNew(t, func(string) error { return nil })
+	s, d := openNew(t, nil)
 	for i := range n {
 		d.Insert(t, storetest.Fact(fmt.Sprintf("%03d", i)))
 	}
@@ -39,26 +37,13 @@ func newStore(t testing.TB, n int) (*failing, storetest.Database) {
 // openNew makes a SQLite store, has it filled and opens it.
 func openNew(t testing.TB, fill func(path string) error) (store.Store, storetest.Database) {
 	t.Helper()
-	path := filepath.Join(t.TempDir(), "stigmem.db")
-	if err := sample.CreateSQLite(context.Background(), path); err != nil {
-		t.Fatal(err)
-	}
-	if err := fill(path); err != nil {
-		t.Fatal(err)
-	}
-	db, err := sample.OpenSQLite(path)
-	if err != nil {
-		t.Fatal(err)
-	}
+	d, path := storetest.NewSQLite(t, fill)
 	s, err := sqlite.Open(context.Background(), path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now})
 	if err != nil {
 		t.Fatal(err)
 	}
-	t.Cleanup(func() {
-		_ = s.Close()
-		_ = db.Close()
-	})
-	return s, storetest.Database{SQL: db}
+	t.Cleanup(func() { _ = s.Close() })
+	return s, d
 }
 
 // failing is a real store with faults between it and the engine.

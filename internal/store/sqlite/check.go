@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"decayctl/internal/store"
@@ -86,7 +87,7 @@ func (s *Store) checkWritable(ctx context.Context) error {
 	}
 	// The same value again is a write all the same: it opens the journal. A number cannot be a
 	// parameter of a PRAGMA.
-	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+itoa(version)); err != nil {
+	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
 		return s.translate(err, "write to the store")
 	}
 

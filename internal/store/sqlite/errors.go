@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"strconv"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -57,5 +56,3 @@ func (s *Store) translate(err error, doing string) error {
 	}
 	return fmt.Errorf("cannot %s: %w", doing, err)
 }
-
-func itoa(n int) string { return strconv.Itoa(n) }

@@ -265,14 +265,16 @@ func (a *jsonArray) hexes(values ...string) {
 // form is no stamp of a retraction.
 func (a *jsonArray) retraction(id, factID, earlier string) {
 	a.next()
-	for i, plain := range []string{id, "", earlier} {
-		a.buf = append(a.buf, "[,,"[i])
-		if i == 1 {
-			a.quoteHex(factID)
-			continue
-		}
-		quoted, _ := json.Marshal(plain) //nolint:errchkjson // a string always marshals
-		a.buf = append(a.buf, quoted...)
-	}
+	a.buf = append(a.buf, '[')
+	a.quote(id)
+	a.buf = append(a.buf, ',')
+	a.quoteHex(factID)
+	a.buf = append(a.buf, ',')
+	a.quote(earlier)
 	a.buf = append(a.buf, ']')
+}
+
+func (a *jsonArray) quote(value string) {
+	quoted, _ := json.Marshal(value) //nolint:errchkjson // a string always marshals
+	a.buf = append(a.buf, quoted...)
 }
