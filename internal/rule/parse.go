@@ -110,6 +110,25 @@ func (t TTL) String() string {
 	return b.String()
 }
 
+// ParseSet reads a set as Set.String writes it.
+func ParseSet(text string) (s Set, err error) {
+	for _, part := range strings.Split(text, ", ") {
+		name, value, _ := strings.Cut(part, " ")
+		switch {
+		case name == NameTTL && s.TTL == nil:
+			s.TTL, err = ParseTTL(value)
+		case name == NameFloor && s.Floor == nil:
+			s.Floor, err = ParseFloor(value)
+		default:
+			err = fmt.Errorf("%q is no rule", part)
+		}
+		if err != nil {
+			return Set{}, fmt.Errorf("the rules %q cannot be read: %w", text, err)
+		}
+	}
+	return s, nil
+}
+
 // Round drops the units that do not matter beside the largest: an age for people.
 func (t TTL) Round() TTL {
 	for _, u := range units[2:] {

@@ -2,6 +2,7 @@ package rule
 
 import (
 	"math"
+	"reflect"
 	"strings"
 	"testing"
 
@@ -96,4 +97,41 @@ func FuzzParseTTL(f *testing.F) {
 			t.Fatalf("%q is written %q, which reads as %v, %v", text, ttl, again, err)
 		}
 	})
+}
+
+// TestSetsSurviveTheirText: a job keeps its rules as text, and is judged by what that reads as.
+func TestSetsSurviveTheirText(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		var s Set
+		if rapid.Bool().Draw(t, "ttl is on") {
+			ttl := TTL(rapid.Int64Range(0, math.MaxInt64).Draw(t, "ttl"))
+			s.TTL = &ttl
+		}
+		if s.TTL == nil || rapid.Bool().Draw(t, "floor is on") {
+			floor := Floor(rapid.Float64Range(5e-324, 1).Draw(t, "floor"))
+			s.Floor = &floor
+		}
+		again, err := ParseSet(s.String())
+		if err != nil || !reflect.DeepEqual(s, again) || s.Fingerprint() != again.Fingerprint() {
+			t.Fatalf("%q reads as %q, %v", s, again, err)
+		}
+	})
+	for _, text := range []string{"", "ttl", "ttl 90", "ttl 90d, ttl 80d", "age 90d", "min_confidence 2", "ttl 90d,min_confidence 0.4"} {
+		if s, err := ParseSet(text); err == nil {
+			t.Errorf("%q reads as %q", text, s)
+		}
+	}
+}
+
+// TestFingerprint: it is in job tables, so it may never change for the same rules.
+func TestFingerprint(t *testing.T) {
+	t.Parallel()
+	ttl, floor := TTL(90*86400), Floor(0.4)
+	if got := (Set{TTL: &ttl, Floor: &floor}).Fingerprint(); got != "8e031e8a5503" {
+		t.Errorf("got %s", got)
+	}
+	if a, b := (Set{TTL: &ttl}).Fingerprint(), (Set{Floor: &floor}).Fingerprint(); a == b {
+		t.Errorf("both are %s", a)
+	}
 }

@@ -3,6 +3,8 @@
 package rule
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +38,13 @@ func (s Set) String() string {
 		parts = append(parts, NameFloor+" "+s.Floor.String())
 	}
 	return strings.Join(parts, ", ")
+}
+
+// Fingerprint tells one set from others in twelve hex digits. It is that of String, so it stays what
+// it is from version to version.
+func (s Set) Fingerprint() string {
+	sum := sha256.Sum256([]byte(s.String()))
+	return hex.EncodeToString(sum[:6])
 }
 
 // Cutoff is the latest stamp that is old enough for the TTL rule at asOf. It is false where no

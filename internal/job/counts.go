@@ -1,0 +1,144 @@
+package job
+
+import (
+	"encoding/json"
+	"strconv"
+	"time"
+	"unicode/utf8"
+
+	"decayctl/internal/rule"
+)
+
+// ChangedMeanwhile counts the facts that changed between being read and being written. It stands
+// beside the protections of package rule.
+const ChangedMeanwhile rule.Protection = "changed_meanwhile"
+
+// Counts is what a job has counted. Counts of one batch are added to those of the job in the
+// transaction that writes the batch.
+type Counts struct {
+	Examined int64                     `json:"examined"`            // facts passed over, whatever their scope and state
+	Selected int64                     `json:"scanned"`             // facts the rules select and no protection keeps
+	Decayed  int64                     `json:"decayed"`             // facts expired
+	ByRule   map[string]int64          `json:"by_rule,omitempty"`   // facts expired, under each rule that selected them
+	Kept     map[rule.Protection]int64 `json:"skipped,omitempty"`   // facts left alone although a rule would select them
+	Tenants  map[string]int64          `json:"by_tenant,omitempty"` // facts selected, a bounded number of names
+
+	Failed      []Failure `json:"failed,omitempty"` // the first of them
+	FailedCount int64     `json:"failed_count,omitempty"`
+
+	Batches     int64         `json:"batches,omitempty"`         // transactions that wrote facts
+	LongestLock time.Duration `json:"longest_lock_ns,omitempty"` // the longest of them
+	Retries     int64         `json:"retries,omitempty"`         // transactions repeated after a deadlock or a serialization failure
+
+	Restored  int64 `json:"restored,omitempty"`   // facts an undo gave back
+	LeftAlone int64 `json:"left_alone,omitempty"` // facts an undo found changed by others
+}
+
+// Failure is a fact the database refused.
+type Failure struct {
+	FactID string `json:"fact_id"`
+	Error  string `json:"error"`
+}
+
+const (
+	maxFailures = 100  // kept by name; the number goes on
+	maxTenants  = 1000 // names are hostile text, and there may be a million of them
+	maxName     = 200  // bytes of a name in a key
+)
+
+// Clip bounds the length of a name that is to be counted by, at a whole character.
+func Clip(name string) string {
+	if len(name) <= maxName {
+		return name
+	}
+	end := maxName
+	for end > maxName-utf8.UTFMax && !utf8.RuneStart(name[end]) {
+		end--
+	}
+	return name[:end] + "…"
+}
+
+// OtherTenants is the key of the facts whose tenants are too many to count one by one.
+const OtherTenants = "(other tenants)"
+
+// Add adds what another batch, or another worker, counted.
+func (c *Counts) Add(more Counts) {
+	c.Examined += more.Examined
+	c.Selected += more.Selected
+	c.Decayed += more.Decayed
+	addAll(&c.ByRule, more.ByRule)
+	addAll(&c.Kept, more.Kept)
+	for name, n := range more.Tenants {
+		c.AddTenant(name, n)
+	}
+	c.Failed = append(c.Failed, more.Failed[:min(len(more.Failed), maxFailures-len(c.Failed))]...)
+	c.FailedCount += more.FailedCount
+	c.Batches += more.Batches
+	c.LongestLock = max(c.LongestLock, more.LongestLock)
+	c.Retries += more.Retries
+	c.Restored += more.Restored
+	c.LeftAlone += more.LeftAlone
+}
+
+// AddTenant counts selected facts of one tenant.
+func (c *Counts) AddTenant(name string, n int64) {
+	name = Clip(name)
+	if _, known := c.Tenants[name]; !known && len(c.Tenants) >= maxTenants {
+		name = OtherTenants
+	}
+	add(&c.Tenants, name, n)
+}
+
+// AddRules counts one fact under each of some rules.
+func (c *Counts) AddRules(names []string) {
+	for _, name := range names {
+		add(&c.ByRule, name, 1)
+	}
+}
+
+// AddKept counts one fact that a protection keeps.
+func (c *Counts) AddKept(why rule.Protection) { add(&c.Kept, why, 1) }
+
+// AddFailure counts one fact that cannot be written.
+func (c *Counts) AddFailure(factID, text string) {
+	c.FailedCount++
+	if len(c.Failed) < maxFailures {
+		c.Failed = append(c.Failed, Failure{FactID: factID, Error: text})
+	}
+}
+
+func addAll[K ~string](to *map[K]int64, more map[K]int64) {
+	for name, n := range more {
+		add(to, name, n)
+	}
+}
+
+func add[K ~string](to *map[K]int64, name K, n int64) {
+	if *to == nil {
+		*to = map[K]int64{}
+	}
+	(*to)[name] += n
+}
+
+// ParseCounts reads counts as String writes them.
+func ParseCounts(text string) (c Counts, err error) {
+	err = json.Unmarshal([]byte(text), &c)
+	return c, err
+}
+
+// String writes the counts for the job's row.
+func (c Counts) String() string {
+	text, err := json.Marshal(c)
+	if err != nil {
+		return `{}` // not reached: numbers and text always marshal
+	}
+	return string(text)
+}
+
+// FailedFacts says that facts could not be written: why a job that came to its end has failed.
+func FailedFacts(n int64) string {
+	if n == 1 {
+		return "1 fact could not be written"
+	}
+	return strconv.FormatInt(n, 10) + " facts could not be written"
+}

@@ -1,0 +1,143 @@
+// Package job says what a sweep is beyond the process that runs it: its states and the transitions
+// between them, who works on it, how far it has come and what it counted. It is pure: stores write
+// jobs down, sweep works on them.
+package job
+
+import (
+	"encoding/json"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+)
+
+// Job is one sweep as its store remembers it.
+type Job struct {
+	ID    string // a UUIDv4, as the node gives its own jobs
+	Node  bool   // made by the node: it has no rules, no as-of, no workers and no counts but two
+	State State
+
+	Rules  rule.Set
+	AsOf   time.Time // the instant it judges by, in microseconds
+	Stamp  time.Time // updated_at of the overrides it writes, in whole seconds; no other job's
+	Scope  string    // "" is every scope
+	Tenant string    // "" is every tenant
+
+	MaxExpire *rule.Limit // to be checked before the first write; nil where there is no limit, and once it was checked
+	Total     int64       // facts in the store when the job was made, an estimate
+	Counts    Counts      // of what is committed, exactly
+
+	End          bool   // no fact is left to claim
+	OpenClaims   int    // key ranges claimed and not finished
+	UndoneUpTo   string // the last fact id that an undo has passed
+	UndoneAny    bool   // UndoneUpTo is set
+	BeforeImages int64  // rows kept for an undo; only Find fills it
+
+	Created    time.Time
+	Started    time.Time // zero before the first worker
+	Completed  time.Time // zero unless Finished
+	Updated    time.Time // of the last batch, or the last change of state
+	StopReason string    // why it did not go on; "" where it did
+	Workers    []Worker  // who works on it, by number
+}
+
+// Owner is a process that works on a job.
+type Owner struct {
+	Host  string
+	Space string // tells apart process tables that share a host's name; "" where the system has one only
+	PID   int
+	Start string // when the process started, in a form that only equal processes share
+}
+
+// Worker is an owner's share in a job.
+type Worker struct {
+	Number int
+	Owner
+	Joined time.Time
+	Live   bool          // the lease has not ended
+	Left   time.Duration // of the lease; below 0 once it has ended
+}
+
+// Change is what a job did to one fact, and what it can be undone by.
+type Change struct {
+	FactID     string
+	After      fact.Override  // as it stands now, and as the job wrote it
+	Before     *fact.Override // nil where there was no row
+	Edge       *Edge          // the edge before, where it differed from its fact; else nil
+	Retraction string         // id of the row the job put into the retraction log; "" is none
+}
+
+// Rule is the name of the rule that a change tells of: the floor leaves a row in the retraction log,
+// age does not. A fact that both rules selected has the row.
+func (c Change) Rule() string {
+	if c.Retraction != "" {
+		return rule.NameFloor
+	}
+	return rule.NameTTL
+}
+
+// Edge is what a sweep changes of a fact's edge.
+type Edge struct {
+	ValidUntil *string
+	DecayEpoch *int64 // milliseconds since 1970
+}
+
+// Tag marks the rows that a job puts into the retraction log: their ids end with it. It is the last
+// group of the job's own id, 48 random bits.
+func (j Job) Tag() string { return j.ID[max(0, len(j.ID)-12):] }
+
+// EstimatedS is how long the node would say that the job takes, in seconds.
+func (j Job) EstimatedS() int64 { return max(60, j.Total/1000) }
+
+// Live tells whether a process works on the job, as far as leases tell.
+func (j Job) Live() bool {
+	for _, w := range j.Workers {
+		if w.Live {
+			return true
+		}
+	}
+	return false
+}
+
+// Dead tells whether the job was left behind by all who worked on it.
+func (j Job) Dead() bool { return j.State.Worked() && !j.Live() }
+
+// Overlaps tells whether two jobs may touch the same fact.
+func (j Job) Overlaps(other Job) bool {
+	return (j.Scope == "" || other.Scope == "" || j.Scope == other.Scope) &&
+		(j.Tenant == "" || other.Tenant == "" || j.Tenant == other.Tenant)
+}
+
+// Public is what the node shows of the job, merged into its own answer at GET /v1/decay/jobs/{id}.
+// It never has a key that the node's row has: job_id, status, scope, estimated_s, created_at,
+// started_at, completed_at, error.
+func (j Job) Public() string {
+	document := map[string]any{
+		"tool": "decayctl", "state": j.State, "dry_run": false,
+		"scanned": j.Counts.Selected, "decayed": j.Counts.Decayed,
+		"examined": j.Counts.Examined, "total": max(j.Total, j.Counts.Examined),
+		"by_rule": orEmpty(j.Counts.ByRule), "skipped": orEmpty(j.Counts.Kept), "failed_count": j.Counts.FailedCount,
+		"rules": j.Rules.String(), "as_of": fact.FormatInstant(j.AsOf),
+	}
+	if j.Tenant != "" {
+		document["tenant"] = j.Tenant
+	}
+	if j.StopReason != "" {
+		document["stop_reason"] = j.StopReason
+	}
+	if j.State == Undoing || j.State == Undone {
+		document["restored"], document["left_alone"] = j.Counts.Restored, j.Counts.LeftAlone
+	}
+	text, err := json.Marshal(document)
+	if err != nil {
+		return `{}` // not reached: there is nothing in it that JSON cannot write
+	}
+	return string(text)
+}
+
+func orEmpty[K ~string](m map[K]int64) map[K]int64 {
+	if m == nil {
+		return map[K]int64{}
+	}
+	return m
+}
