@@ -2,11 +2,14 @@ package cli
 
 import (
 	"context"
+	"time"
 
 	"github.com/spf13/cobra"
 
 	"decayctl/internal/config"
+	"decayctl/internal/job"
 	"decayctl/internal/report"
+	"decayctl/internal/sweep"
 )
 
 func (a *app) newDryRunCmd() *cobra.Command {
@@ -37,25 +40,33 @@ only SELECT.
 }
 
 func (a *app) runDryRun(ctx context.Context, c config.Config) error {
-	p, err := a.params(c)
-	if err != nil {
+	if err := checkRules(c.Rules); err != nil {
 		return err
 	}
-	p.DryRun, p.MaxExpire = true, nil // a limit on writing limits nothing here
 	s, err := a.open(ctx, c, true)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	run, err := a.execute(ctx, c, s, p)
+	j := job.Job{State: job.Done, Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant, Created: a.Now()}
+	if j.AsOf.IsZero() {
+		j.AsOf = j.Created.UTC().Truncate(time.Microsecond) // what the store can hold
+	}
+	j.Started = j.Created
+	p := sweep.ParamsOf(j)
+	p.Samples = c.Samples
+	engine, done := a.engine(c, s)
+	preview, err := engine.Preview(ctx, p)
+	done()
 	if err != nil {
 		return err // half a rehearsal is no report
 	}
-	run.Status = report.StatusDone
-	if err := a.print(c, run); err != nil {
+	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
+	run := report.Run{Target: c.Store.Display, Job: j, Preview: preview, Notes: s.Notes(), Now: j.Completed}
+	if err := a.printTo(c, run); err != nil {
 		return err
 	}
-	if c.DetailedExitCode && run.Result.Selected > 0 {
+	if c.DetailedExitCode && preview.Selected > 0 {
 		return errSomething
 	}
 	return nil

@@ -13,6 +13,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"decayctl/internal/config"
+	"decayctl/internal/job"
 	"decayctl/internal/report"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
@@ -24,7 +25,10 @@ const (
 	exitDone         = 0
 	exitFailed       = 1
 	exitUsage        = 2
+	exitPaused       = 3
 	exitRefused      = 4
+	exitBusy         = 5
+	exitUnknown      = 6
 	exitNotPermitted = 7
 	exitUnusable     = 8
 	exitSomething    = 10
@@ -34,14 +38,17 @@ const (
 
 const exitCodeHelp = `Exit codes:
   0    done; nothing to do is done too
-  1    failed
+  1    failed, or cancelled by an operator while running
   2    usage or configuration
-  4    refused by a guard or declined at the prompt, nothing written
+  3    stopped before the end (time limit, paused, lease lost); the job can be resumed
+  4    refused by a guard or declined at the prompt, no fact written; a superseded job
+  5    another sweep is working on this store and scope
+  6    no such job
   7    not permitted by the store (read-only file or role, hot standby)
   8    store missing, unreachable, of a kind not supported, not a Stigmem store, or too old
   10   dry-run --detailed-exitcode: there is something to decay
-  130  interrupted; run again to go on
-  143  terminated; run again to go on`
+  130  interrupted; the job can be resumed
+  143  terminated; the job can be resumed`
 
 // usageError is a command line that makes no sense.
 type usageError struct{ text string }
@@ -61,25 +68,26 @@ func (e interrupted) Error() string {
 	return "interrupted"
 }
 
-// withCause puts the signal in the place of the "context canceled" that it made. What is reported
-// stays so: stdout has its document.
+// withCause puts the signal in the place of the "context canceled" that it made, and keeps what to do
+// about it. What is reported stays so: stdout has its document.
 func withCause(err error, cause interrupted) error {
-	var done reported
-	switch {
-	case !errors.Is(err, context.Canceled):
+	if !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w (%w)", err, cause)
-	case errors.As(err, &done):
-		return reported{cause}
 	}
-	return cause
+	var replaced error = cause
+	var hint hinted
+	if errors.As(err, &hint) {
+		replaced = hinted{cause, hint.hint}
+	}
+	if is[reported](err) {
+		replaced = reported{replaced}
+	}
+	return replaced
 }
 
 // classify maps every error to its exit code and its name in JSON.
 func classify(err error) (code string, exit int) {
 	var signal interrupted
-	var usage usageError
-	var setting *config.Error
-	var refused *sweep.Refused
 	switch {
 	case err == nil:
 		return "", exitDone
@@ -90,10 +98,22 @@ func classify(err error) (code string, exit int) {
 			return "terminated", exitTerminated
 		}
 		return "interrupted", exitInterrupted
-	case errors.As(err, &usage), errors.As(err, &setting):
+	case is[usageError](err), is[*config.Error](err), is[*job.Ambiguous](err):
 		return "usage", exitUsage
-	case errors.As(err, &refused):
+	case is[*job.Illegal](err), is[*job.Foreign](err):
+		return "illegal_transition", exitUsage
+	case is[*sweep.Refused](err):
 		return "refused", exitRefused
+	case is[*job.Superseded](err):
+		return "superseded", exitRefused
+	case is[*job.Busy](err):
+		return "busy", exitBusy
+	case is[*job.Unknown](err):
+		return "no_such_job", exitUnknown
+	case is[*sweep.Stopped](err):
+		return "paused", exitPaused
+	case sweep.IsLost(err):
+		return lostCode(err)
 	case store.Is(err, store.NotPermitted):
 		return "not_permitted", exitNotPermitted
 	case store.Is(err, store.Unusable):
@@ -102,6 +122,25 @@ func classify(err error) (code string, exit int) {
 		return "store_busy", exitFailed
 	}
 	return "failed", exitFailed
+}
+
+// lostCode tells an operator's word from a lease that was lost.
+func lostCode(err error) (code string, exit int) {
+	var lost *job.Lost
+	errors.As(err, &lost)
+	switch lost.State {
+	case job.Cancelled:
+		return "cancelled", exitFailed
+	case job.Paused:
+		return "paused", exitPaused
+	}
+	return "lease_lost", exitPaused
+}
+
+// is tells whether an error is, or wraps, one of a type.
+func is[E error](err error) bool {
+	var e E
+	return errors.As(err, &e)
 }
 
 // reported is an error whose document is on stdout already.
@@ -118,9 +157,14 @@ func (a *app) finish(err error) int {
 		return exit
 	}
 	text := report.Clean(config.Mask(strings.ReplaceAll(err.Error(), "\n", " ")))
+	detail := ""
+	var of *store.Error
+	if errors.As(err, &of) {
+		detail = of.Detail
+	}
 	var done reported
 	if a.json && !errors.As(err, &done) {
-		if failed := report.WriteErrorJSON(a.Stdout, code, text, exit); failed != nil {
+		if failed := report.WriteErrorJSON(a.Stdout, code, text, detail, exit); failed != nil {
 			text += " (and the document could not be written: " + failed.Error() + ")"
 		}
 	}
@@ -128,6 +172,9 @@ func (a *app) finish(err error) int {
 		slog.New(slog.NewJSONHandler(a.Stderr, nil)).Error(text, "code", code, "exit", exit)
 	} else {
 		_, _ = fmt.Fprintln(a.Stderr, "decayctl: "+text)
+		if detail != "" && !a.json {
+			_, _ = fmt.Fprint(a.Stderr, "\n", detail)
+		}
 	}
 	return exit
 }

@@ -11,6 +11,7 @@ import (
 	"strconv"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
 
@@ -74,6 +75,8 @@ func runScripts(t *testing.T, b backend, folder string) {
 			"same":     cmdSame,
 			"node":     cmdNode,
 			"asnobody": cmdAsNobody,
+			"until":    cmdUntil,
+			"jobid":    cmdJobID,
 		},
 	})
 }
@@ -100,6 +103,40 @@ func hold(ts *testscript.TestScript, code string, err error) {
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}
+}
+
+// cmdUntil asks the store again and again until it answers as told: until STATEMENT ROW
+func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 2 {
+		ts.Fatalf("usage: until STATEMENT ROW")
+	}
+	db, ok := ts.Value(storeKey{}).(storetest.Database)
+	if !ok {
+		ts.Fatalf("no store")
+	}
+	for began := time.Now(); ; {
+		rows, err := db.Query(args[0]) // which fails before the table is there, or while SQLite is locked
+		if err == nil && len(rows) > 0 && rows[0] == args[1] {
+			return
+		}
+		if time.Since(began) > time.Minute {
+			ts.Fatalf("still %q after a minute, %v", rows, err)
+		}
+	}
+}
+
+// cmdJobID puts the id of the newest job into a variable: jobid NAME
+func cmdJobID(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: jobid NAME")
+	}
+	db, ok := ts.Value(storeKey{}).(storetest.Database)
+	if !ok {
+		ts.Fatalf("no store")
+	}
+	rows, err := db.Query("SELECT job_id FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1")
+	ts.Check(err)
+	ts.Setenv(args[0], rows[0])
 }
 
 // cmdSQL asks the store behind the program's back; stdout has a line for each row.

@@ -9,6 +9,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 )
 
@@ -32,12 +33,26 @@ type Config struct {
 	AsOf      time.Time // UTC, in microseconds; zero says to take the clock
 	AsOfAhead bool      // AsOf lies after the time that Load was given
 
-	MaxExpire *rule.Limit // nil is no limit
-	BatchSize int         // 0 adapts to the store
-	Pace      float64
+	MaxExpire *rule.Limit   // nil is no limit
+	Wait      time.Duration // 0 is not at all
+	Detach    bool
+	Threshold int64
 	Yes       bool
 
+	BatchSize  int // 0 adapts to the store
+	Pace       float64
+	Workers    int
+	MaxRuntime time.Duration // 0 is no limit
+	Lease      time.Duration // at least twice LockTimeout
+
 	LockTimeout time.Duration
+
+	States    []job.State   // none is all
+	Limit     int           // 0 is all
+	Format    string        // of a job's facts; "" follows Output
+	OlderThan time.Duration // 0 is not given
+	DryRun    bool
+	DDL       bool
 
 	Samples          int
 	DetailedExitCode bool
@@ -73,9 +88,21 @@ func Load(src Source, now time.Time) (Config, error) {
 		Tenant:           value(s, "tenant", parseText),
 		AsOf:             value(s, "as_of", asOfParser(now)),
 		MaxExpire:        value(s, "max_expire", rule.ParseLimit),
+		Wait:             value(s, "wait", parseTime),
+		Detach:           value(s, "detach", parseToggle),
+		Threshold:        value(s, "threshold", s.thresholdParser()),
+		Yes:              value(s, "yes", parseToggle),
 		BatchSize:        value(s, "batch_size", parseWhole),
 		Pace:             value(s, "pace", parsePace),
-		Yes:              value(s, "yes", parseToggle),
+		Workers:          value(s, "workers", parseWorkers),
+		MaxRuntime:       value(s, "max_runtime", parseTime),
+		Lease:            value(s, "lease", parseTime),
+		States:           value(s, "state", parseStates),
+		Limit:            value(s, "limit", parseWhole),
+		Format:           value(s, "format", parseFormat),
+		OlderThan:        value(s, "older_than", parseTime),
+		DryRun:           value(s, "dry_run", parseToggle),
+		DDL:              value(s, "ddl", parseToggle),
 		LockTimeout:      value(s, "lock_timeout", parseLockTimeout),
 		Samples:          value(s, "samples", parseWhole),
 		DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
@@ -88,6 +115,13 @@ func Load(src Source, now time.Time) (Config, error) {
 	cfg.AsOfAhead = cfg.AsOf.After(now)
 	cfg.Rules.TTL, cfg.TTLOrigin = s.ttl()
 	cfg.Rules.Floor, cfg.FloorOrigin = s.floor()
+	// Waiting for a lock must not cost a worker its lease: it is renewed in between at best.
+	if least := 2 * cfg.LockTimeout; cfg.Lease < least {
+		if s.origins["lease"].layer != 0 {
+			s.fail("a lease of %s does not fit a lock timeout of %s: give --lease at least twice --lock-timeout", cfg.Lease, cfg.LockTimeout)
+		}
+		cfg.Lease = least
+	}
 	if s.err != nil {
 		return Config{}, s.err
 	}

@@ -3,6 +3,7 @@ package config
 import (
 	"os"
 	"path/filepath"
+	"reflect"
 	"slices"
 	"strings"
 	"testing"
@@ -10,6 +11,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 )
 
@@ -48,6 +50,10 @@ func (g given) source(t testingT, dir string) Source {
 	AddRuleFlags(flags)
 	AddSweepFlags(flags)
 	AddDryRunFlags(flags)
+	AddListFlags(flags)
+	AddFactsFlags(flags)
+	AddPruneFlags(flags)
+	AddDoctorFlags(flags)
 	if err := flags.Parse(g.args); err != nil {
 		t.Fatalf("%v", err)
 	}
@@ -77,10 +83,11 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Store: Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
-		Pace:  0.5, LockTimeout: 30 * time.Second, Samples: 3, Output: "text", LogFormat: "text",
+		Store:     Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
+		Threshold: 100_000, Pace: 0.5, Workers: 1, Lease: time.Minute, LockTimeout: 30 * time.Second, Limit: 20,
+		Samples: 3, Output: "text", LogFormat: "text",
 	}
-	if cfg != want {
+	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)
 	}
 }
@@ -108,6 +115,34 @@ func TestFlagsPerRun(t *testing.T) {
 	}
 	if want := time.Date(2026, 6, 15, 12, 0, 0, 123456000, time.UTC); cfg.AsOf != want || !cfg.AsOfAhead {
 		t.Errorf("as-of %v ahead %t, want %v", cfg.AsOf, cfg.AsOfAhead, want)
+	}
+}
+
+func TestJobFlags(t *testing.T) {
+	t.Parallel()
+	cfg := mustLoad(t, given{args: []string{"--detach", "--wait", "5m", "--max-runtime", "2h", "--workers", "3",
+		"--state", "paused, failed", "--limit", "0", "--format", "csv", "--older-than", "90d", "--ddl"}})
+	if !cfg.Detach || cfg.Wait != 5*time.Minute || cfg.MaxRuntime != 2*time.Hour || cfg.Workers != 3 {
+		t.Errorf("got %+v", cfg)
+	}
+	if !slices.Equal(cfg.States, []job.State{job.Paused, job.Failed}) || cfg.Limit != 0 || cfg.Format != "csv" || cfg.OlderThan != 90*24*time.Hour || !cfg.DDL {
+		t.Errorf("got %+v", cfg)
+	}
+}
+
+// A worker that waits for a lock must not lose its lease by that.
+func TestLeaseFitsTheLockTimeout(t *testing.T) {
+	t.Parallel()
+	for _, test := range []struct {
+		args []string
+		want time.Duration
+	}{
+		{nil, time.Minute}, {[]string{"--lock-timeout", "1s"}, time.Minute}, {[]string{"--lock-timeout", "5m"}, 10 * time.Minute},
+		{[]string{"--lock-timeout", "1s", "--lease", "2s"}, 2 * time.Second},
+	} {
+		if cfg := mustLoad(t, given{args: test.args}); cfg.Lease != test.want {
+			t.Errorf("%v: a lease of %s, want %s", test.args, cfg.Lease, test.want)
+		}
 	}
 }
 

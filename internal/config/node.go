@@ -3,6 +3,7 @@ package config
 import (
 	"errors"
 	"fmt"
+	"math"
 	"regexp"
 	"strconv"
 	"strings"
@@ -23,6 +24,7 @@ const (
 	nodeEncryption  = "STIGMEM_AT_REST_ENCRYPTION"
 	nodeTTL         = "STIGMEM_DECAY_TTL_SECONDS"
 	nodeFloor       = "STIGMEM_DECAY_MIN_CONFIDENCE"
+	nodeThreshold   = "STIGMEM_ASYNC_JOB_THRESHOLD"
 	bareDatabaseURL = "DATABASE_URL" // the node reads it from its environment only, never from .env
 )
 
@@ -80,7 +82,7 @@ func foldNames(lines []string, place string) (map[string]string, error) {
 // not: they count together.
 func nodeEntries(variables map[string]string, file string) map[string]entry {
 	entries := map[string]entry{}
-	for name, key := range map[string]string{nodeSchema: "pg_schema", nodeTTL: "ttl", nodeFloor: "min_confidence"} {
+	for name, key := range map[string]string{nodeSchema: "pg_schema", nodeTTL: "ttl", nodeFloor: "min_confidence", nodeThreshold: "threshold"} {
 		if text, ok := variables[name]; ok {
 			entries[key] = entry{text, inFile(name, file)}
 		}
@@ -92,19 +94,43 @@ func nodeEntries(variables map[string]string, file string) map[string]entry {
 	return entries
 }
 
-// parseNodeTTL reads seconds as the node does: blanks around, a sign, 1_000 and 60.0 are fine.
-// 0 and below is off.
-func parseNodeTTL(text string) (*rule.TTL, error) {
-	form := regexp.MustCompile(`^([+-]?)([0-9]+(?:_[0-9]+)*)(?:\.0+)?$`)
-	parts := form.FindStringSubmatch(strings.TrimSpace(text))
+var nodeWhole = regexp.MustCompile(`^([+-]?)([0-9]+(?:_[0-9]+)*)(?:\.0+)?$`)
+
+// nodeDigits reads a whole number as the node does: blanks around, a sign, 1_000 and 60.0 are fine.
+func nodeDigits(text string) (digits string, negative, ok bool) {
+	parts := nodeWhole.FindStringSubmatch(strings.TrimSpace(text))
 	if parts == nil {
+		return "", false, false
+	}
+	return strings.ReplaceAll(parts[2], "_", ""), parts[1] == "-", true
+}
+
+// parseNodeTTL reads seconds as the node does. 0 and below is off.
+func parseNodeTTL(text string) (*rule.TTL, error) {
+	digits, negative, ok := nodeDigits(text)
+	if !ok {
 		return nil, errors.New("not a whole number of seconds; the node would not start with it")
 	}
-	ttl, err := rule.ParseTTLSeconds(strings.ReplaceAll(parts[2], "_", ""))
-	if err != nil || ttl == 0 || parts[1] == "-" {
+	ttl, err := rule.ParseTTLSeconds(digits)
+	if err != nil || ttl == 0 || negative {
 		return nil, err
 	}
 	return &ttl, nil
+}
+
+// parseNodeThreshold reads a number of facts as the node does: one below 0 makes a job of any sweep.
+func parseNodeThreshold(text string) (int64, error) {
+	digits, negative, ok := nodeDigits(text)
+	switch n, err := strconv.ParseInt(digits, 10, 64); {
+	case !ok:
+		return 0, errors.New("not a whole number of facts; the node would not start with it")
+	case negative:
+		return -1, nil
+	case err != nil:
+		return math.MaxInt64, nil
+	default:
+		return n, nil
+	}
 }
 
 // parseNodeFloor reads a floor as the node does, but for the upper bound: above 1 the node would

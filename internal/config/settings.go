@@ -58,13 +58,51 @@ func ruleSettings() []setting {
 	}
 }
 
+// workSettings say how a process goes about a job: its choice, not the job's.
+func workSettings() []setting {
+	return []setting{
+		{key: "batch_size", initial: "0", usage: "`FACTS` per transaction; 0 adapts to the store"},
+		{key: "pace", initial: "0.5", usage: "the `SHARE` of time to keep the store busy, above 0 and up to 1"},
+		{key: "workers", initial: "1", usage: "the `NUMBER` of batches to write at once, PostgreSQL only"},
+		{key: "max_runtime", usage: "stop after this `TIME`, as in 2h, with the job paused"},
+		{key: "lease", initial: "60s", usage: "the `TIME` of silence after which another process may take over"},
+	}
+}
+
 func sweepSettings() []setting {
 	return []setting{
 		{key: "max_expire", usage: "refuse to expire more than `N` facts, or N% of the live ones"},
-		{key: "batch_size", initial: "0", usage: "`FACTS` per transaction; 0 adapts to the store"},
-		{key: "pace", initial: "0.5", usage: "the `SHARE` of time to keep the store busy, above 0 and up to 1"},
-		{key: "yes", toggle: true, usage: "answer yes to questions", reach: flagOnly},
+		{key: "wait", usage: "wait up to this `TIME`, as in 5m, for an overlapping sweep to end", reach: flagOnly},
+		{key: "detach", toggle: true, usage: "leave a large sweep to 'jobs resume': write it down only", reach: flagOnly},
+		{key: "threshold", initial: "100000", usage: "the most `FACTS` in scope that --detach sweeps at once"},
 	}
+}
+
+func yesSettings() []setting {
+	return []setting{{key: "yes", toggle: true, usage: "answer yes to questions", reach: flagOnly}}
+}
+
+func rehearseSettings() []setting {
+	return []setting{{key: "dry_run", toggle: true, usage: "only count; write nothing", reach: flagOnly}}
+}
+
+func listSettings() []setting {
+	return []setting{
+		{key: "state", usage: "only jobs in this `STATE`, or in these, separated by commas", reach: flagOnly},
+		{key: "limit", initial: "20", usage: "the most `JOBS` to list; 0 is all", reach: flagOnly},
+	}
+}
+
+func factsSettings() []setting {
+	return []setting{{key: "format", usage: "the `FORM` of a fact: text, csv or ndjson (default: text, or ndjson with -o json)", reach: flagOnly}}
+}
+
+func pruneSettings() []setting {
+	return []setting{{key: "older_than", usage: "remove jobs that ended at least this `TIME` ago, as in 90d", reach: flagOnly}}
+}
+
+func doctorSettings() []setting {
+	return []setting{{key: "ddl", toggle: true, usage: "print the statements that make decayctl's own tables, and nothing else", reach: flagOnly}}
 }
 
 func dryRunSettings() []setting {
@@ -75,7 +113,8 @@ func dryRunSettings() []setting {
 }
 
 func allSettings() []setting {
-	return slices.Concat(globalSettings(), ruleSettings(), sweepSettings(), dryRunSettings())
+	return slices.Concat(globalSettings(), ruleSettings(), workSettings(), sweepSettings(), dryRunSettings(), yesSettings(),
+		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings())
 }
 
 // AddGlobalFlags adds the flags that every command has.
@@ -85,10 +124,33 @@ func AddGlobalFlags(fs *pflag.FlagSet) { addFlags(fs, globalSettings()) }
 func AddRuleFlags(fs *pflag.FlagSet) { addFlags(fs, ruleSettings()) }
 
 // AddSweepFlags adds the flags that say how to sweep.
-func AddSweepFlags(fs *pflag.FlagSet) { addFlags(fs, sweepSettings()) }
+func AddSweepFlags(fs *pflag.FlagSet) {
+	addFlags(fs, slices.Concat(sweepSettings(), workSettings(), yesSettings()))
+}
 
 // AddDryRunFlags adds the flags of a dry run.
 func AddDryRunFlags(fs *pflag.FlagSet) { addFlags(fs, dryRunSettings()) }
+
+// AddResumeFlags adds the flags that say how to go on with a job.
+func AddResumeFlags(fs *pflag.FlagSet) { addFlags(fs, workSettings()) }
+
+// AddUndoFlags adds the flags of an undo.
+func AddUndoFlags(fs *pflag.FlagSet) {
+	work := slices.DeleteFunc(workSettings(), func(s setting) bool { return s.key == "workers" }) // one at a time
+	addFlags(fs, slices.Concat(rehearseSettings(), work, yesSettings()))
+}
+
+// AddListFlags adds the flags of a list of jobs.
+func AddListFlags(fs *pflag.FlagSet) { addFlags(fs, listSettings()) }
+
+// AddFactsFlags adds the flags of a list of a job's facts.
+func AddFactsFlags(fs *pflag.FlagSet) { addFlags(fs, factsSettings()) }
+
+// AddPruneFlags adds the flags of a removal of old jobs.
+func AddPruneFlags(fs *pflag.FlagSet) { addFlags(fs, pruneSettings()) }
+
+// AddDoctorFlags adds the flags of a check of the store.
+func AddDoctorFlags(fs *pflag.FlagSet) { addFlags(fs, doctorSettings()) }
 
 // addFlags leaves all but switches as text: a value then gets the same reading and the same error
 // wherever it stands.

@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"fmt"
 	"log/slog"
 	"slices"
 	"strconv"
@@ -9,6 +10,7 @@ import (
 	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 )
 
@@ -91,6 +93,65 @@ func parseWhole(text string) (int, error) {
 	}
 	return int(n), nil
 }
+
+// thresholdParser reads a number of facts. The node takes one below 0 for "always".
+func (s *settings) thresholdParser() func(string) (int64, error) {
+	from := s.origins["threshold"].layer
+	return func(text string) (int64, error) {
+		if from == byNode || from == byDotenv {
+			return parseNodeThreshold(text)
+		}
+		n, err := strconv.ParseInt(text, 10, 64)
+		if err != nil || n < 0 {
+			return 0, errors.New("not a whole number of facts, 0 or more")
+		}
+		return n, nil
+	}
+}
+
+const mostWorkers = 64
+
+func parseWorkers(text string) (int, error) {
+	n, err := parseWhole(text)
+	if err != nil || n < 1 || n > mostWorkers {
+		return 0, fmt.Errorf("write a number from 1 to %d", mostWorkers)
+	}
+	return n, nil
+}
+
+const longestTime = 100 * 365 * 24 * time.Hour
+
+// parseTime reads a span of whole seconds, 1 and more.
+func parseTime(text string) (time.Duration, error) {
+	seconds, err := rule.ParseSeconds(text)
+	switch {
+	case err != nil:
+		return 0, err
+	case seconds == 0:
+		return 0, errors.New("write a time of 1s or more, or leave it out")
+	case seconds > int64(longestTime/time.Second):
+		return longestTime, nil
+	}
+	return time.Duration(seconds) * time.Second, nil
+}
+
+func parseStates(text string) ([]job.State, error) {
+	var words []string
+	for _, state := range job.States {
+		words = append(words, string(state))
+	}
+	var states []job.State
+	for word := range strings.SplitSeq(text, ",") {
+		state, err := oneOf(strings.TrimSpace(word), words...)
+		if err != nil {
+			return nil, err
+		}
+		states = append(states, job.State(state))
+	}
+	return states, nil
+}
+
+func parseFormat(text string) (string, error) { return oneOf(text, OutputText, "csv", "ndjson") }
 
 func parsePace(text string) (float64, error) {
 	share, err := strconv.ParseFloat(text, 64)

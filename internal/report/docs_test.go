@@ -3,6 +3,7 @@ package report
 import (
 	"encoding/json"
 	"os"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -16,26 +17,49 @@ func TestDocumentation(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	tables, examples, _ := strings.Cut(string(page), "## Examples")
-	blocks := strings.Split(examples, "```json\n")[1:]
-	goldens := []string{"sweep.json", "dry-run.json", "error.json"}
+	tables, rest, _ := strings.Cut(string(page), "## Examples")
+	examples, _, _ := strings.Cut(rest, "## With jq")
+	blocks := regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```\n").FindAllStringSubmatch(examples, -1)
+	goldens := []string{
+		"failed-facts.json", "dry-run.json", "jobs.json", "detached.json", "undoable.json", "pruned.json", "error.json", "error-detail.json",
+		"changes.ndjson", "changes.csv",
+	}
 	if len(blocks) != len(goldens) {
 		t.Fatalf("%d examples, not %d", len(blocks), len(goldens))
 	}
 	for i, block := range blocks {
-		block, _, _ = strings.Cut(block, "```")
+		form, text := block[1], block[2]
+		if !strings.HasSuffix(goldens[i], "."+form) {
+			t.Errorf("the example like %s is shown as %s", goldens[i], form)
+		}
 		written, err := os.ReadFile("testdata/" + goldens[i] + ".golden")
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(string(written), block); diff != "" {
+		if diff := cmp.Diff(string(written), text); diff != "" {
 			t.Errorf("docs/json.md, the example like %s (-written +documented):\n%s", goldens[i], diff)
 		}
-		var doc any
-		if err := json.Unmarshal([]byte(block), &doc); err != nil {
-			t.Fatal(err)
+		if form == "csv" {
+			continue
 		}
-		explained(t, tables, doc)
+		documents := json.NewDecoder(strings.NewReader(text))
+		for documents.More() {
+			var doc any
+			if err := documents.Decode(&doc); err != nil {
+				t.Fatal(err)
+			}
+			explained(t, tables, doc)
+		}
+	}
+	for _, name := range changeColumns {
+		if !strings.Contains(tables, "`"+name+"`") {
+			t.Errorf("docs/json.md does not explain the column %s", name)
+		}
+	}
+	for name, r := range runs() {
+		if state := "| `" + string(r.Job.State) + "` |"; !strings.Contains(tables, state) {
+			t.Errorf("docs/json.md does not explain the status of %s: %s", name, state)
+		}
 	}
 }
 

@@ -2,11 +2,12 @@ package report
 
 import (
 	"fmt"
+	"io"
 	"strings"
-	"testing"
 	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/sweep"
 )
@@ -36,8 +37,10 @@ func both(ttl, floor, both int64) *sweep.Group {
 
 func dryRun() Run {
 	result := &sweep.Result{
-		Total: 19500, Examined: 20000,
-		Kept: map[rule.Protection]int64{rule.System: 600, rule.LegalHold: 400, rule.UnreadableTimestamp: 20},
+		Total: 19500,
+		Counts: job.Counts{
+			Examined: 20000, Kept: map[rule.Protection]int64{rule.System: 600, rule.LegalHold: 400, rule.UnreadableTimestamp: 20},
+		},
 		Groups: map[sweep.GroupKey]*sweep.Group{
 			{Tenant: "default", Scope: "local", Relation: "memory:context"}: both(6000, 2000, 500),
 			{Tenant: "default", Scope: "team", Relation: "roadmap:status"}:  both(2000, 700, 300),
@@ -65,11 +68,10 @@ func dryRun() Run {
 			},
 		},
 	}
-	result.ByRule, result.Selected = sums(result)
+	sum(result)
 	return Run{
-		Target: "sqlite:stigmem.db", Status: StatusDone, Result: result,
-		Params:  sweep.Params{Rules: rules("90d", "0.4"), AsOf: asOf, DryRun: true, Samples: 2},
-		Started: asOf, Completed: asOf.Add(310 * time.Millisecond),
+		Target: "sqlite:stigmem.db", Preview: result,
+		Job:   job.Job{State: job.Done, Rules: rules("90d", "0.4"), AsOf: asOf, Started: asOf, Completed: asOf.Add(310 * time.Millisecond)},
 		Notes: []string{"another process is writing to this store"},
 	}
 }
@@ -79,110 +81,91 @@ func manyGroups() Run {
 	r := dryRun()
 	for i := range 25 {
 		key := sweep.GroupKey{Tenant: "default", Scope: "local", Relation: fmt.Sprintf("note:%02d", i)}
-		r.Result.Groups[key] = both(20, 5, 1)
+		r.Preview.Groups[key] = both(20, 5, 1)
 	}
-	r.Result.Groups[sweep.GroupKey{Tenant: "acme", Scope: "public", Relation: strings.Repeat("a very long name ", 6)}] = both(0, 200, 0)
-	r.Result.Other = sweep.Group{}
-	r.Result.ByRule, r.Result.Selected = sums(r.Result)
+	r.Preview.Groups[sweep.GroupKey{Tenant: "acme", Scope: "public", Relation: strings.Repeat("a very long name ", 6)}] = both(0, 200, 0)
+	r.Preview.Other = sweep.Group{}
+	sum(r.Preview)
 	return r
 }
 
-// sums are what the groups say of the whole. They fill in the tenants, too; the other groups are of
-// the default one.
-func sums(result *sweep.Result) (byRule map[string]int64, facts int64) {
-	byRule, result.Tenants = map[string]int64{}, map[string]*sweep.Group{}
-	add := func(name string, g *sweep.Group) {
-		if g.Facts == 0 {
-			return
-		}
-		tenant := result.Tenants[name]
-		if tenant == nil {
-			tenant = &sweep.Group{ByRule: map[string]int64{}}
-			result.Tenants[name] = tenant
-		}
-		facts += g.Facts
-		tenant.Facts += g.Facts
-		for name, n := range g.ByRule {
-			byRule[name] += n
-			tenant.ByRule[name] += n
+// nothingToExpire is a dry run that found nothing, by a rule that cannot find anything.
+func nothingToExpire() Run {
+	r := dryRun()
+	r.Job.Rules = rules("9999y", "off")
+	r.Preview = &sweep.Result{Total: 20000, Counts: job.Counts{Examined: 20001, Kept: map[rule.Protection]int64{rule.Rel: 1}}}
+	r.Notes = nil
+	return r
+}
+
+// sum fills in what the groups say of the whole. The other groups are of the default tenant.
+func sum(result *sweep.Result) {
+	result.Selected, result.ByRule, result.Tenants = 0, nil, nil
+	add := func(tenant string, g *sweep.Group) {
+		if g.Facts > 0 {
+			result.Add(job.Counts{Selected: g.Facts, ByRule: g.ByRule, Tenants: map[string]int64{tenant: g.Facts}})
 		}
 	}
 	for key, g := range result.Groups {
 		add(key.Tenant, g)
 	}
 	add("default", &result.Other)
-	return byRule, facts
 }
 
-func swept() Run {
-	r := Run{
-		Target: "postgres://stigmem:xxxxx@db.example.com:5432/stigmem", Status: StatusDone,
-		Params:  sweep.Params{Rules: rules("90d", "0.4"), AsOf: asOf},
-		Started: asOf, Completed: asOf.Add(7410 * time.Millisecond),
-		Result: &sweep.Result{
-			Total: 19500, Examined: 20000, Selected: 11234, Decayed: 11202,
-			ByRule: map[string]int64{rule.NameTTL: 9000, rule.NameFloor: 3068},
-			Kept: map[rule.Protection]int64{
-				rule.System: 600, rule.Rel: 12, rule.LegalHold: 400, rule.QuarantinePending: 3, rule.UnreadableTimestamp: 20,
-				rule.UnreadableValidUntil: 1, sweep.ChangedMeanwhile: 31,
-			},
-			Groups: map[sweep.GroupKey]*sweep.Group{
-				{Tenant: "default", Scope: "local", Relation: "memory:context"}: both(7999, 2757, 857),
-				{Tenant: "default", Scope: "team", Relation: "roadmap:status"}:  both(700, 300, 9),
-				{Tenant: "acme", Scope: "team", Relation: "roadmap:status"}:     both(344, 0, 0),
-			},
-			FailedCount: 1, Batches: 12, LongestLock: 85*time.Millisecond + 400*time.Microsecond, Retries: 2,
-		},
-	}
-	_, _ = sums(r.Result)
-	r.Result.Failed = []sweep.Failure{{FactID: "0193a7f2-77aa-7d40-8c15-5e1f0a9b2c3d", Error: "the database refuses it: index row size exceeds maximum"}}
-	return r
+// tester is what testing and rapid have in common.
+type tester interface {
+	Helper()
+	Fatal(args ...any)
 }
 
-// manyFailures is a sweep with more failed facts than the text shows.
-func manyFailures() Run {
-	r := swept()
-	for i := range 11 {
-		r.Result.Failed = append(r.Result.Failed, sweep.Failure{FactID: fmt.Sprintf("fact-%02d", i), Error: "value too long\nfor index"})
-	}
-	r.Result.FailedCount, r.Result.Decayed = 12, r.Result.Decayed-11
-	r.Result.ByRule[rule.NameTTL] -= 11
-	return r
+// writer is what every document can do.
+type writer interface {
+	WriteJSON(w io.Writer) error
+	WriteText(w io.Writer, s Style) error
 }
 
-func interrupted() Run {
-	r := swept()
-	r.Status, r.StopReason, r.Completed = StatusPaused, "interrupted by a signal", time.Time{}
-	r.Params.Rules, r.Params.Scope, r.Params.Tenant = rules("12h", "0"), "team", "acme"
-	r.Result = &sweep.Result{
-		Total: 50000, Examined: 20000, Selected: 5000, Decayed: 5000, ByRule: map[string]int64{rule.NameTTL: 5000},
-		Kept: map[rule.Protection]int64{}, Batches: 1, LongestLock: 1200 * time.Millisecond,
-		Groups: map[sweep.GroupKey]*sweep.Group{{Tenant: "acme", Scope: "team", Relation: "a"}: {Facts: 5000, ByRule: map[string]int64{rule.NameTTL: 5000}}},
-	}
-	_, _ = sums(r.Result)
-	return r
-}
-
-func nothingToDo() Run {
-	r := swept()
-	r.Params.Rules = rules("off", "0.4")
-	r.Result = &sweep.Result{Total: 1, Examined: 1, ByRule: map[string]int64{rule.NameFloor: 0}, Kept: map[rule.Protection]int64{}}
-	return r
-}
-
-func failedDryRun() Run {
-	r := dryRun()
-	r.Status, r.StopReason = StatusFailed, "the connection was lost"
-	r.Params.Rules = rules("9999y", "0.4")
-	r.Result = &sweep.Result{Total: 20000, ByRule: map[string]int64{}, Kept: map[rule.Protection]int64{rule.Rel: 1}}
-	r.Notes = nil
-	return r
-}
-
-func render(t *testing.T, r Run, s Style) string {
+// asText renders a document for people, and asJSON for programs.
+func asText(t tester, d writer, s Style) string {
 	t.Helper()
 	var b strings.Builder
-	if err := r.WriteText(&b, s); err != nil {
+	if err := d.WriteText(&b, s); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func asJSON(t tester, d writer) string {
+	t.Helper()
+	var b strings.Builder
+	if err := d.WriteJSON(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func asError(t tester, code, message, detail string, exit int) string {
+	t.Helper()
+	var b strings.Builder
+	if err := WriteErrorJSON(&b, code, message, detail, exit); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// stream renders changes in one of their forms.
+func stream(t tester, form string, list ...job.Change) string {
+	t.Helper()
+	var b strings.Builder
+	c, err := NewChanges(&b, form)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, change := range list {
+		if err := c.Write(change); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := c.Flush(); err != nil {
 		t.Fatal(err)
 	}
 	return b.String()

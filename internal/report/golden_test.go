@@ -4,11 +4,12 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/jedib0t/go-pretty/v6/text"
+
+	"decayctl/internal/job"
 )
 
 var update = flag.Bool("update", false, "write the golden files anew")
@@ -37,30 +38,38 @@ func golden(t *testing.T, name, got string) {
 
 func TestText(t *testing.T) {
 	t.Parallel()
-	for name, r := range map[string]Run{
-		"dry-run": dryRun(), "sweep": swept(), "interrupted": interrupted(), "nothing": nothingToDo(), "failed-dry-run": failedDryRun(),
-	} {
-		golden(t, name+"-80.txt", render(t, r, Style{Width: 80}))
+	for name, r := range runs() {
+		golden(t, name+"-80.txt", asText(t, r, Style{Width: 80}))
 	}
-	golden(t, "failures-pipe.txt", render(t, manyFailures(), Style{}))
-	golden(t, "many-groups-40.txt", render(t, manyGroups(), Style{Width: 40}))
-	golden(t, "many-groups-80.txt", render(t, manyGroups(), Style{Width: 80}))
-	golden(t, "many-groups-120.txt", render(t, manyGroups(), Style{Width: 120, Color: true}))
-	golden(t, "many-groups-pipe.txt", render(t, manyGroups(), Style{}))
+	golden(t, "failures-pipe.txt", asText(t, failing(12), Style{}))
+	golden(t, "many-groups-40.txt", asText(t, manyGroups(), Style{Width: 40}))
+	golden(t, "many-groups-80.txt", asText(t, manyGroups(), Style{Width: 80}))
+	golden(t, "many-groups-120.txt", asText(t, manyGroups(), Style{Width: 120, Color: true}))
+	golden(t, "many-groups-pipe.txt", asText(t, manyGroups(), Style{}))
+	golden(t, "many-tenants-pipe.txt", asText(t, manyTenants(), Style{}))
+	golden(t, "jobs-80.txt", asText(t, list(), Style{Width: 80, Color: true}))
+	golden(t, "jobs-pipe.txt", asText(t, list(), Style{}))
+	golden(t, "jobs-plain-pipe.txt", asText(t, Jobs{Target: target, Now: asOf, List: []job.Job{swept().Job}}, Style{}))
+	golden(t, "jobs-none.txt", asText(t, Jobs{Target: target}, Style{}))
+	for name, d := range notices() {
+		golden(t, name+".txt", asText(t, d, Style{}))
+	}
+	for _, form := range ChangeForms {
+		golden(t, "changes."+form, stream(t, form, changes()...))
+		golden(t, "changes-none."+form, stream(t, form))
+	}
 }
 
 func TestJSON(t *testing.T) {
 	t.Parallel()
-	for name, r := range map[string]Run{"dry-run": dryRun(), "sweep": swept(), "interrupted": interrupted()} {
-		var b strings.Builder
-		if err := r.WriteJSON(&b); err != nil {
-			t.Fatal(err)
-		}
-		golden(t, name+".json", b.String())
+	for name, r := range runs() {
+		golden(t, name+".json", asJSON(t, r))
 	}
-	var b strings.Builder
-	if err := WriteErrorJSON(&b, "usage", "--ttl 90: a duration needs a unit <d>", 2); err != nil {
-		t.Fatal(err)
+	for name, d := range notices() {
+		golden(t, name+".json", asJSON(t, d))
 	}
-	golden(t, "error.json", b.String())
+	golden(t, "jobs.json", asJSON(t, Jobs{Target: target, List: []job.Job{running().Job, nodes(job.Done).Job}}))
+	golden(t, "jobs-none.json", asJSON(t, Jobs{Target: target}))
+	golden(t, "error.json", asError(t, "usage", "--ttl 90: a duration needs a unit <d>", "", 2))
+	golden(t, "error-detail.json", asError(t, "not_permitted", "the role may not create tables", "CREATE TABLE a (b TEXT);\nGRANT SELECT ON a TO b;", 7))
 }

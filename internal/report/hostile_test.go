@@ -2,6 +2,7 @@ package report
 
 import (
 	"encoding/json"
+	"regexp"
 	"strings"
 	"testing"
 	"unicode"
@@ -11,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/sweep"
 )
@@ -45,26 +47,46 @@ var hostile = rapid.Custom(func(t *rapid.T) string {
 	return strings.Join(rapid.SliceOfN(rapid.OneOf(nasty, rapid.String()), 0, 6).Draw(t, "parts"), "")
 })
 
+func drawer(t *rapid.T) (draw func(label string) string, count func(label string) int64) {
+	return func(label string) string { return hostile.Draw(t, label) },
+		func(label string) int64 { return rapid.Int64Range(0, 1e12).Draw(t, label) }
+}
+
+func hostileJob(t *rapid.T) job.Job {
+	draw, count := drawer(t)
+	j := job.Job{
+		ID: draw("job"), Node: rapid.Bool().Draw(t, "node"), Rules: rules("90d", "0.4"), AsOf: asOf, Created: asOf,
+		State: rapid.OneOf(rapid.SampledFrom(job.States), rapid.Map(hostile, func(s string) job.State { return job.State(s) })).Draw(t, "state"),
+		Scope: draw("asked scope"), Tenant: draw("asked tenant"), StopReason: draw("stop reason"),
+		Workers: []job.Worker{{Owner: job.Owner{Host: draw("host"), PID: 1}, Live: rapid.Bool().Draw(t, "live")}},
+		Counts: job.Counts{
+			Examined: count("examined"), Selected: count("selected"), Decayed: count("decayed"), Restored: count("restored"), FailedCount: 1,
+			Kept:    map[rule.Protection]int64{rule.Rel: count("kept"), job.ChangedMeanwhile: count("changed")},
+			Failed:  []job.Failure{{FactID: draw("failed id"), Error: draw("error")}},
+			Tenants: map[string]int64{},
+		},
+	}
+	for range rapid.IntRange(0, 25).Draw(t, "tenants") {
+		j.Counts.Tenants[draw("tenant")] += count("facts")
+	}
+	return j
+}
+
 func hostileRun(t *rapid.T) Run {
-	draw := func(label string) string { return hostile.Draw(t, label) }
-	count := func(label string) int64 { return rapid.Int64Range(0, 1e12).Draw(t, label) }
-	r := Run{
-		Target: draw("target"), Status: rapid.SampledFrom([]string{StatusDone, StatusFailed, StatusPaused}).Draw(t, "status"),
-		StopReason: draw("stop reason"), JobID: draw("job"), Notes: []string{draw("note")}, Started: asOf,
-		Params: sweep.Params{Rules: rules("90d", "0.4"), AsOf: asOf, Scope: draw("asked scope"), Tenant: draw("asked tenant"), DryRun: rapid.Bool().Draw(t, "dry run")},
-	}
-	r.Result = &sweep.Result{
-		Examined: count("examined"), Selected: count("selected"), Decayed: count("decayed"), FailedCount: 1,
-		Kept:   map[rule.Protection]int64{rule.Rel: count("kept"), sweep.ChangedMeanwhile: count("changed")},
-		Groups: map[sweep.GroupKey]*sweep.Group{},
-		Failed: []sweep.Failure{{FactID: draw("failed id"), Error: draw("error")}},
-	}
+	return Run{Target: hostile.Draw(t, "target"), Job: hostileJob(t), Notes: []string{hostile.Draw(t, "note")}, Now: asOf}
+}
+
+func hostileDryRun(t *rapid.T) Run {
+	draw, count := drawer(t)
+	r := hostileRun(t)
+	r.Job.ID, r.Job.Node, r.Job.State, r.Job.Workers = "", false, job.Done, nil
+	r.Preview = &sweep.Result{Counts: r.Job.Counts, Groups: map[sweep.GroupKey]*sweep.Group{}}
 	for range rapid.IntRange(0, 25).Draw(t, "groups") {
 		key := sweep.GroupKey{Tenant: draw("tenant"), Scope: draw("scope"), Relation: draw("relation")}
-		r.Result.Groups[key] = both(count("ttl"), count("floor"), 0)
+		r.Preview.Groups[key] = both(count("ttl"), count("floor"), 0)
 	}
 	until := draw("valid until")
-	r.Result.Samples = []sweep.Sample{{
+	r.Preview.Samples = []sweep.Sample{{
 		Fact: fact.Candidate{Fact: fact.Fact{
 			ID: draw("id"), Entity: draw("entity"), Relation: draw("relation"), Tenant: draw("tenant"), Scope: draw("scope"),
 			Timestamp: draw("timestamp"), ValidUntil: &until, Confidence: rapid.Float64().Draw(t, "confidence"),
@@ -74,24 +96,63 @@ func hostileRun(t *rapid.T) Run {
 	return r
 }
 
-func assertHarmless(t *rapid.T, what, s string, alsoNewlines bool) {
+// hostileDocument draws any document there is.
+func hostileDocument(t *rapid.T) writer {
+	switch rapid.IntRange(0, 5).Draw(t, "document") {
+	case 0:
+		return hostileRun(t)
+	case 1:
+		return hostileDryRun(t)
+	case 2:
+		return Jobs{Target: hostile.Draw(t, "target"), List: []job.Job{hostileJob(t), hostileJob(t)}, Now: asOf}
+	case 3:
+		return Nothing{Text: hostile.Draw(t, "text")}
+	case 4:
+		return Pending{Target: hostile.Draw(t, "target"), Job: hostileJob(t)}
+	}
+	return Undoable{Target: hostile.Draw(t, "target"), Job: hostileJob(t), Count: 1}
+}
+
+func hostileChange(t *rapid.T) job.Change {
+	draw, _ := drawer(t)
+	text := func(label string) *string {
+		if rapid.Bool().Draw(t, label+" is null") {
+			return nil
+		}
+		s := draw(label)
+		return &s
+	}
+	override := func() fact.Override {
+		confidence := rapid.Float64().Draw(t, "confidence")
+		return fact.Override{ValidUntil: text("valid until"), Confidence: &confidence, Reason: text("reason"), UpdatedAt: draw("updated at"), UpdatedBy: text("updated by")}
+	}
+	before := override()
+	return job.Change{
+		FactID: draw("fact"), After: override(), Before: &before, Retraction: draw("retraction"), Edge: &job.Edge{ValidUntil: text("edge")},
+	}
+}
+
+func assertHarmless(t *rapid.T, what, s string, also string) {
 	t.Helper()
 	if !utf8.ValidString(s) {
 		t.Fatalf("%s is not UTF-8: %q", what, s)
 	}
 	for _, r := range s {
-		if !unicode.IsPrint(r) && (r != '\n' || !alsoNewlines) {
+		if !unicode.IsPrint(r) && !strings.ContainsRune(also, r) {
 			t.Fatalf("%s holds %U: %q", what, r, s)
 		}
 	}
 }
+
+// valid is what becomes of bytes that are not UTF-8: each is U+FFFD.
+func valid(s string) string { return string([]rune(s)) }
 
 func TestCleanIsHarmless(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		in := hostile.Draw(t, "text")
 		out := Clean(in)
-		assertHarmless(t, "Clean", out, false)
+		assertHarmless(t, "Clean", out, "")
 		if Clean(out) != out {
 			t.Fatalf("Clean of %q is not clean", in)
 		}
@@ -102,43 +163,69 @@ func TestTextIsHarmless(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		style := Style{Color: rapid.Bool().Draw(t, "color"), Width: rapid.SampledFrom([]int{0, 1, 20, 80, 120}).Draw(t, "width")}
-		var b strings.Builder
-		if err := hostileRun(t).WriteText(&b, style); err != nil {
-			t.Fatal(err)
-		}
-		out := b.String()
+		out := asText(t, hostileDocument(t), style)
 		if style.Color {
 			out = strings.NewReplacer("\x1b[1m", "", "\x1b[2m", "", "\x1b[0m", "").Replace(out)
 		}
-		assertHarmless(t, "text", out, true)
+		assertHarmless(t, "text", out, "\n")
 	})
 }
 
-func TestJSONIsHarmlessAndTrue(t *testing.T) {
+func TestJSONIsHarmless(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		r := hostileRun(t)
-		r.Params.DryRun = true
-		var b strings.Builder
-		if err := r.WriteJSON(&b); err != nil {
-			t.Fatal(err)
+		out := asJSON(t, hostileDocument(t))
+		assertHarmless(t, "JSON", out, "\n")
+		if !json.Valid([]byte(out)) {
+			t.Fatalf("no JSON: %s", out)
 		}
-		assertHarmless(t, "JSON", b.String(), true)
+	})
+}
 
-		doc := document{preview: &preview{}}
-		if err := json.Unmarshal([]byte(b.String()), &doc); err != nil {
-			t.Fatal(err)
+// A line that is there to be copied holds nothing that a shell would act upon.
+func TestCommandIsHarmless(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		id := rapid.OneOf(hostile, rapid.String(), rapid.SampledFrom([]string{"$(reboot)", "a;b", "-rf", "a b", "`x`", ""})).Draw(t, "id")
+		if out := Command("undo", job.Job{ID: id}); !regexp.MustCompile(`^decayctl jobs undo [0-9A-Za-z][0-9A-Za-z-]{0,7}$`).MatchString(out) {
+			t.Fatalf("%q is to be copied", out)
 		}
+	})
+}
+
+func TestJSONIsTrue(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
 		same := func(what, want, got string) {
-			if want = string([]rune(want)); got != want { // each invalid byte is U+FFFD in both
+			if want = valid(want); got != want {
 				t.Fatalf("%s is %q, not %q", what, got, want)
 			}
 		}
-		f, s := r.Result.Samples[0].Fact, doc.Samples[0]
+		r := hostileRun(t)
+		doc := document{}
+		if err := json.Unmarshal([]byte(asJSON(t, r)), &doc); err != nil {
+			t.Fatal(err)
+		}
 		same("store", r.Target, doc.Store)
 		same("note", r.Notes[0], doc.Notes[0])
-		same("failed id", r.Result.Failed[0].FactID, doc.Failed[0].FactID)
-		same("error", r.Result.Failed[0].Error, doc.Failed[0].Error)
+		same("status", string(r.Job.State), string(doc.Status))
+		same("host", r.Job.Workers[0].Host, doc.Workers[0].Host)
+		same("failed id", r.Job.Counts.Failed[0].FactID, doc.Failed[0].FactID)
+		same("error", r.Job.Counts.Failed[0].Error, doc.Failed[0].Error)
+		tenants := map[string]int64{}
+		for name, n := range r.Job.Counts.Tenants {
+			tenants[valid(name)] += n
+		}
+		if diff := cmp.Diff(tenants, doc.ByTenant); diff != "" {
+			t.Fatalf("tenants (-want +got):\n%s", diff)
+		}
+
+		r = hostileDryRun(t)
+		doc = document{preview: &preview{}}
+		if err := json.Unmarshal([]byte(asJSON(t, r)), &doc); err != nil {
+			t.Fatal(err)
+		}
+		f, s := r.Preview.Samples[0].Fact, doc.Samples[0]
 		same("id", f.ID, s.FactID)
 		same("entity", f.Entity, s.Entity)
 		same("relation", f.Relation, s.Relation)
@@ -146,13 +233,12 @@ func TestJSONIsHarmlessAndTrue(t *testing.T) {
 		same("scope", f.Scope, s.Scope)
 		same("timestamp", f.Timestamp, s.Timestamp)
 		same("valid until", *f.ValidUntil, *s.ValidUntil)
-		same("reason", r.Result.Samples[0].Reason, s.Reason)
+		same("reason", r.Preview.Samples[0].Reason, s.Reason)
 
 		want, got := map[sweep.GroupKey]int64{}, map[sweep.GroupKey]int64{}
-		for key, g := range r.Result.Groups {
-			key = sweep.GroupKey{Tenant: string([]rune(key.Tenant)), Scope: string([]rune(key.Scope)), Relation: string([]rune(key.Relation))}
+		for key, g := range r.Preview.Groups {
 			if g.Facts > 0 {
-				want[key] += g.Facts
+				want[sweep.GroupKey{Tenant: valid(key.Tenant), Scope: valid(key.Scope), Relation: valid(key.Relation)}] += g.Facts
 			}
 		}
 		for _, g := range doc.Groups {
@@ -168,18 +254,17 @@ func TestJSONIsHarmlessAndTrue(t *testing.T) {
 func TestErrorJSONIsHarmless(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
-		message := hostile.Draw(t, "message")
-		var b strings.Builder
-		if err := WriteErrorJSON(&b, "failed", message, 1); err != nil {
+		message, detail := hostile.Draw(t, "message"), hostile.Draw(t, "detail")
+		out := asError(t, "failed", message, detail, 1)
+		assertHarmless(t, "JSON", out, "\n")
+		var doc struct {
+			Error struct{ Message, Detail string }
+		}
+		if err := json.Unmarshal([]byte(out), &doc); err != nil {
 			t.Fatal(err)
 		}
-		assertHarmless(t, "JSON", b.String(), true)
-		var doc struct{ Error struct{ Message string } }
-		if err := json.Unmarshal([]byte(b.String()), &doc); err != nil {
-			t.Fatal(err)
-		}
-		if want := string([]rune(message)); doc.Error.Message != want {
-			t.Fatalf("message is %q, not %q", doc.Error.Message, want)
+		if doc.Error.Message != valid(message) || doc.Error.Detail != valid(detail) {
+			t.Fatalf("%q and %q are written as %q and %q", message, detail, doc.Error.Message, doc.Error.Detail)
 		}
 	})
 }

@@ -1,17 +1,14 @@
 package report
 
 import (
-	"bytes"
 	"cmp"
-	"encoding/json"
-	"fmt"
 	"io"
 	"math"
 	"slices"
 	"time"
-	"unicode"
-	"unicode/utf16"
 
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/sweep"
 )
@@ -23,11 +20,14 @@ const schemaVersion = 1
 type document struct {
 	SchemaVersion int                       `json:"schema_version"`
 	JobID         *string                   `json:"job_id"`
-	Status        string                    `json:"status"`
+	Source        string                    `json:"source"`
+	Status        job.State                 `json:"status"`
 	DryRun        bool                      `json:"dry_run"`
 	Store         string                    `json:"store"`
 	AsOf          *string                   `json:"as_of"`
-	Rules         ruleSet                   `json:"rules"`
+	Rules         *ruleSet                  `json:"rules"`
+	Fingerprint   *string                   `json:"fingerprint"`
+	Stamp         *string                   `json:"stamp"`
 	Scope         *string                   `json:"scope"`
 	Tenant        *string                   `json:"tenant"`
 	Examined      int64                     `json:"examined"`
@@ -37,15 +37,22 @@ type document struct {
 	Skipped       map[rule.Protection]int64 `json:"skipped"`
 	ByTenant      map[string]int64          `json:"by_tenant"`
 	*preview
-	Failed      []failure `json:"failed"`
-	FailedCount int64     `json:"failed_count"`
-	StopReason  *string   `json:"stop_reason"`
-	Notes       []string  `json:"notes"`
-	Progress    progress  `json:"progress"`
-	EstimatedS  int64     `json:"estimated_s"`
-	CreatedAt   *string   `json:"created_at"`
-	StartedAt   *string   `json:"started_at"`
-	CompletedAt *string   `json:"completed_at"`
+	Failed        []failure `json:"failed"`
+	FailedCount   int64     `json:"failed_count"`
+	Restored      int64     `json:"restored"`
+	LeftAlone     int64     `json:"left_alone"`
+	BeforeImages  int64     `json:"before_images"`
+	StopReason    *string   `json:"stop_reason"`
+	Notes         []string  `json:"notes"`
+	Progress      *progress `json:"progress"`
+	Batches       int64     `json:"batches"`
+	Retries       int64     `json:"retries"`
+	LongestLockMS int64     `json:"longest_lock_ms"`
+	Workers       []worker  `json:"workers"`
+	EstimatedS    int64     `json:"estimated_s"`
+	CreatedAt     *string   `json:"created_at"`
+	StartedAt     *string   `json:"started_at"`
+	CompletedAt   *string   `json:"completed_at"`
 }
 
 // preview is what only a dry run has.
@@ -71,6 +78,14 @@ type failure struct {
 	Error  string `json:"error"`
 }
 
+type worker struct {
+	Host     string  `json:"host"`
+	PID      int     `json:"pid"`
+	Live     bool    `json:"live"`
+	LeaseS   int64   `json:"lease_s"`
+	JoinedAt *string `json:"joined_at"`
+}
+
 type group struct {
 	Tenant   string `json:"tenant"`
 	Scope    string `json:"scope"`
@@ -92,60 +107,91 @@ type sample struct {
 	Reason     string   `json:"reason"`
 }
 
+// The words of the key source.
+const (
+	sourceOwn  = "decayctl"
+	sourceNode = "node"
+)
+
 // WriteJSON writes the run as one JSON document.
 func (r Run) WriteJSON(w io.Writer) error {
-	res := r.Result
-	doc := document{
-		SchemaVersion: schemaVersion,
-		JobID:         orNull(r.JobID),
-		Status:        r.Status,
-		DryRun:        r.Params.DryRun,
-		Store:         r.Target,
-		AsOf:          instant(r.Params.AsOf),
-		Rules:         ruleSet{MinConfidence: r.Params.Rules.Floor},
-		Scope:         orNull(r.Params.Scope),
-		Tenant:        orNull(r.Params.Tenant),
-		Examined:      res.Examined,
-		Scanned:       res.Selected,
-		Decayed:       res.Decayed,
-		ByRule:        map[string]int64{},
-		Skipped:       map[rule.Protection]int64{sweep.ChangedMeanwhile: res.Kept[sweep.ChangedMeanwhile]},
-		ByTenant:      map[string]int64{},
-		Failed:        []failure{},
-		FailedCount:   res.FailedCount,
-		StopReason:    orNull(r.StopReason),
-		Notes:         append([]string{}, r.Notes...),
-		Progress:      progress{Done: res.Examined, Total: r.total()},
-		EstimatedS:    max(60, res.Total/1000),
-		CreatedAt:     instant(r.Started),
-		StartedAt:     instant(r.Started),
-		CompletedAt:   instant(r.Completed),
-	}
-	if ttl := r.Params.Rules.TTL; ttl != nil {
-		doc.Rules.TTL = orNull(ttl.String())
-	}
-	for _, name := range r.rules() {
-		doc.ByRule[name] = res.ByRule[name]
-	}
-	for _, p := range protections {
-		doc.Skipped[p.name] = res.Kept[p.name]
-	}
-	for tenant, g := range res.Tenants {
-		doc.ByTenant[tenant] = g.Facts
-	}
-	for _, f := range res.Failed {
-		doc.Failed = append(doc.Failed, failure(f))
-	}
-	if r.Params.DryRun {
-		doc.preview = &preview{Oldest: instant(res.Oldest), Newest: instant(res.Newest), Groups: r.groups(), Samples: r.samples()}
+	doc := documentOf(r.Target, r.job(), r.Notes)
+	if r.Preview != nil {
+		doc.DryRun, doc.Stamp = true, nil // it writes nothing that a stamp could mark
+		doc.preview = &preview{
+			Oldest: instant(r.Preview.Oldest), Newest: instant(r.Preview.Newest), Groups: r.groups(), Samples: r.samples(),
+		}
 	}
 	return write(w, doc)
+}
+
+func documentOf(target string, j job.Job, notes []string) document {
+	c := j.Counts
+	doc := document{
+		SchemaVersion: schemaVersion,
+		JobID:         orNull(j.ID),
+		Source:        sourceOwn,
+		Status:        j.State,
+		Store:         target,
+		AsOf:          instant(j.AsOf),
+		Rules:         &ruleSet{MinConfidence: j.Rules.Floor},
+		Fingerprint:   orNull(j.Rules.Fingerprint()),
+		Scope:         orNull(j.Scope),
+		Tenant:        orNull(j.Tenant),
+		Examined:      c.Examined,
+		Scanned:       c.Selected,
+		Decayed:       c.Decayed,
+		ByRule:        map[string]int64{},
+		Skipped:       map[rule.Protection]int64{job.ChangedMeanwhile: c.Kept[job.ChangedMeanwhile]},
+		ByTenant:      map[string]int64{},
+		Failed:        []failure{},
+		FailedCount:   c.FailedCount,
+		Restored:      c.Restored,
+		LeftAlone:     c.LeftAlone,
+		BeforeImages:  j.BeforeImages,
+		StopReason:    orNull(j.StopReason),
+		Notes:         append([]string{}, notes...),
+		Progress:      &progress{Done: c.Examined, Total: total(j)},
+		Batches:       c.Batches,
+		Retries:       c.Retries,
+		LongestLockMS: c.LongestLock.Round(time.Millisecond).Milliseconds(),
+		Workers:       []worker{},
+		EstimatedS:    j.EstimatedS(),
+		CreatedAt:     instant(j.Created),
+		StartedAt:     instant(j.Started),
+		CompletedAt:   instant(j.Completed),
+	}
+	if ttl := j.Rules.TTL; ttl != nil {
+		doc.Rules.TTL = orNull(ttl.String())
+	}
+	if !j.Stamp.IsZero() {
+		doc.Stamp = orNull(fact.FormatSecond(j.Stamp))
+	}
+	if j.Node { // what it did not write down is not known, and not nothing
+		doc.Source, doc.AsOf, doc.Rules, doc.Fingerprint, doc.Stamp, doc.Progress = sourceNode, nil, nil, nil, nil, nil
+	}
+	for _, name := range ruleNames(j.Rules) {
+		doc.ByRule[name] = c.ByRule[name]
+	}
+	for _, p := range protections {
+		doc.Skipped[p.name] = c.Kept[p.name]
+	}
+	for tenant, n := range c.Tenants {
+		doc.ByTenant[string([]rune(tenant))] += n // bytes that are not UTF-8 must not make the same key twice
+	}
+	for _, f := range c.Failed {
+		doc.Failed = append(doc.Failed, failure(f))
+	}
+	for _, w := range j.Workers {
+		doc.Workers = append(doc.Workers, worker{w.Host, w.PID, w.Live, int64(w.Left / time.Second), instant(w.Joined)})
+	}
+	return doc
 }
 
 // groups are the counts by group and rule, the largest first; then what no group was kept for.
 func (r Run) groups() []group {
 	groups := []group{}
-	for key, g := range r.Result.Groups {
+	for key, g := range r.Preview.Groups {
 		for name, count := range g.ByRule {
 			groups = append(groups, group{key.Tenant, key.Scope, key.Relation, name, count})
 		}
@@ -154,8 +200,8 @@ func (r Run) groups() []group {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Tenant, b.Tenant),
 			cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Relation, b.Relation), cmp.Compare(a.Rule, b.Rule))
 	})
-	for _, name := range r.rules() {
-		if count := r.Result.Other.ByRule[name]; count > 0 {
+	for _, name := range ruleNames(r.Job.Rules) {
+		if count := r.Preview.Other.ByRule[name]; count > 0 {
 			groups = append(groups, group{Relation: "other", Rule: name, Count: count})
 		}
 	}
@@ -164,73 +210,26 @@ func (r Run) groups() []group {
 
 func (r Run) samples() []sample {
 	samples := []sample{}
-	for _, s := range r.Result.Samples {
-		row := sample{
-			FactID: s.Fact.ID, Tenant: s.Fact.Tenant, Scope: s.Fact.Scope,
-			Entity: s.Fact.Entity, Relation: s.Fact.Relation,
-			Timestamp: s.Fact.Timestamp, ValidUntil: s.Fact.EffectiveValidUntil(),
-			Rules: append([]string{}, s.Rules...), Reason: s.Reason,
-		}
-		// PostgreSQL stores NaN and infinities, which JSON cannot write.
-		if c := s.Fact.EffectiveConfidence(); !math.IsNaN(c) && !math.IsInf(c, 0) {
-			row.Confidence = &c
-		}
-		samples = append(samples, row)
+	for _, s := range r.Preview.Samples {
+		samples = append(samples, sampleOf(s))
 	}
 	return samples
 }
 
-// WriteErrorJSON writes what went wrong as one JSON document: a code for programs, a message for
-// people, and the exit status.
-func WriteErrorJSON(w io.Writer, code, message string, exit int) error {
-	type details struct {
-		Code    string `json:"code"`
-		Message string `json:"message"`
-		Exit    int    `json:"exit"`
+func sampleOf(s sweep.Sample) sample {
+	confidence := s.Fact.EffectiveConfidence()
+	return sample{
+		FactID: s.Fact.ID, Tenant: s.Fact.Tenant, Scope: s.Fact.Scope,
+		Entity: s.Fact.Entity, Relation: s.Fact.Relation,
+		Timestamp: s.Fact.Timestamp, ValidUntil: s.Fact.EffectiveValidUntil(), Confidence: finite(&confidence),
+		Rules: append([]string{}, s.Rules...), Reason: s.Reason,
 	}
-	return write(w, struct {
-		SchemaVersion int     `json:"schema_version"`
-		Error         details `json:"error"`
-	}{schemaVersion, details{code, message, exit}})
 }
 
-// write encodes v and escapes, beyond what JSON itself demands, all that a terminal might obey:
-// people look at JSON on terminals too.
-func write(w io.Writer, v any) error {
-	var plain, safe bytes.Buffer
-	encoder := json.NewEncoder(&plain)
-	encoder.SetEscapeHTML(false)
-	encoder.SetIndent("", "  ")
-	if err := encoder.Encode(v); err != nil {
-		return err
-	}
-	for _, r := range plain.String() {
-		switch {
-		case unicode.IsPrint(r) || r == '\n': // a newline is layout: those in strings are escaped already
-			safe.WriteRune(r)
-		case r > 0xffff:
-			high, low := utf16.EncodeRune(r)
-			fmt.Fprintf(&safe, `\u%04x\u%04x`, high, low)
-		default:
-			fmt.Fprintf(&safe, `\u%04x`, r)
-		}
-	}
-	_, err := safe.WriteTo(w)
-	return err
-}
-
-// orNull is null for an empty string.
-func orNull(s string) *string {
-	if s == "" {
+// finite is null for the numbers that PostgreSQL can store and JSON cannot write.
+func finite(n *float64) *float64 {
+	if n == nil || math.IsNaN(*n) || math.IsInf(*n, 0) {
 		return nil
 	}
-	return &s
-}
-
-// instant is null for no time.
-func instant(t time.Time) *string {
-	if t.IsZero() {
-		return nil
-	}
-	return orNull(t.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
+	return n
 }

@@ -68,17 +68,17 @@ func TestBar(t *testing.T) {
 		if len(s.frames) > 0 {
 			t.Errorf("%q shows before the first update", s.last())
 		}
-		for i := range int64(10) {
+		for i := range int64(11) {
+			p.Update(sweep.Progress{Phase: sweep.Sweeping, Examined: i * 1000, Total: 20_000})
 			time.Sleep(time.Second)
-			p.Update(sweep.Progress{Phase: sweep.Sweeping, Examined: (i + 1) * 1000, Total: 20_000})
 		}
-		if want := "sweeping  50% ███████████████░░░░░░░░░░░░░░░ (10000/20000, 1000 facts/s) [10s:10s]"; s.last() != want {
+		if want := "  50% ███████████████░░░░░░░░░░░░░░░ (10000/20000) sweeping, 1000 facts/s, 11s left "; s.last() != want {
 			t.Errorf("the bar is\n%q, not\n%q", s.last(), want)
 		}
-		for _, phase := range []sweep.Phase{sweep.Pausing, sweep.Retrying} {
+		for _, phase := range []sweep.Phase{sweep.Counting, sweep.Pausing, sweep.Retrying, sweep.Waiting, sweep.Undoing} {
 			time.Sleep(time.Second)
 			p.Update(sweep.Progress{Phase: phase, Examined: 10_000, Total: 20_000})
-			if !strings.HasPrefix(s.last(), string(phase)) {
+			if !strings.Contains(s.last(), "  50% ") || !strings.Contains(s.last(), ") "+string(phase)+", ") {
 				t.Errorf("the bar is %q while %s", s.last(), phase)
 			}
 		}
@@ -88,6 +88,28 @@ func TestBar(t *testing.T) {
 		if s.last() != "" {
 			t.Errorf("%q is left behind", s.last())
 		}
+	})
+}
+
+// A job that is resumed begins where it was left. What was done before is not this process's work.
+func TestBarResumed(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		s := &screen{t: t}
+		p := terminal(s)
+		time.Sleep(time.Second)
+		p.Update(sweep.Progress{Phase: sweep.Sweeping, Examined: 900_000, Total: 1_000_000})
+		if want := "  90% ███████████████████████████░░░ (900000/1000000) sweeping "; s.last() != want {
+			t.Errorf("the bar begins as\n%q, not\n%q", s.last(), want)
+		}
+		for i := range int64(11) {
+			p.Update(sweep.Progress{Phase: sweep.Sweeping, Examined: 900_000 + i*100, Total: 1_000_000})
+			time.Sleep(time.Second)
+		}
+		if want := "  90% ███████████████████████████░░░ (901000/1000000) sweeping, 100 facts/s, 16m31s left "; s.last() != want {
+			t.Errorf("the bar is\n%q, not\n%q", s.last(), want)
+		}
+		p.Done()
 	})
 }
 
@@ -122,7 +144,7 @@ func TestBarSecondPass(t *testing.T) {
 				p.Update(sweep.Progress{Phase: phase, Examined: examined, Total: 2000})
 			}
 		}
-		if want := "sweeping  75% ██████████████████████░░░░░░░░ (1500/2000, 500 facts/s) [3s:1s]"; s.last() != want {
+		if want := "  75% ██████████████████████░░░░░░░░ (1500/2000) sweeping, 500 facts/s, 2s left "; s.last() != want {
 			t.Errorf("the bar is\n%q, not\n%q", s.last(), want)
 		}
 		p.Done()
@@ -172,8 +194,8 @@ func TestLogLines(t *testing.T) {
 		p.Update(sweep.Progress{Phase: sweep.Sweeping, Examined: (i + 1) * 100, Total: 5000, Selected: i * 10, Decayed: i})
 	}
 	p.Done()
-	want := "level=INFO msg=sweeping examined=1000 total=5000 selected=90 decayed=9\n" +
-		"level=INFO msg=sweeping examined=2000 total=5000 selected=190 decayed=19\n"
+	want := "level=INFO msg=sweeping done=1000 total=5000 selected=90 decayed=9\n" +
+		"level=INFO msg=sweeping done=2000 total=5000 selected=190 decayed=19\n"
 	if log.String() != want {
 		t.Errorf("logged\n%s, not\n%s", log.String(), want)
 	}

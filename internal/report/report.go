@@ -1,6 +1,6 @@
-// Package report says what a sweep did, or would do: one value, rendered as text for people and as
-// JSON for programs, and a progress bar for the time between. It is made of values: it queries
-// nothing and prints to writers it is handed.
+// Package report says what a sweep did, or would do, and how jobs stand: values, rendered as text for
+// people and as JSON for programs, and a progress bar for the time between. It is made of values: it
+// queries nothing and prints to writers it is handed.
 //
 // Much of what it prints was written by strangers. Every name, id, stamp and message from a store
 // goes through Clean, or through the JSON writer's own escapes, so that none can steer a terminal.
@@ -9,28 +9,30 @@ package report
 import (
 	"time"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/sweep"
 )
 
-// How a run can stand. These words are part of the JSON.
-const (
-	StatusDone   = "done"
-	StatusFailed = "failed"
-	StatusPaused = "paused" // interrupted; running again goes on
-)
-
-// Run is what one sweep or dry run was and did.
+// Run is a job, or the dry run of one, to be shown.
 type Run struct {
-	Target     string // the store, password masked
-	Params     sweep.Params
-	Result     *sweep.Result // never nil; partial where the run did not get to the end
-	Status     string
-	StopReason string // why it ended early; "" where it did not
-	Started    time.Time
-	Completed  time.Time // zero where the run is to go on
-	Notes      []string  // what the operator should know about the store
-	JobID      string    // "" for a run that is no job
+	Target  string        // the store, password masked
+	Job     job.Job       // a dry run's is made up from its parameters, without an id; it is done
+	Preview *sweep.Result // what a dry run found; nil for a job
+	Notes   []string      // what the operator should know about the store
+	Now     time.Time     // for ages; zero leaves them out, as at the end of a sweep
+}
+
+// job is the job with all there is to tell of it: what a dry run counted stands in its preview.
+func (r Run) job() job.Job {
+	j := r.Job
+	if r.Preview != nil {
+		j.Counts, j.Total = r.Preview.Counts, max(j.Total, r.Preview.Total)
+		if j.Created.IsZero() {
+			j.Created = j.Started
+		}
+	}
+	return j
 }
 
 // protections are all reasons for leaving a fact alone, in the order in which they are counted, with
@@ -47,30 +49,82 @@ var protections = []struct {
 	{rule.UnreadableValidUntil, "expiry that is no date"},
 }
 
-// rules are the names of the rules that are on.
-func (r Run) rules() []string {
+// ruleNames are the names of the rules that are on.
+func ruleNames(s rule.Set) []string {
 	var names []string
-	if r.Params.Rules.TTL != nil {
+	if s.TTL != nil {
 		names = append(names, rule.NameTTL)
 	}
-	if r.Params.Rules.Floor != nil {
+	if s.Floor != nil {
 		names = append(names, rule.NameFloor)
 	}
 	return names
 }
 
-// expired counts the facts that ByRule is about: a dry run's would expire.
-func (r Run) expired() int64 {
-	if r.Params.DryRun {
-		return r.Result.Selected
-	}
-	return r.Result.Decayed
+// ended tells whether a sweep has passed over the whole store. One that failed may have: then only the
+// facts it could not write are left, and there is nothing to resume.
+func ended(j job.Job) bool {
+	return j.State == job.Done || j.State == job.Failed && j.End && j.StopReason == job.FailedFacts(j.Counts.FailedCount)
 }
 
 // total is the number of facts in the store. It is known only at the end: before, it is an estimate.
-func (r Run) total() int64 {
-	if r.Status == StatusDone {
-		return r.Result.Examined
+func total(j job.Job) int64 {
+	if ended(j) {
+		return j.Counts.Examined
 	}
-	return max(r.Result.Total, r.Result.Examined)
+	return max(j.Total, j.Counts.Examined)
+}
+
+// percent is how far a job has come, or how far the undo of one. Only what has ended has 100.
+func percent(j job.Job) int {
+	n, of := j.Counts.Examined, total(j)
+	switch {
+	case ended(j), j.State == job.Undone:
+		return 100
+	case j.State == job.Undoing:
+		n, of = j.Counts.Restored, j.Counts.Decayed
+	}
+	if of <= 0 {
+		return 0
+	}
+	return max(0, min(99, int(float64(n)/float64(of)*100)))
+}
+
+// dead tells whether all who worked on a job have left it behind. Who works on a job of the node's
+// nobody can tell.
+func dead(j job.Job) bool { return !j.Node && j.Dead() }
+
+const shownID = 8 // characters of a job's id that tell it from others
+
+// ShortID is the beginning of a job's id, as commands take it.
+func ShortID(id string) string {
+	if runes := []rune(id); len(runes) > shownID {
+		id = string(runes[:shownID])
+	}
+	return Clean(id)
+}
+
+// Command is what to type to do something with a job. An id that a shell would make something else of
+// is not in it: the line is there to be copied, and the id comes from the store.
+func Command(verb string, j job.Job) string {
+	id := ShortID(j.ID)
+	for i, c := range id {
+		plain := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' && i > 0
+		if !plain {
+			id = ""
+			break
+		}
+	}
+	if id == "" {
+		id = "ID"
+	}
+	return "decayctl jobs " + verb + " " + id
+}
+
+// age is how long ago an instant was, in its largest unit; "" where either is not known.
+func age(now, then time.Time) string {
+	if now.IsZero() || then.IsZero() {
+		return ""
+	}
+	return rule.TTL(max(0, now.Sub(then)) / time.Second).Round().String()
 }

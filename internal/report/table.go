@@ -3,6 +3,7 @@ package report
 import (
 	"cmp"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -19,69 +20,89 @@ const (
 	gap          = 2 // columns between columns
 )
 
+// column is a column of a table.
+type column struct {
+	name string
+	kind kind
+}
+
+type kind int
+
+const (
+	nameCells   kind = iota // give way where the terminal is too narrow
+	wordCells               // are shown whole
+	numberCells             // are shown whole, right-aligned
+)
+
+// tenants breaks a sweep down by tenant, where there is more than one.
+func (p *page) tenants(selected map[string]int64) {
+	if len(selected) < 2 {
+		return
+	}
+	names := slices.SortedFunc(maps.Keys(selected), func(a, b string) int {
+		return cmp.Or(cmp.Compare(selected[b], selected[a]), cmp.Compare(a, b))
+	})
+	shown := names[:min(shownGroups, len(names))]
+	var rows [][]string
+	for _, tenant := range shown {
+		rows = append(rows, []string{short(tenant), humanize.Comma(selected[tenant])})
+	}
+	rest := int64(0)
+	for _, tenant := range names[len(shown):] {
+		rest += selected[tenant]
+	}
+	if rest > 0 {
+		rows = append(rows, []string{fmt.Sprintf("… %d more", len(names)-len(shown)), humanize.Comma(rest)})
+	}
+	p.WriteString("\n")
+	p.table([]column{{"TENANT", nameCells}, {"SELECTED", numberCells}}, rows) // not all of them need have expired
+}
+
+// groupRow is a group of facts, or the sum of the groups that are not shown.
 type groupRow struct {
 	sweep.GroupKey
 	facts  int64
 	byRule map[string]int64
 }
 
-// groups is the table of what was selected, the largest groups first. A sweep has done with the
-// details, and is broken down by tenant only, where there is more than one.
+// groups is the table of what a dry run selected, the largest groups first.
 func (p *page) groups(r Run) {
-	tenants := r.Result.Tenants
-	if len(tenants) == 0 || !r.Params.DryRun && len(tenants) == 1 {
+	if len(r.Preview.Groups) == 0 {
 		return
 	}
-
-	var header []string
-	if len(tenants) > 1 {
-		header = append(header, "TENANT")
+	apart := len(r.Preview.Tenants) > 1
+	columns := []column{{"SCOPE", nameCells}, {"RELATION", nameCells}, {"FACTS", numberCells}}
+	if apart {
+		columns = slices.Insert(columns, 0, column{"TENANT", nameCells})
 	}
-	facts := "SELECTED" // not all of them need have expired
-	if r.Params.DryRun {
-		header = append(header, "SCOPE", "RELATION")
-		facts = "FACTS"
-	}
-	names := len(header)
-	rules := r.rules()
+	rules := ruleNames(r.Job.Rules)
 	if len(rules) == 1 {
 		rules = nil // the same numbers again
 	}
-	header = append(header, facts)
-	for _, name := range rules {
-		header = append(header, strings.ToUpper(name))
+	for _, rule := range rules {
+		columns = append(columns, column{strings.ToUpper(rule), numberCells})
 	}
 
-	cells := [][]string{header}
-	for _, g := range shownRows(r) {
-		var row []string
-		if len(tenants) > 1 {
-			row = append(row, short(g.Tenant))
+	var rows [][]string
+	for _, g := range shownRows(r.Preview) {
+		row := []string{short(g.Scope), short(g.Relation), humanize.Comma(g.facts)}
+		if apart {
+			row = slices.Insert(row, 0, short(g.Tenant))
 		}
-		if r.Params.DryRun {
-			row = append(row, short(g.Scope), short(g.Relation))
+		for _, rule := range rules {
+			row = append(row, humanize.Comma(g.byRule[rule]))
 		}
-		row = append(row, humanize.Comma(g.facts))
-		for _, name := range rules {
-			row = append(row, humanize.Comma(g.byRule[name]))
-		}
-		cells = append(cells, row)
+		rows = append(rows, row)
 	}
 	p.WriteString("\n")
-	p.table(cells, names)
+	p.table(columns, rows)
 }
 
 // shownRows are the largest groups, and the others in one row.
-func shownRows(r Run) []groupRow {
+func shownRows(result *sweep.Result) []groupRow {
 	var rows []groupRow
-	if r.Params.DryRun {
-		for key, g := range r.Result.Groups {
-			rows = append(rows, groupRow{key, g.Facts, g.ByRule})
-		}
-	} else {
-		for tenant, g := range r.Result.Tenants {
-			rows = append(rows, groupRow{sweep.GroupKey{Tenant: tenant}, g.Facts, g.ByRule})
-		}
+	for key, g := range result.Groups {
+		rows = append(rows, groupRow{key, g.Facts, g.ByRule})
 	}
 	slices.SortFunc(rows, func(a, b groupRow) int {
 		return cmp.Or(cmp.Compare(b.facts, a.facts), cmp.Compare(a.Tenant, b.Tenant),
@@ -93,20 +114,13 @@ func shownRows(r Run) []groupRow {
 	for _, row := range rows[len(shown):] {
 		rest.add(row.facts, row.byRule)
 	}
-	if r.Params.DryRun {
-		rest.add(r.Result.Other.Facts, r.Result.Other.ByRule)
-	}
+	rest.add(result.Other.Facts, result.Other.ByRule)
 	if rest.facts == 0 {
 		return shown
 	}
-	label := fmt.Sprintf("… %d more", len(rows)-len(shown))
-	if r.Params.DryRun && r.Result.Other.Facts > 0 {
-		label = "… all others" // nobody knows how many groups those are
-	}
-	if r.Params.DryRun {
-		rest.Relation = label
-	} else {
-		rest.Tenant = label
+	rest.Relation = fmt.Sprintf("… %d more", len(rows)-len(shown))
+	if result.Other.Facts > 0 {
+		rest.Relation = "… all others" // nobody knows how many groups those are
 	}
 	return append(slices.Clip(shown), rest)
 }
@@ -118,56 +132,62 @@ func (g *groupRow) add(facts int64, byRule map[string]int64) {
 	}
 }
 
-// table writes cells below a header: names on the left, then numbers. Names give way where the
-// terminal is too narrow.
-func (p *page) table(cells [][]string, names int) {
-	widths := make([]int, len(cells[0]))
-	for _, row := range cells {
-		for i, cell := range row {
+// table writes rows of cells below a header.
+func (p *page) table(columns []column, rows [][]string) {
+	widths := make([]int, len(columns))
+	header := make([]string, len(columns))
+	for i, c := range columns {
+		header[i] = c.name
+	}
+	lines := append([][]string{header}, rows...)
+	for _, line := range lines {
+		for i, cell := range line {
 			widths[i] = max(widths[i], text.StringWidthWithoutEscSequences(cell))
 		}
 	}
 	if p.Width > 0 {
-		shrink(widths, names, p.Width)
+		shrink(columns, widths, p.Width)
 	}
 
 	t := table.NewWriter()
 	t.SetStyle(table.Style{Box: table.BoxStyle{PaddingRight: strings.Repeat(" ", gap)}, Options: table.OptionsNoBordersAndSeparators})
 	t.SuppressTrailingSpaces()
-	var columns []table.ColumnConfig
-	for i := names; i < len(widths); i++ {
-		columns = append(columns, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+	var configs []table.ColumnConfig
+	for i, c := range columns {
+		if c.kind == numberCells {
+			configs = append(configs, table.ColumnConfig{Number: i + 1, Align: text.AlignRight, AlignHeader: text.AlignRight})
+		}
 	}
-	t.SetColumnConfigs(columns)
-	for i, row := range cells {
-		line := make(table.Row, len(row))
-		for column, cell := range row {
-			line[column] = text.Snip(cell, widths[column], "…")
+	t.SetColumnConfigs(configs)
+	for i, line := range lines {
+		row := make(table.Row, len(line))
+		for column, cell := range line {
+			row[column] = text.Snip(cell, widths[column], "…")
 		}
 		if i == 0 {
-			t.AppendHeader(line)
+			t.AppendHeader(row)
 		} else {
-			t.AppendRow(line)
+			t.AppendRow(row)
 		}
 	}
-	header, rest, _ := strings.Cut(t.Render(), "\n")
-	p.WriteString(p.bold(header) + "\n" + rest + "\n")
+	first, rest, _ := strings.Cut(t.Render(), "\n")
+	p.WriteString(p.bold(first) + "\n" + rest + "\n")
 }
 
 // shrink takes from the widest name, one column at a time, until the table fits.
-func shrink(widths []int, names, width int) {
+func shrink(columns []column, widths []int, width int) {
 	over := gap*(len(widths)-1) - width
 	for _, w := range widths {
 		over += w
 	}
 	for ; over > 0; over-- {
-		widest := 0
-		for i := range names {
-			if widths[i] > widths[widest] {
+		widest := -1
+		for i, c := range columns {
+			if c.kind == nameCells && (widest < 0 || widths[i] > widths[widest]) {
 				widest = i
 			}
 		}
-		if widths[widest] <= narrowestCol {
+		if widest < 0 || widths[widest] <= narrowestCol {
 			return
 		}
 		widths[widest]--

@@ -4,184 +4,199 @@ import (
 	"fmt"
 	"io"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/dustin/go-humanize/english"
-	"github.com/jedib0t/go-pretty/v6/text"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
-	"decayctl/internal/sweep"
 )
 
-// Style is what the reader's side can show.
-type Style struct {
-	Color bool
-	Width int // columns; 0 where it is not a terminal
-}
-
-const (
-	longestName = 60 // columns of a name, an id or a stamp, whatever the width
-	shownFailed = 10 // of the failed facts; JSON has more
-)
-
-// page is a text report in the making. Labels and counts share a column, right-aligned.
-type page struct {
-	strings.Builder
-	Style
-}
+const shownFailed = 10 // of the failed facts; JSON has more
 
 // WriteText writes the run for people.
 func (r Run) WriteText(w io.Writer, s Style) error {
 	p := &page{Style: s}
 	p.headline(r)
-	p.settings(r)
+	p.identity(r)
+	p.settings(r.job())
 	p.counts(r)
-	p.groups(r)
-	p.samples(r)
-	p.failed(r)
-	if len(r.Notes) > 0 {
-		p.WriteString("\n")
+	p.workers(r)
+	if r.Preview != nil {
+		p.groups(r)
+		p.samples(r)
+	} else {
+		p.tenants(r.Job.Counts.Tenants)
 	}
-	for _, note := range r.Notes {
-		p.WriteString("note: " + Clean(note) + "\n")
+	p.failed(r.job().Counts)
+	p.notes(r)
+	if next := next(r); next != "" {
+		p.WriteString("\n" + next + "\n")
 	}
 	_, err := io.WriteString(w, p.String())
 	return err
 }
 
-func (p *page) headline(r Run) {
-	target, nothing := Clean(r.Target), r.Result.Selected == 0
-	var first, second string
+// identity says which job it is, and since when it stands as it does.
+func (p *page) identity(r Run) {
+	if r.Preview != nil {
+		return
+	}
+	j := r.Job
+	p.row("job", short(j.ID))
+	if j.StopReason != "" {
+		p.row("reason", Clean(j.StopReason))
+	}
+	if r.Now.IsZero() {
+		return
+	}
 	switch {
-	case r.Status == StatusDone && r.Params.DryRun && nothing:
-		first = "Dry run of " + target + ". Nothing would expire."
-	case r.Status == StatusDone && r.Params.DryRun:
-		first = "Dry run of " + target + ". Nothing was written."
-	case r.Status == StatusDone && nothing:
-		first = "Swept " + target + ". There was nothing to expire."
-	case r.Status == StatusDone:
-		first = "Swept " + target + "."
-	case r.Params.DryRun:
-		first = "Dry run of " + target + " " + stopped(r.Status) + "."
-		second = "It covers only what was examined. Nothing was written."
-	default:
-		first = "Sweep of " + target + " " + stopped(r.Status) + "."
-		second = "What has expired stays expired. Run the sweep again to go on."
+	case !j.Started.IsZero():
+		p.row("started", second(j.Started)+", "+age(r.Now, j.Started)+" ago")
+	case !j.Created.IsZero():
+		p.row("created", second(j.Created)+", "+age(r.Now, j.Created)+" ago")
 	}
-	p.WriteString(p.bold(first) + "\n")
-	if second != "" {
-		p.WriteString(second + "\n")
+	if !j.Completed.IsZero() {
+		p.row("ended", second(j.Completed)+", "+age(r.Now, j.Completed)+" ago")
 	}
-	p.WriteString("\n")
 }
 
-func stopped(status string) string {
-	if status == StatusPaused {
-		return "interrupted"
+// settings says by which rules facts were judged, and which facts. The node keeps the scope only.
+func (p *page) settings(j job.Job) {
+	if j.Node {
+		p.row("scope", orAll(j.Scope))
+		return
 	}
-	return Clean(status)
-}
-
-// settings says by which rules facts were judged, and which facts.
-func (p *page) settings(r Run) {
-	if r.StopReason != "" {
-		p.row("reason", Clean(r.StopReason))
-	}
-	p.row("as of", second(r.Params.AsOf))
+	p.row("as of", second(j.AsOf))
 	ttl, floor := "off", "off"
-	if rules := r.Params.Rules; rules.TTL != nil {
-		ttl = rules.TTL.String()
-		if cutoff, possible := rules.Cutoff(r.Params.AsOf); possible {
+	if j.Rules.TTL != nil {
+		ttl = j.Rules.TTL.String()
+		if cutoff, possible := j.Rules.Cutoff(j.AsOf); possible {
 			ttl += ", stamped by " + second(cutoff)
 		} else {
 			ttl += ", longer than any fact can be old"
 		}
 	}
-	if r.Params.Rules.Floor != nil {
-		floor = r.Params.Rules.Floor.String()
+	if j.Rules.Floor != nil {
+		floor = j.Rules.Floor.String()
 	}
 	p.row(rule.NameTTL, ttl)
 	p.row(rule.NameFloor, floor)
-	p.row("scope", orAll(r.Params.Scope))
-	p.row("tenant", orAll(r.Params.Tenant))
+	p.row("scope", orAll(j.Scope))
+	p.row("tenant", orAll(j.Tenant))
 	p.WriteString("\n")
 }
 
 func (p *page) counts(r Run) {
-	res := r.Result
-	examined := english.PluralWord(int(res.Examined), "fact", "facts") + " examined"
-	if r.Status != StatusDone {
-		examined = "of about " + humanize.Comma(r.total()) + " facts examined"
+	j := r.job()
+	c := j.Counts
+	if !j.Node {
+		p.count(c.Examined, examined(j))
 	}
-	p.count(res.Examined, examined)
-
-	digits := partDigits(res)
-	if res.Selected > 0 {
-		verb := "expired"
-		if r.Params.DryRun {
-			verb = "would expire"
-		}
-		p.count(r.expired(), verb)
-		if rules := r.rules(); len(rules) > 1 && r.expired() > 0 {
-			both := -r.expired()
-			for _, name := range rules {
-				both += res.ByRule[name]
-				p.part(digits, res.ByRule[name], "by "+name, "")
-			}
-			p.part(digits, both, "of them by both", "")
-		}
+	digits := partDigits(c)
+	p.expired(r, digits)
+	if r.Preview != nil && !r.Preview.Oldest.IsZero() {
+		p.row("stamped", second(r.Preview.Oldest)+" to "+second(r.Preview.Newest))
 	}
-	if r.Params.DryRun && !res.Oldest.IsZero() {
-		p.row("stamped", second(res.Oldest)+" to "+second(res.Newest))
+	switch j.State {
+	case job.Undoing:
+		p.count(c.Restored, fmt.Sprintf("restored, %d%%", percent(j)))
+	case job.Undone:
+		p.count(c.Restored, "restored")
+		p.count(c.LeftAlone, "left alone: changed since by others")
 	}
-	if n := res.Kept[sweep.ChangedMeanwhile]; n > 0 {
+	if n := c.Kept[job.ChangedMeanwhile]; n > 0 {
 		p.count(n, "changed meanwhile and left as they are; the next sweep decides")
 	}
-	if res.FailedCount > 0 {
-		p.count(res.FailedCount, "could not be written, see below")
+	if c.FailedCount > 0 {
+		p.count(c.FailedCount, "could not be written, see below")
 	}
-	p.kept(res, digits)
-	if !r.Completed.IsZero() {
-		p.row("took", brief(r.Completed.Sub(r.Started)))
+	p.kept(c, digits)
+	if (j.State == job.Done || j.State == job.Failed) && !j.Started.IsZero() && !j.Completed.IsZero() {
+		p.row("took", brief(j.Completed.Sub(j.Started)))
 	}
-	if res.Batches > 0 {
-		p.row("written in", written(res))
+	if c.Batches > 0 {
+		p.row("written in", written(c))
 	}
 }
 
+func examined(j job.Job) string {
+	switch {
+	case ended(j), j.State == job.Undoing, j.State == job.Undone:
+		return english.PluralWord(int(j.Counts.Examined), "fact", "facts") + " examined"
+	}
+	return fmt.Sprintf("of about %s facts examined, %d%%", humanize.Comma(total(j)), percent(j))
+}
+
+// expired counts the facts that the rules are about: those that a dry run selects, or a sweep expired.
+func (p *page) expired(r Run, digits int) {
+	j := r.job()
+	n, verb := j.Counts.Decayed, "expired"
+	if r.Preview != nil {
+		n, verb = j.Counts.Selected, "would expire"
+	}
+	if j.Counts.Selected == 0 {
+		return
+	}
+	p.count(n, verb)
+	names := ruleNames(j.Rules)
+	if len(names) < 2 || n == 0 {
+		return
+	}
+	both := -n
+	for _, name := range names {
+		both += j.Counts.ByRule[name]
+		p.part(digits, j.Counts.ByRule[name], "by "+name, "")
+	}
+	p.part(digits, both, "of them by both", "")
+}
+
 // kept names every protection that held: one that cannot be seen looks like a sweep that missed.
-func (p *page) kept(res *sweep.Result, digits int) {
+func (p *page) kept(c job.Counts, digits int) {
 	total := int64(0)
 	for _, protection := range protections {
-		total += res.Kept[protection.name]
+		total += c.Kept[protection.name]
 	}
 	if total == 0 {
 		return
 	}
 	p.count(total, "kept although a rule selects them")
 	for _, protection := range protections {
-		if n := res.Kept[protection.name]; n > 0 {
+		if n := c.Kept[protection.name]; n > 0 {
 			p.part(digits, n, string(protection.name), protection.why)
 		}
 	}
 }
 
-func written(res *sweep.Result) string {
-	s := english.Plural(res.Batches, "batch", "batches") + ", longest write lock " + brief(res.LongestLock)
-	if res.Retries > 0 {
-		s += ", " + english.Plural(res.Retries, "retry", "retries")
+func written(c job.Counts) string {
+	s := english.Plural(int(c.Batches), "batch", "batches") + ", longest write lock " + brief(c.LongestLock)
+	if c.Retries > 0 {
+		s += ", " + english.Plural(int(c.Retries), "retry", "retries")
 	}
 	return s
 }
 
+// workers says who works on the job, or was the last to.
+func (p *page) workers(r Run) {
+	for _, w := range r.Job.Workers {
+		joined := second(w.Joined)
+		if ago := age(r.Now, w.Joined); ago != "" {
+			joined += ", " + ago + " ago"
+		}
+		lease := "dead"
+		if w.Live {
+			lease = "lease " + brief(w.Left) + " left"
+		}
+		p.row("worker", fmt.Sprintf("process %d on %s, joined %s: %s", w.PID, short(w.Host), joined, lease))
+	}
+}
+
 func (p *page) samples(r Run) {
-	if len(r.Result.Samples) == 0 {
+	if len(r.Preview.Samples) == 0 {
 		return
 	}
 	p.WriteString("\n" + p.bold("SAMPLES") + "\n")
-	for _, s := range r.Result.Samples {
+	for _, s := range r.Preview.Samples {
 		f := &s.Fact
 		details := "stamped " + short(f.Timestamp) + ", confidence " + strconv.FormatFloat(f.EffectiveConfidence(), 'g', -1, 64)
 		if until := f.EffectiveValidUntil(); until != nil {
@@ -194,84 +209,41 @@ func (p *page) samples(r Run) {
 	}
 }
 
-func (p *page) failed(r Run) {
-	if r.Result.FailedCount == 0 {
+func (p *page) failed(c job.Counts) {
+	if c.FailedCount == 0 {
 		return
 	}
 	p.WriteString("\n" + p.bold("COULD NOT BE WRITTEN") + "\n")
-	shown := r.Result.Failed[:min(shownFailed, len(r.Result.Failed))]
+	shown := c.Failed[:min(shownFailed, len(c.Failed))]
 	for _, f := range shown {
 		p.WriteString("  " + short(f.FactID) + "  " + Clean(f.Error) + "\n")
 	}
-	if more := r.Result.FailedCount - int64(len(shown)); more > 0 {
+	if more := c.FailedCount - int64(len(shown)); more > 0 {
 		p.WriteString("  … and " + humanize.Comma(more) + " more\n")
 	}
 }
 
-func (p *page) row(label, text string) { fmt.Fprintf(p, "%16s  %s\n", label, text) }
-
-func (p *page) count(n int64, text string) { p.row(humanize.Comma(n), text) }
-
-// part is a count below a count.
-func (p *page) part(digits int, n int64, name, why string) {
-	line := fmt.Sprintf("%*s  %s", digits, humanize.Comma(n), name)
-	if why != "" {
-		line = fmt.Sprintf("%-*s  %s", digits+2+len(rule.UnreadableValidUntil), line, p.dim(why))
+func (p *page) notes(r Run) {
+	notes := r.Notes
+	if r.Job.State == job.Undone && r.Job.Counts.Restored > 0 {
+		notes = append([]string{"memory cards of restored facts stay marked as stale, and the node has to make their vectors anew"}, notes...)
 	}
-	p.row("", line)
+	if len(notes) > 0 {
+		p.WriteString("\n")
+	}
+	for _, note := range notes {
+		p.WriteString("note: " + Clean(note) + "\n")
+	}
 }
 
 // partDigits is the width of the widest count below a count.
-func partDigits(res *sweep.Result) int {
+func partDigits(c job.Counts) int {
 	widest := int64(0)
-	for _, n := range res.ByRule {
+	for _, n := range c.ByRule {
 		widest = max(widest, n)
 	}
-	for _, n := range res.Kept {
+	for _, n := range c.Kept {
 		widest = max(widest, n)
 	}
 	return len(humanize.Comma(widest))
-}
-
-// line keeps to the width of the terminal, if it is one.
-func (p *page) line(indent, s string) {
-	if p.Width > 0 {
-		s = text.Snip(s, max(1, p.Width-len(indent)), "…")
-	}
-	p.WriteString(indent + s + "\n")
-}
-
-func (p *page) bold(s string) string { return p.paint("\x1b[1m", s) }
-
-func (p *page) dim(s string) string { return p.paint("\x1b[2m", s) }
-
-func (p *page) paint(code, s string) string {
-	if !p.Color {
-		return s
-	}
-	return code + s + "\x1b[0m"
-}
-
-// short makes a name from the store fit to be shown.
-func short(s string) string { return text.Snip(Clean(s), longestName, "…") }
-
-func orAll(s string) string {
-	if s == "" {
-		return "all"
-	}
-	return short(s)
-}
-
-// second writes an instant for people.
-func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
-
-// brief drops what does not matter beside the largest unit.
-func brief(d time.Duration) string {
-	switch {
-	case d < time.Second:
-		return d.Round(time.Millisecond).String()
-	case d < time.Minute:
-		return d.Round(100 * time.Millisecond).String()
-	}
-	return d.Round(time.Second).String()
 }

@@ -16,14 +16,19 @@ const (
 	Contention
 	// Rejected: the database refuses a row for what it holds; smaller batches find which.
 	Rejected
+	// Disconnected: the connection was lost before anything was committed; it may come back.
+	Disconnected
+	// Uncertain: the connection was lost in a COMMIT, which may or may not have happened.
+	Uncertain
 )
 
 // Error is a failure a store can name. Text is one line for the operator, saying what is wrong and
 // what to do; it holds no password. Err is the driver's word on it, for errors.Is.
 type Error struct {
-	Kind Kind
-	Text string
-	Err  error
+	Kind   Kind
+	Text   string
+	Detail string // lines to hand to somebody else, such as statements for an administrator; mostly ""
+	Err    error
 }
 
 func (e *Error) Error() string { return e.Text }

@@ -32,7 +32,13 @@ var Tables = []Table{
 		Read:   []string{"fact_id", "retracted_at"},
 		Insert: []string{"id", "fact_id", "retracted_at", "retracted_by"},
 	},
-	{Name: "entity_edges", Read: []string{"id"}, Update: []string{"valid_until", "decay_epoch"}},
+	{Name: "entity_edges", Read: []string{"id", "valid_until", "decay_epoch"}, Update: []string{"valid_until", "decay_epoch"}},
+	{
+		Name:   "jobs",
+		Read:   []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
+		Insert: []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
+		Update: []string{"status", "started_at", "completed_at", "result_json", "error"},
+	},
 	{Name: "memory_cards", Read: []string{"entity_uri", "tenant_id", "scope", "is_stale"}, Update: []string{"is_stale"}},
 }
 

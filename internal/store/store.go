@@ -39,8 +39,13 @@ type Store interface {
 	// the rules. It may return more than the rules select, never less.
 	Candidates(ctx context.Context, p CandidatesParams) ([]fact.Candidate, error)
 
-	// Apply writes one batch in one transaction: all of it, or nothing and an error.
+	// Apply writes one batch in one transaction: all of it with the claim moved on and the job's counts,
+	// or nothing and an error. It fails with *job.Lost where the claim is not the worker's any more,
+	// its lease has ended, or the job is not running.
 	Apply(ctx context.Context, b Batch) (Applied, error)
+
+	Jobs
+	Doctor
 
 	// Settled tells whether everything read so far came from an unchanging store. Where it is
 	// false the store has been reopened in a way that holds, and the caller reads again from the
@@ -62,6 +67,7 @@ type OpenParams struct {
 	ReadOnly    bool          // nothing is written, not even beside the store
 	LockTimeout time.Duration // how long to wait for a lock that another process holds; 0 is not at all
 	Now         func() time.Time
+	Workers     int // how many will write at once, PostgreSQL only; 0 is one
 }
 
 // Tuning is how a kind of store likes its work cut.
@@ -69,6 +75,7 @@ type Tuning struct {
 	RangeSize int           // facts to read at once: large, since reading takes no lock
 	BatchSize int           // facts to write in the first transaction; later ones follow Target
 	Target    time.Duration // how long a transaction should hold its locks
+	Alone     string        // why only one worker at a time helps a job here; "" where more do
 }
 
 // Cursor is a place in the id order: after the fact with this id. The zero Cursor is before the

@@ -12,6 +12,7 @@ import (
 	"pgregory.net/rapid"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
@@ -38,18 +39,19 @@ func TestSweepsHoldTogether(t *testing.T) {
 			facts = append(facts, c)
 		}
 		rules, _ := storetest.DrawRules(rt)
-		p := sweep.Params{Rules: rules, AsOf: storetest.AsOf, Stamp: storetest.AsOf, BatchSize: rapid.IntRange(1, 12).Draw(rt, "batch"), Pace: 1}
+		w := sweep.Work{BatchSize: rapid.IntRange(1, 12).Draw(rt, "batch"), Workers: rapid.IntRange(1, 3).Draw(rt, "workers")}
+		p := sweep.Params{Rules: rules, AsOf: storetest.AsOf}
 
 		var outcomes [2]outcome
 		t.Run("", func(t *testing.T) { // for the cleanups
 			lite := openLite(t)
 			lite.Insert(t, facts...)
-			outcomes[0] = sweepTwice(t, lite, p)
+			outcomes[0] = sweepTwice(t, lite, p, w)
 		})
 		t.Run("", func(t *testing.T) {
 			pg := pg(t)
 			pg.Insert(t, facts...)
-			outcomes[1] = sweepTwice(t, pg, p)
+			outcomes[1] = sweepTwice(t, pg, p, w)
 		})
 		if diff := cmp.Diff(outcomes[0], outcomes[1], notCompared); diff != "" {
 			rt.Fatalf("(-sqlite +postgres):\n%s", diff)
@@ -61,57 +63,79 @@ func TestSweepsHoldTogether(t *testing.T) {
 }
 
 // notCompared: the order of ids differs by collation, and with it what a batch holds.
-var notCompared = cmpopts.IgnoreFields(sweep.Result{}, "Total", "LongestLock", "Batches", "Samples")
+var notCompared = cmpopts.IgnoreFields(job.Counts{}, "LongestLock", "Batches")
 
 type outcome struct {
-	Result *sweep.Result
+	Counts job.Counts
 	Rows   [][]string
 }
 
-// sweepTwice runs a dry run and two sweeps, and holds them together.
-func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params) outcome {
+// sweepTwice runs a dry run and two sweeps, and takes the first one back in the end. It holds them
+// together: what was forecast is done, nothing is done twice, and everything can be undone.
+func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work) outcome {
 	t.Helper()
-	run := func(dryRun bool) (*sweep.Result, [][]string) {
+	ctx := context.Background()
+	open := func(readOnly bool) *sweep.Engine {
 		t.Helper()
-		s, err := d.Open(store.OpenParams{ReadOnly: dryRun, LockTimeout: time.Minute, Now: time.Now})
+		s, err := d.Open(store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer func() { _ = s.Close() }()
-		p := p
-		p.DryRun = dryRun
-		result, err := storetest.Engine(s).Run(context.Background(), p)
-		if err != nil {
-			t.Fatal(err)
-		}
-		return result, touched(t, d)
+		t.Cleanup(func() { _ = s.Close() })
+		return storetest.Engine(s)
 	}
+	start := store.StartParams{Rules: p.Rules, AsOf: p.AsOf}
 	before := touched(t, d)
-	forecast, rows := run(true)
-	if diff := cmp.Diff(before, rows); diff != "" {
+	forecast, err := open(true).Preview(ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(before, touched(t, d)); diff != "" {
 		t.Errorf("the dry run wrote:\n%s", diff)
 	}
-	first, rows := run(false)
+	engine := open(false)
+	first, err := storetest.Sweep(ctx, engine, start, w)
+	if err != nil {
+		t.Fatal(err)
+	}
+	rows := touched(t, d)
 	forecast.Decayed = forecast.Selected
-	if diff := cmp.Diff(forecast, first, notCompared); diff != "" {
+	if diff := cmp.Diff(forecast.Counts, first.Counts, notCompared); diff != "" {
 		t.Errorf("(-dry run +sweep):\n%s", diff)
 	}
-	second, again := run(false)
-	if diff := cmp.Diff(rows, again); diff != "" || second.Selected != 0 {
-		t.Errorf("the second sweep selected %d and changed:\n%s", second.Selected, diff)
+	second, err := storetest.Sweep(ctx, engine, start, w)
+	if err != nil {
+		t.Fatal(err)
 	}
-	if diff := cmp.Diff(first.Kept, second.Kept); diff != "" {
+	if diff := cmp.Diff(rows, touched(t, d)); diff != "" || second.Counts.Selected != 0 {
+		t.Errorf("the second sweep selected %d and changed:\n%s", second.Counts.Selected, diff)
+	}
+	if diff := cmp.Diff(first.Counts.Kept, second.Counts.Kept); diff != "" {
 		t.Errorf("the second sweep kept others:\n%s", diff)
 	}
-	return outcome{first, again}
+	joined, err := engine.Store.Join(ctx, store.JoinParams{ID: first.ID, Undo: true, Worker: storetest.Worker("a test", 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	undone, err := engine.Undo(ctx, joined, sweep.Work{BatchSize: w.BatchSize, Pace: 1})
+	if err != nil || undone.Counts.Restored != first.Counts.Decayed || undone.Counts.LeftAlone != 0 {
+		t.Errorf("undone: %+v, %v", undone.Counts, err)
+	}
+	if diff := cmp.Diff(before[:cards], touched(t, d)[:cards]); diff != "" {
+		t.Errorf("the undo did not give back (-before +after):\n%s", diff)
+	}
+	return outcome{first.Counts, rows}
 }
+
+// cards is the place of the memory cards among what touched reads: an undo leaves them stale.
+const cards = 3
 
 // touched reads all rows that a sweep may change, in an order of its own.
 func touched(t testing.TB, d storetest.Database) [][]string {
 	t.Helper()
 	var all [][]string
 	for _, query := range []string{
-		"SELECT fact_id, valid_until, confidence, reason, updated_at, updated_by FROM fact_validity_overrides",
+		"SELECT fact_id, valid_until, confidence, reason, CASE WHEN reason = 'decay_sweep' THEN '' ELSE updated_at END, updated_by FROM fact_validity_overrides",
 		"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
 		"SELECT id, valid_until, confidence, decay_epoch FROM entity_edges",
 		"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",
@@ -155,24 +179,36 @@ func TestDatabasesAgree(t *testing.T) {
 	}
 	t.Cleanup(func() { _ = onPostgres.Close() })
 
-	for _, p := range []sweep.Params{
+	ctx := context.Background()
+	dry := sweep.Params{Rules: rule.Set{TTL: ptr(rule.TTL(300 * 86400))}, AsOf: asOf}
+	one, err := storetest.Engine(onSQLite).Preview(ctx, dry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	two, err := storetest.Engine(onPostgres).Preview(ctx, dry)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(one, two, cmpopts.IgnoreFields(sweep.Result{}, "Total", "Samples")); diff != "" || one.Selected == 0 {
+		t.Fatalf("selected %d (-sqlite +postgres):\n%s", one.Selected, diff)
+	}
+	for _, p := range []store.StartParams{
 		{Rules: rule.Set{Floor: ptr(rule.Floor(0.35))}, Scope: "team", Tenant: "default"},
-		{Rules: rule.Set{TTL: ptr(rule.TTL(300 * 86400))}, DryRun: true},
 		{Rules: rule.Set{TTL: ptr(rule.TTL(300 * 86400)), Floor: ptr(rule.Floor(0.3))}},
 		{Rules: rule.Set{TTL: ptr(rule.TTL(90 * 86400)), Floor: ptr(rule.Floor(0.7))}},
 		{Rules: rule.Set{TTL: ptr(rule.TTL(0)), Floor: ptr(rule.Floor(1))}},
 	} {
-		p.AsOf, p.Stamp, p.BatchSize, p.Pace = asOf, asOf, 111, 1
-		one, err := storetest.Engine(onSQLite).Run(context.Background(), p)
+		p.AsOf = asOf
+		one, err := storetest.Sweep(ctx, storetest.Engine(onSQLite), p, sweep.Work{BatchSize: 111})
 		if err != nil {
 			t.Fatal(err)
 		}
-		two, err := storetest.Engine(onPostgres).Run(context.Background(), p)
+		two, err := storetest.Sweep(ctx, storetest.Engine(onPostgres), p, sweep.Work{BatchSize: 111, Workers: 2})
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(outcome{one, touched(t, lite)}, outcome{two, touched(t, pg)}, notCompared); diff != "" || one.Selected == 0 {
-			t.Fatalf("%s selected %d (-sqlite +postgres):\n%s", p.Rules, one.Selected, diff)
+		if diff := cmp.Diff(outcome{one.Counts, touched(t, lite)}, outcome{two.Counts, touched(t, pg)}, notCompared); diff != "" || one.Counts.Selected == 0 {
+			t.Fatalf("%s selected %d (-sqlite +postgres):\n%s", p.Rules, one.Counts.Selected, diff)
 		}
 	}
 }

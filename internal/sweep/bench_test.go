@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
@@ -19,6 +20,8 @@ import (
 	"decayctl/internal/store/storetest"
 	"decayctl/internal/sweep"
 )
+
+var benchWorkers = flag.Int("workers", 1, "that sweep at once in the benchmarks, PostgreSQL only")
 
 var benchFacts = flag.Int("facts", 100_000, "facts in the stores of the benchmarks")
 
@@ -59,7 +62,7 @@ func BenchmarkPostgres(b *testing.B) {
 func bench(b *testing.B, open func(readOnly bool) (store.Store, error)) {
 	b.Helper()
 	ttl, floor := rule.TTL(90*86400), rule.Floor(0.4)
-	p := sweep.Params{Rules: rule.Set{TTL: &ttl, Floor: &floor}, AsOf: asOf, Stamp: asOf, Pace: 1}
+	rules := rule.Set{TTL: &ttl, Floor: &floor}
 	for _, step := range []struct {
 		name   string
 		dryRun bool
@@ -70,10 +73,15 @@ func bench(b *testing.B, open func(readOnly bool) (store.Store, error)) {
 				b.Fatal(err)
 			}
 			defer func() { _ = s.Close() }()
-			p.DryRun = step.dryRun
 			b.ResetTimer()
 			for range b.N { // more than once, a first sweep is none: run with -benchtime 1x
-				result, err := storetest.Engine(s).Run(context.Background(), p)
+				var result job.Counts
+				if engine := storetest.Engine(s); step.dryRun {
+					preview, failed := engine.Preview(context.Background(), sweep.Params{Rules: rules, AsOf: asOf})
+					result, err = preview.Counts, failed
+				} else {
+					result, err = run(context.Background(), engine, store.StartParams{Rules: rules, AsOf: asOf}, sweep.Work{Workers: *benchWorkers})
+				}
 				if err != nil {
 					b.Fatal(err)
 				}

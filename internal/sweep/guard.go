@@ -1,8 +1,10 @@
 package sweep
 
 import (
+	"errors"
 	"fmt"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 )
 
@@ -34,4 +36,15 @@ func Everything(rules rule.Set, scope string) string {
 		return "min-confidence 1 expires every fact that is not fully certain, in every scope"
 	}
 	return ""
+}
+
+// Stopped is work that ended between two batches because somebody, or a limit, wanted it to.
+type Stopped struct{ Why string }
+
+func (s *Stopped) Error() string { return s.Why }
+
+// IsLost tells whether an error says that a job is not this process's any more.
+func IsLost(err error) bool {
+	var lost *job.Lost
+	return errors.As(err, &lost)
 }

@@ -11,7 +11,7 @@ import (
 
 // judgedRange is a key range, read and judged.
 type judgedRange struct {
-	store.Range
+	store.Claim
 	facts []judgedFact // in id order; only those with something to count or to do
 	live  int64        // facts not expired at as-of, where Params ask for them
 	err   error        // the end: nothing comes after it
@@ -22,33 +22,54 @@ type judgedFact struct {
 	rule.Verdict
 }
 
-// read hands out judged ranges until the store ends, something fails or ctx does.
-func (e *Engine) read(ctx context.Context, p Params, out chan<- judgedRange) {
-	size := e.Store.Tuning().RangeSize
-	var at store.Cursor
-	for {
-		r := e.readRange(ctx, p, at, size)
-		if r.err == nil && r.End() {
-			return
+// ahead hands ranges to use, in order, and has the next one read meanwhile. The channel holds nothing
+// more, so memory does not grow with the store. next gives a range without a Last at the end.
+func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, error), use func(judgedRange) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	ranges := make(chan judgedRange)
+	defer func() {
+		stop()
+		for range ranges { // until the reader has let go of the store
 		}
-		select {
-		case out <- r:
-		case <-ctx.Done():
-			return
+	}()
+	go func() {
+		defer close(ranges)
+		for {
+			r := e.readRange(ctx, p, next)
+			if r.err == nil && r.End() {
+				return
+			}
+			select {
+			case ranges <- r:
+			case <-ctx.Done():
+				return
+			}
+			if r.err != nil {
+				return
+			}
 		}
+	}()
+	for r := range ranges {
 		if r.err != nil {
-			return
+			return r.err
 		}
-		at = r.Last
-	}
-}
-
-func (e *Engine) readRange(ctx context.Context, p Params, at store.Cursor, size int) judgedRange {
-	var r judgedRange
-	r.err = e.retry(ctx, func() (err error) {
-		if r.Range, err = e.Store.NextRange(ctx, store.RangeParams{After: at, Size: size}); err != nil || r.End() {
+		if err := use(r); err != nil {
 			return err
 		}
+	}
+	return ctx.Err()
+}
+
+func (e *Engine) readRange(ctx context.Context, p Params, next func() (store.Claim, error)) judgedRange {
+	var r judgedRange
+	r.err = e.retry(ctx, func() (err error) {
+		r.Claim, err = next()
+		return err
+	})
+	if r.err != nil || r.End() {
+		return r
+	}
+	r.err = e.retry(ctx, func() error {
 		found, err := e.Store.Candidates(ctx, store.CandidatesParams{
 			Range: r.Range, Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Narrow: p.narrow(),
 		})
@@ -64,7 +85,7 @@ func (r *judgedRange) judge(p Params, found []fact.Candidate) {
 	r.facts, r.live = make([]judgedFact, 0, len(found)), 0
 	for i := range found {
 		c := &found[i]
-		if p.countsLive() && rule.Live(c, p.AsOf) {
+		if p.Live && rule.Live(c, p.AsOf) {
 			r.live++
 		}
 		if v := p.Rules.Decide(c, p.AsOf); v.Action != rule.Ignore {
@@ -75,7 +96,7 @@ func (r *judgedRange) judge(p Params, found []fact.Candidate) {
 
 // narrow tells the store what the rules may select, in the store's terms.
 func (p Params) narrow() store.Narrow {
-	n := store.Narrow{Age: p.Rules.TTL != nil, Live: p.countsLive()}
+	n := store.Narrow{Age: p.Rules.TTL != nil, Live: p.Live}
 	if cutoff, possible := p.Rules.Cutoff(p.AsOf); possible {
 		n.Before = cutoff
 	}
@@ -86,27 +107,33 @@ func (p Params) narrow() store.Narrow {
 	return n
 }
 
-// countsLive: only a limit in percent needs to know how many facts there are to lose.
-func (p Params) countsLive() bool {
-	return p.DryRun && p.MaxExpire != nil && p.MaxExpire.Percent > 0
-}
-
+// How often the same work is tried. Under contention four times at once suffice, or smaller batches
+// are needed; a server that restarts takes half a minute.
 const (
-	tries     = 4 // of the same work under contention
-	firstWait = 50 * time.Millisecond
+	contentionTries = 4
+	contentionWait  = 50 * time.Millisecond
+	connectionTries = 8
+	connectionWait  = 250 * time.Millisecond
+	longestWait     = 8 * time.Second
 )
 
-// retry repeats work that failed for contention, waiting longer each time.
+// retry repeats work that failed for contention, or for a connection that was lost before anything was
+// committed, waiting longer each time.
 func (e *Engine) retry(ctx context.Context, work func() error) error {
-	wait := firstWait
 	for try := 1; ; try++ {
 		err := work()
-		if try == tries || !store.Is(err, store.Contention) {
+		tries, wait := 1, time.Duration(0)
+		switch {
+		case store.Is(err, store.Contention):
+			tries, wait = contentionTries, contentionWait
+		case store.Is(err, store.Disconnected):
+			tries, wait = connectionTries, connectionWait
+		}
+		if try >= tries {
 			return err
 		}
-		if err := e.Sleep(ctx, wait); err != nil {
+		if err := e.Sleep(ctx, min(wait<<(try-1), longestWait)); err != nil {
 			return err
 		}
-		wait *= 2
 	}
 }

@@ -1,36 +1,48 @@
 // Package sweep is the engine: it walks a store in id order, judges each fact and has the stale
-// ones expired, batch by batch. It knows no database and no terminal; progress leaves it as values.
+// ones expired, batch by batch, as the work of a job. It knows no database and no terminal; progress
+// leaves it as values.
 package sweep
 
 import (
 	"context"
+	"errors"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
 
-// Params are what one sweep is to do.
+// Params say how facts are judged, and which.
 type Params struct {
 	Rules   rule.Set
 	AsOf    time.Time // the instant to judge by; microseconds
-	Stamp   time.Time // updated_at of what is written; whole seconds
 	Scope   string    // "" is every scope
 	Tenant  string    // "" is every tenant
-	DryRun  bool      // judge and count, write nothing
-	Samples int       // selected facts to report one by one
+	Samples int       // selected facts to show one by one
+	Live    bool      // count the facts not expired at as-of too
+}
 
-	MaxExpire *rule.Limit // refuse before the first write to expire more than this; nil is no limit
-	BatchSize int         // facts per transaction; 0 adapts it to the store's target
-	Pace      float64     // share of the time that writes may hold their locks, above 0; 1 is flat out
+// ParamsOf say how a job judges.
+func ParamsOf(j job.Job) Params {
+	return Params{Rules: j.Rules, AsOf: j.AsOf, Scope: j.Scope, Tenant: j.Tenant}
+}
+
+// Work says how to go about a job. It is this process's choice, not the job's.
+type Work struct {
+	Workers   int     // that sweep at once, 1 or more
+	BatchSize int     // facts per transaction; 0 adapts it to the store's target
+	Pace      float64 // share of the time that writes may hold their locks, above 0; 1 is flat out
 }
 
 // Engine is a store and the things a sweep must not reach for by itself.
 type Engine struct {
-	Store      store.Store
-	Sleep      func(context.Context, time.Duration) error
-	Retraction func() string  // a new id for the retraction log
-	Progress   func(Progress) // called after every batch and before every pause
+	Store    store.Store
+	Sleep    func(context.Context, time.Duration) error
+	Progress func(Progress) // called after every batch and before every pause, by one goroutine at a time
+	Halt     func() error   // asked between batches; an error ends the work there, with the job paused
 }
 
 // Progress is how far a sweep has come. All numbers belong to one moment.
@@ -47,38 +59,155 @@ type Phase string
 
 // The phases, as progress lines show them.
 const (
-	Counting Phase = "counting" // before the first write, for Params.MaxExpire
+	Counting Phase = "counting" // before the first write, for a limit
 	Sweeping Phase = "sweeping"
-	Pausing  Phase = "pausing"  // for Params.Pace
-	Retrying Phase = "retrying" // after a deadlock or a serialization failure
+	Pausing  Phase = "pausing"  // for Work.Pace
+	Retrying Phase = "retrying" // after a deadlock, a serialization failure or a lost connection
+	Waiting  Phase = "waiting"  // for other processes to finish what they have claimed
+	Undoing  Phase = "undoing"
 )
 
-// Run does one sweep, or the dry run of one. Where it returns an error, the result still says what
-// was done before: batches are committed whole, so every number in it is true. Run again to go on.
-func (e *Engine) Run(ctx context.Context, p Params) (*Result, error) {
-	total, err := e.Store.Estimate(ctx)
-	if err != nil {
-		return newResult(p, total), err
-	}
-	if p.MaxExpire != nil && !p.DryRun {
-		counting := p
-		counting.DryRun, counting.Samples = true, 0
-		counted, err := e.judged(ctx, counting, total, Counting)
-		if err != nil {
-			return newResult(p, total), err
-		}
-		if err := checkLimit(*p.MaxExpire, counted.Selected, counted.Live); err != nil {
-			return newResult(p, total), err
-		}
-	}
-	if p.DryRun {
-		return e.judged(ctx, p, total, Sweeping)
-	}
-	return e.pass(ctx, p, total, Sweeping)
+// Preview judges everything and writes nothing.
+func (e *Engine) Preview(ctx context.Context, p Params) (*Result, error) {
+	return e.judge(ctx, p, Sweeping)
 }
 
-// judged is a pass that writes nothing, repeated if the store changed under an unlocked read.
-func (e *Engine) judged(ctx context.Context, p Params, total int64, phase Phase) (*Result, error) {
+// Sweep works on a job until it is done, and returns it as it is then. Where it returns an error, the
+// job says how it was left: nothing of it is lost, and nothing is to be done twice. Errors of its own:
+// *Refused, *Stopped and *job.Lost.
+func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
+	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
+		if err := e.allow(ctx, in); err != nil {
+			return in.Job, err
+		}
+		b := &board{Engine: e, total: in.Job.Total, counts: in.Job.Counts}
+		for {
+			lanes, laneCtx := errgroup.WithContext(ctx)
+			for range w.Workers {
+				lanes.Go(func() error { return newLane(b, in, w).run(laneCtx) })
+			}
+			if err := lanes.Wait(); err != nil {
+				return in.Job, err
+			}
+			var j job.Job
+			var done bool
+			err := e.retry(ctx, func() (err error) {
+				j, done, err = e.Store.Finish(ctx, in.Lease)
+				return err
+			})
+			if err != nil || done {
+				return j, err
+			}
+			// Others have claims. They finish them, or die and leave them to be claimed again.
+			b.show(Waiting)
+			if err := e.Sleep(ctx, others); err != nil {
+				return j, err
+			}
+		}
+	})
+}
+
+const others = 200 * time.Millisecond // between looks at what other processes have left to do
+
+// allow checks the job's limit, once in its life: before anything is written.
+func (e *Engine) allow(ctx context.Context, in store.Joined) error {
+	limit := in.Job.MaxExpire
+	if limit == nil {
+		return nil
+	}
+	p := ParamsOf(in.Job)
+	p.Live = limit.Percent > 0 // only a share needs to know of how many
+	counted, err := e.judge(ctx, p, Counting)
+	if err != nil {
+		return err
+	}
+	if err := checkLimit(*limit, counted.Selected, counted.Live); err != nil {
+		return err
+	}
+	return e.retry(ctx, func() error { return e.Store.Allowed(ctx, in.Lease) })
+}
+
+// hold keeps the lease while work goes on, and leaves the job in good order if it does not end well.
+func (e *Engine) hold(ctx context.Context, in store.Joined, work func(context.Context) (job.Job, error)) (job.Job, error) {
+	held, drop := context.WithCancelCause(ctx)
+	beating := make(chan struct{})
+	go func() {
+		defer close(beating)
+		e.beat(held, in.Lease, drop)
+	}()
+	j, err := work(held)
+	if lost := (*job.Lost)(nil); errors.As(context.Cause(held), &lost) && err != nil {
+		err = lost // it came from the heartbeat, and has ended everything else
+	}
+	drop(nil)
+	<-beating
+	if err == nil {
+		return j, nil
+	}
+	return e.leave(ctx, in, err)
+}
+
+// beat renews the lease beside the work, which may be waiting for a lock, pausing or counting for
+// longer than a lease lasts. It is also how a pause or a cancel reaches a process that is waiting.
+func (e *Engine) beat(ctx context.Context, l store.Lease, drop context.CancelCauseFunc) {
+	ticks := time.NewTicker(max(l.Time/4, time.Millisecond))
+	defer ticks.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticks.C:
+			err := e.Store.Renew(ctx, l)
+			if lost := (*job.Lost)(nil); errors.As(err, &lost) {
+				drop(lost)
+				return
+			}
+			// Anything else, such as a lock held by another process, is tried again at the next tick.
+		}
+	}
+}
+
+const leaving = 10 * time.Second // to write down how a job was left, when it may already be too late
+
+// leave gives the job up as the error demands: paused where somebody wanted it to stop, failed where
+// something went wrong. A job that is lost is somebody else's by now and is not touched.
+func (e *Engine) leave(ctx context.Context, in store.Joined, why error) (job.Job, error) {
+	to, reason := job.Failed, why.Error()
+	var lost *job.Lost
+	var stopped *Stopped
+	var refused *Refused
+	switch {
+	case errors.As(why, &refused):
+		to = job.Cancelled
+	case errors.As(why, &stopped):
+		to = job.Paused
+	case ctx.Err() != nil:
+		to, reason = job.Paused, context.Cause(ctx).Error()
+	}
+	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), leaving)
+	defer done()
+	left := in.Job
+	var err error
+	if errors.As(why, &lost) {
+		left, err = e.Store.Find(ctx, in.Job.ID)
+	} else {
+		left, err = e.Store.Leave(ctx, in.Lease, to, reason)
+	}
+	switch {
+	case store.Is(err, store.Disconnected), store.Is(err, store.Busy):
+		return in.Job, why // it stays as it is, and the next process finds it dead
+	case err != nil:
+		return in.Job, errors.Join(why, err)
+	}
+	return left, why
+}
+
+// judge is a pass that writes nothing, repeated if the store changed under an unlocked read.
+func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, error) {
+	total, err := e.Store.Estimate(ctx)
+	if err != nil {
+		return newResult(total), err
+	}
 	for {
 		result, err := e.pass(ctx, p, total, phase)
 		if ctx.Err() != nil {
@@ -95,33 +224,26 @@ func (e *Engine) judged(ctx context.Context, p Params, total int64, phase Phase)
 	}
 }
 
-// pass walks the store once. Reading runs one range ahead of writing; the channel holds nothing
-// more, so memory does not grow with the store.
+// pass walks the store once, reading one range ahead of counting.
 func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (*Result, error) {
-	ctx, stop := context.WithCancel(ctx)
-	ranges := make(chan judgedRange)
-	defer func() {
-		stop()
-		for range ranges { // until the reader has let go of the store
+	result, at, size := newResult(total), store.Cursor{}, e.Store.Tuning().RangeSize
+	err := e.ahead(ctx, p, func() (store.Claim, error) {
+		r, err := e.Store.NextRange(ctx, store.RangeParams{After: at, Size: size})
+		if err == nil {
+			at = r.Last
 		}
-	}()
-	go func() {
-		defer close(ranges)
-		e.read(ctx, p, ranges)
-	}()
+		return store.Claim{Range: r}, err
+	}, func(r judgedRange) error {
+		for _, f := range r.facts {
+			result.judged(p, f)
+		}
+		result.passed(r)
+		e.Progress(progress(phase, result.Counts, total))
+		return nil
+	})
+	return result, err
+}
 
-	w := writer{Engine: e, params: p, tuning: e.Store.Tuning(), result: newResult(p, total), phase: phase}
-	w.size = p.BatchSize
-	if w.size == 0 {
-		w.size = w.tuning.BatchSize
-	}
-	for r := range ranges {
-		if r.err != nil {
-			return w.result, r.err
-		}
-		if err := w.handle(ctx, r); err != nil {
-			return w.result, err
-		}
-	}
-	return w.result, ctx.Err()
+func progress(phase Phase, c job.Counts, total int64) Progress {
+	return Progress{Phase: phase, Examined: c.Examined, Total: max(total, c.Examined), Selected: c.Selected, Decayed: c.Decayed}
 }

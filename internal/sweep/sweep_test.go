@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/sqlite"
@@ -20,8 +21,17 @@ var asOf = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
 func ptr[T any](value T) *T { return &value }
 
-func weak() sweep.Params {
-	return sweep.Params{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: asOf, Stamp: asOf, BatchSize: 10, Pace: 1}
+// weak is a sweep by a floor of 0.5.
+func weak() store.StartParams {
+	return store.StartParams{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: asOf}
+}
+
+var tens = sweep.Work{BatchSize: 10}
+
+// run sweeps, and gives what the job counted.
+func run(ctx context.Context, e *sweep.Engine, p store.StartParams, w sweep.Work) (job.Counts, error) {
+	j, err := storetest.Sweep(ctx, e, p, w)
+	return j.Counts, err
 }
 
 // newStore is a SQLite store with n facts that a floor of 0.5 selects, which fails as told.
@@ -50,7 +60,7 @@ func openNew(t testing.TB, fill func(path string) error) (store.Store, storetest
 type failing struct {
 	store.Store
 	apply  func(batch store.Batch) error // before the batch is written
-	read   func() error                  // before a range is read
+	read   func() error                  // before a range is claimed
 	tuning *store.Tuning
 	sizes  []int // of the batches asked for
 }
@@ -65,13 +75,13 @@ func (f *failing) Apply(ctx context.Context, b store.Batch) (store.Applied, erro
 	return f.Store.Apply(ctx, b)
 }
 
-func (f *failing) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+func (f *failing) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
 	if f.read != nil {
 		if err := f.read(); err != nil {
-			return store.Range{}, err
+			return store.Claim{}, err
 		}
 	}
-	return f.Store.NextRange(ctx, p)
+	return f.Store.Claim(ctx, l, size)
 }
 
 func (f *failing) Tuning() store.Tuning {
@@ -103,7 +113,7 @@ func TestContentionIsRetried(t *testing.T) {
 	engine := storetest.Engine(s)
 	var waits []time.Duration
 	engine.Sleep = func(_ context.Context, d time.Duration) error { waits = append(waits, d); return nil }
-	result, err := engine.Run(context.Background(), weak())
+	result, err := run(context.Background(), engine, weak(), tens)
 	if err != nil || result.Decayed != 30 || result.Retries != 3 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -128,9 +138,7 @@ func TestContentionHalves(t *testing.T) {
 		}
 		return nil
 	}
-	p := weak()
-	p.BatchSize = 16
-	result, err := storetest.Engine(s).Run(context.Background(), p)
+	result, err := run(context.Background(), storetest.Engine(s), weak(), sweep.Work{BatchSize: 16})
 	if err != nil || result.Decayed != 16 || result.FailedCount != 0 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -150,9 +158,7 @@ func TestOneFactRefused(t *testing.T) {
 			}
 			return nil
 		}
-		p := weak()
-		p.BatchSize = size
-		result, err := storetest.Engine(s).Run(context.Background(), p)
+		result, err := run(context.Background(), storetest.Engine(s), weak(), sweep.Work{BatchSize: size})
 		if err != nil || result.FailedCount != 1 || result.Decayed != 399 {
 			t.Fatalf("%+v, %v", result, err)
 		}
@@ -166,12 +172,17 @@ func TestOneFactRefused(t *testing.T) {
 func TestEveryFactRefused(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 300)
-	s.apply = func(store.Batch) error { return &store.Error{Kind: store.Rejected, Text: "a trigger says no"} }
-	result, err := storetest.Engine(s).Run(context.Background(), weak())
+	s.apply = func(b store.Batch) error {
+		if len(b.Expiries) == 0 {
+			return nil
+		}
+		return &store.Error{Kind: store.Rejected, Text: "a trigger says no"}
+	}
+	result, err := run(context.Background(), storetest.Engine(s), weak(), tens)
 	if err == nil || result.FailedCount != 101 || len(result.Failed) != 100 || result.Decayed != 0 {
 		t.Fatalf("failed %d, expired %d, %v", result.FailedCount, result.Decayed, err)
 	}
-	if result.Selected != result.Decayed+result.Kept[sweep.ChangedMeanwhile]+result.FailedCount {
+	if result.Selected != result.Decayed+result.Kept[job.ChangedMeanwhile]+result.FailedCount {
 		t.Errorf("the counts do not add up: %+v", result)
 	}
 }
@@ -191,7 +202,7 @@ func TestFailureKeepsTheCounts(t *testing.T) {
 			}
 			return nil
 		}
-		result, err := storetest.Engine(s).Run(context.Background(), weak())
+		result, err := run(context.Background(), storetest.Engine(s), weak(), tens)
 		if !errors.Is(err, broken) || result.Decayed != 20 || result.Selected != 20 || len(s.sizes) != 3 {
 			t.Errorf("%s: %+v in batches %v, %v", name, result, s.sizes, err)
 		}
@@ -206,13 +217,11 @@ func TestInterrupted(t *testing.T) {
 	s, d := newStore(t, 30)
 	ctx, interrupt := context.WithCancel(context.Background())
 	engine := storetest.Engine(s)
-	p := weak()
-	p.Pace = 0.5
 	engine.Sleep = func(ctx context.Context, _ time.Duration) error { // in the pause after the first batch
 		interrupt()
 		return ctx.Err()
 	}
-	result, err := engine.Run(ctx, p)
+	result, err := run(ctx, engine, weak(), sweep.Work{BatchSize: 10, Pace: 0.5})
 	if !errors.Is(err, context.Canceled) || result.Decayed != 10 {
 		t.Fatalf("%+v, %v", result, err)
 	}
@@ -220,7 +229,7 @@ func TestInterrupted(t *testing.T) {
 		t.Errorf("%s overrides", rows[0])
 	}
 	// Running again goes on from there.
-	if result, err := storetest.Engine(s).Run(context.Background(), weak()); err != nil || result.Decayed != 20 {
+	if result, err := run(context.Background(), storetest.Engine(s), weak(), tens); err != nil || result.Decayed != 20 {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
@@ -236,9 +245,7 @@ func TestPauses(t *testing.T) {
 		engine := storetest.Engine(locks)
 		var pauses []time.Duration
 		engine.Sleep = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
-		p := weak()
-		p.Pace = test.pace
-		if _, err := engine.Run(context.Background(), p); err != nil {
+		if _, err := run(context.Background(), engine, weak(), sweep.Work{BatchSize: 10, Pace: test.pace}); err != nil {
 			t.Fatal(err)
 		}
 		if test.least == 0 {
@@ -282,9 +289,7 @@ func TestBatchesFollowTheTarget(t *testing.T) {
 	} {
 		s, _ := newStore(t, 300)
 		s.tuning = &store.Tuning{RangeSize: 1000, BatchSize: 100, Target: test.target}
-		p := weak()
-		p.BatchSize = 0
-		if _, err := storetest.Engine(s).Run(context.Background(), p); err != nil {
+		if _, err := run(context.Background(), storetest.Engine(s), weak(), sweep.Work{}); err != nil {
 			t.Fatal(err)
 		}
 		if !slices.Equal(s.sizes, test.want) {
@@ -293,23 +298,28 @@ func TestBatchesFollowTheTarget(t *testing.T) {
 	}
 }
 
+func limit(text string) *rule.Limit {
+	l, err := rule.ParseLimit(text)
+	if err != nil {
+		panic(err)
+	}
+	return l
+}
+
 func TestMaxExpire(t *testing.T) {
 	t.Parallel()
-	for limit, refused := range map[string]bool{"10": false, "9": true, "50%": false, "49%": true, "0": true} {
+	for text, refused := range map[string]bool{"10": false, "9": true, "50%": false, "49%": true, "0": true} {
 		s, d := newStore(t, 10)
 		for i := range 10 {
 			d.Insert(t, storetest.Fact(fmt.Sprintf("live %d", i), func(c *fact.Candidate) { c.Confidence = 1 }))
 			d.Insert(t, storetest.Fact(fmt.Sprintf("gone %d", i), func(c *fact.Candidate) { c.ValidUntil = ptr("2026-01-01") }))
 		}
 		p := weak()
-		var err error
-		if p.MaxExpire, err = rule.ParseLimit(limit); err != nil {
-			t.Fatal(err)
-		}
-		result, err := storetest.Engine(s).Run(context.Background(), p)
+		p.MaxExpire = limit(text)
+		result, err := run(context.Background(), storetest.Engine(s), p, tens)
 		var guard *sweep.Refused
 		if errors.As(err, &guard) != refused || !refused && (err != nil || result.Decayed != 10) || refused && len(s.sizes) > 0 {
-			t.Errorf("%s: refused %v, want %v; batches %v", limit, err, refused, s.sizes)
+			t.Errorf("%s: refused %v, want %v; batches %v", text, err, refused, s.sizes)
 		}
 	}
 }
@@ -345,9 +355,7 @@ func TestGroupsAreBounded(t *testing.T) {
 		}))
 	}
 	d.Insert(t, facts...)
-	p := weak()
-	p.DryRun = true
-	result, err := storetest.Engine(s).Run(context.Background(), p)
+	result, err := storetest.Engine(s).Preview(context.Background(), sweep.Params{Rules: weak().Rules, AsOf: asOf})
 	if err != nil {
 		t.Fatal(err)
 	}

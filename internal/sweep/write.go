@@ -3,54 +3,84 @@ package sweep
 import (
 	"context"
 	"fmt"
-	"time"
+	"sync"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
 
-const (
-	smallestBatch = 50
-	largestBatch  = 50_000
-	growth        = 1.2 // per batch, at most
-	maxFailed     = 100 // facts that cannot be written, before the sweep gives up
-)
+const maxFailed = 100 // facts that cannot be written, before a job gives up
 
-// writer takes judged ranges to the store and counts what becomes of them.
-type writer struct {
+// board is what the lanes of one process know together: the job's counts, as the last transaction of
+// any of them left them.
+type board struct {
 	*Engine
-	params Params
-	tuning store.Tuning
-	result *Result
-	phase  Phase
-	size   int // facts in the next batch, at most
+	total int64
+
+	mu     sync.Mutex
+	counts job.Counts
 }
 
-// handle counts a range and, unless this is a dry run, writes it. A batch covers all facts up to
-// the last one in it, so that after every batch the counts are those of a place in the id order.
-func (w *writer) handle(ctx context.Context, r judgedRange) error {
-	defer func() { w.Progress(w.progress(w.phase)) }()
-	if w.params.DryRun {
-		for _, f := range r.facts {
-			w.result.judged(w.params, f)
-		}
-		w.result.passed(r)
-		return nil
+// put takes over newer counts. A lane that is a step behind must not turn them back.
+func (b *board) put(phase Phase, c job.Counts) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if c.Examined >= b.counts.Examined {
+		b.counts = c
 	}
-	for at := 0; at < len(r.facts); {
-		batch, next := cut(r.facts[at:], w.size)
-		if err := w.write(ctx, batch, r.Mark); err != nil {
+	b.Progress(progress(phase, b.counts, b.total))
+}
+
+func (b *board) show(phase Phase) { b.put(phase, job.Counts{}) }
+
+// lane claims ranges and takes them to the store, one after the other, reading one ahead.
+type lane struct {
+	*board
+	job   job.Job
+	lease store.Lease
+	ids   retractions
+	pace  pacer
+}
+
+func newLane(b *board, in store.Joined, w Work) *lane {
+	return &lane{
+		board: b, job: in.Job, lease: in.Lease, ids: retractionsOf(in),
+		pace: newPacer(b.Engine, w),
+	}
+}
+
+func (l *lane) run(ctx context.Context) error {
+	size := l.Store.Tuning().RangeSize
+	return l.ahead(ctx, ParamsOf(l.job), func() (store.Claim, error) {
+		return l.Store.Claim(ctx, l.lease, size)
+	}, func(r judgedRange) error { return l.handle(ctx, r) })
+}
+
+// handle writes a range in batches. A batch covers all facts up to the last one in it, and the last
+// batch all that is left, so that after every one of them the job's counts are those of a place in
+// the id order. Each moves the claim on; the last one closes it.
+func (l *lane) handle(ctx context.Context, r judgedRange) error {
+	claim, facts := r.Claim, r.facts
+	for {
+		part, next := cut(facts, l.pace.size)
+		facts = facts[next:]
+		upTo := r.Last
+		if len(facts) > 0 {
+			upTo = store.After(part[len(part)-1].ID)
+		}
+		var err error
+		if claim, err = l.write(ctx, claim, part, upTo); err == nil {
+			err = l.Halt()
+		}
+		if err != nil || len(facts) == 0 {
 			return err
 		}
-		at += next
-		w.Progress(w.progress(w.phase))
 	}
-	w.result.passed(r)
-	return nil
 }
 
-// cut takes facts from the front until size of them are to expire, and the kept ones between.
-func cut(facts []judgedFact, size int) (batch []judgedFact, next int) {
+// cut takes facts from the front until size of them are to expire, and the kept ones behind.
+func cut(facts []judgedFact, size int) (part []judgedFact, next int) {
 	expiring := 0
 	for next < len(facts) && (expiring < size || facts[next].Action == rule.Keep) {
 		if facts[next].Action == rule.Expire {
@@ -61,107 +91,105 @@ func cut(facts []judgedFact, size int) (batch []judgedFact, next int) {
 	return facts[:next], next
 }
 
-// write has one batch written. Under contention the same work is tried again a few times, then in
-// halves: a batch of the same size may never get through. Halves also find the fact that the
-// database refuses; it is reported, and the others are written.
-func (w *writer) write(ctx context.Context, facts []judgedFact, mark store.Mark) error {
-	batch := store.Batch{AsOf: w.params.AsOf, Stamp: w.params.Stamp, Mark: mark}
-	places := make([]int, 0, len(facts)) // of the batch's facts in facts
-	for i, f := range facts {
+// write has the facts of a claim up to a place written, and returns what is left of the claim. Under
+// contention the same work is tried again a few times, then in halves: a batch of the same size may
+// never get through. Halves also find the fact that the database refuses; it is counted and named,
+// and the others are written.
+func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact, upTo store.Cursor) (store.Claim, error) {
+	b := l.batch(claim, facts, upTo)
+	applied, err := l.apply(ctx, &b)
+	switch {
+	case err == nil:
+		claim.After, claim.Facts = b.UpTo, b.Left()
+		l.put(Sweeping, applied.Counts)
+		return claim, l.pace.follow(ctx, l.board, len(b.Expiries), applied.Locked)
+	case len(b.Expiries) == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
+		return claim, err
+	case len(facts) == 1:
+		return l.fail(ctx, b, err)
+	}
+	if store.Is(err, store.Contention) {
+		l.pace.halve()
+	}
+	half := len(facts) / 2
+	if claim, err = l.write(ctx, claim, facts[:half], store.After(facts[half-1].ID)); err != nil {
+		return claim, err
+	}
+	return l.write(ctx, claim, facts[half:], upTo)
+}
+
+func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) store.Batch {
+	b := store.Batch{
+		Lease: l.lease, Claim: claim, UpTo: upTo, Close: upTo == claim.Last,
+		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark,
+	}
+	for _, f := range facts {
 		if f.Action != rule.Expire {
+			b.Count.Examined++
+			b.Count.AddKept(f.Kept)
 			continue
 		}
-		expiry := store.Expiry{Fact: f.Candidate}
+		expiry := store.Expiry{Fact: f.Candidate, Rules: f.Rules}
 		if f.Retracts() {
-			expiry.Retraction = w.Retraction()
+			expiry.Retraction = l.ids.next()
 		}
-		batch.Expiries = append(batch.Expiries, expiry)
-		places = append(places, i)
+		b.Expiries = append(b.Expiries, expiry)
 	}
-	var applied store.Applied
-	if len(batch.Expiries) > 0 {
-		err := w.retry(ctx, func() (err error) {
-			if applied, err = w.Store.Apply(ctx, batch); store.Is(err, store.Contention) {
-				w.result.Retries++
-				w.Progress(w.progress(Retrying))
+	if b.Close { // the facts that no rule concerns are known by number only
+		b.Count.Examined += int64(b.Left())
+	}
+	return b
+}
+
+// apply writes a batch, and finds out whether it did where the connection was lost in the COMMIT.
+func (l *lane) apply(ctx context.Context, b *store.Batch) (applied store.Applied, err error) {
+	for {
+		err = l.retry(ctx, func() (err error) {
+			applied, err = l.Store.Apply(ctx, *b)
+			if store.Is(err, store.Contention) || store.Is(err, store.Disconnected) {
+				b.Count.Retries++
+				l.show(Retrying)
 			}
 			return err
 		})
-		if store.Is(err, store.Contention) || store.Is(err, store.Rejected) {
-			return w.writeHalves(ctx, facts, mark, err)
+		if !store.Is(err, store.Uncertain) {
+			return applied, err
 		}
-		if err != nil {
+		l.show(Retrying)
+		var now store.Claim
+		var found bool
+		err = l.retry(ctx, func() (err error) {
+			now, found, err = l.Store.Claimed(ctx, l.lease, b.Claim.Number)
 			return err
+		})
+		switch {
+		case err != nil:
+			return applied, err
+		case !found && b.Close, found && now.After == b.UpTo:
+			return applied, nil // it was committed, and the next batch's counts tell of it
+		case !found:
+			return applied, &job.Lost{ID: l.job.ID, State: job.Running}
 		}
 	}
-	changed := make(map[int]bool, len(applied.Changed))
-	for _, i := range applied.Changed {
-		changed[places[i]] = true
-	}
-	for i, f := range facts {
-		w.result.written(w.params, f, changed[i])
-	}
-	return w.follow(ctx, applied, len(batch.Expiries))
 }
 
-func (w *writer) writeHalves(ctx context.Context, facts []judgedFact, mark store.Mark, cause error) error {
-	if len(facts) > 1 {
-		if store.Is(cause, store.Contention) && w.params.BatchSize == 0 {
-			w.size = max(smallestBatch, w.size/2)
-		}
-		if err := w.write(ctx, facts[:len(facts)/2], mark); err != nil {
-			return err
-		}
-		return w.write(ctx, facts[len(facts)/2:], mark)
+// fail leaves out the one fact of a batch, which the database refuses, and names it in the counts.
+func (l *lane) fail(ctx context.Context, b store.Batch, cause error) (store.Claim, error) {
+	f := b.Expiries[0].Fact
+	b.Count.Examined++
+	b.Count.Selected++
+	b.Count.AddTenant(f.Tenant, 1)
+	b.Count.AddFailure(f.ID, cause.Error())
+	b.Expiries = nil
+	applied, err := l.apply(ctx, &b)
+	if err != nil {
+		return b.Claim, err
 	}
-	w.result.fail(w.params, facts[0], cause)
-	if w.result.FailedCount > maxFailed {
-		return fmt.Errorf("gave up after %d facts could not be written; the last: %w", w.result.FailedCount, cause)
+	l.put(Sweeping, applied.Counts)
+	if n := applied.Counts.FailedCount; n > maxFailed {
+		return b.Claim, fmt.Errorf("gave up after %d facts could not be written; the last: %w", n, cause)
 	}
-	return nil
-}
-
-// follow sets the size of the next batch and lets the node's own writers in.
-func (w *writer) follow(ctx context.Context, applied store.Applied, written int) error {
-	if written == 0 {
-		return ctx.Err()
-	}
-	w.result.Batches++
-	w.result.LongestLock = max(w.result.LongestLock, applied.Locked)
-	if w.params.BatchSize == 0 {
-		w.size = w.adapt(written, applied.Locked)
-	}
-	if w.params.Pace >= 1 {
-		return ctx.Err()
-	}
-	// Never shorter than the lock it follows: a writer that waited for one whole batch must find a
-	// gap of its own length.
-	pause := max(applied.Locked, time.Duration(float64(applied.Locked)*(1/w.params.Pace-1)))
-	w.Progress(w.progress(Pausing))
-	return w.Sleep(ctx, pause)
-}
-
-// adapt follows the target: down at once, up in small steps, and up only on the word of a batch
-// that was full.
-func (w *writer) adapt(written int, locked time.Duration) int {
-	target := w.tuning.Target
-	if w.params.Pace >= 1 {
-		target *= 4 // flat out: fewer, larger transactions
-	}
-	if locked > target {
-		return max(smallestBatch, w.size/2)
-	}
-	if written < w.size {
-		return w.size
-	}
-	factor := min(growth, float64(target)/float64(max(locked, time.Millisecond)))
-	return min(largestBatch, max(w.size, int(float64(w.size)*factor)))
-}
-
-func (w *writer) progress(phase Phase) Progress {
-	r := w.result
-	return Progress{
-		Phase: phase, Examined: r.Examined, Total: max(r.Total, r.Examined),
-		Selected: r.Selected, Decayed: r.Decayed,
-	}
+	left := b.Claim
+	left.After, left.Facts = b.UpTo, b.Left()
+	return left, nil
 }

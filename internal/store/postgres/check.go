@@ -119,17 +119,24 @@ func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
 	return &store.Error{Kind: store.NotPermitted, Text: "the role lacks " + strings.Join(missing, ", ") + " (and USAGE on the schema, if it has none); have them granted, or use another role"}
 }
 
-// checkVectors looks for vec_facts, which only a node that makes embeddings has.
+// checkVectors looks for vec_facts, which only a node that makes embeddings has, and for the table
+// by which an undo asks the node to make them again.
 func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx) error {
-	var exists, writable bool
+	var exists bool
 	err := tx.QueryRow(ctx, `
-		SELECT c.oid IS NOT NULL,
-		       coalesce(pg_catalog.has_table_privilege(c.oid, 'DELETE')
-		            AND pg_catalog.has_column_privilege(c.oid, 'fact_id', 'SELECT'), false)
-		FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) c`, s.quoted+".vec_facts").Scan(&exists, &writable)
-	if exists && !writable {
+		SELECT v.oid IS NOT NULL,
+		       coalesce(pg_catalog.has_table_privilege(v.oid, 'DELETE')
+		            AND pg_catalog.has_column_privilege(v.oid, 'fact_id', 'SELECT'), false),
+		       coalesce(pg_catalog.has_table_privilege(e.oid, 'SELECT')
+		            AND pg_catalog.has_table_privilege(e.oid, 'INSERT')
+		            AND pg_catalog.has_table_privilege(e.oid, 'UPDATE'), false)
+		FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) v, (SELECT pg_catalog.to_regclass($2)::oid AS oid) e`,
+		s.quoted+".vec_facts", s.quoted+".fact_embedding_status").Scan(&exists, &s.vec, &s.backfill)
+	switch {
+	case exists && !s.vec:
 		s.notes = append(s.notes, "the role may not delete from vec_facts, so the vectors of expired facts stay and semantic recall may still find them; grant SELECT and DELETE on it")
+	case exists && !s.backfill:
+		s.notes = append(s.notes, "fact_embedding_status is missing or the role may not write it, so after an undo the node is not told which vectors to make again; grant SELECT, INSERT and UPDATE on it")
 	}
-	s.vec = writable
 	return err
 }

@@ -9,6 +9,7 @@ import (
 
 	"github.com/jackc/pgx/v5/pgconn"
 
+	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
@@ -18,23 +19,32 @@ func (s *Store) translate(err error, doing string) error {
 	var ours *store.Error
 	var server *pgconn.PgError
 	var connecting *pgconn.ConnectError
+	var cut *severed
 	fail := func(kind store.Kind, text string) error {
 		return &store.Error{Kind: kind, Text: "cannot " + doing + ": " + oneLine(text), Err: err}
+	}
+	lost := store.Disconnected
+	if !s.opened {
+		lost = store.Unusable
 	}
 	switch {
 	case err == nil:
 		return nil
-	case errors.As(err, &ours):
+	case errors.As(err, &ours) || ofJob(err):
 		return err
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
 	case errors.As(err, &connecting):
 		if errors.As(err, &server) {
-			return fail(store.Unusable, server.Message)
+			return fail(lost, server.Message)
 		}
-		return fail(store.Unusable, connectReason(connecting)+"; check host, port and network")
+		return fail(lost, connectReason(connecting)+"; check host, port and network")
+	case errors.As(err, &cut) && cut.committing:
+		return fail(store.Uncertain, "the connection to the server was lost in the COMMIT, which may or may not have happened: "+cut.Error())
+	case errors.As(err, &cut) && !refusal(err):
+		return fail(lost, "the connection to the server was lost: "+cut.Error())
 	case !errors.As(err, &server):
-		return fail(0, "the connection to the server failed: "+err.Error())
+		return fail(0, err.Error())
 	}
 	switch {
 	case server.Code == "40001" || server.Code == "40P01": // serialization_failure, deadlock_detected
@@ -51,6 +61,28 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Rejected, server.Message)
 	}
 	return fail(0, fmt.Sprintf("%s (SQLSTATE %s)", server.Message, server.Code))
+}
+
+// refusal tells whether the server has answered with an error, and the connection goes on. Shutdowns,
+// lost connections behind a pooler and sessions that were ended are told as errors too.
+func refusal(err error) bool {
+	var server *pgconn.PgError
+	if !errors.As(err, &server) {
+		return false
+	}
+	return !strings.HasPrefix(server.Code, "08") && !strings.HasPrefix(server.Code, "57P0") && server.Code != "25P03"
+}
+
+// ofJob tells whether an error is one of package job, whose words are meant for the operator.
+func ofJob(err error) bool {
+	for _, kind := range []any{
+		new(*job.Illegal), new(*job.Busy), new(*job.Superseded), new(*job.Lost), new(*job.Unknown), new(*job.Ambiguous), new(*job.Foreign),
+	} {
+		if errors.As(err, kind) {
+			return true
+		}
+	}
+	return false
 }
 
 // connectReason is what went wrong on the way to the server, without the list of every address.

@@ -5,6 +5,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strings"
 	"time"
@@ -23,6 +24,8 @@ type Store struct {
 	quoted   string // as SQL names it
 	settings []setting
 	vec      bool // vec_facts exists and can be written
+	backfill bool // fact_embedding_status exists and can be written
+	opened   bool // a connection that fails now may come back
 	notes    []string
 }
 
@@ -49,7 +52,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.MinConns = 0
-	config.MaxConns = 2 // one reads ahead while one writes
+	config.MaxConns = int32(2*max(1, p.Workers) + 1) // each reads ahead while it writes; leases are renewed beside
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, s.translate(err, "connect to the store")
 	}
@@ -57,6 +60,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		s.pool.Close()
 		return nil, err
 	}
+	s.opened = true
 	return s, nil
 }
 
@@ -122,11 +126,22 @@ const (
 	writing = pgx.TxAccessMode("")
 )
 
+// severed is a connection lost in a transaction. committing tells whether the COMMIT was under way.
+type severed struct {
+	error
+	committing bool
+}
+
+func (e *severed) Unwrap() error { return e.error }
+
 // within runs work in one transaction that begins with the settings.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
+	if access == writing && s.params.ReadOnly {
+		return store.ErrReadOnly
+	}
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: access})
 	if err != nil {
-		return err
+		return &severed{err, false}
 	}
 	defer func() {
 		// An interrupted sweep must not leave its transaction open.
@@ -134,22 +149,34 @@ func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(p
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	calls := make([]string, len(s.settings))
-	var args []any
-	for i, each := range s.settings {
-		calls[i] = fmt.Sprintf("set_config($%d, $%d, true)", len(args)+1, len(args)+2)
-		args = append(args, each.name, each.value)
+	query, args := s.settingsSQL()
+	if _, err = tx.Exec(ctx, query, args...); err == nil {
+		err = work(tx)
 	}
-	if _, err := tx.Exec(ctx, "SELECT "+strings.Join(calls, ", "), args...); err != nil {
-		return err
-	}
-	if err := work(tx); err != nil {
+	switch {
+	case err != nil && tx.Conn().IsClosed():
+		return &severed{err, false}
+	case err != nil:
 		return err
 	}
 	// Not to be interrupted: a COMMIT that was sent may have happened.
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer done()
-	return tx.Commit(ctx)
+	err = tx.Commit(ctx)
+	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || refusal(err) {
+		return err
+	}
+	return &severed{err, access == writing}
+}
+
+// settingsSQL is the statement that a transaction begins with.
+func (s *Store) settingsSQL() (query string, args []any) {
+	calls := make([]string, len(s.settings))
+	for i, each := range s.settings {
+		calls[i] = fmt.Sprintf("set_config($%d, $%d, true)", len(args)+1, len(args)+2)
+		args = append(args, each.name, each.value)
+	}
+	return "SELECT " + strings.Join(calls, ", "), args
 }
 
 // table is a table's name as SQL wants it.

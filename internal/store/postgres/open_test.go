@@ -2,6 +2,7 @@ package postgres_test
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"slices"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
@@ -21,7 +23,7 @@ import (
 var (
 	asOf  = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	floor = rule.Floor(0.5)
-	weak  = sweep.Params{Rules: rule.Set{Floor: &floor}, AsOf: asOf, Stamp: asOf, Pace: 1}
+	weak  = rule.Set{Floor: &floor}
 )
 
 func open(t testing.TB, dsn, schema string, readOnly bool) (store.Store, error) {
@@ -33,18 +35,23 @@ func open(t testing.TB, dsn, schema string, readOnly bool) (store.Store, error) 
 	return s, err
 }
 
-func run(t testing.TB, s store.Store, err error, dryRun bool) *sweep.Result {
+func run(t testing.TB, s store.Store, err error, dryRun bool) job.Counts {
 	t.Helper()
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := weak
-	p.DryRun = dryRun
-	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if dryRun {
+		result, err := storetest.Engine(s).Preview(context.Background(), sweep.Params{Rules: weak, AsOf: asOf})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Counts
+	}
+	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return result
+	return j.Counts
 }
 
 // refused holds an error to its kind and to words that it must have.
@@ -106,10 +113,27 @@ func TestPrivileges(t *testing.T) {
 	sweeper := db.NewRole(t, usage, reading,
 		"INSERT, UPDATE (valid_until, reason, updated_at, updated_by) ON fact_validity_overrides",
 		"SELECT (fact_id, retracted_at), INSERT ON fact_retractions",
-		"SELECT (id), UPDATE (valid_until, decay_epoch) ON entity_edges",
-		"SELECT (entity_uri, tenant_id, scope, is_stale), UPDATE (is_stale) ON memory_cards")
+		"SELECT (id, valid_until, decay_epoch), UPDATE (valid_until, decay_epoch) ON entity_edges",
+		"SELECT (entity_uri, tenant_id, scope, is_stale), UPDATE (is_stale) ON memory_cards",
+		"SELECT, INSERT, UPDATE (status, started_at, completed_at, result_json, error) ON jobs")
 	s, err = open(t, sweeper.URL, "memory", false)
-	if got := run(t, s, err, false); got.Decayed != 2 {
+	if err != nil {
+		t.Fatal(err)
+	}
+	err = s.Prepare(context.Background())
+	refused(t, err, store.NotPermitted, `may not create tables in schema "memory"`, "administrator")
+	var refusal *store.Error
+	errors.As(err, &refusal)
+	d.Exec(t, refusal.Detail)
+	if err := s.Prepare(context.Background()); err != nil {
+		t.Errorf("with the administrator's tables: %v", err)
+	}
+	d.Exec(t, "REVOKE INSERT, DELETE ON decayctl_claims FROM "+sweeper.Name)
+	err = s.Prepare(context.Background())
+	refused(t, err, store.NotPermitted, "DELETE on memory.decayctl_claims, INSERT on memory.decayctl_claims")
+	errors.As(err, &refusal)
+	d.Exec(t, refusal.Detail)
+	if got := run(t, s, nil, false); got.Decayed != 2 {
 		t.Errorf("the sweeping role expired %d", got.Decayed)
 	}
 	if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "vec_facts") {
@@ -240,8 +264,11 @@ func TestPartitioned(t *testing.T) {
 	}
 	d.Exec(t, "ANALYZE facts")
 	s, err := open(t, db.URL, "public", false)
-	if got := run(t, s, err, false); got.Decayed != 50 || got.Examined != 50 || got.Total != 50 {
-		t.Errorf("expired %d of %d, estimated %d", got.Decayed, got.Examined, got.Total)
+	if got := run(t, s, err, false); got.Decayed != 50 || got.Examined != 50 {
+		t.Errorf("expired %d of %d", got.Decayed, got.Examined)
+	}
+	if total, err := s.Estimate(context.Background()); err != nil || total != 50 {
+		t.Errorf("estimated %d, %v", total, err)
 	}
 }
 
@@ -257,9 +284,7 @@ func TestRowSecurity(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := weak
-	p.DryRun = true
-	result, err := storetest.Engine(s).Run(context.Background(), p)
+	result, err := storetest.Engine(s).Preview(context.Background(), sweep.Params{Rules: weak, AsOf: asOf})
 	if result.Selected != 0 {
 		t.Errorf("the held fact was selected")
 	}

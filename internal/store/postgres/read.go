@@ -29,32 +29,53 @@ func (s *Store) Estimate(ctx context.Context) (int64, error) {
 }
 
 // NextRange walks the id index alone, in the order the id column is collated in.
-func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (next store.Range, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		next, err = s.nextRange(ctx, tx, p)
+		return err
+	})
+	return next, s.translate(err, "read the facts")
+}
+
+func (s *Store) nextRange(ctx context.Context, tx pgx.Tx, p store.RangeParams) (store.Range, error) {
 	where, args := "", []any{p.Size}
 	if p.After.Set {
 		where, args = "WHERE id > $2", append(args, p.After.ID)
 	}
 	next := store.Range{After: p.After}
 	var last *string
-	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `
-			SELECT max(id), count(*)
-			FROM (SELECT id FROM `+s.table("facts")+` `+where+` ORDER BY id LIMIT $1) r`,
-			args...).Scan(&last, &next.Facts)
-	})
-	if last != nil {
-		next.Last = store.After(*last)
+	err := tx.QueryRow(ctx, `
+		SELECT max(id), count(*)
+		FROM (SELECT id FROM `+s.table("facts")+` `+where+` ORDER BY id LIMIT $1) r`,
+		args...).Scan(&last, &next.Facts)
+	next.Last = cursor(last)
+	return next, err
+}
+
+// cursor is a place as the tables hold it; NULL is before the first fact.
+func cursor(id *string) store.Cursor {
+	if id == nil {
+		return store.Cursor{}
 	}
-	return next, s.translate(err, "read the facts")
+	return store.After(*id)
+}
+
+// place is the cursor as the tables hold it.
+func place(at store.Cursor) *string {
+	if !at.Set {
+		return nil
+	}
+	return &at.ID
 }
 
 // heldSQL: an active legal hold covers the fact f. A hold whose scope is not one of the four (the
 // star, a list, anything else) covers every scope: in doubt the fact lives. OFFSET 0 keeps it a look-up
-// for each fact: as a join, every batch would read all tombstones.
+// for each fact: as a join, every batch would read all tombstones. The concatenation keeps the index on
+// tenant_id out of it, which has all tombstones of a tenant.
 func (s *Store) heldSQL() string {
 	return `EXISTS (
 			SELECT 1 FROM ` + s.table("tombstones") + ` t
-			WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold <> 0
+			WHERE t.entity_uri = f.entity AND t.tenant_id || '' = f.tenant_id AND t.legal_hold <> 0
 			  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
 			  AND NOT EXISTS (SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r WHERE r.tombstone_id = t.id)
 			OFFSET 0)`

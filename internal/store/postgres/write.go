@@ -2,50 +2,36 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
-	"github.com/jackc/pgx/v5/pgconn"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
 // Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
 // that two sweeps wait for each other instead of deadlocking.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	if s.params.ReadOnly {
-		return store.Applied{}, store.ErrReadOnly
-	}
-	var locked time.Time
 	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
-	committing := false
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
-		locked, w.tx = s.params.Now(), tx
-		steps := []func(context.Context) error{w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
+		w.locked, w.tx = s.params.Now(), tx
+		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
 		if s.vec {
 			steps = append(steps, w.deleteVectors)
 		}
-		for _, step := range append(steps, w.staleCards) {
+		for _, step := range append(steps, w.staleCards, w.settle) {
 			if err := step(ctx); err != nil {
 				return err
 			}
 		}
-		committing = true
 		return nil
 	})
-	if err != nil && committing {
-		var server *pgconn.PgError
-		if !errors.As(err, &server) {
-			return store.Applied{}, fmt.Errorf("the connection was lost in a COMMIT, so the last batch may or may not be written; run again, nothing is expired twice: %w", err)
-		}
-	}
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	return store.Applied{Changed: b.Changed(w.written), Locked: s.params.Now().Sub(locked)}, nil
+	return store.Applied{Changed: b.Changed(w.written), Locked: s.params.Now().Sub(w.locked), Counts: w.counts}, nil
 }
 
 // writer is one batch on its way into one transaction.
@@ -56,6 +42,8 @@ type writer struct {
 	asOf    string
 	stamp   string
 	written store.Written
+	locked  time.Time  // since when
+	counts  job.Counts // of the job, with the batch
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -87,25 +75,11 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		return nil
 	}
 	ids := idArray(overridden)
-	var validUntil, reason, updatedAt, updatedBy []*string
-	var confidence []*float32
+	var was overrideArrays
 	for _, e := range overridden {
-		o := e.Fact.Override
-		validUntil, reason = append(validUntil, o.ValidUntil), append(reason, o.Reason)
-		updatedAt, updatedBy = append(updatedAt, &o.UpdatedAt), append(updatedBy, o.UpdatedBy)
-		var narrow *float32
-		if o.Confidence != nil {
-			value := float32(*o.Confidence)
-			narrow = &value
-		}
-		confidence = append(confidence, narrow)
+		was.add(*e.Fact.Override)
 	}
-	if _, err := w.tx.Exec(ctx, `
-		SELECT l.fact_id
-		FROM unnest($1::text[]) AS b(id)
-		CROSS JOIN LATERAL (
-			SELECT o.fact_id FROM `+w.table("fact_validity_overrides")+` o WHERE o.fact_id = b.id FOR UPDATE) l`,
-		ids); err != nil {
+	if err := w.lockOverrides(ctx, w.tx, ids); err != nil {
 		return err
 	}
 	// OFFSET 0 keeps the look-up of the fact a look-up by key.
@@ -124,7 +98,18 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 			SELECT 1 FROM `+w.table("facts")+` f
 			WHERE f.id = o.fact_id AND NOT `+w.heldSQL()+` AND NOT `+w.pendingSQL()+` OFFSET 0)
 		RETURNING o.fact_id`,
-		ids, w.asOf, store.Reason, w.stamp, store.Actor, validUntil, confidence, reason, updatedAt, updatedBy)
+		ids, w.asOf, store.Reason, w.stamp, store.Actor, was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy)
+}
+
+// lockOverrides locks the override rows of facts in the order of the ids.
+func (s *Store) lockOverrides(ctx context.Context, tx pgx.Tx, ids []string) error {
+	_, err := tx.Exec(ctx, `
+		SELECT l.fact_id
+		FROM unnest($1::text[]) AS b(id)
+		CROSS JOIN LATERAL (
+			SELECT o.fact_id FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = b.id FOR UPDATE) l`,
+		ids)
+	return err
 }
 
 // retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
@@ -150,21 +135,54 @@ func (w *writer) retract(ctx context.Context) error {
 	return err
 }
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone.
+// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. Edges are read
+// first, since an undo needs to know what they were, and it is the last moment to keep that.
 func (w *writer) expireEdges(ctx context.Context) error {
-	return w.execWritten(ctx, `
-		UPDATE `+w.table("entity_edges")+` SET valid_until = $2, decay_epoch = $3 WHERE id = ANY($1::text[])`,
-		w.asOf, w.batch.AsOf.UnixMilli())
+	done := w.batch.Done(w.written)
+	if len(done) == 0 {
+		return nil
+	}
+	rows, err := w.tx.Query(ctx, `
+		SELECT l.id, l.valid_until, l.decay_epoch
+		FROM unnest($1::text[]) AS b(id)
+		CROSS JOIN LATERAL (
+			SELECT e.id, e.valid_until, e.decay_epoch FROM `+w.table("entity_edges")+` e WHERE e.id = b.id FOR UPDATE) l`,
+		idArray(done))
+	if err != nil {
+		return err
+	}
+	edges := store.Edges{}
+	var found []string
+	var id string
+	var edge job.Edge
+	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch}, func() error {
+		edges[id], found = edge, append(found, id)
+		return nil
+	}); err != nil {
+		return err
+	}
+	if err := w.keepImages(ctx, w.batch.Images(w.written, edges)); err != nil || len(found) == 0 {
+		return err
+	}
+	_, err = w.tx.Exec(ctx, `
+		UPDATE `+w.table("entity_edges")+` SET valid_until = $2, decay_epoch = $3 WHERE id = `+anyKey,
+		found, w.asOf, w.batch.AsOf.UnixMilli())
+	return err
 }
+
+// anyKey compares with every key in $1. The planner does not see how many there are, and looks each up,
+// however large a part of the table they may be.
+const anyKey = `ANY(ARRAY(SELECT unnest($1::text[])))`
 
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
 func (w *writer) deleteVectors(ctx context.Context) error {
-	return w.execWritten(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = ANY($1::text[])`)
+	return w.execWritten(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = `+anyKey)
 }
 
 // staleCards marks the memory cards that were made of a fact now expired. Many facts share a card,
 // also with the facts of another sweep's batch: cards come last, are locked in key order, and those
-// already stale are not touched at all.
+// already stale are not touched at all. (The sum keeps the index on is_stale out of it: before the first
+// ANALYZE the planner would walk all fresh cards of a tenant for each.)
 func (w *writer) staleCards(ctx context.Context) error {
 	cards := w.batch.Cards(w.written)
 	if len(cards) == 0 {
@@ -185,7 +203,7 @@ func (w *writer) staleCards(ctx context.Context) error {
 			CROSS JOIN LATERAL (
 				SELECT m.entity_uri, m.tenant_id, m.scope FROM `+w.table("memory_cards")+` m
 				WHERE m.entity_uri = t.entity_uri AND m.tenant_id = t.tenant_id AND m.scope = t.scope
-				  AND m.is_stale = 0 FOR UPDATE) l
+				  AND m.is_stale + 0 = 0 FOR UPDATE) l
 		)
 		UPDATE `+w.table("memory_cards")+` m SET is_stale = 1
 		FROM locked l

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"strconv"
 	"strings"
 
@@ -31,8 +32,8 @@ func (s *Store) check(ctx context.Context) error {
 	}
 	var migrations []string
 	if len(columns["schema_migrations"]) > 0 {
-		if migrations, err = s.strings(ctx, "SELECT version FROM schema_migrations"); err != nil {
-			return err
+		if migrations, err = s.strings(ctx, s.read, "SELECT version FROM schema_migrations"); err != nil {
+			return s.translate(err, "read the schema")
 		}
 	}
 	if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
@@ -47,65 +48,74 @@ func (s *Store) check(ctx context.Context) error {
 func (s *Store) columns(ctx context.Context) (map[string][]string, error) {
 	columns := map[string][]string{}
 	for _, table := range store.TableNames() {
-		names, err := s.strings(ctx, "SELECT name FROM pragma_table_info($1)", table)
+		names, err := s.strings(ctx, s.read, "SELECT name FROM pragma_table_info($1)", table)
 		if err != nil {
-			return nil, err
+			return nil, s.translate(err, "read the schema")
 		}
 		columns[table] = names
 	}
 	return columns, nil
 }
 
-func (s *Store) strings(ctx context.Context, query string, args ...any) ([]string, error) {
-	rows, err := s.read.QueryContext(ctx, query, args...)
+func (s *Store) strings(ctx context.Context, tx querier, query string, args ...any) ([]string, error) {
+	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, s.translate(err, "read the schema")
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	var values []string
 	for rows.Next() {
 		var value string
 		if err := rows.Scan(&value); err != nil {
-			return nil, s.translate(err, "read the schema")
+			return nil, err
 		}
 		values = append(values, value)
 	}
-	return values, s.translate(rows.Err(), "read the schema")
+	return values, rows.Err()
 }
 
 // checkWritable writes and rolls back: permissions of the file and its folder, a read-only file
 // system and another writer's lock all show, before the first fact is touched.
 func (s *Store) checkWritable(ctx context.Context) error {
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return s.translate(err, "write to the store")
-	}
-	defer func() { _ = tx.Rollback() }()
-	var version int
-	if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
-		return s.translate(err, "write to the store")
-	}
-	// The same value again is a write all the same: it opens the journal. A number cannot be a
-	// parameter of a PRAGMA.
-	if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
-		return s.translate(err, "write to the store")
-	}
-
-	if _, err := s.takeMark(ctx, tx); err != nil {
-		return s.translate(err, "write to the store")
-	}
-
-	var vectors int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'vec_facts'").Scan(&vectors); err != nil {
-		return s.translate(err, "read the schema")
-	}
-	if vectors == 0 {
+	err := s.within(ctx, func(tx querier) error {
+		var version int
+		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
+			return err
+		}
+		// The same value again is a write all the same: it opens the journal. A number cannot be a
+		// parameter of a PRAGMA.
+		if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
+			return err
+		}
+		if err := s.checkVectors(ctx, tx); err != nil {
+			return err
+		}
+		return errChecked
+	})
+	if errors.Is(err, errChecked) {
 		return nil
+	}
+	return s.translate(err, "write to the store")
+}
+
+// errChecked rolls back a transaction that wrote only to see whether it could.
+var errChecked = errors.New("checked")
+
+// checkVectors sees whether the node's vectors can be kept in step.
+func (s *Store) checkVectors(ctx context.Context, tx querier) error {
+	var vectors int
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'vec_facts'").Scan(&vectors); err != nil || vectors == 0 {
+		return err
 	}
 	if _, err := tx.ExecContext(ctx, "DELETE FROM vec_facts WHERE fact_id = ''"); err != nil {
 		s.notes = append(s.notes, "vec_facts cannot be written, so the vectors of expired facts stay and semantic recall may still find them: "+err.Error())
 		return nil
 	}
 	s.vec = true
+	if _, err := tx.ExecContext(ctx, missingVectorsSQL, "[]", "", ""); err != nil {
+		s.notes = append(s.notes, "fact_embedding_status cannot be written, so an undo cannot say which facts need their vectors made again: "+err.Error())
+		return nil
+	}
+	s.backfill = true
 	return nil
 }

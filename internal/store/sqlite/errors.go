@@ -8,17 +8,18 @@ import (
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 
+	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
 // translate turns a driver error into one of ours. doing says what could not be done, as the end
-// of "cannot …". nil stays nil, and the end of a context stays what it is.
+// of "cannot …". nil stays nil, and so does the end of a context, and what is ours already.
 func (s *Store) translate(err error, doing string) error {
 	var driverError *sqlite.Error
 	switch {
 	case err == nil:
 		return nil
-	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded):
+	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || ours(err):
 		return err
 	case !errors.As(err, &driverError):
 		return fmt.Errorf("cannot %s: %w", doing, err)
@@ -55,4 +56,13 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Rejected, driverError.Error())
 	}
 	return fmt.Errorf("cannot %s: %w", doing, err)
+}
+
+// ours tells whether an error says already what it has to say to a caller.
+func ours(err error) bool {
+	switch err.(type) { //nolint:errorlint // they are returned as they are made
+	case *store.Error, *job.Ambiguous, *job.Busy, *job.Foreign, *job.Illegal, *job.Lost, *job.Superseded, *job.Unknown:
+		return true
+	}
+	return false
 }

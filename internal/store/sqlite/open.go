@@ -5,6 +5,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"database/sql/driver"
 	"fmt"
 	"net/url"
 	"os"
@@ -22,16 +23,18 @@ import (
 
 // Store is a fact store in one SQLite file.
 type Store struct {
-	path   string // absolute, links resolved: SQLite keeps its side files beside the real file
-	params store.OpenParams
-	read   *sql.DB
-	writes *sql.DB    // nil where the store is opened read-only
-	write  *sql.Conn  // the one connection of writes: data_version means nothing on another
-	frozen *fileState // set while the file is read as immutable: what it looked like at the start
-	wal    bool       // the file is in WAL mode
-	mark   atomic.Int64
-	vec    bool // vec_facts exists and can be written
-	notes  []string
+	path     string // absolute, links resolved: SQLite keeps its side files beside the real file
+	params   store.OpenParams
+	read     *sql.DB
+	writes   *sql.DB       // nil where the store is opened read-only
+	conn     *sql.Conn     // the one connection of writes: data_version means nothing on another
+	turn     chan struct{} // holds what is using the connection of writes
+	frozen   *fileState    // set while the file is read as immutable: what it looked like at the start
+	wal      bool          // the file is in WAL mode
+	mark     atomic.Int64
+	vec      bool // vec_facts exists and can be written
+	backfill bool // and so can fact_embedding_status, where an undo says that a vector is missing
+	notes    []string
 }
 
 var _ store.Store = (*Store)(nil)
@@ -43,7 +46,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: real, params: p}
+	s := &Store{path: real, params: p, turn: make(chan struct{}, 1)}
 	if p.ReadOnly {
 		err = s.openReadOnly()
 	} else {
@@ -140,7 +143,7 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	if err != nil {
 		return err
 	}
-	s.write, err = s.writes.Conn(ctx)
+	s.conn, err = s.writes.Conn(ctx)
 	return s.translate(err, "open the store")
 }
 
@@ -164,9 +167,97 @@ func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	return db, nil
 }
 
+// querier is what statements run on: the connection of writes, or a transaction that reads.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// within runs work in one write transaction. The transaction begins with the write lock, so what its
+// statements see stays true until COMMIT.
+//
+// It is the driver's transaction: when a context ends, database/sql rolls its own back in another
+// goroutine, some time later, and what comes next on this connection (such as giving up the share in
+// the job) would find it still open.
+func (s *Store) within(ctx context.Context, work func(tx querier) error) (err error) {
+	if s.conn == nil {
+		return store.ErrReadOnly
+	}
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	defer func() {
+		if err != nil && ctx.Err() != nil && !ours(err) { // whatever the driver calls it, this is why
+			err = ctx.Err()
+		}
+	}()
+	var tx driver.Tx
+	err = s.conn.Raw(func(conn any) (err error) {
+		tx, err = conn.(driver.ConnBeginTx).BeginTx(ctx, driver.TxOptions{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	end := tx.Rollback
+	defer func() {
+		if failed := s.conn.Raw(func(any) error { return end() }); err == nil {
+			err = failed
+		}
+	}()
+	if err := s.takeMark(ctx); err != nil {
+		return err
+	}
+	if err := work(s.conn); err != nil {
+		return err
+	}
+	end = tx.Commit // rolls back where it fails
+	return nil
+}
+
+// take waits for the connection of writes, which several goroutines use.
+func (s *Store) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) release() { <-s.turn }
+
+// takeMark notes the state of the file at the start of a write transaction. data_version moves with
+// every commit of another connection, and not with this one's own: where it is what it was before a
+// range was read, everything that was read still holds.
+func (s *Store) takeMark(ctx context.Context) error {
+	var version int64
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+		return err
+	}
+	s.mark.Store(version + 1) // never 0, which tells nothing
+	return nil
+}
+
+// reading runs work on one state of the store.
+func (s *Store) reading(ctx context.Context, work func(tx querier) error) error {
+	tx, err := s.read.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	return work(tx)
+}
+
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
-	return store.Tuning{RangeSize: 20_000, BatchSize: 5_000, Target: 250 * time.Millisecond}
+	return store.Tuning{
+		RangeSize: 20_000, BatchSize: 5_000, Target: 250 * time.Millisecond,
+		Alone: "SQLite has one writer at a time, so one process at a time works on a job",
+	}
 }
 
 // Notes are what the operator should know about this store.
@@ -175,8 +266,8 @@ func (s *Store) Notes() []string { return s.notes }
 // Close ends all connections.
 func (s *Store) Close() error {
 	var failed error
-	if s.write != nil {
-		failed = s.translate(s.write.Close(), "close the store")
+	if s.conn != nil {
+		failed = s.translate(s.conn.Close(), "close the store")
 	}
 	for _, db := range []*sql.DB{s.writes, s.read} {
 		if db == nil {

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/sample"
@@ -20,7 +21,7 @@ import (
 var (
 	asOf  = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 	floor = rule.Floor(0.5)
-	weak  = sweep.Params{Rules: rule.Set{Floor: &floor}, AsOf: asOf, Stamp: asOf, Pace: 1}
+	weak  = rule.Set{Floor: &floor}
 )
 
 func open(t testing.TB, path string, readOnly bool) store.Store {
@@ -33,15 +34,20 @@ func open(t testing.TB, path string, readOnly bool) store.Store {
 	return s
 }
 
-func run(t testing.TB, s store.Store, dryRun bool) *sweep.Result {
+func run(t testing.TB, s store.Store, dryRun bool) job.Counts {
 	t.Helper()
-	p := weak
-	p.DryRun = dryRun
-	result, err := storetest.Engine(s).Run(context.Background(), p)
+	if dryRun {
+		result, err := storetest.Engine(s).Preview(context.Background(), sweep.Params{Rules: weak, AsOf: asOf})
+		if err != nil {
+			t.Fatal(err)
+		}
+		return result.Counts
+	}
+	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	return result
+	return j.Counts
 }
 
 // journalled makes a store with a rollback journal, as hand-made copies have it, and two facts.
@@ -198,42 +204,6 @@ func TestOddPaths(t *testing.T) {
 	}
 }
 
-// TestVectors has expired facts leave semantic recall, and no others.
-func TestVectors(t *testing.T) {
-	t.Parallel()
-	path := newFile(t)
-	d := database(t, path)
-	d.Exec(t, "CREATE VIRTUAL TABLE vec_facts USING vec0(fact_id TEXT PRIMARY KEY, embedding FLOAT[4])")
-	for _, id := range []string{"a", "b", "it's \"c\""} {
-		d.Insert(t, storetest.Fact(id))
-		d.Exec(t, "INSERT INTO vec_facts (fact_id, embedding) VALUES ($1, '[1, 2, 3, 4]')", id)
-	}
-	d.Exec(t, "UPDATE fact_validity_overrides SET confidence = 0.9")
-	d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at) VALUES ('b', 0.9, 'x')")
-	if got := run(t, open(t, path, false), false); got.Decayed != 2 {
-		t.Errorf("expired %d", got.Decayed)
-	}
-	if left := d.Rows(t, "SELECT fact_id FROM vec_facts"); len(left) != 1 || left[0] != "b" {
-		t.Errorf("vectors left: %v", left)
-	}
-}
-
-// TestVectorsOutOfReach: a vec_facts that cannot be written is reported, and holds nothing up.
-func TestVectorsOutOfReach(t *testing.T) {
-	t.Parallel()
-	path := newFile(t)
-	d := database(t, path)
-	d.Insert(t, storetest.Fact("a"))
-	d.Exec(t, "CREATE VIEW vec_facts AS SELECT id AS fact_id FROM facts")
-	s := open(t, path, false)
-	if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "vec_facts cannot be written") {
-		t.Errorf("notes: %q", notes)
-	}
-	if got := run(t, s, false); got.Decayed != 1 {
-		t.Errorf("expired %d", got.Decayed)
-	}
-}
-
 // TestRowsOnlySQLiteHolds: ids and stamps that are no text, which a PRIMARY KEY on TEXT lets in.
 func TestRowsOnlySQLiteHolds(t *testing.T) {
 	t.Parallel()
@@ -263,8 +233,6 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 		t.Fatal(err)
 	}
 	s := open(t, path, false)
-	p := weak
-	p.BatchSize = 50
 	largest := int64(0)
 	engine := storetest.Engine(s)
 	engine.Progress = func(sweep.Progress) {
@@ -272,9 +240,9 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 			largest = max(largest, info.Size())
 		}
 	}
-	result, err := engine.Run(context.Background(), p)
-	if err != nil || result.Batches < 20 {
-		t.Fatalf("%+v, %v", result, err)
+	j, err := storetest.Sweep(context.Background(), engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{BatchSize: 50})
+	if err != nil || j.Counts.Batches < 20 {
+		t.Fatalf("%+v, %v", j, err)
 	}
 	file, err := os.Stat(path)
 	if err != nil {

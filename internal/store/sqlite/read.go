@@ -17,23 +17,29 @@ func (s *Store) Estimate(ctx context.Context) (int64, error) {
 	return rows.Int64, s.translate(err, "estimate the number of facts")
 }
 
-// NextRange walks the id index alone. SQLite lets a TEXT primary key be NULL or a blob; a node
-// never writes such ids, and they are passed over, since they have no place among the others.
+// NextRange finds the range that comes next, without claiming it.
 func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
+	next, err := s.nextRange(ctx, s.read, p)
+	return next, s.translate(err, "read the facts")
+}
+
+// nextRange walks the id index alone. SQLite lets a TEXT primary key be NULL or a blob; a node
+// never writes such ids, and they are passed over, since they have no place among the others.
+func (s *Store) nextRange(ctx context.Context, tx querier, p store.RangeParams) (store.Range, error) {
 	from, args := "id >= ''", []any{p.Size}
 	if p.After.Set {
 		from, args = "id > $2", append(args, p.After.ID)
 	}
 	next := store.Range{After: p.After, Mark: store.Mark(s.mark.Load())}
 	var last sql.NullString
-	err := s.read.QueryRowContext(ctx, `
+	err := tx.QueryRowContext(ctx, `
 		SELECT max(id), count(*)
 		FROM (SELECT id FROM facts WHERE `+from+` AND id < x'' ORDER BY id LIMIT $1)`,
 		args...).Scan(&last, &next.Facts)
 	if last.Valid {
 		next.Last = store.After(last.String)
 	}
-	return next, s.translate(err, "read the facts")
+	return next, err
 }
 
 // The columns that NextRange's facts are read with. The override is read whole, since the write

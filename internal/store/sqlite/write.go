@@ -2,83 +2,61 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"encoding/hex"
-	"encoding/json"
+	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
-// Ids travel to SQLite in one JSON array and as hex digits: an id is any text, and JSON would
-// change what is not UTF-8. That is far cheaper than a statement for each fact.
-const idsSQL = `SELECT CAST(unhex(value) AS TEXT) AS id FROM json_each($1)`
-
-// Apply writes one batch. The transaction begins with the write lock, so what its statements see
-// stays true until COMMIT.
+// Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	if s.write == nil {
-		return store.Applied{}, store.ErrReadOnly
-	}
-	tx, err := s.write.BeginTx(ctx, nil)
-	if err != nil {
-		return store.Applied{}, s.translate(err, "write to the store")
-	}
-	defer func() { _ = tx.Rollback() }()
-	locked := s.params.Now()
-	mark, err := s.takeMark(ctx, tx)
-	if err != nil {
-		return store.Applied{}, s.translate(err, "write to the store")
-	}
-	w := writer{tx: tx, batch: b, written: store.Written{}, undisturbed: mark == b.Mark, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
-	steps := []func(context.Context) error{w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
-	if s.vec {
-		steps = append(steps, w.deleteVectors)
-	}
-	for _, step := range append(steps, w.staleCards) {
-		if err = step(ctx); err != nil {
-			break
+	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	var applied store.Applied
+	err := s.within(ctx, func(tx querier) error {
+		w.tx, w.locked = tx, s.params.Now()
+		w.undisturbed = store.Mark(s.mark.Load()) == b.Mark
+		steps := []func(context.Context) error{w.lockClaim}
+		if len(b.Expiries) > 0 {
+			steps = append(steps, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges)
+			if s.vec {
+				steps = append(steps, w.deleteVectors)
+			}
+			steps = append(steps, w.staleCards)
 		}
-	}
-	if err == nil {
-		err = tx.Commit()
-	}
-	if err != nil && ctx.Err() != nil { // whatever the driver calls it, this is why
-		return store.Applied{}, ctx.Err()
-	}
+		for _, step := range steps {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		var err error
+		applied.Counts, err = w.settle(ctx)
+		return err
+	})
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	applied := store.Applied{Changed: b.Changed(w.written), Locked: s.params.Now().Sub(locked)}
+	applied.Changed, applied.Locked = b.Changed(w.written), s.params.Now().Sub(w.locked)
 	s.checkpoint(ctx)
 	return applied, nil
-}
-
-// takeMark notes the state of the file at the start of a write transaction. data_version moves with
-// every commit of another connection, and not with this one's own: where it is what it was before a
-// range was read, everything that was read still holds.
-func (s *Store) takeMark(ctx context.Context, tx *sql.Tx) (store.Mark, error) {
-	var version int64
-	if err := tx.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
-		return 0, err
-	}
-	mark := version + 1 // never 0, which tells nothing
-	s.mark.Store(mark)
-	return store.Mark(mark), nil
 }
 
 // checkpoint moves the log into the database without the write lock: other writers go on. The batch
 // is committed by now, so nothing here is a failure of it; what a checkpoint leaves, the next one
 // takes.
 func (s *Store) checkpoint(ctx context.Context) {
-	if s.wal {
-		_, _ = s.write.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
+	if !s.wal || s.take(ctx) != nil {
+		return
 	}
+	defer s.release()
+	_, _ = s.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
 // writer is one batch on its way into one transaction.
 type writer struct {
-	tx      *sql.Tx
+	*Store
+	tx      querier
+	locked  time.Time
 	batch   store.Batch
 	asOf    string
 	stamp   string
@@ -99,23 +77,11 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	if w.undisturbed { // the guard would see what the read saw, fact by fact, for most of the time
 		guarded = idsSQL
 	}
-	rows, err := w.tx.QueryContext(ctx, `
+	return collect(ctx, w.tx, w.written, `
 		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 		SELECT id, $2, NULL, $3, $4, $5 FROM (`+guarded+`) WHERE true
 		ON CONFLICT (fact_id) DO NOTHING
 		RETURNING fact_id`, idArray(fresh), w.asOf, store.Reason, w.stamp, store.Actor)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
-		w.written[id] = true
-	}
-	return rows.Err()
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is
@@ -173,16 +139,80 @@ func (w *writer) retract(ctx context.Context) error {
 	return err
 }
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone.
+// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will
+// need of the edges and the overrides is kept first.
 func (w *writer) expireEdges(ctx context.Context) error {
 	done := w.batch.Done(w.written)
 	if len(done) == 0 {
 		return nil
 	}
-	_, err := w.tx.ExecContext(ctx, `
+	edges, ids, err := w.findEdges(ctx, done)
+	if err != nil {
+		return err
+	}
+	if err := w.keep(ctx, w.batch.Images(w.written, edges)); err != nil {
+		return err
+	}
+	if len(edges) == 0 {
+		return nil
+	}
+	_, err = w.tx.ExecContext(ctx, `
 		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+idsSQL+`)`,
-		idArray(done), w.asOf, w.batch.AsOf.UnixMilli())
+		ids, w.asOf, w.batch.AsOf.UnixMilli())
 	return err
+}
+
+// findEdges reads the edges of the facts that were written, and lists their ids. SQLite keeps text in
+// a column of integers if it is told to: that is no epoch, and must not keep the fact from expiring.
+func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, string, error) {
+	rows, err := w.tx.QueryContext(ctx, `
+		SELECT id, valid_until, CAST(decay_epoch AS INTEGER) FROM entity_edges WHERE id IN (`+idsSQL+`)`,
+		idArray(done))
+	if err != nil {
+		return nil, "", err
+	}
+	defer func() { _ = rows.Close() }()
+	edges, ids := store.Edges{}, jsonArray{}
+	for rows.Next() {
+		var id string
+		var edge job.Edge
+		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch); err != nil {
+			return nil, "", err
+		}
+		edges[id] = edge
+		ids.hex(id)
+	}
+	return edges, ids.String(), rows.Err()
+}
+
+// keep writes before-images. They are few: most facts had no override, and an edge as the node made it.
+// One that is there already is older, and what an undo is to give back.
+func (w *writer) keep(ctx context.Context, images []store.Image) error {
+	if len(images) == 0 {
+		return nil
+	}
+	insert, err := w.tx.PrepareContext(ctx, `
+		INSERT INTO decayctl_before (job_id, fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by,
+			had_edge, edge_valid_until, edge_decay_epoch)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+		ON CONFLICT (job_id, fact_id) DO NOTHING`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = insert.Close() }()
+	for _, image := range images {
+		args := []any{w.batch.Lease.JobID, image.FactID, 0, nil, nil, nil, nil, nil, 0, nil, nil}
+		if o := image.Override; o != nil {
+			copy(args[2:], []any{1, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy})
+		}
+		if image.Edge != nil {
+			copy(args[8:], []any{1, image.Edge.ValidUntil, image.Edge.DecayEpoch})
+		}
+		if _, err := insert.ExecContext(ctx, args...); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it. One
@@ -220,61 +250,19 @@ func (w *writer) staleCards(ctx context.Context) error {
 	return err
 }
 
-func idArray(expiries []store.Expiry) string {
-	ids := jsonArray{}
-	for _, e := range expiries {
-		ids.hex(e.Fact.ID)
+// collect runs a statement that returns the ids it wrote.
+func collect(ctx context.Context, tx querier, written store.Written, query string, args ...any) error {
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return err
 	}
-	return ids.String()
-}
-
-// jsonArray grows a JSON array of hex strings, or of small arrays of them.
-type jsonArray struct{ buf []byte }
-
-func (a *jsonArray) String() string { return string(append(a.buf, ']')) }
-
-func (a *jsonArray) next() {
-	if len(a.buf) == 0 {
-		a.buf = append(a.buf, '[')
-	} else {
-		a.buf = append(a.buf, ',')
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id string
+		if err := rows.Scan(&id); err != nil {
+			return err
+		}
+		written[id] = true
 	}
-}
-
-func (a *jsonArray) quoteHex(value string) {
-	a.buf = append(a.buf, '"')
-	a.buf = hex.AppendEncode(a.buf, []byte(value))
-	a.buf = append(a.buf, '"')
-}
-
-func (a *jsonArray) hex(value string) {
-	a.next()
-	a.quoteHex(value)
-}
-
-func (a *jsonArray) hexes(values ...string) {
-	a.next()
-	for i, value := range values {
-		a.buf = append(a.buf, "[,"[min(i, 1)])
-		a.quoteHex(value)
-	}
-	a.buf = append(a.buf, ']')
-}
-
-// retraction is an id of ours, a fact's id, and a stamp that was read: any text, but one of another
-// form is no stamp of a retraction.
-func (a *jsonArray) retraction(id, factID, earlier string) {
-	a.next()
-	a.buf = append(a.buf, '[')
-	a.quote(id)
-	a.buf = append(a.buf, ',')
-	a.quoteHex(factID)
-	a.buf = append(a.buf, ',')
-	a.quote(earlier)
-	a.buf = append(a.buf, ']')
-}
-
-func (a *jsonArray) quote(value string) {
-	quoted, _ := json.Marshal(value) //nolint:errchkjson // a string always marshals
-	a.buf = append(a.buf, quoted...)
+	return rows.Err()
 }

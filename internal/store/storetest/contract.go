@@ -3,6 +3,7 @@
 package storetest
 
 import (
+	"context"
 	"database/sql"
 	"testing"
 	"time"
@@ -41,6 +42,52 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"a lock is waited for, then reported", testLocked},
 		{"an interrupted batch leaves nothing", testInterrupted},
 		{"a store opened read-only writes nothing", testReadOnly},
+		{"its tables are made once", testPrepare},
+		{"its tables are made by four at once", testPrepareAtOnce},
+		{"its tables are made by an administrator", testDDL},
+		{"a store without its tables", testUnprepared},
+		{"jobs of a store opened read-only", testJobsReadOnly},
+		{"every transition, and no other", testTransitions},
+		{"the node sees a job", testNodeRow},
+		{"a job begins", testStart},
+		{"eight start, one gets in", testStartRace},
+		{"sweeps of the same facts wait for each other", testOverlap},
+		{"who is at work is not disturbed", testBusy},
+		{"the dead hold nobody up", testDead},
+		{"a job is taken over", testTakeover},
+		{"eight undo, one gets in", testUndoRace},
+		{"a later sweep supersedes", testSuperseded},
+		{"the node's jobs are the node's", testForeign},
+		{"a claim, batch by batch", testClaims},
+		{"a job ends", testFinish},
+		{"a worker leaves", testLeave},
+		{"what workers count adds up", testTwoCounts},
+		{"workers share a job", testShared},
+		{"one store, several goroutines", testPipeline},
+		{"a job is taken away during a batch", testTakenMeanwhile},
+		{"patience ends", testPatience},
+		{"one of two workers falls silent", testSilent},
+		{"a lease that was lost", testLost},
+		{"a lease for something else", testWrongState},
+		{"a lease is renewed", testRenewal},
+		{"a batch that fails changes nothing of its job", testFailingBatch},
+		{"an error right after a resume", testErrorAfterResume},
+		{"a job nobody works on is moved at once", testIdleJob},
+		{"undo", testUndo},
+		{"undo, stopped and gone on with", testUndoStopped},
+		{"undo gives back an earlier sweep's work", testUndoMerged},
+		{"undo of one of two", testUndoOneOfTwo},
+		{"undo leaves others' work alone", testUndoOthers},
+		{"undo and edges", testUndoEdges},
+		{"undo of half a sweep", testUndoPart},
+		{"undo and embeddings", testUndoVectors},
+		{"a batch remembers what it wrote over", testBatchOfOthers},
+		{"undo goes back to the first", testFirstImage},
+		{"a job is found", testFind},
+		{"jobs are listed", testList},
+		{"jobs are pruned", testPrune},
+		{"a job that cannot be pruned", testPruneStuck},
+		{"facts are counted up to a number", testCountUpTo},
 		{"a refused fact does not hold up the others", testRejected},
 		{"twice is once, and the dry run knew", testTwiceIsOnce},
 	} {
@@ -68,7 +115,16 @@ const asOfText, stampText = "2026-11-23T12:00:00.123456+00:00", "2026-11-23T12:0
 // open opens the store under test and closes it with the test.
 func (d Database) open(t testing.TB, readOnly bool) store.Store {
 	t.Helper()
-	s, err := d.Open(store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
+	return d.openAt(t, readOnly, time.Now)
+}
+
+// openAt opens the store with a clock, and with decayctl's own tables if it may make them.
+func (d Database) openAt(t testing.TB, readOnly bool, now func() time.Time) store.Store {
+	t.Helper()
+	s, err := d.Open(store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: now})
+	if err == nil && !readOnly {
+		err = s.Prepare(context.Background())
+	}
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,7 +24,8 @@ func OpenPostgres(t testing.TB, dsn, schema string) *sql.DB {
 }
 
 // Reuse makes few databases serve many tests: making one takes PostgreSQL longer than most tests.
-// A database that a test leaves is emptied for the next one, so tests must not change the schema.
+// A database that a test leaves is emptied for the next one, so tests must leave the schema as it was,
+// but for decayctl's own tables.
 func Reuse(make func() Database) func(t *testing.T) Database {
 	var mu sync.Mutex
 	var free []Database
@@ -40,11 +41,24 @@ func Reuse(make func() Database) func(t *testing.T) Database {
 		}
 		t.Cleanup(func() {
 			d.Exec(t, `TRUNCATE facts, fact_validity_overrides, fact_retractions, entity_edges, fact_quarantine_status,
-				tombstones, tombstone_revocations, memory_cards, jobs CASCADE`)
+				tombstones, tombstone_revocations, memory_cards, fact_embedding_status, jobs CASCADE`)
+			d.forgetJobs(t)
 			mu.Lock()
 			defer mu.Unlock()
 			free = append(free, d)
 		})
 		return d
+	}
+}
+
+// forgetJobs empties decayctl's own tables, where they are. Their one row of the store stays.
+func (d Database) forgetJobs(t testing.TB) {
+	t.Helper()
+	for _, table := range d.Rows(t, `SELECT table_name FROM information_schema.tables
+		WHERE table_schema = current_schema() AND table_name IN ('decayctl_jobs', 'decayctl_workers', 'decayctl_claims', 'decayctl_before')`) {
+		d.Exec(t, "DELETE FROM "+table)
+	}
+	if d.Rows(t, "SELECT to_regclass('decayctl_store')")[0] != "-" {
+		d.Exec(t, "UPDATE decayctl_store SET last_stamp = NULL, pruned_before = NULL")
 	}
 }

@@ -73,7 +73,7 @@ func testStrangeIDs(t *testing.T, d Database) {
 	if len(all) != len(ids) {
 		t.Fatalf("%d facts of %d", len(all), len(ids))
 	}
-	applied, err := s.Apply(context.Background(), batch(all, true))
+	applied, err := s.Apply(context.Background(), batch(t, s, all, true))
 	if err != nil || len(applied.Changed) != 0 {
 		t.Fatalf("%+v, %v", applied, err)
 	}

@@ -3,12 +3,18 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/uuid"
+
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
 
@@ -153,6 +159,19 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
+// expect checks what a query returns.
+func (d Database) expect(t testing.TB, query string, want ...string) {
+	t.Helper()
+	d.expectArgs(t, nil, query, want...)
+}
+
+func (d Database) expectArgs(t testing.TB, args []any, query string, want ...string) {
+	t.Helper()
+	if diff := cmp.Diff(want, d.Rows(t, query, args...)); diff != "" {
+		t.Errorf("%s %v (-want +got):\n%s", query, args, diff)
+	}
+}
+
 // The rows a sweep may change, in an order that both databases agree on.
 const (
 	overrideRows   = `SELECT fact_id, valid_until, confidence, reason, updated_at, updated_by FROM fact_validity_overrides ORDER BY fact_id`
@@ -160,6 +179,23 @@ const (
 	edgeRows       = `SELECT id, valid_until, decay_epoch FROM entity_edges ORDER BY id`
 	cardRows       = `SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards ORDER BY entity_uri, tenant_id, scope`
 )
+
+// The tables that decayctl may write. What a goose version table holds is goose's own.
+var (
+	factTables = []string{"fact_validity_overrides", "fact_retractions", "entity_edges", "fact_embedding_status"}
+	jobTables  = []string{"decayctl_store", "decayctl_jobs", "decayctl_workers", "decayctl_claims", "decayctl_before", "jobs", "memory_cards"}
+)
+
+// rows are all rows of some tables, with all of their columns.
+func (d Database) rows(t testing.TB, tables ...string) map[string][]string {
+	t.Helper()
+	all := map[string][]string{}
+	for _, table := range tables {
+		all[table] = d.Rows(t, "SELECT * FROM "+table)
+		slices.Sort(all[table])
+	}
+	return all
+}
 
 // everything reads all facts of a store, as a sweep that narrows nothing would.
 func everything(t testing.TB, s store.Store) []fact.Candidate {
@@ -187,9 +223,26 @@ func everythingAt(t testing.TB, s store.Store, asOf time.Time) []fact.Candidate 
 	}
 }
 
-// batch makes a batch of what was read; retract gives every fact a row for the retraction log.
-func batch(candidates []fact.Candidate, retract bool) store.Batch {
-	b := store.Batch{AsOf: AsOf, Stamp: stamp}
+// batch starts a job that claims the whole store, and makes a batch of what was read that ends the
+// claim. Jobs that the test has left open give way to it. retract gives every fact a row for the
+// retraction log.
+func batch(t testing.TB, s store.Store, candidates []fact.Candidate, retract bool, change ...func(*store.StartParams)) store.Batch {
+	t.Helper()
+	ctx := context.Background()
+	p := store.StartParams{ID: uuid.NewString(), Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf}
+	p.Worker = store.WorkerParams{Owner: job.Owner{Host: "mars", PID: 1, Start: "boot"}, Lease: time.Hour, Gone: everybodyIsGone}
+	for _, each := range change {
+		each(&p)
+	}
+	joined, err := s.Start(ctx, p)
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, err := s.Claim(ctx, joined.Lease, 1_000_000)
+	if err != nil {
+		t.Fatal(err)
+	}
+	b := store.Batch{Lease: joined.Lease, Claim: claim, UpTo: claim.Last, Close: true, AsOf: AsOf, Stamp: stamp}
 	for i := range candidates {
 		e := store.Expiry{Fact: &candidates[i]}
 		if retract {

@@ -15,6 +15,7 @@ import (
 	"github.com/google/uuid"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
@@ -23,9 +24,38 @@ import (
 // Engine is a sweep engine as the command line builds it, but silent, and without its pauses.
 func Engine(s store.Store) *sweep.Engine {
 	return &sweep.Engine{
-		Store: s, Progress: func(sweep.Progress) {},
-		Sleep:      func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
-		Retraction: func() string { return "retract_" + uuid.Must(uuid.NewV7()).String() },
+		Store: s, Progress: func(sweep.Progress) {}, Halt: func() error { return nil },
+		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
+	}
+}
+
+// Sweep runs a job from its start to its end, or as far as it gets. What p leaves out is filled in.
+func Sweep(ctx context.Context, e *sweep.Engine, p store.StartParams, w sweep.Work) (job.Job, error) {
+	if err := e.Store.Prepare(ctx); err != nil {
+		return job.Job{}, err
+	}
+	if p.ID == "" {
+		p.ID = uuid.NewString()
+	}
+	if p.Worker.Gone == nil {
+		p.Worker = Worker("a test", 1)
+	}
+	joined, err := e.Store.Start(ctx, p)
+	if err != nil {
+		return job.Job{}, err
+	}
+	w.Workers = max(w.Workers, 1)
+	if w.Pace == 0 {
+		w.Pace = 1
+	}
+	return e.Sweep(ctx, joined, w)
+}
+
+// Worker is a process that works on jobs, with a lease that outlasts the test. Nobody is known to be gone.
+func Worker(host string, pid int) store.WorkerParams {
+	return store.WorkerParams{
+		Owner: job.Owner{Host: host, PID: pid, Start: "once"}, Lease: time.Hour,
+		Gone: func(job.Owner) bool { return false },
 	}
 }
 
@@ -167,16 +197,26 @@ func (v Vector) test(t *testing.T, d Database) {
 		t.Fatalf("has a rule: %v, got %q", v.HasRule, v.rules())
 	}
 	if v.HasRule {
-		p := sweep.Params{Rules: v.rules(), AsOf: v.Now, Stamp: stamp, DryRun: v.Params.DryRun, BatchSize: 7, Pace: 1}
+		scope := ""
 		if v.Params.Scope != nil {
-			p.Scope = *v.Params.Scope
+			scope = *v.Params.Scope
 		}
-		result, err := Engine(d.open(t, v.Params.DryRun)).Run(context.Background(), p)
-		if err != nil {
-			t.Fatal(err)
+		var counts job.Counts
+		if engine := Engine(d.open(t, v.Params.DryRun)); v.Params.DryRun {
+			result, err := engine.Preview(context.Background(), sweep.Params{Rules: v.rules(), AsOf: v.Now, Scope: scope})
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts = result.Counts
+		} else {
+			j, err := Sweep(context.Background(), engine, store.StartParams{Rules: v.rules(), AsOf: v.Now, Scope: scope}, sweep.Work{BatchSize: 7})
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts = j.Counts
 		}
-		if result.Selected != v.Expect.Result.Scanned || result.Decayed != v.Expect.Result.Decayed {
-			t.Errorf("scanned %d, decayed %d; want %+v", result.Selected, result.Decayed, v.Expect.Result)
+		if counts.Selected != v.Expect.Result.Scanned || counts.Decayed != v.Expect.Result.Decayed {
+			t.Errorf("scanned %d, decayed %d; want %+v", counts.Selected, counts.Decayed, v.Expect.Result)
 		}
 	}
 	v.Check(t, d)
@@ -192,8 +232,9 @@ func testRejected(t *testing.T, d Database) {
 	engine := Engine(s)
 	refusing := refuseOne{Store: s, fact: "17"}
 	engine.Store = refusing
-	result, err := engine.Run(context.Background(), sweep.Params{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf, Stamp: stamp, Pace: 1})
-	if err != nil || result.Selected != 30 || result.Decayed != 29 || result.FailedCount != 1 || result.Failed[0].FactID != "17" {
+	j, err := Sweep(context.Background(), engine, store.StartParams{Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf}, sweep.Work{})
+	result := j.Counts
+	if err != nil || j.State != job.Failed || result.Selected != 30 || result.Decayed != 29 || result.FailedCount != 1 || result.Failed[0].FactID != "17" {
 		t.Fatalf("%+v, %v", result, err)
 	}
 	d.expect(t, "SELECT count(*) FROM fact_validity_overrides", "29")
@@ -230,39 +271,35 @@ func testTwiceIsOnce(t *testing.T, d Database) {
 			}
 		}))
 	}
-	p := sweep.Params{Rules: rule.Set{TTL: ptr(rule.TTL(86400)), Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf, Stamp: stamp, BatchSize: 9, Pace: 1}
-	dry := p
-	dry.DryRun = true
-	forecast, err := Engine(d.open(t, true)).Run(context.Background(), dry)
+	p := store.StartParams{Rules: rule.Set{TTL: ptr(rule.TTL(86400)), Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf}
+	forecast, err := Engine(d.open(t, true)).Preview(context.Background(), sweep.Params{Rules: p.Rules, AsOf: AsOf})
 	if err != nil {
 		t.Fatal(err)
 	}
 	s := d.open(t, false)
-	first, err := Engine(s).Run(context.Background(), p)
+	first, err := Sweep(context.Background(), Engine(s), p, sweep.Work{BatchSize: 9})
 	if err != nil {
 		t.Fatal(err)
 	}
-	if first.Decayed == 0 || first.Decayed != forecast.Selected || first.Examined != 200 {
-		t.Errorf("decayed %d of %d examined, the dry run said %d", first.Decayed, first.Examined, forecast.Selected)
+	if first.Counts.Decayed == 0 || first.Counts.Decayed != forecast.Selected || first.Counts.Examined != 200 {
+		t.Errorf("decayed %d of %d examined, the dry run said %d", first.Counts.Decayed, first.Counts.Examined, forecast.Selected)
 	}
 	for name, pair := range map[string][2]any{
-		"by rule": {forecast.ByRule, first.ByRule}, "kept": {forecast.Kept, first.Kept}, "groups": {forecast.Groups, first.Groups},
-		"oldest": {forecast.Oldest, first.Oldest}, "newest": {forecast.Newest, first.Newest},
+		"by rule": {forecast.ByRule, first.Counts.ByRule}, "kept": {forecast.Kept, first.Counts.Kept}, "tenants": {forecast.Tenants, first.Counts.Tenants},
 	} {
 		if diff := cmp.Diff(pair[0], pair[1]); diff != "" {
 			t.Errorf("%s (-dry run +sweep):\n%s", name, diff)
 		}
 	}
 	after := [3][]string{d.Rows(t, overrideRows), d.Rows(t, retractionRows), d.Rows(t, edgeRows)}
-	p.Stamp = stamp.Add(time.Hour)
-	second, err := Engine(s).Run(context.Background(), p)
-	if err != nil || second.Selected != 0 {
-		t.Errorf("the second sweep selected %d, %v", second.Selected, err)
+	second, err := Sweep(context.Background(), Engine(s), p, sweep.Work{BatchSize: 9})
+	if err != nil || second.Counts.Selected != 0 {
+		t.Errorf("the second sweep selected %d, %v", second.Counts.Selected, err)
 	}
 	if diff := cmp.Diff(after, [3][]string{d.Rows(t, overrideRows), d.Rows(t, retractionRows), d.Rows(t, edgeRows)}); diff != "" {
 		t.Errorf("the second sweep changed (-before +after):\n%s", diff)
 	}
-	if diff := cmp.Diff(first.Kept, second.Kept); diff != "" {
+	if diff := cmp.Diff(first.Counts.Kept, second.Counts.Kept); diff != "" {
 		t.Errorf("the second sweep kept others (-first +second):\n%s", diff)
 	}
 }

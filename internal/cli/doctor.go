@@ -1,0 +1,81 @@
+package cli
+
+import (
+	"context"
+	"io"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/job"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+)
+
+func (a *app) newDoctorCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "doctor",
+		Short: "Look a store over: schema, privileges, clock, odd timestamps, left-over jobs",
+		Long: `Look a store over, and write nothing: which schema it has and whether decayctl can
+work with it, which privileges the role holds and which are missing, how far the
+clocks are apart, how many timestamps are odd or unreadable, which jobs were left
+behind with the command that mends each, and what is kept for undos.
+
+With --ddl, print the statements that make decayctl's own tables, for an
+administrator to run where the role may not.`,
+		Example: `  decayctl doctor
+  decayctl doctor --ddl | psql -d stigmem`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.runDoctor(cmd.Context(), c)
+		},
+	}
+	config.AddDoctorFlags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) runDoctor(ctx context.Context, c config.Config) error {
+	health := report.Health{Target: c.Store.Display}
+	ddl := ""
+	err := a.withStore(ctx, c, func(s store.Store) (err error) {
+		if c.DDL {
+			ddl, err = s.DDL(ctx)
+			return err
+		}
+		health.Notes = s.Notes()
+		if health.Found, err = s.Diagnose(ctx); err != nil {
+			return err
+		}
+		health.Left, err = a.leftBehind(ctx, s)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	if c.DDL {
+		_, err := io.WriteString(a.Stdout, ddl)
+		return err
+	}
+	health.Now = a.Now()
+	return a.printTo(c, health)
+}
+
+// leftBehind are the jobs that nobody works on and that somebody should decide about.
+func (a *app) leftBehind(ctx context.Context, s store.Store) ([]report.LeftJob, error) {
+	list, err := s.List(ctx, store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}})
+	if err != nil {
+		return nil, err
+	}
+	here := thisOwner()
+	var found []report.LeftJob
+	for _, j := range list {
+		if deserted(j, func(o job.Owner) bool { return gone(here, o) }) {
+			found = append(found, report.LeftJob{Job: j, Command: resumeCommand(j)})
+		}
+	}
+	return found, nil
+}

@@ -1,0 +1,66 @@
+package cli
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+func (a *app) newJobsCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "jobs",
+		Short: "Look at sweeps, resume them, take them back",
+		Long: `Every sweep is a job that its store remembers: with which rules, how far it came,
+who works on it and why it stopped. Ids may be shortened to any prefix that no
+other job has.
+
+` + exitCodeHelp,
+		Example: `  decayctl jobs list
+  decayctl jobs resume              # from crontab: goes on with what was left
+  decayctl jobs undo 3f2a           # take a sweep back`,
+		Args: noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+	}
+	cmd.AddCommand(a.newJobsListCmd(), a.newJobsShowCmd(), a.newJobsFactsCmd(), a.newJobsResumeCmd(),
+		a.newJobsPauseCmd(), a.newJobsCancelCmd(), a.newJobsUndoCmd(), a.newJobsPruneCmd())
+	return cmd
+}
+
+// oneID wants the id of a job, or a prefix of it.
+func oneID(cmd *cobra.Command, args []string) error {
+	if len(args) == 1 && args[0] != "" {
+		return nil
+	}
+	return usageError{"give the id of one job, or the beginning of it; 'decayctl jobs list' shows them; see '" + cmd.CommandPath() + " --help'"}
+}
+
+// withStore runs what a command does with a store that is opened for reading.
+func (a *app) withStore(ctx context.Context, c config.Config, use func(store.Store) error) error {
+	s, err := a.open(ctx, c, true)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	for {
+		err := use(s)
+		// A file that is read without locks may have changed under the reader.
+		settled, settleErr := s.Settled(ctx)
+		if settled || settleErr != nil || ctx.Err() != nil {
+			return errors.Join(err, settleErr)
+		}
+	}
+}
+
+// own finds a job of decayctl's.
+func own(ctx context.Context, s store.Store, prefix string) (job.Job, error) {
+	j, err := s.Find(ctx, prefix)
+	if err == nil && j.Node {
+		err = &job.Foreign{ID: j.ID}
+	}
+	return j, err
+}

@@ -1,0 +1,48 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/report"
+)
+
+func (a *app) newJobsPruneCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "prune --older-than TIME",
+		Short: "Forget finished jobs",
+		Long: `Remove the jobs that ended some time ago, with what an undo would need. What they
+expired stays expired. Jobs that are not finished are kept, however old, and so are
+the node's own.`,
+		Example: `  decayctl jobs prune --older-than 90d`,
+		Args:    noArgs,
+		RunE: func(cmd *cobra.Command, _ []string) error {
+			c, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.runJobsPrune(cmd.Context(), c)
+		},
+	}
+	config.AddPruneFlags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) runJobsPrune(ctx context.Context, c config.Config) error {
+	if c.OlderThan == 0 {
+		return usageError{"say how old a job must be with --older-than, as in --older-than 90d"}
+	}
+	s, err := a.openToWork(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	before := a.Now().Add(-c.OlderThan)
+	n, err := s.Prune(ctx, before)
+	if err != nil {
+		return err
+	}
+	return a.printTo(c, report.Pruned{Count: n, Before: before})
+}

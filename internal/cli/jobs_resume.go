@@ -1,0 +1,131 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/job"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+)
+
+func (a *app) newJobsResumeCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "resume [ID]",
+		Short: "Go on with a job that was left",
+		Long: `Go on with a job where it was left, with its own rules and its own as-of. With an
+id, join that job: on PostgreSQL beside processes that work on it already. Without
+one, take the oldest pending job, else the newest that is paused, failed or left
+behind by a process that died; where there is none, say so and exit 0.
+
+A job that a later sweep of the same facts has overtaken is not resumed.`,
+		Example: `  decayctl jobs resume 3f2a
+  0 * * * *  decayctl jobs resume --quiet     # in a crontab`,
+		Args: func(cmd *cobra.Command, args []string) error {
+			if len(args) == 0 {
+				return nil
+			}
+			return oneID(cmd, args)
+		},
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.runJobsResume(cmd.Context(), c, args)
+		},
+	}
+	config.AddResumeFlags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string) error {
+	s, err := a.openToWork(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	var joined store.Joined
+	if len(args) == 1 {
+		j, err := own(ctx, s, args[0])
+		if err == nil {
+			joined, err = s.Join(ctx, store.JoinParams{ID: j.ID, Worker: a.worker(c)})
+		}
+		if err != nil {
+			return err
+		}
+	} else {
+		joined, err = a.joinNext(ctx, c, s)
+		if err != nil || joined.Job.ID == "" {
+			return err
+		}
+	}
+	a.announceJob(c, "Resuming", joined.Job)
+	return a.sweepJob(ctx, c, s, joined)
+}
+
+// joinNext joins the first job that can be gone on with. A Joined without a job says that there is
+// none, and that the operator knows.
+func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (store.Joined, error) {
+	list, err := s.List(ctx, store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed}})
+	if err != nil {
+		return store.Joined{}, err
+	}
+	worker := a.worker(c)
+	var busy error
+	for _, j := range left(list, worker.Gone) {
+		joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Worker: worker})
+		switch {
+		case err == nil:
+			return joined, nil
+		case is[*job.Superseded](err):
+			a.logger(c).Warn("left out a job", "job", j.ID, "reason", err.Error())
+		case is[*job.Busy](err):
+			busy = errors.Join(busy, err)
+		case !is[*job.Illegal](err): // somebody else was faster
+			return store.Joined{}, err
+		}
+	}
+	if busy != nil {
+		return store.Joined{}, busy
+	}
+	return store.Joined{}, a.printTo(c, report.Nothing{Text: "There is no job to resume in " + c.Store.Display + "."})
+}
+
+// left are the jobs that may be gone on with, in the order to try them: the oldest pending one first,
+// then the newest of the others. newest is a list in that order.
+func left(newest []job.Job, gone func(job.Owner) bool) []job.Job {
+	var pending, others []job.Job
+	for _, j := range newest {
+		switch {
+		case !deserted(j, gone):
+		case j.State == job.Pending:
+			pending = append([]job.Job{j}, pending...)
+		default:
+			others = append(others, j)
+		}
+	}
+	return append(pending, others...)
+}
+
+// deserted tells whether a job of decayctl's was left before its end, and nobody works on it. One that
+// failed at its end is not: a new sweep tries the facts again that could not be written.
+func deserted(j job.Job, gone func(job.Owner) bool) bool {
+	alive := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Live && !gone(w.Owner) })
+	ended := j.State == job.Failed && j.End && j.OpenClaims == 0
+	return !j.Node && !alive && !ended
+}
+
+// announceJob names the target and the job before anything is written.
+func (a *app) announceJob(c config.Config, doing string, j job.Job) {
+	if isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet {
+		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules)
+		return
+	}
+	a.logger(c).Info("sweeping", "doing", doing, "job", j.ID, "store", c.Store.Display, "rules", j.Rules.String(), "as_of", j.AsOf)
+}

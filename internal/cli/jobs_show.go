@@ -1,0 +1,41 @@
+package cli
+
+import (
+	"context"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+)
+
+func (a *app) newJobsShowCmd() *cobra.Command {
+	return &cobra.Command{
+		Use:   "show ID",
+		Short: "Show all there is to know of a job",
+		Example: `  decayctl jobs show 3f2a
+  decayctl jobs show 3f2a -o json | jq .progress`,
+		Args: oneID,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.runJobsShow(cmd.Context(), c, args[0])
+		},
+	}
+}
+
+func (a *app) runJobsShow(ctx context.Context, c config.Config, id string) error {
+	run := report.Run{Target: c.Store.Display, Now: a.Now()}
+	err := a.withStore(ctx, c, func(s store.Store) (err error) {
+		run.Job, err = s.Find(ctx, id)
+		run.Notes = s.Notes()
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.printTo(c, run)
+}

@@ -1,0 +1,110 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+
+	"github.com/dustin/go-humanize"
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/job"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+)
+
+func (a *app) newJobsUndoCmd() *cobra.Command {
+	cmd := &cobra.Command{
+		Use:   "undo ID",
+		Short: "Take a sweep back",
+		Long: `Give back what a job changed: overrides, edges and the retraction log are as they
+were before it. Facts that somebody has changed since are left alone, and counted.
+Memory cards stay marked stale, and vectors are gone; where the node makes
+embeddings, the facts are marked for new ones.
+
+An undo may be interrupted or killed at any time; the same command goes on.`,
+		Example: `  decayctl jobs undo 3f2a --dry-run
+  decayctl jobs undo 3f2a --yes`,
+		Args: oneID,
+		RunE: func(cmd *cobra.Command, args []string) error {
+			c, err := a.load(cmd)
+			if err != nil {
+				return err
+			}
+			return a.runJobsUndo(cmd.Context(), c, args[0])
+		},
+	}
+	config.AddUndoFlags(cmd.Flags())
+	return cmd
+}
+
+func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error {
+	if c.DryRun {
+		return a.rehearseUndo(ctx, c, id)
+	}
+	s, err := a.openToWork(ctx, c)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = s.Close() }()
+	j, err := own(ctx, s, id)
+	if err != nil {
+		return err
+	}
+	if !j.State.May(job.Undoing) {
+		return &job.Illegal{ID: j.ID, From: j.State, To: job.Undoing}
+	}
+	if err := a.warnOfNewer(ctx, c, s, j); err != nil {
+		return err
+	}
+	if !c.Yes {
+		why := fmt.Sprintf("undoing job %s gives back %s facts that it expired", report.ShortID(j.ID), humanize.Comma(j.Counts.Decayed-j.Counts.Restored))
+		if err := a.confirm(ctx, why, c.Store.Display, "add --yes if that is what you want, or --dry-run to look first"); err != nil {
+			return err
+		}
+	}
+	joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Undo: true, Worker: a.worker(c)})
+	if err != nil {
+		return err
+	}
+	a.tellJoined(c, joined)
+	a.announceJob(c, "Undoing", joined.Job)
+	engine, done := a.engine(c, s)
+	j, err = engine.Undo(ctx, joined, work(c))
+	done()
+	return a.conclude(c, s, j, err)
+}
+
+func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) error {
+	undoable := report.Undoable{Target: c.Store.Display}
+	err := a.withStore(ctx, c, func(s store.Store) (err error) {
+		if undoable.Job, err = own(ctx, s, id); err != nil {
+			return err
+		}
+		if !undoable.Job.State.May(job.Undoing) {
+			return &job.Illegal{ID: undoable.Job.ID, From: undoable.Job.State, To: job.Undoing}
+		}
+		engine, done := a.engine(c, s)
+		defer done()
+		undoable.Count, err = engine.Undoable(ctx, undoable.Job)
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	return a.printTo(c, undoable)
+}
+
+// warnOfNewer tells of later sweeps that stand: what they expired stays so, whatever is undone below.
+func (a *app) warnOfNewer(ctx context.Context, c config.Config, s store.Store, j job.Job) error {
+	list, err := s.List(ctx, store.ListParams{States: []job.State{job.Running, job.Paused, job.Done, job.Failed, job.Cancelled}})
+	if err != nil {
+		return err
+	}
+	for _, other := range list {
+		if !other.Node && other.Stamp.After(j.Stamp) && other.Overlaps(j) && other.Counts.Decayed > 0 {
+			a.logger(c).Warn("a newer sweep of the same facts stands; undo the newest first to get back what was before both", "newer", other.ID, "job", j.ID)
+		}
+	}
+	return nil
+}

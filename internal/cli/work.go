@@ -1,0 +1,155 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"time"
+
+	"decayctl/internal/config"
+	"decayctl/internal/job"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+	"decayctl/internal/sweep"
+)
+
+// What the commands that work on jobs share: sweep, jobs resume and jobs undo.
+
+// openToWork opens a store that is to be written, with the tables that jobs are kept in.
+func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, error) {
+	s, err := a.open(ctx, c, false)
+	if err != nil {
+		return nil, err
+	}
+	if alone := s.Tuning().Alone; alone != "" && c.Workers > 1 {
+		err = usageError{fmt.Sprintf("--workers %d: %s", c.Workers, alone)}
+	} else {
+		err = s.Prepare(ctx)
+	}
+	if err != nil {
+		_ = s.Close()
+		return nil, err
+	}
+	return s, nil
+}
+
+// worker is this process as it joins a job.
+func (a *app) worker(c config.Config) store.WorkerParams {
+	here := thisOwner()
+	return store.WorkerParams{Owner: here, Lease: c.Lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
+}
+
+// engine builds the engine with this process's clock, progress and time limit. done takes the
+// progress away.
+func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
+	progress := report.NewProgress(report.ProgressParams{
+		Stderr: a.Stderr, Terminal: isTerminal(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
+	})
+	began := a.Now()
+	return &sweep.Engine{
+		Store: s, Sleep: sleep, Progress: progress.Update,
+		Halt: func() error {
+			if c.MaxRuntime > 0 && a.Now().Sub(began) >= c.MaxRuntime {
+				return &sweep.Stopped{Why: "the time limit of " + c.MaxRuntime.String() + " is up (--max-runtime)"}
+			}
+			return nil
+		},
+	}, progress.Done
+}
+
+func work(c config.Config) sweep.Work {
+	return sweep.Work{Workers: max(1, c.Workers), BatchSize: c.BatchSize, Pace: c.Pace}
+}
+
+// sweepJob sweeps a job that this process has joined, and reports how it was left.
+func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in store.Joined) error {
+	a.tellJoined(c, in)
+	engine, done := a.engine(c, s)
+	j, err := engine.Sweep(ctx, in, work(c))
+	done()
+	return a.conclude(c, s, j, err)
+}
+
+// tellJoined logs what became of others when this process joined.
+func (a *app) tellJoined(c config.Config, in store.Joined) {
+	log := a.logger(c)
+	for _, dead := range in.Paused {
+		log.Warn("paused a job that its process had left behind", "job", dead.ID, "resume", resumeCommand(dead))
+	}
+	for _, w := range in.Ousted {
+		log.Warn("took over from a worker that is gone", "job", in.Job.ID, "host", w.Host, "pid", w.PID)
+	}
+	log.Debug("joined", "job", in.Job.ID, "worker", in.Lease.Worker, "as_of", in.Job.AsOf)
+}
+
+// conclude prints how a job was left, and turns that into an error where it is not what was asked for.
+func (a *app) conclude(c config.Config, s store.Store, j job.Job, err error) error {
+	var refused *sweep.Refused
+	switch {
+	case errors.As(err, &refused):
+		return err // nothing was done; the error is the whole report
+	case err != nil && j.State.Worked() && !sweep.IsLost(err):
+		// It could not be written down how the job ended, so its row is all there is to tell.
+		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
+	}
+	if failed := a.printTo(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes()}); failed != nil {
+		return errors.Join(err, failed)
+	}
+	switch {
+	case err == nil && j.State == job.Failed:
+		return reported{errors.New(j.StopReason + "; the report lists them")}
+	case err == nil:
+		return nil
+	case j.State == job.Paused || j.State == job.Failed || j.State.Worked():
+		return reported{hinted{err, fmt.Sprintf("'%s' goes on", resumeCommand(j))}}
+	}
+	return reported{err}
+}
+
+// hinted is an error with what to do about it.
+type hinted struct {
+	error
+	hint string
+}
+
+func (e hinted) Error() string { return e.error.Error() + "; " + e.hint }
+
+func (e hinted) Unwrap() error { return e.error }
+
+// resumeCommand is what takes a job further from where it was left.
+func resumeCommand(j job.Job) string {
+	if j.State == job.Undoing {
+		return report.Command("undo", j)
+	}
+	return report.Command("resume", j)
+}
+
+// document is what a command prints in the end.
+type document interface {
+	WriteJSON(w io.Writer) error
+	WriteText(w io.Writer, s report.Style) error
+}
+
+func (a *app) printTo(c config.Config, d document) error {
+	if c.Output == config.OutputJSON {
+		return d.WriteJSON(a.Stdout)
+	}
+	style := report.Style{}
+	if isTerminal(a.Stdout) {
+		style = report.Style{Color: !c.NoColor, Width: terminalWidth(a.Stdout)}
+	}
+	return d.WriteText(a.Stdout, style)
+}
+
+// sleep waits, or not as long as that if ctx ends first.
+func sleep(ctx context.Context, d time.Duration) error {
+	timer := time.NewTimer(d)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

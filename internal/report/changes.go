@@ -1,0 +1,162 @@
+package report
+
+import (
+	"bufio"
+	"encoding/csv"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+)
+
+// ChangeForms are the forms in which changes can be written.
+var ChangeForms = []string{"text", "csv", "ndjson"}
+
+// Changes writes what a job did to facts, one line a fact. It keeps nothing: there may be millions.
+type Changes struct {
+	out  *bufio.Writer
+	csv  *csv.Writer // nil in other forms
+	line func(job.Change) error
+}
+
+// NewChanges begins in one of ChangeForms; "" is text. CSV has its header even where no change follows.
+func NewChanges(w io.Writer, form string) (*Changes, error) {
+	c := &Changes{out: bufio.NewWriter(w)}
+	switch form {
+	case "", "text":
+		c.line = c.text
+	case "csv":
+		c.csv = csv.NewWriter(c.out)
+		c.line = func(change job.Change) error { return c.csv.Write(record(change)) }
+		return c, c.csv.Write(changeColumns)
+	case "ndjson":
+		c.line = func(change job.Change) error { return writeLine(c.out, changeOf(change)) }
+	default:
+		return nil, fmt.Errorf("%q is no form for changes; use %s", form, strings.Join(ChangeForms, ", "))
+	}
+	return c, nil
+}
+
+// Write writes one change.
+func (c *Changes) Write(change job.Change) error { return c.line(change) }
+
+// Flush hands over what is still in a buffer. It comes after the last change.
+func (c *Changes) Flush() error {
+	if c.csv != nil {
+		c.csv.Flush()
+		if err := c.csv.Error(); err != nil {
+			return err
+		}
+	}
+	return c.out.Flush()
+}
+
+// text has the fact, the rule, and what the override was and is. No part of it is cut: ids are there to
+// be used.
+func (c *Changes) text(change job.Change) error {
+	_, err := fmt.Fprintf(c.out, "%s\t%s\t%s → %s\n", Clean(change.FactID), change.Rule(), inWords(change.Before), inWords(&change.After))
+	return err
+}
+
+// inWords is what an override means for its fact.
+func inWords(o *fact.Override) string {
+	if o == nil {
+		return "no override"
+	}
+	words := "no expiry"
+	if o.ValidUntil != nil {
+		words = Clean(*o.ValidUntil)
+	}
+	if o.Confidence != nil {
+		words += ", confidence " + decimal(o.Confidence)
+	}
+	return words
+}
+
+var changeColumns = []string{
+	"fact_id", "rule",
+	"before_valid_until", "before_confidence", "before_reason", "before_updated_at", "before_updated_by",
+	"valid_until", "confidence", "reason", "updated_at", "updated_by",
+	"retraction_id", "edge_before_valid_until", "edge_before_decay_epoch",
+}
+
+// record is a change in the order of changeColumns, NULL as nothing.
+func record(c job.Change) []string {
+	before, edge := fact.Override{}, job.Edge{}
+	if c.Before != nil {
+		before = *c.Before
+	}
+	if c.Edge != nil {
+		edge = *c.Edge
+	}
+	epoch := ""
+	if edge.DecayEpoch != nil {
+		epoch = strconv.FormatInt(*edge.DecayEpoch, 10)
+	}
+	cells := []string{c.FactID, c.Rule()}
+	for _, o := range []fact.Override{before, c.After} {
+		cells = append(cells, orNothing(o.ValidUntil), decimal(o.Confidence), orNothing(o.Reason), o.UpdatedAt, orNothing(o.UpdatedBy))
+	}
+	cells = append(cells, c.Retraction, orNothing(edge.ValidUntil), epoch)
+	for i, cell := range cells {
+		cells[i] = escape(cell, "")
+	}
+	return cells
+}
+
+func orNothing(s *string) string {
+	if s == nil {
+		return ""
+	}
+	return *s
+}
+
+// decimal is the shortest number that reads back as the same; "" for none.
+func decimal(n *float64) string {
+	if n == nil {
+		return ""
+	}
+	return strconv.FormatFloat(*n, 'g', -1, 64)
+}
+
+// changeLine is the JSON of a change. Its names are those of changeColumns, but for the two objects.
+type changeLine struct {
+	FactID string    `json:"fact_id"`
+	Rule   string    `json:"rule"`
+	Before *override `json:"before"`
+	override
+	RetractionID *string `json:"retraction_id"`
+	EdgeBefore   *edge   `json:"edge_before"`
+}
+
+type override struct {
+	ValidUntil *string  `json:"valid_until"`
+	Confidence *float64 `json:"confidence"`
+	Reason     *string  `json:"reason"`
+	UpdatedAt  string   `json:"updated_at"`
+	UpdatedBy  *string  `json:"updated_by"`
+}
+
+type edge struct {
+	ValidUntil *string `json:"valid_until"`
+	DecayEpoch *int64  `json:"decay_epoch"`
+}
+
+func changeOf(c job.Change) changeLine {
+	line := changeLine{FactID: c.FactID, Rule: c.Rule(), override: overrideOf(c.After), RetractionID: orNull(c.Retraction)}
+	if c.Before != nil {
+		before := overrideOf(*c.Before)
+		line.Before = &before
+	}
+	if c.Edge != nil {
+		line.EdgeBefore = &edge{c.Edge.ValidUntil, c.Edge.DecayEpoch}
+	}
+	return line
+}
+
+func overrideOf(o fact.Override) override {
+	return override{o.ValidUntil, finite(o.Confidence), o.Reason, o.UpdatedAt, o.UpdatedBy}
+}

@@ -1,0 +1,156 @@
+package report
+
+import (
+	"fmt"
+	"io"
+	"strconv"
+	"time"
+
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// Health is what a look over a store found.
+type Health struct {
+	Target string // the store, password masked
+	Found  store.Diagnosis
+	Left   []LeftJob
+	Notes  []string
+	Now    time.Time // for ages
+}
+
+// LeftJob is a job that nobody works on, with the command that mends that.
+type LeftJob struct {
+	Job     job.Job
+	Command string
+}
+
+// clockSlack is how far two clocks may be apart before an operator should know: as-of is read from one
+// and facts are stamped by the other.
+const clockSlack = 5 * time.Second
+
+type leftJob struct {
+	JobID      string    `json:"job_id"`
+	Status     job.State `json:"status"`
+	StopReason *string   `json:"stop_reason"`
+	Command    string    `json:"command"`
+}
+
+// WriteJSON writes what was found as one JSON document.
+func (h Health) WriteJSON(w io.Writer) error {
+	type privileges struct {
+		Role    *string  `json:"role"`
+		Held    []string `json:"held"`
+		Missing []string `json:"missing"`
+	}
+	type stamps struct {
+		OddTimestamps        int64 `json:"odd_timestamps"`
+		UnreadableTimestamps int64 `json:"unreadable_timestamps"`
+		OddValidUntil        int64 `json:"odd_valid_until"`
+		UnreadableValidUntil int64 `json:"unreadable_valid_until"`
+	}
+	type images struct {
+		Rows int64   `json:"rows"`
+		MB   float64 `json:"mb"`
+	}
+	d := h.Found
+	var clock *int64
+	if d.Clock != nil {
+		ms := d.Clock.Milliseconds()
+		clock = &ms
+	}
+	left := []leftJob{}
+	for _, l := range h.Left {
+		left = append(left, leftJob{l.Job.ID, l.Job.State, orNull(l.Job.StopReason), l.Command})
+	}
+	return write(w, struct {
+		SchemaVersion int        `json:"schema_version"`
+		Store         string     `json:"store"`
+		Server        string     `json:"server"`
+		Migration     string     `json:"migration"`
+		Tables        int64      `json:"tables"`
+		Privileges    privileges `json:"privileges"`
+		ClockMS       *int64     `json:"clock_ms"`
+		Facts         int64      `json:"facts"`
+		Stamps        stamps     `json:"stamps"`
+		Jobs          []leftJob  `json:"jobs"`
+		BeforeImages  images     `json:"before_images"`
+		Notes         []string   `json:"notes"`
+	}{
+		schemaVersion, h.Target, d.Server, d.Migration, d.Own,
+		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
+		clock, d.Facts,
+		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
+		left, images{d.Images, d.ImageMB}, append([]string{}, h.Notes...),
+	})
+}
+
+// WriteText writes what was found for people: what is well in one line each, what is not with what to do.
+func (h Health) WriteText(w io.Writer, s Style) error {
+	p, d := &page{Style: s}, h.Found
+	p.WriteString(p.bold("Looked over "+Clean(h.Target)+". Nothing was written.") + "\n\n")
+	p.row("server", short(d.Server))
+	p.row("schema", short(d.Migration)+", with all columns that decayctl uses")
+	if d.Own > 0 {
+		p.row("own tables", "version "+strconv.FormatInt(d.Own, 10))
+	} else {
+		p.row("own tables", "none yet; the first sweep makes them")
+	}
+	p.privileges(d)
+	p.clock(d)
+	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
+	p.stamps(d.Stamps)
+	p.row("kept for undos", counted(d.Images, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.ImageMB))
+	p.left(h.Left, h.Now)
+	for _, note := range h.Notes {
+		p.WriteString("note: " + Clean(note) + "\n")
+	}
+	_, err := io.WriteString(w, p.String())
+	return err
+}
+
+func (p *page) privileges(d store.Diagnosis) {
+	role := ""
+	if d.Role != "" {
+		role = "role " + short(d.Role) + ": "
+	}
+	p.row("privileges", role+fmt.Sprintf("%d held, %d missing", len(d.Held), len(d.Missing)))
+	for _, missing := range d.Missing {
+		p.row("", "missing: "+short(missing))
+	}
+}
+
+func (p *page) clock(d store.Diagnosis) {
+	switch {
+	case d.Clock == nil:
+		p.row("clock", "this host's")
+	case d.Clock.Abs() < clockSlack:
+		p.row("clock", "within "+clockSlack.String()+" of this host's")
+	case *d.Clock > 0:
+		p.row("clock", brief(*d.Clock)+" ahead of this host's; set one of them, ages are judged by this host's")
+	default:
+		p.row("clock", brief(-*d.Clock)+" behind this host's; set one of them, ages are judged by this host's")
+	}
+}
+
+func (p *page) stamps(s store.Stamps) {
+	if s == (store.Stamps{}) {
+		p.row("timestamps", "all in the node's own form")
+		return
+	}
+	p.row("timestamps", fmt.Sprintf("%s in another form, %s unreadable (such facts have no age)",
+		counted(s.OddTimestamps, "one", "ones"), counted(s.UnreadableTimestamps, "one", "ones")))
+	p.row("expiries", fmt.Sprintf("%s in another form, %s unreadable (no rule touches such facts)",
+		counted(s.OddExpiries, "one", "ones"), counted(s.UnreadableExpiries, "one", "ones")))
+}
+
+func (p *page) left(left []LeftJob, now time.Time) {
+	if len(left) == 0 {
+		p.row("jobs", "none was left behind")
+		return
+	}
+	p.row("jobs", counted(int64(len(left)), "was", "were")+" left behind:")
+	for _, l := range left {
+		p.row("", fmt.Sprintf("%s  %s, %s old  %s", ShortID(l.Job.ID), stateCell(l.Job), age(now, l.Job.Created), l.Command))
+	}
+}

@@ -1,0 +1,134 @@
+package report
+
+import (
+	"io"
+	"time"
+
+	"github.com/dustin/go-humanize"
+
+	"decayctl/internal/job"
+)
+
+// Pending is a sweep that was written down for later.
+type Pending struct {
+	Target string // the store, password masked
+	Job    job.Job
+}
+
+// WriteJSON writes what the node answers where it puts a sweep off.
+func (n Pending) WriteJSON(w io.Writer) error {
+	return write(w, struct {
+		SchemaVersion int       `json:"schema_version"`
+		JobID         string    `json:"job_id"`
+		Status        job.State `json:"status"`
+		EstimatedS    int64     `json:"estimated_s"`
+	}{schemaVersion, n.Job.ID, job.Pending, n.Job.EstimatedS()})
+}
+
+// WriteText says which job it is, and how to begin it.
+func (n Pending) WriteText(w io.Writer, _ Style) error {
+	return writeLines(w,
+		"Sweep of "+Clean(n.Target)+" written down as job "+short(n.Job.ID)+".",
+		"To begin: "+Command("resume", n.Job))
+}
+
+// Pruned is how many finished jobs were removed, with what an undo of them would need.
+type Pruned struct {
+	Count  int64
+	Before time.Time // they had ended before this
+}
+
+// WriteJSON writes the number as one JSON document.
+func (n Pruned) WriteJSON(w io.Writer) error {
+	return write(w, struct {
+		SchemaVersion int     `json:"schema_version"`
+		Pruned        int64   `json:"pruned"`
+		Before        *string `json:"before"`
+	}{schemaVersion, n.Count, instant(n.Before)})
+}
+
+// WriteText writes the number in one line.
+func (n Pruned) WriteText(w io.Writer, _ Style) error {
+	return writeLines(w, "Pruned "+counted(n.Count, "job", "jobs")+" that ended before "+second(n.Before)+".")
+}
+
+// Undoable is what an undo of a job would do.
+type Undoable struct {
+	Target string // the store, password masked
+	Job    job.Job
+	Count  int64 // facts that it would give back
+}
+
+// leftAlone counts the facts that others have changed since: whatever the job expired, was not restored
+// yet, and is not as it left it.
+func (n Undoable) leftAlone() int64 {
+	return max(0, n.Job.Counts.Decayed-n.Job.Counts.Restored-n.Count)
+}
+
+// WriteJSON writes the numbers as one JSON document.
+func (n Undoable) WriteJSON(w io.Writer) error {
+	return write(w, struct {
+		SchemaVersion int       `json:"schema_version"`
+		JobID         string    `json:"job_id"`
+		Status        job.State `json:"status"`
+		DryRun        bool      `json:"dry_run"`
+		Restored      int64     `json:"restored"`
+		LeftAlone     int64     `json:"left_alone"`
+	}{schemaVersion, n.Job.ID, n.Job.State, true, n.Count, n.leftAlone()})
+}
+
+// WriteText writes the numbers for people.
+func (n Undoable) WriteText(w io.Writer, _ Style) error {
+	return writeLines(w,
+		"An undo of job "+short(n.Job.ID)+" would restore "+counted(n.Count, "fact", "facts")+" in "+Clean(n.Target)+". Nothing was written.",
+		"It would leave "+counted(n.leftAlone(), "fact", "facts")+" alone: changed since by others.")
+}
+
+// Nothing is a command that found no job to do something about, which is no error.
+type Nothing struct {
+	Text string // a sentence
+}
+
+// WriteJSON writes the sentence beside an empty list of jobs, as one JSON document.
+func (n Nothing) WriteJSON(w io.Writer) error {
+	return write(w, struct {
+		SchemaVersion int        `json:"schema_version"`
+		Jobs          []document `json:"jobs"`
+		Message       string     `json:"message"`
+	}{schemaVersion, []document{}, n.Text})
+}
+
+// WriteText writes the sentence.
+func (n Nothing) WriteText(w io.Writer, _ Style) error { return writeLines(w, Clean(n.Text)) }
+
+// WriteErrorJSON writes what went wrong as one JSON document: a code for programs, a message for
+// people, lines to hand to somebody else, such as statements for an administrator, where there are
+// any, and the exit status.
+func WriteErrorJSON(w io.Writer, code, message, detail string, exit int) error {
+	type details struct {
+		Code    string `json:"code"`
+		Message string `json:"message"`
+		Detail  string `json:"detail,omitempty"`
+		Exit    int    `json:"exit"`
+	}
+	return write(w, struct {
+		SchemaVersion int     `json:"schema_version"`
+		Error         details `json:"error"`
+	}{schemaVersion, details{code, message, detail, exit}})
+}
+
+func counted(n int64, one, many string) string {
+	if n == 1 {
+		many = one
+	}
+	return humanize.Comma(n) + " " + many
+}
+
+func writeLines(w io.Writer, lines ...string) error {
+	text := ""
+	for _, line := range lines {
+		text += line + "\n"
+	}
+	_, err := io.WriteString(w, text)
+	return err
+}

@@ -1,0 +1,82 @@
+package report
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/dustin/go-humanize"
+	"github.com/jedib0t/go-pretty/v6/text"
+
+	"decayctl/internal/rule"
+)
+
+// Style is what the reader's side can show.
+type Style struct {
+	Color bool
+	Width int // columns; 0 where it is not a terminal
+}
+
+const longestName = 60 // columns of a name, an id or a stamp, whatever the width
+
+// page is a text report in the making. Labels and counts share a column, right-aligned.
+type page struct {
+	strings.Builder
+	Style
+}
+
+func (p *page) row(label, text string) { fmt.Fprintf(p, "%16s  %s\n", label, text) }
+
+func (p *page) count(n int64, text string) { p.row(humanize.Comma(n), text) }
+
+// part is a count below a count.
+func (p *page) part(digits int, n int64, name, why string) {
+	line := fmt.Sprintf("%*s  %s", digits, humanize.Comma(n), name)
+	if why != "" {
+		line = fmt.Sprintf("%-*s  %s", digits+2+len(rule.UnreadableValidUntil), line, p.dim(why))
+	}
+	p.row("", line)
+}
+
+// line keeps to the width of the terminal, if it is one.
+func (p *page) line(indent, s string) {
+	if p.Width > 0 {
+		s = text.Snip(s, max(1, p.Width-len(indent)), "…")
+	}
+	p.WriteString(indent + s + "\n")
+}
+
+func (p *page) bold(s string) string { return p.paint("\x1b[1m", s) }
+
+func (p *page) dim(s string) string { return p.paint("\x1b[2m", s) }
+
+func (p *page) paint(code, s string) string {
+	if !p.Color {
+		return s
+	}
+	return code + s + "\x1b[0m"
+}
+
+// short makes a name from the store fit to be shown.
+func short(s string) string { return text.Snip(Clean(s), longestName, "…") }
+
+func orAll(s string) string {
+	if s == "" {
+		return "all"
+	}
+	return short(s)
+}
+
+// second writes an instant for people.
+func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
+
+// brief drops what does not matter beside the largest unit.
+func brief(d time.Duration) string {
+	switch {
+	case d < time.Second:
+		return d.Round(time.Millisecond).String()
+	case d < time.Minute:
+		return d.Round(100 * time.Millisecond).String()
+	}
+	return d.Round(time.Second).String()
+}

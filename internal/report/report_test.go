@@ -1,0 +1,62 @@
+package report
+
+import (
+	"testing"
+	"time"
+
+	"decayctl/internal/job"
+)
+
+// Only what has ended has 100 percent, whatever the estimate was.
+func TestPercent(t *testing.T) {
+	t.Parallel()
+	counts := func(examined, decayed, restored int64) job.Counts {
+		return job.Counts{Examined: examined, Decayed: decayed, Restored: restored}
+	}
+	for name, c := range map[string]struct {
+		job  job.Job
+		want int
+	}{
+		"nothing known":      {job.Job{State: job.Running}, 0},
+		"begun":              {job.Job{State: job.Running, Total: 1000, Counts: counts(9, 0, 0)}, 0},
+		"half":               {job.Job{State: job.Paused, Total: 1000, Counts: counts(509, 0, 0)}, 50},
+		"estimate reached":   {job.Job{State: job.Running, Total: 1000, Counts: counts(1000, 0, 0)}, 99},
+		"estimate too low":   {job.Job{State: job.Running, Total: 1000, Counts: counts(2000, 0, 0)}, 99},
+		"done":               {job.Job{State: job.Done, Total: 1000, Counts: counts(900, 0, 0)}, 100},
+		"done, empty":        {job.Job{State: job.Done}, 100},
+		"undo begun":         {job.Job{State: job.Undoing, Total: 1000, Counts: counts(1000, 200, 0)}, 0},
+		"undo half":          {job.Job{State: job.Undoing, Total: 1000, Counts: counts(1000, 200, 100)}, 50},
+		"undo all but ended": {job.Job{State: job.Undoing, Total: 1000, Counts: counts(1000, 200, 200)}, 99},
+		"undone":             {job.Job{State: job.Undone, Total: 1000, Counts: counts(500, 200, 190)}, 100},
+		"nonsense":           {job.Job{State: job.Running, Total: 1000, Counts: counts(-7, 0, 0)}, 0},
+	} {
+		if got := percent(c.job); got != c.want {
+			t.Errorf("%s: %d percent, not %d", name, got, c.want)
+		}
+	}
+}
+
+func TestShortID(t *testing.T) {
+	t.Parallel()
+	for id, want := range map[string]string{
+		"": "", "5f3a": "5f3a", "5f3a9c1e-2b4d-4e6f-8a90-b1c2d3e4f506": "5f3a9c1e", "喜欢喜欢喜欢喜欢喜欢": "喜欢喜欢喜欢喜欢", "a\x1b[2Jbcdef": `a\x1b[2Jbcd`,
+	} {
+		if got := ShortID(id); got != want {
+			t.Errorf("ShortID(%q) is %q, not %q", id, got, want)
+		}
+	}
+}
+
+func TestAge(t *testing.T) {
+	t.Parallel()
+	for ago, want := range map[time.Duration]string{
+		-time.Hour: "0s", 0: "0s", 59 * time.Second: "59s", time.Minute: "1m", 119 * time.Minute: "1h", 47 * time.Hour: "1d", 400 * 24 * time.Hour: "400d",
+	} {
+		if got := age(asOf, asOf.Add(-ago)); got != want {
+			t.Errorf("%s ago is %q, not %q", ago, got, want)
+		}
+	}
+	if age(time.Time{}, asOf) != "" || age(asOf, time.Time{}) != "" {
+		t.Error("an age without an instant")
+	}
+}

@@ -1,0 +1,108 @@
+package store
+
+import (
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+)
+
+// JobColumns are the columns of decayctl_jobs that a job is made of, in the order of JobRow.Fields.
+const JobColumns = `job_id, state, rules, as_of, stamp, scope, tenant, max_expire, total, end_reached,
+	undone_up_to, counts, created_at, started_at, completed_at, changed_at, stop_reason`
+
+// JobRow is a row of decayctl_jobs on its way from a database.
+type JobRow struct {
+	id, state, rules, asOf, stamp           string
+	scope, tenant, maxExpire                *string
+	total                                   int64
+	end                                     int
+	undoneUpTo                              *string
+	counts, created                         string
+	started, completed, changed, whyStopped *string
+}
+
+// Fields are where a driver scans JobColumns to.
+func (r *JobRow) Fields() []any {
+	return []any{
+		&r.id, &r.state, &r.rules, &r.asOf, &r.stamp, &r.scope, &r.tenant, &r.maxExpire, &r.total, &r.end,
+		&r.undoneUpTo, &r.counts, &r.created, &r.started, &r.completed, &r.changed, &r.whyStopped,
+	}
+}
+
+// Job is the row as a job, without workers and claims.
+func (r *JobRow) Job() (job.Job, error) {
+	j := job.Job{
+		ID: r.id, State: job.State(r.state), Scope: orNone(r.scope), Tenant: orNone(r.tenant), Total: r.total,
+		End: r.end != 0, UndoneUpTo: orNone(r.undoneUpTo), UndoneAny: r.undoneUpTo != nil, StopReason: orNone(r.whyStopped),
+	}
+	var err error
+	note := func(failed error) {
+		if err == nil && failed != nil {
+			err = &Error{Kind: Unusable, Text: "the row of job " + r.id + " in decayctl_jobs cannot be read: " + failed.Error(), Err: failed}
+		}
+	}
+	instant := func(text *string) time.Time {
+		if text == nil {
+			return time.Time{}
+		}
+		t, failed := fact.ParseInstant(*text)
+		note(failed)
+		return t
+	}
+	j.AsOf, j.Stamp, j.Created = instant(&r.asOf), instant(&r.stamp), instant(&r.created)
+	j.Started, j.Completed, j.Updated = instant(r.started), instant(r.completed), instant(r.changed)
+	var failed error
+	j.Rules, failed = rule.ParseSet(r.rules)
+	note(failed)
+	if r.maxExpire != nil {
+		j.MaxExpire, failed = rule.ParseLimit(*r.maxExpire)
+		note(failed)
+	}
+	j.Counts, failed = job.ParseCounts(r.counts)
+	note(failed)
+	return j, err
+}
+
+func orNone(text *string) string {
+	if text == nil {
+		return ""
+	}
+	return *text
+}
+
+// NodeJob is a row of the node's jobs table that decayctl did not make, as far as it tells anything:
+// scanned and decayed are keys of its result_json.
+func NodeJob(id, status string, scope *string, estimatedS int64, created, started, completed, result, failure *string) job.Job {
+	j := job.Job{ID: id, Node: true, State: job.State(status), Scope: orNone(scope), Total: estimatedS * 1000, StopReason: orNone(failure)}
+	for to, text := range map[*time.Time]*string{&j.Created: created, &j.Started: started, &j.Completed: completed} {
+		*to, _ = fact.ParseInstant(orNone(text)) // what cannot be read is not shown
+	}
+	if result != nil {
+		j.Counts, _ = job.ParseCounts(*result)
+		j.Counts = job.Counts{Selected: j.Counts.Selected, Decayed: j.Counts.Decayed}
+	}
+	return j
+}
+
+// NodeRow are the columns of the node's jobs table that show a job of decayctl's; "" is NULL.
+type NodeRow struct{ Status, Scope, Started, Completed, Result, Error string }
+
+// NodeRowOf is what the node shows of a job. An error is set where the node's status is failed.
+func NodeRowOf(j job.Job) NodeRow {
+	row := NodeRow{Status: j.State.NodeStatus(), Scope: j.Scope, Result: j.Public()}
+	if !j.Started.IsZero() {
+		row.Started = fact.FormatInstant(j.Started)
+	}
+	if !j.Completed.IsZero() {
+		row.Completed = fact.FormatInstant(j.Completed)
+	}
+	if row.Status == "failed" {
+		row.Error = j.StopReason
+		if row.Error == "" {
+			row.Error = string(j.State)
+		}
+	}
+	return row
+}

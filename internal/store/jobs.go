@@ -1,0 +1,167 @@
+package store
+
+import (
+	"context"
+	"time"
+
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+)
+
+// Jobs is what a store remembers of sweeps: in the node's jobs table what the node can show of them,
+// in tables of decayctl's own the rest. Errors beyond *Error are those of package job.
+//
+// Every method is one transaction, or none where it only reads. Those that write a job end by writing
+// its public face too, so that the node never shows anything but what is committed.
+type Jobs interface {
+	// Prepare makes sure of decayctl's own tables, in this version's form. A command calls it before
+	// anything else here if it may write. Without the right to create them, the error has the
+	// statements for an administrator as its Detail. So does DDL.
+	Prepare(ctx context.Context) error
+
+	// DDL is the statements that make decayctl's own tables, with the grants a role needs on them.
+	DDL(ctx context.Context) (string, error)
+
+	// Start writes down a new job, and unless it is to wait, begins it with a first worker.
+	// Overlapping jobs that are alive refuse it (*job.Busy); the dead ones are paused first.
+	Start(ctx context.Context, p StartParams) (Joined, error)
+
+	// Join adds a worker to a job, which goes to running or to undoing by that. Workers whose lease
+	// has ended, or whose process is gone, are put out. Errors: *job.Illegal, *job.Busy,
+	// *job.Superseded (the job is cancelled then, where the table of transitions has that), *job.Foreign.
+	Join(ctx context.Context, p JoinParams) (Joined, error)
+
+	// Renew makes a lease last again for its full time. It fails with *job.Lost where the worker was
+	// put out, or the job is no longer being worked on.
+	Renew(ctx context.Context, l Lease) error
+
+	// Allowed notes that the job's limit was checked and holds: it is not checked again.
+	Allowed(ctx context.Context, l Lease) error
+
+	// Claim hands a worker facts to sweep: what a worker that is gone left behind, else up to size
+	// facts from the frontier on. A claim without a Last says that none are left to hand out; claims
+	// of other workers may still be open.
+	Claim(ctx context.Context, l Lease, size int) (Claim, error)
+
+	// Claimed reads a claim again, after a COMMIT whose outcome is not known. found is false where
+	// the claim is finished, or not this worker's any more.
+	Claimed(ctx context.Context, l Lease, number int64) (c Claim, found bool, err error)
+
+	// Changes reads what a job did to the facts of a key range, in id order. Only the rows that are
+	// still what the job wrote tell of it.
+	Changes(ctx context.Context, p ChangesParams) (Changes, error)
+
+	// Restore undoes changes in one transaction, each of them only if the override still is what
+	// Changes read, and moves the job's place in the undo.
+	Restore(ctx context.Context, p RestoreParams) (Restored, error)
+
+	// Finish closes a job that has come to its end: all facts claimed and no claim open, or for an
+	// undo the end of the overrides. A sweep with facts that could not be written is failed, any other
+	// done. Where others still work on it, done is false and nothing is changed.
+	Finish(ctx context.Context, l Lease) (j job.Job, done bool, err error)
+
+	// Leave gives up a worker's share. If it was the last one of a running job, the job goes to
+	// paused, failed or cancelled, for a reason; where others go on with it, or it is being undone, it
+	// stays.
+	Leave(ctx context.Context, l Lease, to job.State, reason string) (job.Job, error)
+
+	// Move takes a job to another state by an operator's word, whether a process works on it or not:
+	// to paused or to cancelled. Its workers find out at their next batch.
+	Move(ctx context.Context, id string, to job.State, reason string) (job.Job, error)
+
+	// Find is the job whose id begins with a prefix, with all there is to know of it. Errors:
+	// *job.Unknown, *job.Ambiguous.
+	Find(ctx context.Context, prefix string) (job.Job, error)
+
+	// List is the newest jobs first, those of the node among them.
+	List(ctx context.Context, p ListParams) ([]job.Job, error)
+
+	// Prune removes the finished jobs that ended before an instant, with their before-images, and
+	// counts them. Jobs of the node are left to it.
+	Prune(ctx context.Context, before time.Time) (int64, error)
+
+	// CountUpTo counts facts of a scope and tenant ("" is all), and stops at most.
+	CountUpTo(ctx context.Context, scope, tenant string, most int64) (int64, error)
+}
+
+// StartParams are what a new job is.
+type StartParams struct {
+	ID        string
+	Rules     rule.Set
+	AsOf      time.Time // zero reads the clock, under the lock that keeps other sweeps from starting
+	Scope     string
+	Tenant    string
+	MaxExpire *rule.Limit
+	Total     int64
+	Later     bool // leave it pending, with no worker
+	Worker    WorkerParams
+}
+
+// JoinParams say who joins which job.
+type JoinParams struct {
+	ID     string // whole
+	Undo   bool   // to take the job back; else to go on with it
+	Worker WorkerParams
+}
+
+// WorkerParams are a process that wants to work on a job.
+type WorkerParams struct {
+	Owner job.Owner
+	Lease time.Duration
+	// Gone tells whether a process is surely gone, so that its lease need not be waited for. It is
+	// asked within a transaction, and must be quick.
+	Gone func(job.Owner) bool
+}
+
+// Joined is a share in a job.
+type Joined struct {
+	Job    job.Job // as it is now
+	Lease  Lease
+	Paused []job.Job    // other jobs that were found dead, and paused
+	Ousted []job.Worker // workers of this job that were found dead, and put out
+}
+
+// Lease names a worker of a job. The zero Lease is none.
+type Lease struct {
+	JobID  string
+	Worker int
+	Time   time.Duration // for which a renewal lasts
+}
+
+// Claim is a key range that belongs to one worker. Its Facts are those that no batch has counted yet.
+type Claim struct {
+	Number int64
+	Range
+}
+
+// ChangesParams ask for the changes of a job among the next overrides.
+type ChangesParams struct {
+	Job   job.Job
+	After Cursor
+	Size  int // overrides to look at, whoever wrote them
+}
+
+// Changes are what was found, and how far it reaches.
+type Changes struct {
+	List []job.Change
+	Last Cursor // not set where no override is left
+}
+
+// RestoreParams are one batch of an undo.
+type RestoreParams struct {
+	Lease   Lease
+	Job     job.Job
+	Changes Changes
+}
+
+// Restored is what became of it.
+type Restored struct {
+	Counts job.Counts // of the job, this batch included
+	Locked time.Duration
+}
+
+// ListParams filter a list of jobs.
+type ListParams struct {
+	States []job.State // none is all
+	Limit  int         // 0 is all
+}

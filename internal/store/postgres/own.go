@@ -1,0 +1,276 @@
+package postgres
+
+import (
+	"context"
+	"database/sql"
+	_ "embed" // the table definitions
+	"fmt"
+	"strings"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/stdlib"
+	"github.com/pressly/goose/v3"
+	"github.com/pressly/goose/v3/database"
+
+	"decayctl/internal/store"
+)
+
+//go:embed migrations/0001_jobs.sql
+var jobTables string
+
+// The version of decayctl's own tables, and the table that tells which one is there.
+const (
+	newest   = 1
+	versions = "decayctl_migrations"
+)
+
+// ownTables are decayctl's own tables, and what a role needs to be granted on them.
+var ownTables = []struct {
+	name       string
+	privileges []string
+}{
+	{versions, []string{"SELECT"}},
+	{"decayctl_store", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"decayctl_jobs", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"decayctl_workers", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"decayctl_claims", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+	{"decayctl_before", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
+}
+
+// Prepare makes decayctl's own tables where they are not there yet. Two processes may be at it at
+// once: the one that comes too late finds them made when it looks again.
+func (s *Store) Prepare(ctx context.Context) error {
+	if s.params.ReadOnly {
+		return store.ErrReadOnly
+	}
+	const attempts, pause = 10, 200 * time.Millisecond
+	for attempt := 1; ; attempt++ {
+		var current bool
+		err := s.within(ctx, reading, func(tx pgx.Tx) (err error) {
+			current, err = s.current(ctx, tx)
+			return err
+		})
+		if err != nil || current {
+			return s.translate(err, "look for decayctl's own tables")
+		}
+		err = s.translate(s.migrate(ctx), "create decayctl's own tables")
+		if store.Is(err, store.NotPermitted) {
+			return s.notPermitted(ctx, fmt.Sprintf("the role may not create tables in schema %s, and decayctl keeps its jobs in tables of its own there; have an administrator run the statements below, once", s.quoted), err)
+		}
+		if err == nil || attempt == attempts || ctx.Err() != nil {
+			return err
+		}
+		again := time.NewTimer(pause)
+		select {
+		case <-ctx.Done():
+			again.Stop()
+		case <-again.C:
+		}
+	}
+}
+
+// current tells whether decayctl's own tables are there in the form this version knows, and may be
+// used.
+func (s *Store) current(ctx context.Context, tx pgx.Tx) (bool, error) {
+	if there, err := s.has(ctx, tx, versions); err != nil || !there {
+		return false, err
+	}
+	if err := s.checkOwn(ctx, tx); err != nil {
+		return false, err
+	}
+	var version int64
+	if err := tx.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+s.table(versions)).Scan(&version); err != nil {
+		return false, err
+	}
+	if version > newest {
+		return false, &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", version, newest)}
+	}
+	return version == newest, nil
+}
+
+// has tells whether a table is there.
+func (s *Store) has(ctx context.Context, tx pgx.Tx, table string) (there bool, err error) {
+	err = tx.QueryRow(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL", s.table(table)).Scan(&there)
+	return there, err
+}
+
+// checkOwn names every grant that is missing on those of decayctl's own tables that are there.
+func (s *Store) checkOwn(ctx context.Context, tx pgx.Tx) error {
+	var tables, privileges []string
+	for _, t := range ownTables {
+		for _, privilege := range t.privileges {
+			tables, privileges = append(tables, t.name), append(privileges, privilege)
+		}
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT w.privilege || ' on ' || $1 || '.' || w.tab
+		FROM unnest($2::text[], $3::text[]) AS w(tab, privilege)
+		JOIN pg_catalog.pg_class c ON c.relname = w.tab
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
+		WHERE NOT pg_catalog.has_table_privilege(c.oid, w.privilege)
+		ORDER BY 1`, s.schema, tables, privileges)
+	if err != nil {
+		return err
+	}
+	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(missing) == 0 {
+		return err
+	}
+	grants, err := s.grants(ctx, tx)
+	if err != nil {
+		return err
+	}
+	return &store.Error{
+		Kind: store.NotPermitted, Detail: grants,
+		Text: "the role lacks " + strings.Join(missing, ", ") + ", which decayctl's jobs need; have an administrator run the statements below",
+	}
+}
+
+// migrate brings decayctl's own tables to the newest version.
+func (s *Store) migrate(ctx context.Context) error {
+	var allowed bool
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "SELECT pg_catalog.has_schema_privilege($1, 'CREATE')", s.schema).Scan(&allowed)
+	})
+	if err != nil {
+		return err
+	}
+	if !allowed {
+		return &store.Error{Kind: store.NotPermitted, Text: "the role may not create tables"}
+	}
+	plain, err := database.NewStore(database.DialectPostgres, s.table(versions))
+	if err != nil {
+		return err
+	}
+	db := stdlib.OpenDBFromPool(s.pool)
+	defer func() { _ = db.Close() }()
+	create := func(ctx context.Context, tx *sql.Tx) error {
+		if err := s.set(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.ExecContext(ctx, s.inSchema(jobTables))
+		return err
+	}
+	provider, err := goose.NewProvider(goose.DialectCustom, db, nil,
+		goose.WithStore(history{plain, s}), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()),
+		goose.WithGoMigrations(goose.NewGoMigration(newest, &goose.GoFunc{RunTx: create}, nil)))
+	if err != nil {
+		return err
+	}
+	_, err = provider.Up(ctx)
+	return err
+}
+
+// set gives a transaction of database/sql the settings.
+func (s *Store) set(ctx context.Context, db database.DBTxConn) error {
+	query, args := s.settingsSQL()
+	_, err := db.ExecContext(ctx, query, args...)
+	return err
+}
+
+// inSchema puts the schema into the table definitions.
+func (s *Store) inSchema(statements string) string {
+	return strings.ReplaceAll(statements, "{schema}", s.quoted)
+}
+
+// history is goose's record of what it has done. Goose reads it outside of transactions, where the
+// settings would not hold: a role among them may be the only one that is allowed to.
+type history struct {
+	database.Store
+	s *Store
+}
+
+// CreateVersionTable runs in a transaction.
+func (h history) CreateVersionTable(ctx context.Context, db database.DBTxConn) error {
+	if err := h.s.set(ctx, db); err != nil {
+		return err
+	}
+	return h.Store.CreateVersionTable(ctx, db)
+}
+
+// TableExists goes by the quoted name, of which goose's own would take quotes and dots literally.
+func (h history) TableExists(ctx context.Context, db database.DBTxConn) (there bool, err error) {
+	err = h.read(ctx, db, func(tx database.DBTxConn) error {
+		return tx.QueryRowContext(ctx, "SELECT pg_catalog.to_regclass($1) IS NOT NULL", h.Tablename()).Scan(&there)
+	})
+	return there, err
+}
+
+// GetLatestVersion is read with the settings.
+func (h history) GetLatestVersion(ctx context.Context, db database.DBTxConn) (version int64, err error) {
+	err = h.read(ctx, db, func(tx database.DBTxConn) error {
+		version, err = h.Store.GetLatestVersion(ctx, tx)
+		return err
+	})
+	return version, err
+}
+
+// ListMigrations is read with the settings.
+func (h history) ListMigrations(ctx context.Context, db database.DBTxConn) (list []*database.ListMigrationsResult, err error) {
+	err = h.read(ctx, db, func(tx database.DBTxConn) error {
+		list, err = h.Store.ListMigrations(ctx, tx)
+		return err
+	})
+	return list, err
+}
+
+func (h history) read(ctx context.Context, db database.DBTxConn, work func(database.DBTxConn) error) error {
+	conn, ok := db.(interface {
+		BeginTx(context.Context, *sql.TxOptions) (*sql.Tx, error)
+	})
+	if !ok {
+		return work(db) // a transaction already
+	}
+	tx, err := conn.BeginTx(ctx, &sql.TxOptions{ReadOnly: true})
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	if err := h.s.set(ctx, tx); err != nil {
+		return err
+	}
+	return work(tx)
+}
+
+// DDL is what an administrator runs where the role may not create tables.
+func (s *Store) DDL(ctx context.Context) (ddl string, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		grants, err := s.grants(ctx, tx)
+		ddl = s.inSchema(jobTables+`
+-- Which version of these tables this is, as decayctl would have noted it.
+CREATE TABLE {schema}.`+versions+` (
+    id         integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,
+    version_id bigint NOT NULL,
+    is_applied boolean NOT NULL,
+    tstamp     timestamp NOT NULL DEFAULT now()
+);
+INSERT INTO {schema}.`+versions+fmt.Sprintf(` (version_id, is_applied) VALUES (0, true), (%d, true);
+
+`, newest)) + grants
+		return err
+	})
+	return ddl, s.translate(err, "write down the statements for decayctl's own tables")
+}
+
+// grants are the statements that let the role use decayctl's own tables.
+func (s *Store) grants(ctx context.Context, tx pgx.Tx) (string, error) {
+	var role string
+	if err := tx.QueryRow(ctx, "SELECT current_user").Scan(&role); err != nil {
+		return "", err
+	}
+	var statements strings.Builder
+	for _, t := range ownTables {
+		fmt.Fprintf(&statements, "GRANT %s ON %s TO %s;\n", strings.Join(t.privileges, ", "), s.table(t.name), pgx.Identifier{role}.Sanitize())
+	}
+	return statements.String(), nil
+}
+
+// notPermitted is a refusal that comes with what an administrator can do about it.
+func (s *Store) notPermitted(ctx context.Context, text string, cause error) error {
+	ddl, err := s.DDL(ctx)
+	if err != nil {
+		return err
+	}
+	return &store.Error{Kind: store.NotPermitted, Text: text, Detail: ddl, Err: cause}
+}

@@ -1,0 +1,177 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// restorer is one batch of an undo on its way into one transaction.
+type restorer struct {
+	*Store
+	tx       pgx.Tx
+	p        store.RestoreParams
+	restored store.Written
+}
+
+// overrides puts back, or removes, the overrides that still are what the job wrote. The rows are locked
+// first, so that the comparison sees what the last writer committed.
+func (r *restorer) overrides(ctx context.Context) error {
+	var all []string
+	var inserted, updated changeArrays
+	for _, c := range r.p.Changes.List {
+		all = append(all, c.FactID)
+		if c.Before == nil {
+			inserted.add(c, fact.Override{})
+		} else {
+			updated.add(c, *c.Before)
+		}
+	}
+	if len(all) == 0 {
+		return nil
+	}
+	if err := r.lockOverrides(ctx, r.tx, all); err != nil {
+		return err
+	}
+	const asWritten = `o.fact_id = ` + anyKey + ` AND o.fact_id = b.id
+		  AND o.valid_until IS NOT DISTINCT FROM b.valid_until
+		  AND o.confidence IS NOT DISTINCT FROM b.confidence
+		  AND o.reason IS NOT DISTINCT FROM b.reason
+		  AND o.updated_at IS NOT DISTINCT FROM b.updated_at
+		  AND o.updated_by IS NOT DISTINCT FROM b.updated_by`
+	if len(inserted.ids) > 0 {
+		now := inserted.now
+		if err := r.collectRestored(ctx, `
+			DELETE FROM `+r.table("fact_validity_overrides")+` AS o
+			USING unnest($1::text[], $2::text[], $3::float4[], $4::text[], $5::text[], $6::text[])
+				AS b(id, valid_until, confidence, reason, updated_at, updated_by)
+			WHERE `+asWritten+`
+			RETURNING o.fact_id`,
+			inserted.ids, now.validUntil, now.confidence, now.reason, now.updatedAt, now.updatedBy); err != nil {
+			return err
+		}
+	}
+	if len(updated.ids) == 0 {
+		return nil
+	}
+	now, was := updated.now, updated.was
+	return r.collectRestored(ctx, `
+		UPDATE `+r.table("fact_validity_overrides")+` AS o
+		SET valid_until = b.old_valid_until, confidence = b.old_confidence, reason = b.old_reason,
+		    updated_at = b.old_updated_at, updated_by = b.old_updated_by
+		FROM unnest($1::text[], $2::text[], $3::float4[], $4::text[], $5::text[], $6::text[],
+			$7::text[], $8::float4[], $9::text[], $10::text[], $11::text[])
+			AS b(id, valid_until, confidence, reason, updated_at, updated_by,
+				old_valid_until, old_confidence, old_reason, old_updated_at, old_updated_by)
+		WHERE `+asWritten+`
+		RETURNING o.fact_id`,
+		updated.ids, now.validUntil, now.confidence, now.reason, now.updatedAt, now.updatedBy,
+		was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy)
+}
+
+// edges gives edges back what they were, as far as they still are what the job made of them.
+func (r *restorer) edges(ctx context.Context) error {
+	var ids, plain []string
+	var until []*string
+	var epoch []*int64
+	for _, c := range r.done() {
+		if c.Edge == nil {
+			plain = append(plain, c.FactID)
+			continue
+		}
+		ids, until, epoch = append(ids, c.FactID), append(until, c.Edge.ValidUntil), append(epoch, c.Edge.DecayEpoch)
+	}
+	asOf, ms := fact.FormatInstant(r.p.Job.AsOf), r.p.Job.AsOf.UnixMilli()
+	if len(plain) > 0 {
+		if _, err := r.tx.Exec(ctx, `
+			UPDATE `+r.table("entity_edges")+` e
+			SET valid_until = (SELECT f.valid_until FROM `+r.table("facts")+` f WHERE f.id = e.id), decay_epoch = NULL
+			WHERE e.id = `+anyKey+` AND e.valid_until = $2 AND e.decay_epoch = $3`, plain, asOf, ms); err != nil {
+			return err
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := r.tx.Exec(ctx, `
+		UPDATE `+r.table("entity_edges")+` e SET valid_until = b.valid_until, decay_epoch = b.decay_epoch
+		FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b(id, valid_until, decay_epoch)
+		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.valid_until = $4 AND e.decay_epoch = $5`, ids, until, epoch, asOf, ms)
+	return err
+}
+
+// retractions removes what the job told the retraction log: nobody has a word for taking it back.
+func (r *restorer) retractions(ctx context.Context) error {
+	var ids []string
+	for _, c := range r.done() {
+		if c.Retraction != "" {
+			ids = append(ids, c.Retraction)
+		}
+	}
+	if len(ids) == 0 {
+		return nil
+	}
+	_, err := r.tx.Exec(ctx, `DELETE FROM `+r.table("fact_retractions")+` WHERE id = `+anyKey, ids)
+	return err
+}
+
+// vectors asks the node to make again the vectors that expiring the facts has removed.
+func (r *restorer) vectors(ctx context.Context) error {
+	done := r.done()
+	if !r.vec || !r.backfill || len(done) == 0 {
+		return nil
+	}
+	ids := make([]string, len(done))
+	for i, c := range done {
+		ids[i] = c.FactID
+	}
+	_, err := r.tx.Exec(ctx, `
+		INSERT INTO `+r.table("fact_embedding_status")+` AS s (fact_id, embedding_missing, updated_at, updated_by)
+		SELECT b.id, 1, $2, $3
+		FROM unnest($1::text[]) AS b(id)
+		WHERE NOT EXISTS (SELECT 1 FROM `+r.table("vec_facts")+` v WHERE v.fact_id = b.id OFFSET 0)
+		ON CONFLICT (fact_id) DO UPDATE
+		SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
+		ids, fact.FormatSecond(r.params.Now()), store.Actor)
+	return err
+}
+
+// done are the changes that were taken back.
+func (r *restorer) done() []job.Change {
+	var done []job.Change
+	for _, c := range r.p.Changes.List {
+		if r.restored[c.FactID] {
+			done = append(done, c)
+		}
+	}
+	return done
+}
+
+func (r *restorer) collectRestored(ctx context.Context, query string, args ...any) error {
+	rows, err := r.tx.Query(ctx, query, args...)
+	if err != nil {
+		return err
+	}
+	var id string
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+		r.restored[id] = true
+		return nil
+	})
+	return err
+}
+
+// changeArrays are changes column by column.
+type changeArrays struct {
+	ids      []string
+	now, was overrideArrays
+}
+
+func (a *changeArrays) add(c job.Change, was fact.Override) {
+	a.ids = append(a.ids, c.FactID)
+	a.now.add(c.After)
+	a.was.add(was)
+}

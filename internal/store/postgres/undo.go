@@ -1,0 +1,204 @@
+package postgres
+
+import (
+	"context"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// keepImages writes down what was there before, for an undo.
+func (w *writer) keepImages(ctx context.Context, images []store.Image) error {
+	if len(images) == 0 {
+		return nil
+	}
+	var ids []string
+	var overridden, edged []int32
+	var o overrideArrays
+	var edgeUntil []*string
+	var edgeEpoch []*int64
+	for _, image := range images {
+		override, edge := image.Override, image.Edge
+		ids, overridden, edged = append(ids, image.FactID), append(overridden, one(override != nil)), append(edged, one(edge != nil))
+		if override == nil {
+			override = &fact.Override{}
+		}
+		if edge == nil {
+			edge = &job.Edge{}
+		}
+		o.add(*override)
+		edgeUntil, edgeEpoch = append(edgeUntil, edge.ValidUntil), append(edgeEpoch, edge.DecayEpoch)
+	}
+	_, err := w.tx.Exec(ctx, `
+		INSERT INTO `+w.table("decayctl_before")+` (job_id, fact_id, had_override, valid_until, confidence, reason,
+			updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch)
+		SELECT $1, b.fact_id, b.had_override, b.valid_until, b.confidence, b.reason,
+			CASE WHEN b.had_override <> 0 THEN b.updated_at END, b.updated_by, b.had_edge, b.edge_valid_until, b.edge_decay_epoch
+		FROM unnest($2::text[], $3::int[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], $11::bigint[])
+			AS b(fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch)
+		ON CONFLICT (job_id, fact_id) DO NOTHING`,
+		w.batch.Lease.JobID, ids, overridden, o.validUntil, o.confidence, o.reason, o.updatedAt, o.updatedBy, edged, edgeUntil, edgeEpoch)
+	return err
+}
+
+// overrideArrays are overrides column by column, as one statement takes many.
+type overrideArrays struct {
+	validUntil, reason, updatedBy []*string
+	updatedAt                     []string
+	confidence                    []*float32
+}
+
+func (a *overrideArrays) add(o fact.Override) {
+	a.validUntil, a.reason, a.updatedBy = append(a.validUntil, o.ValidUntil), append(a.reason, o.Reason), append(a.updatedBy, o.UpdatedBy)
+	a.updatedAt = append(a.updatedAt, o.UpdatedAt)
+	var narrow *float32
+	if o.Confidence != nil {
+		value := float32(*o.Confidence)
+		narrow = &value
+	}
+	a.confidence = append(a.confidence, narrow)
+}
+
+func one(is bool) int32 {
+	if is {
+		return 1
+	}
+	return 0
+}
+
+// Changes looks at a number of overrides, and for each at what there is of it elsewhere.
+func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
+	var changes store.Changes
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		where, args := "", []any{p.Size}
+		if p.After.Set {
+			where, args = "WHERE fact_id > $2", append(args, p.After.ID)
+		}
+		rows, err := tx.Query(ctx, `SELECT fact_id FROM `+s.table("fact_validity_overrides")+` `+where+` ORDER BY fact_id LIMIT $1`, args...)
+		if err != nil {
+			return err
+		}
+		ids, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(ids) == 0 {
+			return err
+		}
+		changes.Last = store.After(ids[len(ids)-1])
+		changes.List, err = s.changes(ctx, tx, p.Job, ids)
+		return err
+	})
+	if err != nil {
+		return store.Changes{}, s.translate(err, "read what the job changed")
+	}
+	return changes, nil
+}
+
+// changes tells which of some overrides are what a job wrote. Without LATERAL the planner may read all
+// before-images, or all retractions of the job, every time.
+func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, err error) {
+	// The concatenation keeps the index on retracted_at out of it, where every row of the job is. Ids
+	// in decayctl_before have the database's collation, those of facts whichever the node gave them.
+	rows, err := tx.Query(ctx, `
+		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+		       coalesce(b.had_override, 0) <> 0, b.valid_until, b.confidence, b.reason, b.updated_at, b.updated_by,
+		       coalesce(b.had_edge, 0) <> 0, b.edge_valid_until, b.edge_decay_epoch, coalesce(r.id, '')
+		FROM `+s.table("fact_validity_overrides")+` o
+		LEFT JOIN LATERAL (
+			SELECT * FROM `+s.table("decayctl_before")+` b
+			WHERE b.job_id = $2 AND b.fact_id = o.fact_id COLLATE "default" LIMIT 1) b ON true
+		LEFT JOIN LATERAL (
+			SELECT r.id FROM `+s.table("fact_retractions")+` r
+			WHERE r.fact_id = o.fact_id AND r.retracted_at || '' = $3 AND r.retracted_by = $6 AND right(r.id, 12) = $7 LIMIT 1) r ON true
+		WHERE o.fact_id = `+anyKey+`
+		  AND o.valid_until = $3 AND o.reason = $4 AND o.updated_at = $5 AND o.updated_by = $6
+		  AND o.confidence IS NOT DISTINCT FROM b.confidence
+		ORDER BY o.fact_id`,
+		ids, j.ID, fact.FormatInstant(j.AsOf), store.Reason, fact.FormatSecond(j.Stamp), store.Actor, j.Tag())
+	if err != nil {
+		return nil, err
+	}
+	var c job.Change
+	var before fact.Override
+	var edge job.Edge
+	var confidence, confidenceBefore *float32
+	var updatedBefore *string
+	var overridden, edged bool
+	_, err = pgx.ForEachRow(rows, []any{
+		&c.FactID, &c.After.ValidUntil, &confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
+		&overridden, &before.ValidUntil, &confidenceBefore, &before.Reason, &updatedBefore, &before.UpdatedBy,
+		&edged, &edge.ValidUntil, &edge.DecayEpoch, &c.Retraction,
+	}, func() error {
+		each := c
+		each.After.Confidence = widened(confidence)
+		if overridden {
+			override := before
+			override.Confidence = widened(confidenceBefore)
+			if updatedBefore != nil {
+				override.UpdatedAt = *updatedBefore
+			}
+			each.Before = &override
+		}
+		if edged {
+			was := edge
+			each.Edge = &was
+		}
+		list = append(list, each)
+		return nil
+	})
+	return list, err
+}
+
+// Restore takes its locks in the order of Apply: facts in id order, the job's row last.
+func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
+	var locked time.Time
+	var counts job.Counts
+	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+		locked = s.params.Now()
+		if err := s.mayUndo(ctx, tx, p.Lease); err != nil {
+			return err
+		}
+		r := restorer{Store: s, tx: tx, p: p, restored: store.Written{}}
+		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		var err error
+		counts, err = s.record(ctx, tx, p.Lease, job.Undoing, func(j *job.Job) {
+			j.Counts.Restored += int64(len(r.restored))
+			if last := p.Changes.Last; last.Set {
+				j.UndoneUpTo, j.UndoneAny = last.ID, true
+			}
+		})
+		return err
+	})
+	if err != nil {
+		return store.Restored{}, s.translate(err, "undo a batch")
+	}
+	return store.Restored{Counts: counts, Locked: s.params.Now().Sub(locked)}, nil
+}
+
+// mayUndo makes sure, before anything is written, that the job is being undone by this worker.
+func (s *Store) mayUndo(ctx context.Context, tx pgx.Tx, l store.Lease) error {
+	done, err := tx.Exec(ctx, `
+		SELECT 1
+		FROM `+s.table("decayctl_workers")+` k
+		JOIN `+s.table("decayctl_jobs")+` j ON j.job_id = k.job_id
+		WHERE k.job_id = $1 AND k.worker = $2 AND k.lease_until > `+nowSQL+` AND j.state = 'undoing'`, l.JobID, l.Worker)
+	if err != nil || done.RowsAffected() > 0 {
+		return err
+	}
+	return s.lost(ctx, tx, l.JobID)
+}
+
+// widened is a confidence as its shortest decimal.
+func widened(confidence *float32) *float64 {
+	if confidence == nil {
+		return nil
+	}
+	value := shortest(*confidence)
+	return &value
+}

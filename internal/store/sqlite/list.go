@@ -1,0 +1,224 @@
+package sqlite
+
+import (
+	"cmp"
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// Find is the job whose id begins with a prefix.
+func (s *Store) Find(ctx context.Context, prefix string) (j job.Job, err error) {
+	err = s.reading(ctx, func(tx querier) error {
+		found, err := s.matching(ctx, tx, prefix)
+		if err != nil {
+			return err
+		}
+		if whole := slices.IndexFunc(found, func(j job.Job) bool { return j.ID == prefix }); whole >= 0 {
+			found = found[whole : whole+1]
+		}
+		switch len(found) {
+		case 0:
+			return s.unknown(ctx, tx, prefix)
+		case 1:
+			j = found[0]
+		default:
+			ambiguous := &job.Ambiguous{Prefix: prefix}
+			for _, j := range found[:min(len(found), 3)] {
+				ambiguous.IDs = append(ambiguous.IDs, j.ID)
+			}
+			return ambiguous
+		}
+		if j.Node {
+			return nil
+		}
+		return tx.QueryRowContext(ctx, "SELECT count(*) FROM decayctl_before WHERE job_id = $1", j.ID).Scan(&j.BeforeImages)
+	})
+	if err != nil {
+		return job.Job{}, s.translate(err, "read the jobs")
+	}
+	return j, nil
+}
+
+// matching are a few of the jobs whose ids begin with a prefix, by id, one that is the whole prefix
+// among them. The prefix is no pattern: LIKE would make one of it.
+func (s *Store) matching(ctx context.Context, tx querier, prefix string) ([]job.Job, error) {
+	if prefix == "" {
+		return nil, nil
+	}
+	own, err := s.exists(ctx, tx, "decayctl_jobs")
+	if err != nil {
+		return nil, err
+	}
+	var found []job.Job
+	if own {
+		if found, err = s.jobs(ctx, tx, "WHERE job_id >= $1 AND instr(job_id, $1) = 1 ORDER BY job_id LIMIT 3", prefix); err != nil {
+			return nil, err
+		}
+	}
+	more, err := s.nodeJobs(ctx, tx, own, "AND id >= $1 AND instr(id, $1) = 1 ORDER BY id LIMIT 3", prefix)
+	found = append(found, more...)
+	slices.SortFunc(found, func(a, b job.Job) int { return cmp.Compare(a.ID, b.ID) })
+	return found, err
+}
+
+// unknown says that there is no such job, and whether it may have been pruned.
+func (s *Store) unknown(ctx context.Context, tx querier, prefix string) error {
+	unknown := &job.Unknown{Prefix: prefix}
+	own, err := s.exists(ctx, tx, "decayctl_store")
+	if err != nil {
+		return err
+	}
+	if !own {
+		return unknown
+	}
+	var before *string
+	if err := tx.QueryRowContext(ctx, "SELECT pruned_before FROM decayctl_store WHERE id = 1").Scan(&before); err != nil {
+		return err
+	}
+	unknown.PrunedBefore, _ = fact.ParseInstant(text(before)) // NULL until jobs were pruned
+	return unknown
+}
+
+// List is the newest jobs first.
+func (s *Store) List(ctx context.Context, p store.ListParams) ([]job.Job, error) {
+	states, err := json.Marshal(p.States)
+	if err != nil {
+		return nil, err
+	}
+	limit := p.Limit
+	if limit == 0 {
+		limit = -1 // all of them
+	}
+	var all []job.Job
+	err = s.reading(ctx, func(tx querier) error {
+		own, err := s.exists(ctx, tx, "decayctl_jobs")
+		if err != nil {
+			return err
+		}
+		if own {
+			if all, err = s.jobs(ctx, tx, `
+				WHERE $1 OR state IN (SELECT value FROM json_each($2))
+				ORDER BY created_at DESC, job_id LIMIT $3`, len(p.States) == 0, string(states), limit); err != nil {
+				return err
+			}
+		}
+		more, err := s.nodeJobs(ctx, tx, own, `
+			AND ($1 OR status IN (SELECT value FROM json_each($2)))
+			ORDER BY created_at DESC, id LIMIT $3`, len(p.States) == 0, string(states), limit)
+		all = append(all, more...)
+		return err
+	})
+	if err != nil {
+		return nil, s.translate(err, "read the jobs")
+	}
+	slices.SortStableFunc(all, func(a, b job.Job) int {
+		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
+	})
+	if p.Limit > 0 {
+		all = all[:min(len(all), p.Limit)]
+	}
+	return all, nil
+}
+
+// jobs are jobs of ours, with their workers.
+func (s *Store) jobs(ctx context.Context, tx querier, where string, args ...any) ([]job.Job, error) {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT `+store.JobColumns+`, (SELECT count(*) FROM decayctl_claims c WHERE c.job_id = decayctl_jobs.job_id)
+		FROM decayctl_jobs `+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var found []job.Job
+	for rows.Next() {
+		var row store.JobRow
+		var claims int
+		if err := rows.Scan(append(row.Fields(), &claims)...); err != nil {
+			return nil, err
+		}
+		j, err := row.Job()
+		if err != nil {
+			return nil, err
+		}
+		j.OpenClaims = claims
+		found = append(found, j)
+	}
+	if err := rows.Err(); err != nil || len(found) == 0 {
+		return nil, err
+	}
+	return found, s.addWorkers(ctx, tx, found)
+}
+
+// addWorkers reads the workers of all jobs, who are few.
+func (s *Store) addWorkers(ctx context.Context, tx querier, jobs []job.Job) error {
+	rows, err := tx.QueryContext(ctx, `
+		SELECT job_id, worker, host, space, pid, process_start, joined_at, lease_until
+		FROM decayctl_workers ORDER BY job_id, worker`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = rows.Close() }()
+	now, workers := s.nowMS(), map[string][]job.Worker{}
+	for rows.Next() {
+		var id, joined string
+		var until int64
+		var w job.Worker
+		if err := rows.Scan(&id, &w.Number, &w.Host, &w.Space, &w.PID, &w.Start, &joined, &until); err != nil {
+			return err
+		}
+		w.Joined, _ = fact.ParseInstant(joined) // for display alone
+		w.Live, w.Left = until > now, time.Duration(until-now)*time.Millisecond
+		workers[id] = append(workers[id], w)
+	}
+	for i := range jobs {
+		jobs[i].Workers = workers[jobs[i].ID]
+	}
+	return rows.Err()
+}
+
+// nodeJobs are decay jobs that the node made: those without a row of ours, if there are any of ours.
+func (s *Store) nodeJobs(ctx context.Context, tx querier, own bool, where string, args ...any) ([]job.Job, error) {
+	made := "WHERE job_type = 'decay' AND id IS NOT NULL "
+	if own {
+		made += "AND id NOT IN (SELECT job_id FROM decayctl_jobs) "
+	}
+	rows, err := tx.QueryContext(ctx, `
+		SELECT id, status, scope, CAST(estimated_s AS INTEGER), created_at, started_at, completed_at, result_json, error
+		FROM jobs `+made+where, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var found []job.Job
+	for rows.Next() {
+		var id, status string
+		var estimated int64
+		var scope, created, started, completed, result, failure *string
+		if err := rows.Scan(&id, &status, &scope, &estimated, &created, &started, &completed, &result, &failure); err != nil {
+			return nil, err
+		}
+		found = append(found, store.NodeJob(id, status, scope, estimated, created, started, completed, result, failure))
+	}
+	return found, rows.Err()
+}
+
+// CountUpTo counts facts, and stops at most.
+func (s *Store) CountUpTo(ctx context.Context, scope, tenant string, most int64) (int64, error) {
+	where, args := "true", []any{most}
+	for column, value := range map[string]string{"scope": scope, "tenant_id": tenant} {
+		if value != "" {
+			args = append(args, value)
+			where += fmt.Sprintf(" AND %s = $%d", column, len(args))
+		}
+	}
+	var facts int64
+	err := s.read.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM facts WHERE "+where+" LIMIT $1)", args...).Scan(&facts)
+	return facts, s.translate(err, "count the facts")
+}

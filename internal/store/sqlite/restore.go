@@ -1,0 +1,150 @@
+package sqlite
+
+import (
+	"context"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// restorer is one batch of an undo on its way into one transaction.
+type restorer struct {
+	*Store
+	tx       querier
+	changes  []job.Change
+	asOf     string
+	stamp    string
+	epoch    int64
+	restored store.Written
+}
+
+// overrides removes, or puts back, the overrides of which every column still is as the job left it. Those
+// that were there before are few; see updateOverrides.
+func (r *restorer) overrides(ctx context.Context) error {
+	made := jsonArray{}
+	var updated []job.Change
+	for _, c := range r.changes {
+		if c.Before == nil {
+			made.hex(c.FactID)
+		} else {
+			updated = append(updated, c)
+		}
+	}
+	if !made.empty() {
+		if err := collect(ctx, r.tx, r.restored, `
+			DELETE FROM fact_validity_overrides
+			WHERE fact_id IN (`+idsSQL+`)
+			  AND confidence IS NULL AND valid_until = $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5
+			RETURNING fact_id`, made.String(), r.asOf, store.Reason, r.stamp, store.Actor); err != nil {
+			return err
+		}
+	}
+	if len(updated) == 0 {
+		return nil
+	}
+	update, err := r.tx.PrepareContext(ctx, `
+		UPDATE fact_validity_overrides
+		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
+		WHERE fact_id = $6 AND confidence IS $7 AND valid_until = $8 AND reason = $9 AND updated_at = $10 AND updated_by = $11`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = update.Close() }()
+	for _, c := range updated {
+		was := c.Before
+		result, err := update.ExecContext(ctx, was.ValidUntil, was.Confidence, was.Reason, was.UpdatedAt, was.UpdatedBy,
+			c.FactID, c.After.Confidence, r.asOf, store.Reason, r.stamp, store.Actor)
+		if err != nil {
+			return err
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return err
+		} else if n == 1 {
+			r.restored[c.FactID] = true
+		}
+	}
+	return nil
+}
+
+// edges gives edges back what they were, as far as they still are what the job made of them.
+func (r *restorer) edges(ctx context.Context) error {
+	plain := jsonArray{}
+	var differed []job.Change
+	for _, c := range r.done() {
+		if c.Edge == nil {
+			plain.hex(c.FactID)
+		} else {
+			differed = append(differed, c)
+		}
+	}
+	if !plain.empty() {
+		if _, err := r.tx.ExecContext(ctx, `
+			UPDATE entity_edges
+			SET valid_until = (SELECT f.valid_until FROM facts f WHERE f.id = entity_edges.id), decay_epoch = NULL
+			WHERE id IN (`+idsSQL+`) AND valid_until = $2 AND decay_epoch = $3`, plain.String(), r.asOf, r.epoch); err != nil {
+			return err
+		}
+	}
+	if len(differed) == 0 {
+		return nil
+	}
+	update, err := r.tx.PrepareContext(ctx, `
+		UPDATE entity_edges SET valid_until = $1, decay_epoch = $2 WHERE id = $3 AND valid_until = $4 AND decay_epoch = $5`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = update.Close() }()
+	for _, c := range differed {
+		if _, err := update.ExecContext(ctx, c.Edge.ValidUntil, c.Edge.DecayEpoch, c.FactID, r.asOf, r.epoch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// retractions removes what the job told the retraction log: nobody has a word for taking it back.
+func (r *restorer) retractions(ctx context.Context) error {
+	ids := jsonArray{}
+	for _, c := range r.done() {
+		if c.Retraction != "" {
+			ids.hex(c.Retraction)
+		}
+	}
+	if ids.empty() {
+		return nil
+	}
+	_, err := r.tx.ExecContext(ctx, `DELETE FROM fact_retractions WHERE id IN (`+idsSQL+`)`, ids.String())
+	return err
+}
+
+// vectors asks the node to make again the vectors that expiring the facts has removed.
+func (r *restorer) vectors(ctx context.Context) error {
+	ids := jsonArray{}
+	for _, c := range r.done() {
+		ids.hex(c.FactID)
+	}
+	if !r.backfill || ids.empty() {
+		return nil
+	}
+	_, err := r.tx.ExecContext(ctx, missingVectorsSQL, ids.String(), fact.FormatSecond(r.params.Now()), store.Actor)
+	return err
+}
+
+const missingVectorsSQL = `
+	INSERT INTO fact_embedding_status (fact_id, embedding_missing, updated_at, updated_by)
+	SELECT b.id, 1, $2, $3 FROM (` + idsSQL + `) b
+	WHERE NOT EXISTS (SELECT 1 FROM vec_facts v WHERE v.fact_id = b.id)
+	ON CONFLICT (fact_id) DO UPDATE
+	SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`
+
+// done are the changes that were taken back.
+func (r *restorer) done() []job.Change {
+	var done []job.Change
+	for _, c := range r.changes {
+		if r.restored[c.FactID] {
+			done = append(done, c)
+		}
+	}
+	return done
+}

@@ -1,0 +1,122 @@
+package sqlite
+
+import (
+	"context"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// Changes reads what a job did to the facts of a key range. The range is bounded by the overrides that
+// are there, whoever wrote them: a job's own may be few among many.
+func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
+	var found store.Changes
+	err := s.reading(ctx, func(tx querier) error {
+		from, args := "fact_id >= ''", []any{p.Size}
+		if p.After.Set {
+			from, args = "fact_id > $2", append(args, p.After.ID)
+		}
+		var last *string
+		if err := tx.QueryRowContext(ctx, `
+			SELECT max(fact_id)
+			FROM (SELECT fact_id FROM fact_validity_overrides WHERE `+from+` AND fact_id < x'' ORDER BY fact_id LIMIT $1)`,
+			args...).Scan(&last); err != nil || last == nil {
+			return err
+		}
+		found.Last = store.After(*last)
+		var err error
+		found.List, err = s.changes(ctx, tx, p, *last)
+		return err
+	})
+	if err != nil {
+		return store.Changes{}, s.translate(err, "read the changes of the job")
+	}
+	return found, nil
+}
+
+func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, last string) ([]job.Change, error) {
+	from := "o.fact_id >= ''"
+	args := []any{p.Job.ID, last, fact.FormatInstant(p.Job.AsOf), fact.FormatSecond(p.Job.Stamp), store.Reason, store.Actor, p.Job.Tag()}
+	if p.After.Set {
+		from, args = "o.fact_id > $8", append(args, p.After.ID)
+	}
+	rows, err := tx.QueryContext(ctx, `
+		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+			b.had_override IS 1, b.valid_until, b.confidence, b.reason, b.updated_at, b.updated_by,
+			b.had_edge IS 1, b.edge_valid_until, b.edge_decay_epoch,
+			(SELECT r.id FROM fact_retractions r
+				WHERE r.fact_id = o.fact_id AND r.retracted_at = $3 AND r.retracted_by = $6 AND substr(r.id, -length($7)) = $7)
+		FROM fact_validity_overrides o
+		LEFT JOIN decayctl_before b ON b.job_id = $1 AND b.fact_id = o.fact_id
+		WHERE `+from+` AND o.fact_id <= $2
+		  AND o.updated_at = $4 AND o.updated_by = $6 AND o.reason = $5 AND o.valid_until = $3
+		  AND o.confidence IS b.confidence
+		ORDER BY o.fact_id`, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var found []job.Change
+	for rows.Next() {
+		var c job.Change
+		var before fact.Override
+		var edge job.Edge
+		var hadOverride, hadEdge bool
+		var updatedAt, retraction *string
+		if err := rows.Scan(&c.FactID, &c.After.ValidUntil, &c.After.Confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
+			&hadOverride, &before.ValidUntil, &before.Confidence, &before.Reason, &updatedAt, &before.UpdatedBy,
+			&hadEdge, &edge.ValidUntil, &edge.DecayEpoch, &retraction); err != nil {
+			return nil, err
+		}
+		if hadOverride {
+			before.UpdatedAt = text(updatedAt)
+			c.Before = &before
+		}
+		if hadEdge {
+			c.Edge = &edge
+		}
+		c.Retraction = text(retraction)
+		found = append(found, c)
+	}
+	return found, rows.Err()
+}
+
+// Restore undoes changes in one transaction.
+func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
+	var done store.Restored
+	var locked time.Time
+	err := s.within(ctx, func(tx querier) error {
+		locked = s.params.Now()
+		j, err := s.held(ctx, tx, p.Lease, job.Undoing)
+		if err != nil {
+			return err
+		}
+		r := restorer{
+			Store: s, tx: tx, changes: p.Changes.List, restored: store.Written{},
+			asOf: fact.FormatInstant(j.AsOf), stamp: fact.FormatSecond(j.Stamp), epoch: j.AsOf.UnixMilli(),
+		}
+		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {
+			if err := step(ctx); err != nil {
+				return err
+			}
+		}
+		if p.Changes.Last.Set {
+			j.UndoneUpTo, j.UndoneAny = p.Changes.Last.ID, true
+		}
+		j.Counts.Restored += int64(len(r.restored))
+		j.Updated = s.params.Now()
+		done.Counts = j.Counts
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		return s.renew(ctx, tx, p.Lease)
+	})
+	if err != nil {
+		return store.Restored{}, s.translate(err, "undo a batch")
+	}
+	done.Locked = s.params.Now().Sub(locked)
+	s.checkpoint(ctx)
+	return done, nil
+}

@@ -1,0 +1,299 @@
+package storetest
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"sync/atomic"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	"github.com/google/uuid"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+)
+
+// clock is the stores' clock, which stands still until a test moves it. The leases of PostgreSQL
+// follow the database's clock, so tests end a lease in its row.
+type clock struct{ micros atomic.Int64 }
+
+func (c *clock) now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
+
+func (c *clock) move(by time.Duration) { c.micros.Add(by.Microseconds()) }
+
+// scene is a store under test, its database and its clock.
+type scene struct {
+	Database
+	t     testing.TB
+	ctx   context.Context
+	s     store.Store
+	clock *clock
+	pids  atomic.Int64 // given so far
+}
+
+// scene opens the store under test, with its tables made, at the instant that is called stamp.
+func (d Database) scene(t testing.TB) *scene {
+	t.Helper()
+	g := &scene{Database: d, t: t, ctx: context.Background(), clock: &clock{}}
+	g.clock.micros.Store(stamp.Add(250 * time.Millisecond).UnixMicro())
+	g.s = d.openAt(t, false, g.clock.now)
+	return g
+}
+
+// other is one more opening of the store, as another process has it.
+func (g *scene) other() store.Store { return g.openAt(g.t, false, g.clock.now) }
+
+// worker is a process that nobody has seen before.
+func (g *scene) worker() store.WorkerParams {
+	owner := job.Owner{Host: "mars", Space: "pid:[4026531836]", PID: int(g.pids.Add(1)), Start: "boot 7"}
+	return store.WorkerParams{Owner: owner, Lease: time.Hour, Gone: nobodyIsGone}
+}
+
+func nobodyIsGone(job.Owner) bool { return false }
+
+func everybodyIsGone(job.Owner) bool { return true }
+
+func (g *scene) params(change ...func(*store.StartParams)) store.StartParams {
+	p := store.StartParams{ID: uuid.NewString(), Rules: rule.Set{Floor: ptr(rule.Floor(0.5))}, AsOf: AsOf, Total: 100_000, Worker: g.worker()}
+	for _, each := range change {
+		each(&p)
+	}
+	return p
+}
+
+// tooMany steps are more than any test here needs: a store that hands out the same again is to fail.
+const tooMany = 1000
+
+// share is a worker's share in a job.
+type share struct {
+	*scene
+	store.Joined
+}
+
+// start starts a job that must be let in.
+func (g *scene) start(change ...func(*store.StartParams)) *share {
+	g.t.Helper()
+	joined, err := g.s.Start(g.ctx, g.params(change...))
+	if err != nil {
+		g.t.Fatalf("start: %v", err)
+	}
+	return &share{g, joined}
+}
+
+// join joins a job that must let it in.
+func (g *scene) join(id string, undo bool) *share {
+	g.t.Helper()
+	joined, err := g.s.Join(g.ctx, store.JoinParams{ID: id, Undo: undo, Worker: g.worker()})
+	if err != nil {
+		g.t.Fatalf("join: %v", err)
+	}
+	return &share{g, joined}
+}
+
+// end ends the leases of a job's workers, as time would.
+func (g *scene) end(id string) {
+	g.t.Helper()
+	g.Exec(g.t, "UPDATE decayctl_workers SET lease_until = 1 WHERE job_id = $1", id)
+}
+
+func (g *scene) find(id string) job.Job {
+	g.t.Helper()
+	j, err := g.s.Find(g.ctx, id)
+	if err != nil {
+		g.t.Fatalf("find %s: %v", id, err)
+	}
+	return j
+}
+
+// move moves a job by an operator's word.
+func (g *scene) move(id string, to job.State) job.Job {
+	g.t.Helper()
+	j, err := g.s.Move(g.ctx, id, to, "by hand")
+	if err != nil {
+		g.t.Fatalf("move to %s: %v", to, err)
+	}
+	return j
+}
+
+// claim claims up to size facts, of which there must be some.
+func (h *share) claim(size int) store.Claim {
+	h.t.Helper()
+	c, err := h.s.Claim(h.ctx, h.Lease, size)
+	if err != nil || c.End() {
+		h.t.Fatalf("claimed %+v, %v", c, err)
+	}
+	return c
+}
+
+// read reads the facts of a claim, whatever the rules.
+func (h *share) read(c store.Claim) []fact.Candidate {
+	h.t.Helper()
+	found, err := h.s.Candidates(h.ctx, store.CandidatesParams{Range: c.Range, AsOf: h.Job.AsOf, Narrow: store.Narrow{Live: true}})
+	if err != nil {
+		h.t.Fatal(err)
+	}
+	return found
+}
+
+// batch expires facts of a claim by the floor, the last of them being the last that it covers.
+func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
+	b := store.Batch{Lease: h.Lease, Claim: c, UpTo: c.After, AsOf: h.Job.AsOf, Stamp: h.Job.Stamp, Mark: c.Mark}
+	for i := range found {
+		id := "retract_" + found[i].ID + "-" + h.Job.Tag()
+		b.Expiries = append(b.Expiries, store.Expiry{Fact: &found[i], Rules: []string{rule.NameFloor}, Retraction: id})
+		b.UpTo = store.After(found[i].ID)
+	}
+	b.Close = b.UpTo == c.Last
+	return b
+}
+
+// whole is a batch that expires all of a claim and ends it.
+func (h *share) whole(c store.Claim) store.Batch {
+	h.t.Helper()
+	b := h.batch(c, h.read(c))
+	b.UpTo, b.Close = c.Last, true
+	return b
+}
+
+func (h *share) apply(b store.Batch) store.Applied {
+	h.t.Helper()
+	applied, err := h.s.Apply(h.ctx, b)
+	if err != nil || len(applied.Changed) > 0 {
+		h.t.Fatalf("applied %+v, %v", applied, err)
+	}
+	return applied
+}
+
+// sweep expires everything that is left, a batch for each claim, and closes the job.
+func (h *share) sweep(size int) job.Job {
+	h.t.Helper()
+	return h.sweepBy(size, h.whole)
+}
+
+func (h *share) sweepBy(size int, batch func(store.Claim) store.Batch) job.Job {
+	h.t.Helper()
+	for range tooMany {
+		c, err := h.s.Claim(h.ctx, h.Lease, size)
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if c.End() {
+			return h.finish(job.Done)
+		}
+		h.apply(batch(c))
+	}
+	h.t.Fatal("claims without end")
+	return job.Job{}
+}
+
+// finish closes a job that must have come to its end.
+func (h *share) finish(want job.State) job.Job {
+	h.t.Helper()
+	j, done, err := h.s.Finish(h.ctx, h.Lease)
+	if err != nil || !done || j.State != want {
+		h.t.Fatalf("finished: %v, %s, %v; want %s", done, j.State, err, want)
+	}
+	return j
+}
+
+// changes reads all that a job did, in small steps.
+func (g *scene) changes(j job.Job, size int) (all []job.Change) {
+	g.t.Helper()
+	at := store.Cursor{}
+	for range tooMany {
+		found, err := g.s.Changes(g.ctx, store.ChangesParams{Job: j, After: at, Size: size})
+		if err != nil {
+			g.t.Fatal(err)
+		}
+		if !found.Last.Set {
+			return all
+		}
+		all, at = append(all, found.List...), found.Last
+	}
+	g.t.Fatalf("changes without end, by now after %q", at.ID)
+	return nil
+}
+
+// takeBack undoes what is left to undo and closes the job.
+func (h *share) takeBack(size int) job.Job {
+	h.t.Helper()
+	j := h.find(h.Job.ID)
+	at := store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}
+	for range tooMany {
+		found, err := h.s.Changes(h.ctx, store.ChangesParams{Job: j, After: at, Size: size})
+		if err != nil {
+			h.t.Fatal(err)
+		}
+		if !found.Last.Set {
+			return h.finish(job.Undone)
+		}
+		if _, err := h.s.Restore(h.ctx, store.RestoreParams{Lease: h.Lease, Job: j, Changes: found}); err != nil {
+			h.t.Fatal(err)
+		}
+		at = found.Last
+	}
+	h.t.Fatalf("an undo without end, by now after %q", at.ID)
+	return j
+}
+
+// unchanged watches over all tables that decayctl may write: the function it returns tells whether
+// anything has changed since.
+func (g *scene) unchanged() func(what string) {
+	g.t.Helper()
+	tables := slices.Concat(factTables, jobTables)
+	before := g.rows(g.t, tables...)
+	return func(what string) {
+		g.t.Helper()
+		if diff := cmp.Diff(before, g.rows(g.t, tables...)); diff != "" {
+			g.t.Errorf("%s changed the store (-before +after):\n%s", what, diff)
+		}
+	}
+}
+
+// count checks the result of a query that counts.
+func (g *scene) count(want int, query string, args ...any) {
+	g.t.Helper()
+	if got := g.Rows(g.t, "SELECT count(*) FROM "+query, args...); got[0] != fmt.Sprint(want) {
+		g.t.Errorf("%s %v: %s rows, want %d", query, args, got[0], want)
+	}
+}
+
+// is is err as an error of a type, or the end of the test.
+func is[E error](t testing.TB, what string, err error) E {
+	t.Helper()
+	var e E
+	if !errors.As(err, &e) {
+		t.Fatalf("%s: got %v, want a %T", what, err, e)
+	}
+	return e
+}
+
+// lost checks that a worker was told that the job is not its own any more, and how it stands.
+func (h *share) lost(what string, err error, state job.State) {
+	h.t.Helper()
+	if e := is[*job.Lost](h.t, what, err); e.ID != h.Job.ID || e.State != state {
+		h.t.Errorf("%s: lost %s, which is %s; want %s, which is %s", what, e.ID, e.State, h.Job.ID, state)
+	}
+}
+
+// sameJob compares jobs but for what only Find fills, and what time alone changes.
+var sameJob = cmp.Options{
+	cmpopts.IgnoreFields(job.Job{}, "OpenClaims", "BeforeImages"), cmpopts.IgnoreFields(job.Worker{}, "Left"),
+	cmpopts.EquateEmpty(),
+}
+
+// many makes facts whose ids are numbers.
+func (g *scene) many(n int) {
+	g.t.Helper()
+	facts := make([]fact.Candidate, n)
+	for i := range facts {
+		facts[i] = Fact(fmt.Sprintf("%04d", i))
+	}
+	g.Insert(g.t, facts...)
+}

@@ -1,0 +1,263 @@
+//go:build unix
+
+package sweep_test
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sample/samplepg"
+	"decayctl/internal/store/sqlite"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// A process that works on a job and is killed at the n-th place of many is this test's own binary,
+// started again with these variables.
+const (
+	crashStore = "DECAYCTL_TEST_CRASH_STORE" // a path, or a PostgreSQL address
+	crashAt    = "DECAYCTL_TEST_CRASH_AT"
+	crashWork  = "DECAYCTL_TEST_CRASH_WORK" // sweep, or the id of a job to undo
+)
+
+func TestMain(m *testing.M) {
+	if target := os.Getenv(crashStore); target != "" {
+		if err := crash(target); err != nil {
+			fmt.Fprintln(os.Stderr, err)
+			os.Exit(1)
+		}
+		os.Exit(0)
+	}
+	os.Exit(m.Run())
+}
+
+// places kills the process at the n-th of the places it comes by.
+type places struct {
+	store.Store
+	left int
+}
+
+func (p *places) here() {
+	if p.left--; p.left == 0 {
+		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
+		select {} // until it arrives
+	}
+}
+
+// now is a place within transactions: the stores ask for the time after BEGIN, and again between the
+// last write of a fact and COMMIT.
+func (p *places) now() time.Time {
+	p.here()
+	return time.Now()
+}
+
+func (p *places) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
+	p.here()
+	defer p.here()
+	return p.Store.Claim(ctx, l, size)
+}
+
+func (p *places) Candidates(ctx context.Context, c store.CandidatesParams) (facts []fact.Candidate, err error) {
+	defer p.here()
+	return p.Store.Candidates(ctx, c)
+}
+
+func (p *places) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	p.here()
+	defer p.here()
+	return p.Store.Apply(ctx, b)
+}
+
+func (p *places) Restore(ctx context.Context, r store.RestoreParams) (store.Restored, error) {
+	p.here()
+	defer p.here()
+	return p.Store.Restore(ctx, r)
+}
+
+func (p *places) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
+	p.here()
+	defer p.here()
+	return p.Store.Finish(ctx, l)
+}
+
+func (p *places) Tuning() store.Tuning {
+	t := p.Store.Tuning()
+	t.RangeSize = 30 // several claims and several batches in each
+	return t
+}
+
+// crash goes on with whatever there is to do, until it is killed.
+func crash(target string) error {
+	ctx := context.Background()
+	at, err := strconv.Atoi(os.Getenv(crashAt))
+	if err != nil {
+		return err
+	}
+	p := &places{left: -1} // opening is not what is tested
+	open := func() (store.Store, error) {
+		params := store.OpenParams{LockTimeout: time.Minute, Now: p.now}
+		if strings.HasPrefix(target, "postgres") {
+			return postgres.Open(ctx, target, "public", params)
+		}
+		return sqlite.Open(ctx, target, params)
+	}
+	if p.Store, err = open(); err != nil {
+		return err
+	}
+	if err := p.Prepare(ctx); err != nil {
+		return err
+	}
+	worker := storetest.Worker("a test", os.Getpid())
+	worker.Gone = func(job.Owner) bool { return true } // whoever was here before was killed
+	join := store.JoinParams{ID: os.Getenv(crashWork), Undo: true, Worker: worker}
+	if join.ID == "sweep" {
+		join.ID, join.Undo = crashJob.ID, false
+		start := crashJob
+		start.Worker = worker
+		var unknown *job.Unknown
+		if _, err := p.Find(ctx, start.ID); errors.As(err, &unknown) {
+			if _, err := p.Start(ctx, start); err != nil {
+				return err
+			}
+		}
+	}
+	if j, err := p.Find(ctx, join.ID); err != nil || j.State == job.Undone || j.State == job.Done && !join.Undo {
+		return err // it was killed behind its last COMMIT
+	}
+	joined, err := p.Join(ctx, join)
+	if err != nil {
+		return err
+	}
+	p.left = at
+	engine := storetest.Engine(p)
+	if join.Undo {
+		_, err = engine.Undo(ctx, joined, sweep.Work{BatchSize: 7, Pace: 1})
+	} else {
+		_, err = engine.Sweep(ctx, joined, sweep.Work{Workers: 1, BatchSize: 7, Pace: 1})
+	}
+	return err
+}
+
+var crashJob = store.StartParams{
+	ID: "c0ffee00-0000-4000-8000-0123456789ab", AsOf: asOf,
+	Rules: rule.Set{TTL: ptr(rule.TTL(90 * 86400)), Floor: ptr(rule.Floor(0.4))},
+}
+
+// TestKilledAtEveryPlace kills a sweep at its first place, resumes it and kills it at the second, and so
+// on, until one comes to its end: between reading and writing, within transactions, before and after
+// every COMMIT. The rows are then those of a sweep that nobody disturbed, and so are the counts. The
+// undo of it all, killed in the same way, gives back what was there before.
+func TestKilledAtEveryPlace(t *testing.T) {
+	t.Parallel()
+	options := sample.Options{Facts: 700, AsOf: asOf, Seed: 5}
+	for name, fresh := range map[string]func(t *testing.T) (storetest.Database, string){
+		"sqlite": func(t *testing.T) (storetest.Database, string) {
+			t.Helper()
+			return storetest.NewSQLite(t, func(path string) error { return sample.FillSQLite(context.Background(), path, options) })
+		},
+		"postgres": func(t *testing.T) (storetest.Database, string) {
+			t.Helper()
+			db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+			if err := samplepg.Fill(context.Background(), db.Conn(t), options); err != nil {
+				t.Fatal(err)
+			}
+			return storetest.Database{SQL: storetest.OpenPostgres(t, db.URL, db.Schema)}, db.URL
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole, target := fresh(t)
+			if killed, err := crashed(t, target, "sweep", 0); killed || err != nil {
+				t.Fatal("the undisturbed sweep failed:", err)
+			}
+			d, target := fresh(t)
+			before := touched(t, d)
+			kills := untilDone(t, target, "sweep")
+			if diff := cmp.Diff(touched(t, whole), touched(t, d)); diff != "" {
+				t.Errorf("(-undisturbed +killed %d times):\n%s", kills, diff)
+			}
+			one, two := jobOf(t, whole), jobOf(t, d)
+			if diff := cmp.Diff(one.Counts, two.Counts, notCompared); diff != "" || two.State != job.Done || one.Counts.Decayed == 0 {
+				t.Errorf("%s (-undisturbed +killed):\n%s", two.State, diff)
+			}
+			undoKills := untilDone(t, target, crashJob.ID)
+			if diff := cmp.Diff(before[:cards], touched(t, d)[:cards]); diff != "" {
+				t.Errorf("(-before the sweep +after an undo killed %d times):\n%s", undoKills, diff)
+			}
+			if undone := jobOf(t, d); undone.State != job.Undone || undone.Counts.Restored != two.Counts.Decayed {
+				t.Errorf("%+v", undone)
+			}
+			if kills < 50 || undoKills < 20 {
+				t.Errorf("killed %d and %d times only", kills, undoKills)
+			}
+		})
+	}
+}
+
+// untilDone has the work killed again and again until it is done, each time at the next place after
+// its start, and after the last of some places at the first again.
+func untilDone(t *testing.T, target, work string) (kills int) {
+	t.Helper()
+	for ; ; kills++ {
+		killed, err := crashed(t, target, work, 1+kills%23)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if !killed {
+			return kills
+		}
+	}
+}
+
+// crashed starts this binary to do some work, and tells whether it was killed. At 0 it never is.
+func crashed(t *testing.T, target, work string, at int) (killed bool, err error) {
+	t.Helper()
+	program, err := os.Executable()
+	if err != nil {
+		t.Fatal(err)
+	}
+	cmd := exec.CommandContext(t.Context(), program)
+	cmd.Dir = filepath.Dir(t.TempDir())
+	cmd.Env = append(os.Environ(), crashStore+"="+target, crashWork+"="+work, crashAt+"="+strconv.Itoa(at))
+	text, err := cmd.CombinedOutput()
+	var exit *exec.ExitError
+	if errors.As(err, &exit) && exit.Sys().(syscall.WaitStatus).Signal() == syscall.SIGKILL {
+		return true, nil
+	}
+	if err != nil {
+		return false, fmt.Errorf("%w: %s", err, text)
+	}
+	return false, nil
+}
+
+// jobOf reads the one job of a store as its tables have it.
+func jobOf(t *testing.T, d storetest.Database) (j job.Job) {
+	t.Helper()
+	var counts string
+	if err := d.SQL.QueryRowContext(t.Context(), "SELECT state, counts FROM decayctl_jobs").Scan(&j.State, &counts); err != nil {
+		t.Fatal(err)
+	}
+	var err error
+	if j.Counts, err = job.ParseCounts(counts); err != nil {
+		t.Fatal(err)
+	}
+	return j
+}

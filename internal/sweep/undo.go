@@ -1,0 +1,121 @@
+package sweep
+
+import (
+	"context"
+
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// Undo takes a job back, and returns it as it is then. Like Sweep it may be stopped at any moment, and
+// begun again.
+func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
+	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
+		u := undo{
+			board: &board{Engine: e, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored}},
+			job:   in.Job, lease: in.Lease, pace: newPacer(e, w),
+		}
+		if err := u.run(ctx); err != nil {
+			return in.Job, err
+		}
+		var j job.Job
+		err := e.retry(ctx, func() (err error) {
+			j, _, err = e.Store.Finish(ctx, in.Lease)
+			return err
+		})
+		return j, err
+	})
+}
+
+// Undoable counts the facts that an undo would give back. It writes nothing.
+func (e *Engine) Undoable(ctx context.Context, j job.Job) (int64, error) {
+	n := int64(0)
+	err := e.changes(ctx, j, store.Cursor{}, func(c store.Changes) error {
+		n += int64(len(c.List))
+		return nil
+	})
+	return n, err
+}
+
+// Changes hands over, in id order, what a job did to facts and what nobody has changed since.
+func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) error) error {
+	return e.changes(ctx, j, store.Cursor{}, func(c store.Changes) error {
+		for _, change := range c.List {
+			if err := use(change); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+}
+
+// changes walks the overrides of a store range by range.
+func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use func(store.Changes) error) error {
+	size := e.Store.Tuning().RangeSize
+	for {
+		var c store.Changes
+		err := e.retry(ctx, func() (err error) {
+			c, err = e.Store.Changes(ctx, store.ChangesParams{Job: j, After: at, Size: size})
+			return err
+		})
+		if err != nil || !c.Last.Set {
+			return err
+		}
+		if err := use(c); err != nil {
+			return err
+		}
+		at = c.Last
+	}
+}
+
+// undo is one undo on its way.
+type undo struct {
+	*board
+	job   job.Job
+	lease store.Lease
+	pace  pacer
+}
+
+func (u *undo) run(ctx context.Context) error {
+	at := store.Cursor{ID: u.job.UndoneUpTo, Set: u.job.UndoneAny}
+	return u.changes(ctx, u.job, at, func(c store.Changes) error {
+		for {
+			part := c
+			if len(c.List) > u.pace.size {
+				part.List = c.List[:u.pace.size]
+				part.Last = store.After(part.List[len(part.List)-1].FactID)
+			}
+			if err := u.restore(ctx, part); err != nil {
+				return err
+			}
+			if err := u.Halt(); err != nil {
+				return err
+			}
+			c.List = c.List[len(part.List):]
+			if len(c.List) == 0 {
+				return nil
+			}
+		}
+	})
+}
+
+// restore undoes one batch. Where the connection is lost in its COMMIT the same batch is tried again:
+// what is restored already is not restored twice, and not counted twice.
+func (u *undo) restore(ctx context.Context, c store.Changes) error {
+	var restored store.Restored
+	err := u.retry(ctx, func() (err error) {
+		restored, err = u.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c})
+		if store.Is(err, store.Uncertain) {
+			err = &store.Error{Kind: store.Disconnected, Text: err.Error(), Err: err}
+		}
+		if store.Is(err, store.Contention) || store.Is(err, store.Disconnected) {
+			u.show(Retrying)
+		}
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	u.put(Undoing, job.Counts{Examined: restored.Counts.Restored})
+	return u.pace.follow(ctx, u.board, len(c.List), restored.Locked)
+}
