@@ -279,3 +279,74 @@ func TestUndoGoesOn(t *testing.T) {
 		t.Errorf("(-before the sweep +after the undo):\n%s", diff)
 	}
 }
+
+// TestUncertainClaim: a claim that may have been made is looked up. One that nobody knows of would keep
+// the job from ever being finished.
+func TestUncertainClaim(t *testing.T) {
+	t.Parallel()
+	for _, happened := range []bool{true, false} {
+		s, _ := newStore(t, 30)
+		s.tuning = &store.Tuning{RangeSize: 7, BatchSize: 10, Target: time.Hour}
+		unsure := &uncertainClaims{Store: s, happened: happened}
+		j, err := storetest.Sweep(context.Background(), storetest.Engine(unsure), weak(), tens)
+		if err != nil || j.State != job.Done || j.Counts.Examined != 30 || j.Counts.Decayed != 30 {
+			t.Fatalf("happened %t: %+v, %v", happened, j, err)
+		}
+	}
+}
+
+// uncertainClaims loses the connection in the COMMIT of every other claim, and of every first Finish.
+type uncertainClaims struct {
+	store.Store
+	happened         bool
+	claims, finishes int
+}
+
+func (u *uncertainClaims) Claim(ctx context.Context, l store.Lease, size int) (c store.Claim, err error) {
+	if u.claims++; u.claims%2 == 0 {
+		return u.Store.Claim(ctx, l, size)
+	}
+	if u.happened {
+		if c, err = u.Store.Claim(ctx, l, size); err != nil {
+			return c, err
+		}
+	}
+	return c, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
+}
+
+func (u *uncertainClaims) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
+	if u.finishes++; u.finishes > 1 {
+		return u.Store.Finish(ctx, l)
+	}
+	if u.happened {
+		if _, _, err := u.Store.Finish(ctx, l); err != nil {
+			return job.Job{}, false, err
+		}
+	}
+	return job.Job{}, false, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
+}
+
+// TestOthersFinish: of two processes on one job, the one that is not the last to finish tells the same.
+func TestOthersFinish(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 30)
+	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour}
+	var other job.Job
+	s.apply = func(b store.Batch) error {
+		if len(s.sizes) != 1 {
+			return nil
+		}
+		// The other process sweeps all but what this one has claimed; this one's batch then fails
+		// once, as if its lease had ended, and its claims go to the other.
+		if _, err := s.Leave(context.Background(), b.Lease, job.Paused, "gone"); err != nil {
+			return err
+		}
+		var err error
+		other, err = resume(t, s, b.Lease.JobID)
+		return err
+	}
+	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens)
+	if err != nil || j.State != job.Done || other.State != job.Done || j.Counts.Decayed != 30 || other.Counts.Decayed != 30 {
+		t.Errorf("%+v, %+v, %v", j, other, err)
+	}
+}

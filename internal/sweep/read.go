@@ -137,3 +137,11 @@ func (e *Engine) retry(ctx context.Context, work func() error) error {
 		}
 	}
 }
+
+// again has work whose COMMIT is uncertain repeated, where doing it twice is doing it once.
+func again(err error) error {
+	if !store.Is(err, store.Uncertain) {
+		return err
+	}
+	return &store.Error{Kind: store.Disconnected, Text: err.Error(), Err: err}
+}

@@ -65,6 +65,7 @@ const (
 	Retrying Phase = "retrying" // after a deadlock, a serialization failure or a lost connection
 	Waiting  Phase = "waiting"  // for other processes to finish what they have claimed
 	Undoing  Phase = "undoing"
+	Locked   Phase = "waiting for a lock"
 )
 
 // Preview judges everything and writes nothing.
@@ -89,12 +90,7 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 			if err := lanes.Wait(); err != nil {
 				return in.Job, err
 			}
-			var j job.Job
-			var done bool
-			err := e.retry(ctx, func() (err error) {
-				j, done, err = e.Store.Finish(ctx, in.Lease)
-				return err
-			})
+			j, done, err := e.finish(ctx, in.Lease)
 			if err != nil || done {
 				return j, err
 			}
@@ -108,6 +104,15 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 }
 
 const others = 200 * time.Millisecond // between looks at what other processes have left to do
+
+// finish closes the job, if nobody has anything left to do for it.
+func (e *Engine) finish(ctx context.Context, l store.Lease) (j job.Job, done bool, err error) {
+	err = e.retry(ctx, func() (err error) {
+		j, done, err = e.Store.Finish(ctx, l)
+		return again(err)
+	})
+	return j, done, err
+}
 
 // allow checks the job's limit, once in its life: before anything is written.
 func (e *Engine) allow(ctx context.Context, in store.Joined) error {
@@ -124,7 +129,7 @@ func (e *Engine) allow(ctx context.Context, in store.Joined) error {
 	if err := checkLimit(*limit, counted.Selected, counted.Live); err != nil {
 		return err
 	}
-	return e.retry(ctx, func() error { return e.Store.Allowed(ctx, in.Lease) })
+	return e.retry(ctx, func() error { return again(e.Store.Allowed(ctx, in.Lease)) })
 }
 
 // hold keeps the lease while work goes on, and leaves the job in good order if it does not end well.
@@ -141,6 +146,10 @@ func (e *Engine) hold(ctx context.Context, in store.Joined, work func(context.Co
 	}
 	drop(nil)
 	<-beating
+	// Another process may have been the one to finish it, or this one, in a COMMIT that seemed lost.
+	if lost := (*job.Lost)(nil); errors.As(err, &lost) && (lost.State == job.Done || lost.State == job.Failed || lost.State == job.Undone) {
+		return e.Store.Find(ctx, in.Job.ID)
+	}
 	if err == nil {
 		return j, nil
 	}

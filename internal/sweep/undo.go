@@ -18,11 +18,7 @@ func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, er
 		if err := u.run(ctx); err != nil {
 			return in.Job, err
 		}
-		var j job.Job
-		err := e.retry(ctx, func() (err error) {
-			j, _, err = e.Store.Finish(ctx, in.Lease)
-			return err
-		})
+		j, _, err := e.finish(ctx, in.Lease)
 		return j, err
 	})
 }
@@ -104,10 +100,9 @@ func (u *undo) run(ctx context.Context) error {
 func (u *undo) restore(ctx context.Context, c store.Changes) error {
 	var restored store.Restored
 	err := u.retry(ctx, func() (err error) {
+		defer u.watch()()
 		restored, err = u.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c})
-		if store.Is(err, store.Uncertain) {
-			err = &store.Error{Kind: store.Disconnected, Text: err.Error(), Err: err}
-		}
+		err = again(err)
 		if store.Is(err, store.Contention) || store.Is(err, store.Disconnected) {
 			u.show(Retrying)
 		}

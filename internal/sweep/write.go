@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"sync"
+	"time"
 
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
@@ -34,6 +35,27 @@ func (b *board) put(phase Phase, c job.Counts) {
 
 func (b *board) show(phase Phase) { b.put(phase, job.Counts{}) }
 
+const patience = 2 * time.Second // longer than a batch takes, unless somebody else is in its way
+
+// watch shows that a transaction waits, for as long as it does, until the function it gives is called.
+func (b *board) watch() (done func()) {
+	over, gone := make(chan struct{}), make(chan struct{})
+	go func() {
+		defer close(gone)
+		ticks := time.NewTicker(patience)
+		defer ticks.Stop()
+		for {
+			select {
+			case <-ticks.C:
+				b.show(Locked)
+			case <-over:
+				return
+			}
+		}
+	}()
+	return func() { close(over); <-gone }
+}
+
 // lane claims ranges and takes them to the store, one after the other, reading one ahead.
 type lane struct {
 	*board
@@ -53,8 +75,32 @@ func newLane(b *board, in store.Joined, w Work) *lane {
 func (l *lane) run(ctx context.Context) error {
 	size := l.Store.Tuning().RangeSize
 	return l.ahead(ctx, ParamsOf(l.job), func() (store.Claim, error) {
-		return l.Store.Claim(ctx, l.lease, size)
+		return l.claim(ctx, size)
 	}, func(r judgedRange) error { return l.handle(ctx, r) })
+}
+
+// claim gets the next facts to sweep. Where the connection was lost in the COMMIT of a claim it is looked
+// up, and only claimed anew if it is not there: a claim that nobody knows of would never be finished.
+func (l *lane) claim(ctx context.Context, size int) (store.Claim, error) {
+	c, err := l.Store.Claim(ctx, l.lease, size)
+	if !store.Is(err, store.Uncertain) {
+		return c, err
+	}
+	if !c.End() {
+		_, found, err := l.claimed(ctx, c.Number)
+		if err != nil || found {
+			return c, err
+		}
+	}
+	return store.Claim{}, again(err)
+}
+
+func (l *lane) claimed(ctx context.Context, number int64) (c store.Claim, found bool, err error) {
+	err = l.retry(ctx, func() (err error) {
+		c, found, err = l.Store.Claimed(ctx, l.lease, number)
+		return err
+	})
+	return c, found, err
 }
 
 // handle writes a range in batches. A batch covers all facts up to the last one in it, and the last
@@ -145,6 +191,7 @@ func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) s
 func (l *lane) apply(ctx context.Context, b *store.Batch) (applied store.Applied, err error) {
 	for {
 		err = l.retry(ctx, func() (err error) {
+			defer l.watch()()
 			applied, err = l.Store.Apply(ctx, *b)
 			if store.Is(err, store.Contention) || store.Is(err, store.Disconnected) {
 				b.Count.Retries++
@@ -156,12 +203,7 @@ func (l *lane) apply(ctx context.Context, b *store.Batch) (applied store.Applied
 			return applied, err
 		}
 		l.show(Retrying)
-		var now store.Claim
-		var found bool
-		err = l.retry(ctx, func() (err error) {
-			now, found, err = l.Store.Claimed(ctx, l.lease, b.Claim.Number)
-			return err
-		})
+		now, found, err := l.claimed(ctx, b.Claim.Number)
 		switch {
 		case err != nil:
 			return applied, err

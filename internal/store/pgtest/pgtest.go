@@ -74,6 +74,19 @@ func Start(t testing.TB) *Cluster {
 	return cluster
 }
 
+// Own is a cluster of one test's own, which it may stop and restart while other tests run.
+func Own(t testing.TB) *Cluster {
+	t.Helper()
+	cluster, err := start()
+	refuse(t, err)
+	t.Cleanup(func() {
+		if err := cluster.server.end(); err != nil {
+			t.Error(err)
+		}
+	})
+	return cluster
+}
+
 // refuse ends a test that cannot have its server.
 func refuse(t testing.TB, err error) {
 	t.Helper()

@@ -40,10 +40,11 @@ func (s *Store) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 		c, err = s.advance(ctx, tx, l, store.RangeParams{After: cursor(frontier), Size: size})
 		return err
 	})
-	if err != nil && !store.Is(s.translate(err, ""), store.Uncertain) {
-		c = store.Claim{}
+	err = s.translate(err, "claim facts")
+	if err != nil && !store.Is(err, store.Uncertain) {
+		return store.Claim{}, err
 	}
-	return c, s.translate(err, "claim facts")
+	return c, err
 }
 
 // orphan takes over the first claim that a worker has left behind. One that is locked is being swept

@@ -207,7 +207,8 @@ func (w *writer) staleCards(ctx context.Context) error {
 		)
 		UPDATE `+w.table("memory_cards")+` m SET is_stale = 1
 		FROM locked l
-		WHERE m.entity_uri = l.entity_uri AND m.tenant_id = l.tenant_id AND m.scope = l.scope`,
+		WHERE m.entity_uri = ANY(ARRAY(SELECT entity_uri FROM locked))
+		  AND m.entity_uri = l.entity_uri AND m.tenant_id = l.tenant_id AND m.scope = l.scope`,
 		entities, tenants, scopes)
 	return err
 }

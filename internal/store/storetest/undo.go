@@ -53,6 +53,8 @@ func (g *scene) varied() (changes []job.Change) {
 	c.Edge = edge("j edge that decayed before", ptr("2026-01-01T00:00:00.000000+00:00"), ptr(int64(1767225600000)))
 	c = add("k edge and override", Overridden(fact.Override{ValidUntil: ptr(farOff)}))
 	c.Edge = edge("k edge and override", ptr(farOff), ptr(int64(0)))
+	c = add("k edge of an epoch alone", until)
+	c.Edge = edge("k edge of an epoch alone", ptr(farOff), ptr(int64(7)))
 	add("l retracted before")
 	retract("x1", "l retracted before", "2026-01-02T00:00:00.000000+00:00", "someone")
 	retract("x2", "l retracted before", "2026-01-03T00:00:00.000000+00:00", store.Actor)
@@ -166,8 +168,22 @@ func testUndoStopped(t *testing.T, d Database) {
 		g.checkNode(j.ID)
 		g.count(len(facts)-5, "fact_validity_overrides WHERE updated_at = $1", stampText)
 	}
+	next, err := g.s.Changes(g.ctx, store.ChangesParams{Job: undo.Job, After: found.Last, Size: 5})
+	if err != nil || len(next.List) != 5 {
+		t.Fatalf("%+v, %v", next, err)
+	}
 	g.end(h.Job.ID)
+	restore.Changes = next
+	tooLate := func(what string) {
+		t.Helper()
+		untouched := g.unchanged()
+		_, err := g.s.Restore(g.ctx, restore)
+		undo.lost(what, err, job.Undoing)
+		untouched(what)
+	}
+	tooLate("an undo after its lease")
 	again := g.join(h.Job.ID, true)
+	tooLate("an undo that was taken over")
 	if again.Job.UndoneUpTo != found.Last.ID || len(again.Ousted) != 1 {
 		t.Errorf("%+v", again.Joined)
 	}

@@ -1,0 +1,307 @@
+//go:build unix
+
+package cli_test
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"encoding/json"
+	"io"
+	"net"
+	"net/url"
+	"os/exec"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"decayctl/internal/job"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sample/samplepg"
+	"decayctl/internal/store/storetest"
+)
+
+// running is a real process of the program.
+type running struct {
+	*exec.Cmd
+	stdout bytes.Buffer
+	lines  chan string // of stderr
+	stderr []string    // all of them, once it has ended
+}
+
+// begin starts the program in a shell, after some words for the shell.
+func begin(t *testing.T, shell string, args ...string) *running {
+	t.Helper()
+	program, err := exec.LookPath("decayctl") // testscript.Main put it there
+	if err != nil {
+		t.Fatal(err)
+	}
+	r := &running{lines: make(chan string, 10_000)}
+	r.Cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", shell + ` exec "$0" "$@"`, program}, args...)...) //nolint:gosec // the test's own
+	r.Env, r.Dir, r.Stdout = []string{}, t.TempDir(), &r.stdout
+	stderr, err := r.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := r.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() {
+		defer close(r.lines)
+		for lines := bufio.NewScanner(stderr); lines.Scan(); {
+			r.lines <- lines.Text()
+		}
+	}()
+	return r
+}
+
+// says waits until the program has said something.
+func (r *running) says(t *testing.T, what string) {
+	t.Helper()
+	for line := range r.lines {
+		r.stderr = append(r.stderr, line)
+		if strings.Contains(line, what) {
+			return
+		}
+	}
+	t.Fatalf("it never said %q, but %q", what, r.stderr)
+}
+
+// ends waits for the program's end and gives its exit code, its report and its last line.
+func (r *running) ends(t *testing.T) (exit int, report jobReport, last string) {
+	t.Helper()
+	for line := range r.lines {
+		r.stderr = append(r.stderr, line)
+		last = line
+	}
+	_ = r.Wait()
+	if r.stdout.Len() > 0 {
+		if err := json.Unmarshal(r.stdout.Bytes(), &report); err != nil {
+			t.Fatalf("%v in %s", err, r.stdout.Bytes())
+		}
+	}
+	return r.ProcessState.ExitCode(), report, last
+}
+
+type jobReport struct {
+	JobID    string `json:"job_id"`
+	Status   string
+	Examined int64
+	Decayed  int64
+	Error    struct{ Message string }
+}
+
+// touched reads all rows that a sweep changes, whatever the job's stamp and ids.
+func touched(t *testing.T, d storetest.Database) [][]string {
+	t.Helper()
+	var all [][]string
+	for _, query := range []string{
+		"SELECT fact_id, valid_until, confidence, reason, updated_by FROM fact_validity_overrides",
+		"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
+		"SELECT id, valid_until, confidence, decay_epoch FROM entity_edges",
+		"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",
+	} {
+		rows := d.Rows(t, query)
+		slices.Sort(rows)
+		all = append(all, rows)
+	}
+	return all
+}
+
+// countsOf reads what the newest job counted, but for what depends on how it went.
+func countsOf(t *testing.T, d storetest.Database) job.Counts {
+	t.Helper()
+	counts, err := job.ParseCounts(d.Rows(t, "SELECT counts FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	counts.Batches, counts.LongestLock, counts.Retries = 0, 0, 0
+	return counts
+}
+
+var faultRules = []string{"--ttl", "90d", "--min-confidence", "0.4", "--as-of", now.Add(-time.Hour).Format(time.RFC3339), "-o", "json"}
+
+func sweepArgs(target string, more ...string) []string {
+	return slices.Concat([]string{"sweep", "--store", target}, faultRules, more)
+}
+
+// filled makes a store with sample facts.
+func filled(t *testing.T, kind string, cluster *pgtest.Cluster, facts int) (storetest.Database, string) {
+	t.Helper()
+	options := sample.Options{Facts: facts, AsOf: now, Seed: 11}
+	if kind == "sqlite" {
+		return storetest.NewSQLite(t, func(path string) error { return sample.FillSQLite(context.Background(), path, options) })
+	}
+	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+	if err := samplepg.Fill(context.Background(), db.Conn(t), options); err != nil {
+		t.Fatal(err)
+	}
+	return storetest.Database{SQL: storetest.OpenPostgres(t, db.URL, db.Schema)}, db.URL
+}
+
+// asUndisturbed holds a store to what a sweep that nothing happened to makes of the same facts.
+func asUndisturbed(t *testing.T, d, whole storetest.Database, wholeTarget string) {
+	t.Helper()
+	if exit, _, last := begin(t, "", sweepArgs(wholeTarget, "--pace", "1")...).ends(t); exit != 0 {
+		t.Fatal(last)
+	}
+	if diff := cmp.Diff(touched(t, whole), touched(t, d)); diff != "" {
+		t.Errorf("(-undisturbed +disturbed):\n%s", diff)
+	}
+	if diff := cmp.Diff(countsOf(t, whole), countsOf(t, d)); diff != "" {
+		t.Errorf("the counts (-undisturbed +disturbed):\n%s", diff)
+	}
+}
+
+// TestDiskFull: the file system takes no more in the middle of a sweep. It says so, nothing is
+// half-written, and once there is room the job goes on.
+func TestDiskFull(t *testing.T) {
+	t.Parallel()
+	d, target := filled(t, "sqlite", nil, 20_000)
+	full := begin(t, "ulimit -f 2500;", sweepArgs(target, "--pace", "1", "--batch-size", "500")...)
+	exit, report, last := full.ends(t)
+	if exit != 1 || !strings.Contains(last, "the disk is full") || !strings.Contains(last, "decayctl jobs resume") || strings.Contains(last, "goroutine") {
+		t.Fatalf("exit code %d, %+v, %q", exit, report, full.stderr)
+	}
+	if state := d.Rows(t, "SELECT state FROM decayctl_jobs"); state[0] != "failed" || report.Status != "failed" || countsOf(t, d).Decayed == 0 {
+		t.Errorf("the job is %s, with %+v", state, countsOf(t, d))
+	}
+	resumed := begin(t, "", "jobs", "resume", "--store", target, "--pace", "1", "-o", "json")
+	if exit, report, last := resumed.ends(t); exit != 0 || report.Status != "done" {
+		t.Fatalf("resumed: exit code %d, %+v, %s", exit, report, last)
+	}
+	whole, wholeTarget := filled(t, "sqlite", nil, 20_000)
+	asUndisturbed(t, d, whole, wholeTarget)
+}
+
+// TestLockedForLong: another process keeps the write lock for as long as it takes a sweep to say in its
+// log that it waits for it, which is ten seconds. The sweep goes on then.
+func TestLockedForLong(t *testing.T) {
+	t.Parallel()
+	d, target := filled(t, "sqlite", nil, 2000)
+	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
+	for begun := false; !begun; {
+		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'") // which fails before there is a table
+		begun = len(rows) > 0
+	}
+	lock, err := d.SQL.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if _, err := lock.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	process.says(t, `msg="waiting for a lock"`)
+	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	// It goes on; the pace is too slow to wait for the end.
+	before := d.Rows(t, "SELECT counts FROM decayctl_jobs")
+	for slices.Equal(before, d.Rows(t, "SELECT counts FROM decayctl_jobs")) {
+	}
+	if pause := decayctl(t, nil, "jobs", "pause", "--store", target, d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0]); pause.exit != 0 {
+		t.Fatalf("%+v", pause)
+	}
+	if exit, _, last := process.ends(t); exit != 3 {
+		t.Errorf("exit code %d, %s", exit, last)
+	}
+	if resumed := decayctl(t, nil, "jobs", "resume", "--store", target, "--pace", "1"); resumed.exit != 0 {
+		t.Fatalf("%+v", resumed)
+	}
+	whole, wholeTarget := filled(t, "sqlite", nil, 2000)
+	asUndisturbed(t, d, whole, wholeTarget)
+}
+
+// TestConnectionLost: the server restarts as after a crash, backends are terminated, connections are
+// cut, again and again in the middle of a sweep. It finds its way back each time, or it can be resumed.
+func TestConnectionLost(t *testing.T) {
+	t.Parallel()
+	const facts, times = 6000, 3
+	for _, name := range []string{"restart", "terminate", "cut"} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			cluster := pgtest.Start(t)
+			if name == "restart" {
+				cluster = pgtest.Own(t)
+			}
+			d, target := filled(t, "postgres", cluster, facts)
+			disturb := map[string]func(){
+				"restart": func() { cluster.Stop(t, pgtest.Immediate); cluster.Restart(t) },
+				"terminate": func() {
+					d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE application_name = 'decayctl' AND datname = current_database()")
+				},
+			}[name]
+			if name == "cut" {
+				target, disturb = proxied(t, target)
+			}
+			process := begin(t, "", sweepArgs(target, "--pace", "1", "--batch-size", "50")...)
+			for range times {
+				before, _ := d.Query("SELECT counts FROM decayctl_jobs")
+				for now := before; slices.Equal(before, now) && process.ProcessState == nil; {
+					now, _ = d.Query("SELECT counts FROM decayctl_jobs") // which fails while there is no table, or no server
+				}
+				disturb()
+			}
+			exit, report, last := process.ends(t)
+			if exit == 1 && strings.Contains(last, "goes on") { // a COMMIT that nobody knows of, say
+				t.Log(last)
+				exit, report, last = begin(t, "", "jobs", "resume", "--store", target, "--pace", "1", "-o", "json").ends(t)
+			}
+			if exit != 0 || report.Status != "done" {
+				t.Fatalf("exit code %d, %+v, %s", exit, report, last)
+			}
+			whole, wholeTarget := filled(t, "postgres", cluster, facts)
+			asUndisturbed(t, d, whole, wholeTarget)
+		})
+	}
+}
+
+// proxied puts a proxy before a server, and gives what cuts all connections through it.
+func proxied(t *testing.T, target string) (through string, cut func()) {
+	t.Helper()
+	address, err := url.Parse(target)
+	if err != nil {
+		t.Fatal(err)
+	}
+	server := address.Host
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	var mu sync.Mutex
+	var open []net.Conn
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			upstream, err := net.Dial("tcp", server)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			mu.Lock()
+			open = append(open, client, upstream)
+			mu.Unlock()
+			go func() { _, _ = io.Copy(upstream, client); _ = upstream.Close() }()
+			go func() { _, _ = io.Copy(client, upstream); _ = client.Close() }()
+		}
+	}()
+	address.Host = listener.Addr().String()
+	return address.String(), func() {
+		mu.Lock()
+		defer mu.Unlock()
+		for _, conn := range open {
+			_ = conn.Close()
+		}
+		open = nil
+	}
+}

@@ -1,0 +1,166 @@
+package postgres_test
+
+import (
+	"context"
+	"errors"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/uuid"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/storetest"
+)
+
+// claimed starts a job over one overridden fact and makes the batch that expires it.
+func claimed(t *testing.T, d storetest.Database, dsn string) (store.Store, store.Batch) {
+	t.Helper()
+	ctx := context.Background()
+	c := storetest.Fact("a", storetest.Overridden(fact.Override{UpdatedAt: "x"}))
+	d.Insert(t, c)
+	s, err := open(t, dsn, "public", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	joined, err := s.Start(ctx, store.StartParams{ID: uuid.NewString(), Rules: weak, AsOf: asOf, Worker: storetest.Worker("mars", 1)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	claim, err := s.Claim(ctx, joined.Lease, 10)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s, store.Batch{
+		Lease: joined.Lease, Claim: claim, UpTo: claim.Last, Close: true, AsOf: asOf, Stamp: joined.Job.Stamp,
+		Expiries: []store.Expiry{{Fact: &c, Rules: []string{rule.NameFloor}}},
+	}
+}
+
+// apply writes a batch in the background, and waits until its session does what a query finds.
+func apply(t *testing.T, d storetest.Database, s store.Store, b store.Batch, until string) <-chan error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() {
+		_, err := s.Apply(context.Background(), b)
+		done <- err
+	}()
+	for len(d.Rows(t, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "+until)) == 0 {
+		select {
+		case err := <-done:
+			t.Fatalf("the batch did not wait: %v", err)
+		default:
+		}
+	}
+	return done
+}
+
+const (
+	locked     = "wait_event_type = 'Lock'"
+	committing = "wait_event = 'PgSleep'"
+)
+
+// TestConnectionLost ends the session of a batch before its COMMIT and in it. The first has certainly
+// written nothing; of the second nobody can know.
+func TestConnectionLost(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	for _, test := range []struct {
+		name   string
+		pooled bool
+		until  string
+		kind   store.Kind
+	}{
+		{"before the COMMIT", false, locked, store.Disconnected},
+		{"in the COMMIT", false, committing, store.Uncertain},
+		{"before the COMMIT, behind PgBouncer", true, locked, store.Disconnected},
+		{"in the COMMIT, behind PgBouncer", true, committing, store.Uncertain},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			t.Parallel()
+			db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+			d, dsn := database(t, db, db.URL), db.URL
+			if test.pooled {
+				dsn = pgtest.Bouncer(t, cluster).URL(db)
+			}
+			s, b := claimed(t, d, dsn)
+			if test.until == locked {
+				defer d.Lock(t, "a")()
+			} else {
+				d.Exec(t, "CREATE FUNCTION dawdle() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN PERFORM pg_sleep(600); RETURN new; END $$")
+				d.Exec(t, "CREATE CONSTRAINT TRIGGER dawdle AFTER UPDATE ON fact_validity_overrides DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION dawdle()")
+			}
+			done := apply(t, d, s, b, test.until)
+			d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND "+test.until)
+			err := <-done
+			refused(t, err, test.kind, "connection")
+			if strings.Contains(err.Error(), "\n") {
+				t.Errorf("more than a line: %q", err)
+			}
+			// The next transaction gets a connection of its own.
+			if claim, found, err := s.Claimed(context.Background(), b.Lease, b.Claim.Number); err != nil || !found || claim.Facts != 1 {
+				t.Errorf("claimed %+v, %v, %v", claim, found, err)
+			}
+		})
+	}
+}
+
+// TestServerGone: what fails because there is no server any more may be tried again.
+func TestServerGone(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	s, b := claimed(t, d, db.URL)
+	d.Exec(t, "UPDATE pg_database SET datallowconn = false WHERE datname = current_database()")
+	d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	var err error
+	for range 4 { // first the connections that the pool still has
+		if err = s.Renew(context.Background(), b.Lease); !store.Is(err, store.Disconnected) {
+			t.Errorf("got %v", err)
+		}
+	}
+	_, err = open(t, db.URL, "public", false)
+	refused(t, err, store.Unusable, "not currently accepting connections")
+}
+
+// TestCancelledMeanwhile: an operator's word does not wait for a batch in flight, nor does an undo, and
+// the batch writes nothing after it.
+func TestCancelledMeanwhile(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	s, b := claimed(t, d, db.URL)
+	unlock := d.Lock(t, "a")
+	done := apply(t, d, s, b, locked)
+	ctx, cancel := context.WithTimeout(context.Background(), 30*time.Second)
+	defer cancel()
+	if j, err := s.Move(ctx, b.Lease.JobID, job.Cancelled, "enough"); err != nil || j.State != job.Cancelled {
+		t.Errorf("%+v, %v", j, err)
+	}
+	undo, err := s.Join(ctx, store.JoinParams{ID: b.Lease.JobID, Undo: true, Worker: storetest.Worker("venus", 2)})
+	if err != nil {
+		t.Error(err)
+	}
+	unlock()
+	var lost *job.Lost
+	if err := <-done; !errors.As(err, &lost) || lost.State != job.Undoing {
+		t.Errorf("the batch: %v", err)
+	}
+	if rows := d.Rows(t, "SELECT valid_until, updated_at FROM fact_validity_overrides"); rows[0] != "- | x" {
+		t.Errorf("written: %v", rows)
+	}
+	if _, done, err := s.Finish(ctx, undo.Lease); err != nil || !done {
+		t.Errorf("finished: %v, %v", done, err)
+	}
+	if rows := d.Rows(t, "SELECT claim FROM decayctl_claims UNION ALL SELECT worker FROM decayctl_workers"); len(rows) != 0 {
+		t.Errorf("left: %v", rows)
+	}
+}
