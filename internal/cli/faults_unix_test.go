@@ -7,6 +7,7 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"fmt"
 	"io"
 	"net"
 	"net/url"
@@ -32,6 +33,7 @@ type running struct {
 	stdout bytes.Buffer
 	lines  chan string // of stderr
 	stderr []string    // all of them, once it has ended
+	closed chan struct{}
 }
 
 // begin starts the program in a shell, after some words for the shell.
@@ -41,7 +43,7 @@ func begin(t *testing.T, shell string, args ...string) *running {
 	if err != nil {
 		t.Fatal(err)
 	}
-	r := &running{lines: make(chan string, 10_000)}
+	r := &running{lines: make(chan string, 10_000), closed: make(chan struct{})}
 	r.Cmd = exec.CommandContext(t.Context(), "sh", append([]string{"-c", shell + ` exec "$0" "$@"`, program}, args...)...) //nolint:gosec // the test's own
 	r.Env, r.Dir, r.Stdout = []string{}, t.TempDir(), &r.stdout
 	stderr, err := r.StderrPipe()
@@ -52,6 +54,7 @@ func begin(t *testing.T, shell string, args ...string) *running {
 		t.Fatal(err)
 	}
 	go func() {
+		defer close(r.closed)
 		defer close(r.lines)
 		for lines := bufio.NewScanner(stderr); lines.Scan(); {
 			r.lines <- lines.Text()
@@ -70,6 +73,16 @@ func (r *running) says(t *testing.T, what string) {
 		}
 	}
 	t.Fatalf("it never said %q, but %q", what, r.stderr)
+}
+
+// over tells whether the program has ended.
+func (r *running) over() bool {
+	select {
+	case <-r.closed:
+		return true
+	default:
+		return false
+	}
 }
 
 // ends waits for the program's end and gives its exit code, its report and its last line.
@@ -163,7 +176,7 @@ func asUndisturbed(t *testing.T, d, whole storetest.Database, wholeTarget string
 func TestDiskFull(t *testing.T) {
 	t.Parallel()
 	d, target := filled(t, "sqlite", nil, 20_000)
-	full := begin(t, "ulimit -f 2500;", sweepArgs(target, "--pace", "1", "--batch-size", "500")...)
+	full := begin(t, "ulimit -f 9000;", sweepArgs(target, "--pace", "1", "--batch-size", "500")...)
 	exit, report, last := full.ends(t)
 	if exit != 1 || !strings.Contains(last, "the disk is full") || !strings.Contains(last, "decayctl jobs resume") || strings.Contains(last, "goroutine") {
 		t.Fatalf("exit code %d, %+v, %q", exit, report, full.stderr)
@@ -185,7 +198,7 @@ func TestLockedForLong(t *testing.T) {
 	t.Parallel()
 	d, target := filled(t, "sqlite", nil, 2000)
 	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
-	for begun := false; !begun; {
+	for begun := false; !begun && !process.over(); {
 		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'") // which fails before there is a table
 		begun = len(rows) > 0
 	}
@@ -203,7 +216,7 @@ func TestLockedForLong(t *testing.T) {
 	}
 	// It goes on; the pace is too slow to wait for the end.
 	before := d.Rows(t, "SELECT counts FROM decayctl_jobs")
-	for slices.Equal(before, d.Rows(t, "SELECT counts FROM decayctl_jobs")) {
+	for slices.Equal(before, d.Rows(t, "SELECT counts FROM decayctl_jobs")) && !process.over() {
 	}
 	if pause := decayctl(t, nil, "jobs", "pause", "--store", target, d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0]); pause.exit != 0 {
 		t.Fatalf("%+v", pause)
@@ -231,6 +244,8 @@ func TestConnectionLost(t *testing.T) {
 				cluster = pgtest.Own(t)
 			}
 			d, target := filled(t, "postgres", cluster, facts)
+			// The tests' servers do not wait for the log to be written, and lose commits in a crash.
+			d.Exec(t, fmt.Sprintf("ALTER DATABASE %q SET synchronous_commit = on", d.Rows(t, "SELECT current_database()")[0]))
 			disturb := map[string]func(){
 				"restart": func() { cluster.Stop(t, pgtest.Immediate); cluster.Restart(t) },
 				"terminate": func() {
@@ -241,10 +256,14 @@ func TestConnectionLost(t *testing.T) {
 				target, disturb = proxied(t, target)
 			}
 			process := begin(t, "", sweepArgs(target, "--pace", "1", "--batch-size", "50")...)
+			progress := func() []string { // fails while there is no table, or no server
+				rows, _ := d.Query("SELECT counts FROM decayctl_jobs WHERE counts LIKE '%batches%'")
+				return rows
+			}
 			for range times {
-				before, _ := d.Query("SELECT counts FROM decayctl_jobs")
-				for now := before; slices.Equal(before, now) && process.ProcessState == nil; {
-					now, _ = d.Query("SELECT counts FROM decayctl_jobs") // which fails while there is no table, or no server
+				before := progress()
+				for now := before; (len(now) == 0 || slices.Equal(before, now)) && !process.over(); {
+					now = progress()
 				}
 				disturb()
 			}

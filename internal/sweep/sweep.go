@@ -203,7 +203,7 @@ func (e *Engine) leave(ctx context.Context, in store.Joined, why error) (job.Job
 		left, err = e.Store.Leave(ctx, in.Lease, to, reason)
 	}
 	switch {
-	case store.Is(err, store.Disconnected), store.Is(err, store.Busy):
+	case store.Is(err, store.Disconnected), store.Is(err, store.Busy), errors.Is(err, context.DeadlineExceeded):
 		return in.Job, why // it stays as it is, and the next process finds it dead
 	case err != nil:
 		return in.Job, errors.Join(why, err)

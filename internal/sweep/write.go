@@ -82,6 +82,7 @@ func (l *lane) run(ctx context.Context) error {
 // claim gets the next facts to sweep. Where the connection was lost in the COMMIT of a claim it is looked
 // up, and only claimed anew if it is not there: a claim that nobody knows of would never be finished.
 func (l *lane) claim(ctx context.Context, size int) (store.Claim, error) {
+	defer l.watch()()
 	c, err := l.Store.Claim(ctx, l.lease, size)
 	if !store.Is(err, store.Uncertain) {
 		return c, err
