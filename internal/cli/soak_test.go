@@ -3,85 +3,102 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
+	"encoding/json"
 	"flag"
 	"math/rand/v2"
 	"os/exec"
-	"slices"
+	"strings"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"decayctl/internal/store/pgtest"
-	"decayctl/internal/store/sample"
-	"decayctl/internal/store/sample/samplepg"
-	"decayctl/internal/store/storetest"
 )
 
-var soakFacts = flag.Int("soak-facts", 100_000, "facts in the stores of the soak tests")
+var (
+	soakFacts = flag.Int("soak-facts", 200_000, "facts in the stores of the soak tests")
+	soakKills = flag.Int("soak-kills", 50, "how often the soak tests kill a sweep, at least; and its undo, half as often")
+)
 
-// TestSoakKilled kills sweeps of one store at random moments until one gets to its end. The rows are
-// then those of a sweep that nobody disturbed: nothing lost, nothing repeated, nothing half-written.
+// TestSoakKilled kills a sweep at random moments and resumes it, again and again. The rows and the counts
+// are then those of a sweep that nobody disturbed: nothing lost, nothing repeated, nothing half-written.
+// Its undo is killed in the same way, and gives back what was there before.
 func TestSoakKilled(t *testing.T) {
-	options := sample.Options{Facts: *soakFacts, AsOf: now, Seed: 11}
-	stores := map[string]func() (storetest.Database, string){
-		"sqlite": func() (storetest.Database, string) {
-			return storetest.NewSQLite(t, func(path string) error { return sample.FillSQLite(context.Background(), path, options) })
-		},
-		"postgres": func() (storetest.Database, string) {
-			db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
-			if err := samplepg.Fill(context.Background(), db.Conn(t), options); err != nil {
-				t.Fatal(err)
-			}
-			return storetest.Database{SQL: storetest.OpenPostgres(t, db.URL, db.Schema)}, db.URL
-		},
-	}
-	for name, fresh := range stores {
+	for _, name := range []string{"sqlite", "postgres"} {
 		t.Run(name, func(t *testing.T) {
-			whole, wholeTarget := fresh()
-			if !soakSweep(t, wholeTarget, 0) {
-				t.Fatal("the undisturbed sweep failed")
+			cluster := (*pgtest.Cluster)(nil)
+			if name == "postgres" {
+				cluster = pgtest.Start(t)
 			}
-			killed, target := fresh()
-			kills := 0
-			// Longer lives as it goes, so that it ends.
-			for done := false; !done; kills++ {
-				done = soakSweep(t, target, time.Duration(rand.IntN(100+40*kills)+1)*time.Millisecond)
-			}
-			t.Logf("killed %d times", kills-1)
-			for _, query := range []string{
-				"SELECT fact_id, valid_until, confidence, reason, updated_by FROM fact_validity_overrides",
-				"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
-				"SELECT id, valid_until, decay_epoch FROM entity_edges",
-				"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",
-			} {
-				want, got := whole.Rows(t, query), killed.Rows(t, query)
-				slices.Sort(want)
-				slices.Sort(got)
-				if !slices.Equal(want, got) {
-					t.Errorf("%s (-undisturbed +killed):\n%s", query, cmp.Diff(want, got))
+			d, target := filled(t, name, cluster, *soakFacts)
+			before := touched(t, d)
+			begun := time.Now()
+			kills := soak(t, *soakKills, func(ctx context.Context) (jobReport, bool) {
+				if rows, err := d.Query("SELECT job_id FROM decayctl_jobs"); err != nil || len(rows) == 0 {
+					return soakRun(ctx, t, sweepArgs(target, "--pace", "1", "--batch-size", "500")...)
 				}
+				return soakRun(ctx, t, "jobs", "resume", "--store", target, "--pace", "1", "--batch-size", "500", "-o", "json")
+			})
+			t.Logf("the sweep was killed %d times in %s", kills, time.Since(begun).Round(time.Second))
+			whole, wholeTarget := filled(t, name, cluster, *soakFacts)
+			asUndisturbed(t, d, whole, wholeTarget)
+
+			id := d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0]
+			begun = time.Now()
+			kills = soak(t, *soakKills/2, func(ctx context.Context) (jobReport, bool) {
+				return soakRun(ctx, t, "jobs", "undo", id, "--yes", "--store", target, "--pace", "1", "--batch-size", "500", "-o", "json")
+			})
+			t.Logf("its undo was killed %d times in %s", kills, time.Since(begun).Round(time.Second))
+			const cards = 3 // they stay stale
+			if diff := cmp.Diff(before[:cards], touched(t, d)[:cards]); diff != "" {
+				t.Errorf("(-before the sweep +after the undo):\n%s", diff)
 			}
 		})
 	}
 }
 
-// soakSweep runs the real program, and kills it after a while unless that is 0.
-func soakSweep(t *testing.T, target string, life time.Duration) bool {
+// soak runs some work and kills it until it is done: after short lives until it was killed often enough,
+// then after longer and longer ones.
+func soak(t *testing.T, least int, run func(context.Context) (jobReport, bool)) (kills int) {
 	t.Helper()
-	ctx := context.Background()
-	if life > 0 {
-		var cancel func()
-		ctx, cancel = context.WithTimeout(ctx, life)
-		defer cancel()
+	for {
+		life := time.Duration(30+rand.IntN(120)) * time.Millisecond
+		if kills >= least {
+			life *= time.Duration(1 + kills - least)
+		}
+		ctx, cancel := context.WithTimeout(t.Context(), life)
+		report, ended := run(ctx)
+		cancel()
+		if ended && (report.Status == "done" || report.Status == "undone") {
+			return kills
+		}
+		if !ended {
+			kills++
+		}
 	}
-	cmd := exec.CommandContext(ctx, "decayctl", "sweep", "--store", target, "--ttl", "90d", "--min-confidence", "0.4",
-		"--as-of", now.Add(-time.Hour).Format(time.RFC3339), "--pace", "1", "--batch-size", "500")
+}
+
+// soakRun runs the real program, which the end of ctx kills. Where it ended by itself, it did well.
+func soakRun(ctx context.Context, t *testing.T, args ...string) (report jobReport, ended bool) {
+	t.Helper()
+	cmd := exec.CommandContext(ctx, "decayctl", args...)
 	cmd.Dir = t.TempDir()
-	text, err := cmd.CombinedOutput()
-	if err != nil && ctx.Err() == nil {
-		t.Fatalf("%v: %s", err, text)
+	var stdout, stderr bytes.Buffer
+	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	err := cmd.Run()
+	switch over := strings.Contains(stdout.String(), "no job to resume") || strings.Contains(stderr.String(), "is undone and cannot"); {
+	case over: // it was killed behind its last COMMIT
+		return jobReport{Status: "done"}, true
+	case err != nil && ctx.Err() != nil:
+		return report, false
+	case err != nil:
+		t.Fatalf("%v: %s", err, stderr.String())
 	}
-	return err == nil
+	if err := json.Unmarshal(stdout.Bytes(), &report); err != nil {
+		t.Fatal(err)
+	}
+	return report, true
 }
