@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -127,5 +128,5 @@ func (a *app) announceJob(c config.Config, doing string, j job.Job) {
 		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules)
 		return
 	}
-	a.logger(c).Info("sweeping", "doing", doing, "job", j.ID, "store", c.Store.Display, "rules", j.Rules.String(), "as_of", j.AsOf)
+	a.logger(c).Info(strings.ToLower(doing), "job", j.ID, "store", c.Store.Display, "rules", j.Rules.String(), "as_of", j.AsOf)
 }

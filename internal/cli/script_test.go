@@ -68,15 +68,16 @@ func runScripts(t *testing.T, b backend, folder string) {
 			return nil
 		},
 		Cmds: map[string]func(*testscript.TestScript, bool, []string){
-			"exits":    cmdExits,
-			"sql":      cmdSQL,
-			"sqlfile":  cmdSQLFile,
-			"live":     cmdLive,
-			"same":     cmdSame,
-			"node":     cmdNode,
-			"asnobody": cmdAsNobody,
-			"until":    cmdUntil,
-			"jobid":    cmdJobID,
+			"exits":     cmdExits,
+			"sql":       cmdSQL,
+			"sqlfile":   cmdSQLFile,
+			"live":      cmdLive,
+			"same":      cmdSame,
+			"node":      cmdNode,
+			"asnobody":  cmdAsNobody,
+			"until":     cmdUntil,
+			"jobid":     cmdJobID,
+			"sqlscript": cmdSQLScript,
 		},
 	})
 }
@@ -105,15 +106,30 @@ func hold(ts *testscript.TestScript, code string, err error) {
 	}
 }
 
+// cmdSQLScript runs the statements in a file, as an administrator would: sqlscript FILE
+func cmdSQLScript(ts *testscript.TestScript, neg bool, args []string) {
+	if neg || len(args) != 1 {
+		ts.Fatalf("usage: sqlscript FILE")
+	}
+	_, err := storeOf(ts).SQL.ExecContext(context.Background(), ts.ReadFile(args[0]))
+	ts.Check(err)
+}
+
+// storeOf is the store of a script.
+func storeOf(ts *testscript.TestScript) storetest.Database {
+	db, ok := ts.Value(storeKey{}).(storetest.Database)
+	if !ok {
+		ts.Fatalf("no store")
+	}
+	return db
+}
+
 // cmdUntil asks the store again and again until it answers as told: until STATEMENT ROW
 func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 2 {
 		ts.Fatalf("usage: until STATEMENT ROW")
 	}
-	db, ok := ts.Value(storeKey{}).(storetest.Database)
-	if !ok {
-		ts.Fatalf("no store")
-	}
+	db := storeOf(ts)
 	for began := time.Now(); ; {
 		rows, err := db.Query(args[0]) // which fails before the table is there, or while SQLite is locked
 		if err == nil && len(rows) > 0 && rows[0] == args[1] {
@@ -130,11 +146,7 @@ func cmdJobID(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: jobid NAME")
 	}
-	db, ok := ts.Value(storeKey{}).(storetest.Database)
-	if !ok {
-		ts.Fatalf("no store")
-	}
-	rows, err := db.Query("SELECT job_id FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1")
+	rows, err := storeOf(ts).Query("SELECT job_id FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1")
 	ts.Check(err)
 	ts.Setenv(args[0], rows[0])
 }
@@ -144,11 +156,7 @@ func cmdSQL(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) != 1 {
 		ts.Fatalf("usage: sql STATEMENT")
 	}
-	db, ok := ts.Value(storeKey{}).(storetest.Database)
-	if !ok {
-		ts.Fatalf("no store")
-	}
-	rows, err := db.Query(args[0])
+	rows, err := storeOf(ts).Query(args[0])
 	ts.Check(err)
 	for _, row := range rows {
 		_, err := fmt.Fprintln(ts.Stdout(), row)

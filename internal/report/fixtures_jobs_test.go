@@ -7,6 +7,7 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
+	"decayctl/internal/store"
 )
 
 const target = "postgres://stigmem:xxxxx@db.example.com:5432/stigmem"
@@ -189,6 +190,8 @@ func notices() map[string]writer {
 		"detached":      Pending{Target: target, Job: pending().Job},
 		"pruned":        Pruned{Count: 1234, Before: asOf},
 		"pruned-one":    Pruned{Count: 1, Before: asOf},
+		"healthy":       Health{Target: target, Found: store.Diagnosis{Server: "SQLite 3.54.1", Migration: "038_peer_approval_flow", Held: []string{"read the file", "write the file"}, Facts: 1}, Now: asOf},
+		"ill":           ill(),
 		"undoable":      Undoable{Target: target, Job: done, Count: 11190},
 		"undoable-half": Undoable{Target: target, Job: half, Count: half.Counts.Decayed - half.Counts.Restored - 1},
 		"undoable-more": Undoable{Target: target, Job: done, Count: done.Counts.Decayed + 1},
@@ -216,5 +219,24 @@ func changes() []job.Change {
 			FactID: "0193a7f2-77aa-7d40-8c15-5e1f0a9b2c3d", After: after,
 			Before: &fact.Override{UpdatedAt: "2026-05-01T00:00:00+00:00"}, Edge: &job.Edge{},
 		},
+	}
+}
+
+// ill is a store with everything that a look over it can find.
+func ill() Health {
+	ahead := 90 * time.Second
+	left, undo := leftBehind().Job, leftUndoing().Job
+	return Health{
+		Target: target,
+		Found: store.Diagnosis{
+			Server: "PostgreSQL 15.3\x1b[2J", Migration: "038_peer_approval_flow", Own: 1,
+			Role: "decay\nsweeper", Held: []string{"SELECT on public.facts"}, Missing: []string{"UPDATE on public.jobs", "CREATE on schema public"},
+			Clock: &ahead, Facts: 1234567,
+			Stamps: store.Stamps{OddTimestamps: 1200, UnreadableTimestamps: 3, OddExpiries: 2, UnreadableExpiries: 1},
+			Images: 4321, ImageMB: 1.5,
+		},
+		Left:  []LeftJob{{Job: left, Command: Command("resume", left)}, {Job: undo, Command: Command("undo", undo)}},
+		Notes: []string{"the role may not delete from vec_facts"},
+		Now:   asOf.Add(time.Hour),
 	}
 }

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"time"
 
+	"github.com/dustin/go-humanize"
+
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
@@ -100,7 +102,11 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
 	p.stamps(d.Stamps)
-	p.row("kept for undos", counted(d.Images, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.ImageMB))
+	if d.Images == 0 {
+		p.row("kept for undos", "no rows")
+	} else {
+		p.row("kept for undos", counted(d.Images, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.ImageMB))
+	}
 	p.left(h.Left, h.Now)
 	for _, note := range h.Notes {
 		p.WriteString("note: " + Clean(note) + "\n")
@@ -138,10 +144,8 @@ func (p *page) stamps(s store.Stamps) {
 		p.row("timestamps", "all in the node's own form")
 		return
 	}
-	p.row("timestamps", fmt.Sprintf("%s in another form, %s unreadable (such facts have no age)",
-		counted(s.OddTimestamps, "one", "ones"), counted(s.UnreadableTimestamps, "one", "ones")))
-	p.row("expiries", fmt.Sprintf("%s in another form, %s unreadable (no rule touches such facts)",
-		counted(s.OddExpiries, "one", "ones"), counted(s.UnreadableExpiries, "one", "ones")))
+	p.row("timestamps", humanize.Comma(s.OddTimestamps)+" in another form, "+humanize.Comma(s.UnreadableTimestamps)+" unreadable (such facts have no age)")
+	p.row("expiries", humanize.Comma(s.OddExpiries)+" in another form, "+humanize.Comma(s.UnreadableExpiries)+" unreadable (no rule touches such facts)")
 }
 
 func (p *page) left(left []LeftJob, now time.Time) {

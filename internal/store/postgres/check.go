@@ -82,41 +82,90 @@ func (s *Store) columns(ctx context.Context, tx pgx.Tx) (map[string][]string, er
 	return columns, err
 }
 
-// checkPrivileges names every missing grant at once. Grants on columns are enough.
-func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
-	var tables, columns, privileges []string
-	want := func(table, privilege string, names []string) {
-		for _, name := range names {
-			tables, columns, privileges = append(tables, table), append(columns, name), append(privileges, privilege)
-		}
+// wanted are privileges on columns, or on whole tables where the column is "".
+type wanted struct{ tables, columns, privileges []string }
+
+func (w *wanted) add(table, privilege string, columns ...string) {
+	for _, column := range columns {
+		w.tables, w.columns, w.privileges = append(w.tables, table), append(w.columns, column), append(w.privileges, privilege)
 	}
-	for _, t := range store.Tables {
-		if s.params.ReadOnly && t.Written() && t.Name != "fact_validity_overrides" {
-			continue
-		}
-		want(t.Name, "SELECT", t.Read)
-		if !s.params.ReadOnly {
-			want(t.Name, "INSERT", t.Insert)
-			want(t.Name, "UPDATE", t.Update)
-		}
+}
+
+const wholeTable = ""
+
+func (w *wanted) addAll(more wanted) {
+	for i, table := range more.tables {
+		w.add(table, more.privileges[i], more.columns[i])
 	}
+}
+
+// privileges asks which of some privileges the role holds, table by table. Tables that are not there are
+// left out.
+func (s *Store) privileges(ctx context.Context, tx pgx.Tx, w wanted) (held, missing []string, err error) {
 	rows, err := tx.Query(ctx, `
-		SELECT DISTINCT w.privilege || ' on ' || $1 || '.' || w.tab
+		SELECT w.privilege || ' on ' || $1 || '.' || w.tab,
+		       bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND CASE
+		           WHEN w.col = '' THEN pg_catalog.has_table_privilege(c.oid, w.privilege)
+		           ELSE pg_catalog.has_column_privilege(c.oid, a.attnum, w.privilege) END)
 		FROM unnest($2::text[], $3::text[], $4::text[]) AS w(tab, col, privilege)
 		JOIN pg_catalog.pg_class c ON c.relname = w.tab
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = w.col
-		WHERE NOT pg_catalog.has_column_privilege(c.oid, a.attnum, w.privilege)
-		   OR NOT pg_catalog.has_schema_privilege(n.oid, 'USAGE')
-		ORDER BY 1`, s.schema, tables, columns, privileges)
+		LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attname = w.col
+		WHERE w.col = '' OR a.attnum IS NOT NULL
+		GROUP BY 1 ORDER BY 1`, s.schema, w.tables, w.columns, w.privileges)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
-	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	var privilege string
+	var holds bool
+	_, err = pgx.ForEachRow(rows, []any{&privilege, &holds}, func() error {
+		if holds {
+			held = append(held, privilege)
+		} else {
+			missing = append(missing, privilege)
+		}
+		return nil
+	})
+	return held, missing, err
+}
+
+// require names every privilege at once that the role lacks.
+func (s *Store) require(ctx context.Context, tx pgx.Tx, w wanted) error {
+	_, missing, err := s.privileges(ctx, tx, w)
 	if err != nil || len(missing) == 0 {
 		return err
 	}
 	return &store.Error{Kind: store.NotPermitted, Text: "the role lacks " + strings.Join(missing, ", ") + " (and USAGE on the schema, if it has none); have them granted, or use another role"}
+}
+
+// checkPrivileges asks for what a sweep, or a dry run, needs. Grants on columns are enough.
+func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
+	var w wanted
+	for _, t := range store.Tables {
+		if s.params.ReadOnly && t.Written() && t.Name != "fact_validity_overrides" {
+			continue
+		}
+		w.add(t.Name, "SELECT", t.Read...)
+		if !s.params.ReadOnly {
+			w.add(t.Name, "INSERT", t.Insert...)
+			w.add(t.Name, "UPDATE", t.Update...)
+		}
+	}
+	return s.require(ctx, tx, w)
+}
+
+// undoPrivileges are what an undo needs beyond what a sweep does.
+func undoPrivileges() (w wanted) {
+	w.add("fact_validity_overrides", "DELETE", wholeTable)
+	w.add("fact_validity_overrides", "UPDATE", "confidence")
+	w.add("fact_retractions", "DELETE", wholeTable)
+	return w
+}
+
+// prunePrivileges are what a removal of jobs needs beyond that.
+func prunePrivileges() (w wanted) {
+	w.add("jobs", "DELETE", wholeTable)
+	return w
 }
 
 // checkVectors looks for vec_facts, which only a node that makes embeddings has, and for the table

@@ -15,7 +15,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
-			s.diagnoseServer, s.diagnosePrivileges, s.diagnoseOwn, s.diagnoseStamps,
+			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseStamps,
 		} {
 			if err := step(ctx, tx, &d); err != nil {
 				return err
@@ -46,49 +46,29 @@ func (s *Store) diagnoseServer(ctx context.Context, tx pgx.Tx, d *store.Diagnosi
 
 // diagnosePrivileges asks for everything that a sweep, an undo and a removal of old jobs need.
 func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	var tables, columns, privileges []string
-	want := func(table, privilege string, names ...string) {
-		for _, name := range names {
-			tables, columns, privileges = append(tables, table), append(columns, name), append(privileges, privilege)
-		}
-	}
+	w := undoPrivileges()
 	for _, t := range store.Tables {
-		want(t.Name, "SELECT", t.Read...)
-		want(t.Name, "INSERT", t.Insert...)
-		want(t.Name, "UPDATE", t.Update...)
+		w.add(t.Name, "SELECT", t.Read...)
+		w.add(t.Name, "INSERT", t.Insert...)
+		w.add(t.Name, "UPDATE", t.Update...)
 	}
-	for _, name := range []string{"fact_validity_overrides", "fact_retractions", "jobs"} {
-		want(name, "DELETE", "")
-	}
-	for _, t := range ownTables {
-		for _, privilege := range t.privileges {
-			want(t.name, privilege, "")
-		}
-	}
-	rows, err := tx.Query(ctx, `
-		SELECT w.privilege || ' on ' || $1 || '.' || w.tab,
-		       bool_and(CASE WHEN w.col = '' THEN pg_catalog.has_table_privilege(c.oid, w.privilege)
-		                     ELSE pg_catalog.has_column_privilege(c.oid, w.col, w.privilege) END)
-		FROM unnest($2::text[], $3::text[], $4::text[]) AS w(tab, col, privilege)
-		JOIN pg_catalog.pg_class c ON c.relname = w.tab
-		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-		GROUP BY 1
-		UNION ALL SELECT 'CREATE on schema ' || $1, pg_catalog.has_schema_privilege($1, 'CREATE')
-		ORDER BY 1`, s.schema, tables, columns, privileges)
-	if err != nil {
+	w.addAll(prunePrivileges())
+	w.addAll(ownPrivileges())
+	var err error
+	if d.Held, d.Missing, err = s.privileges(ctx, tx, w); err != nil || d.Own > 0 {
 		return err
 	}
-	var privilege string
-	var held bool
-	_, err = pgx.ForEachRow(rows, []any{&privilege, &held}, func() error {
-		if held {
-			d.Held = append(d.Held, privilege)
-		} else {
-			d.Missing = append(d.Missing, privilege)
-		}
-		return nil
-	})
-	return err
+	// Without its tables, decayctl makes them.
+	var allowed bool
+	if err := tx.QueryRow(ctx, "SELECT pg_catalog.has_schema_privilege($1, 'CREATE')", s.schema).Scan(&allowed); err != nil {
+		return err
+	}
+	if create := "CREATE on schema " + s.schema; allowed {
+		d.Held = append(d.Held, create)
+	} else {
+		d.Missing = append(d.Missing, create)
+	}
+	return nil
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {

@@ -88,6 +88,9 @@ func (s *Store) Join(ctx context.Context, p store.JoinParams) (store.Joined, err
 		now, to := s.params.Now(), job.Running
 		if p.Undo {
 			to = job.Undoing
+			if err := s.require(ctx, tx, undoPrivileges()); err != nil {
+				return err
+			}
 		}
 		joined.Ousted = store.Oust(&j, p.Worker)
 		if err := store.Enter(j, to, s.Tuning().Alone, now); err != nil {

@@ -38,6 +38,15 @@ var ownTables = []struct {
 	{"decayctl_before", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 }
 
+func ownPrivileges() (w wanted) {
+	for _, t := range ownTables {
+		for _, privilege := range t.privileges {
+			w.add(t.name, privilege, wholeTable)
+		}
+	}
+	return w
+}
+
 // Prepare makes decayctl's own tables where they are not there yet. Two processes may be at it at
 // once: the one that comes too late finds them made when it looks again.
 func (s *Store) Prepare(ctx context.Context) error {
@@ -97,23 +106,7 @@ func (s *Store) has(ctx context.Context, tx pgx.Tx, table string) (there bool, e
 
 // checkOwn names every grant that is missing on those of decayctl's own tables that are there.
 func (s *Store) checkOwn(ctx context.Context, tx pgx.Tx) error {
-	var tables, privileges []string
-	for _, t := range ownTables {
-		for _, privilege := range t.privileges {
-			tables, privileges = append(tables, t.name), append(privileges, privilege)
-		}
-	}
-	rows, err := tx.Query(ctx, `
-		SELECT w.privilege || ' on ' || $1 || '.' || w.tab
-		FROM unnest($2::text[], $3::text[]) AS w(tab, privilege)
-		JOIN pg_catalog.pg_class c ON c.relname = w.tab
-		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace AND n.nspname = $1
-		WHERE NOT pg_catalog.has_table_privilege(c.oid, w.privilege)
-		ORDER BY 1`, s.schema, tables, privileges)
-	if err != nil {
-		return err
-	}
-	missing, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	_, missing, err := s.privileges(ctx, tx, ownPrivileges())
 	if err != nil || len(missing) == 0 {
 		return err
 	}

@@ -19,6 +19,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (removed int64, err
 		if err != nil || !own {
 			return err
 		}
+		if err := s.require(ctx, tx, prunePrivileges()); err != nil {
+			return err
+		}
 		var finished []string
 		for _, state := range job.States {
 			if state.Finished() {
