@@ -121,16 +121,15 @@ func parseNodeTTL(text string) (*rule.TTL, error) {
 // parseNodeThreshold reads a number of facts as the node does: one below 0 makes a job of any sweep.
 func parseNodeThreshold(text string) (int64, error) {
 	digits, negative, ok := nodeDigits(text)
-	switch n, err := strconv.ParseInt(digits, 10, 64); {
+	switch {
 	case !ok:
 		return 0, errors.New("not a whole number of facts; the node would not start with it")
 	case negative:
 		return -1, nil
-	case err != nil:
+	case len(digits) > len("1000000000000000000"): // more than there can be facts
 		return math.MaxInt64, nil
-	default:
-		return n, nil
 	}
+	return strconv.ParseInt(digits, 10, 64)
 }
 
 // parseNodeFloor reads a floor as the node does, but for the upper bound: above 1 the node would

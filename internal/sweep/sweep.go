@@ -195,7 +195,7 @@ func (e *Engine) leave(ctx context.Context, in store.Joined, why error) (job.Job
 	}
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), leaving)
 	defer done()
-	left := in.Job
+	var left job.Job
 	var err error
 	if errors.As(why, &lost) {
 		left, err = e.Store.Find(ctx, in.Job.ID)

@@ -74,7 +74,7 @@ func (s *Store) remove(ctx context.Context, id string, before time.Time) (gone b
 		}
 		j, err := s.jobOf(ctx, tx, id)
 		var unknown *job.Unknown
-		if errors.As(err, &unknown) || err == nil && !(j.State.Finished() && j.Completed.Before(before)) {
+		if errors.As(err, &unknown) || err == nil && (!j.State.Finished() || !j.Completed.Before(before)) {
 			return nil // others were quicker
 		}
 		if err != nil {

@@ -107,15 +107,14 @@ func (s *Store) checkVectors(ctx context.Context, tx querier) error {
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'vec_facts'").Scan(&vectors); err != nil || vectors == 0 {
 		return err
 	}
-	if _, err := tx.ExecContext(ctx, "DELETE FROM vec_facts WHERE fact_id = ''"); err != nil {
-		s.notes = append(s.notes, "vec_facts cannot be written, so the vectors of expired facts stay and semantic recall may still find them: "+err.Error())
+	_, failed := tx.ExecContext(ctx, "DELETE FROM vec_facts WHERE fact_id = ''")
+	if s.vec = failed == nil; !s.vec {
+		s.notes = append(s.notes, "vec_facts cannot be written, so the vectors of expired facts stay and semantic recall may still find them: "+failed.Error())
 		return nil
 	}
-	s.vec = true
-	if _, err := tx.ExecContext(ctx, missingVectorsSQL, "[]", "", ""); err != nil {
-		s.notes = append(s.notes, "fact_embedding_status cannot be written, so an undo cannot say which facts need their vectors made again: "+err.Error())
-		return nil
+	_, failed = tx.ExecContext(ctx, missingVectorsSQL, "[]", "", "")
+	if s.backfill = failed == nil; !s.backfill {
+		s.notes = append(s.notes, "fact_embedding_status cannot be written, so an undo cannot say which facts need their vectors made again: "+failed.Error())
 	}
-	s.backfill = true
 	return nil
 }

@@ -268,7 +268,7 @@ func (g *scene) race(n int, enter func(store.Store, store.WorkerParams) error) (
 	close(begin)
 	all.Wait()
 	for _, err := range slices.DeleteFunc(errs, func(err error) bool { return err == nil }) {
-		is[*job.Busy](g.t, "a race", err)
+		_ = is[*job.Busy](g.t, "a race", err)
 		n--
 	}
 	return n

@@ -78,14 +78,14 @@ func testBusy(t *testing.T, d Database) {
 	refused(h.Job.ID)
 	undo := store.JoinParams{ID: done, Undo: true, Worker: g.worker()}
 	_, err := g.s.Join(g.ctx, undo)
-	is[*job.Busy](t, "an undo beside a sweep", err)
+	_ = is[*job.Busy](t, "an undo beside a sweep", err)
 	g.move(h.Job.ID, job.Paused)
 	if _, err := g.s.Join(g.ctx, undo); err != nil {
 		t.Fatal(err)
 	}
 	refused(done)
 	_, err = g.s.Join(g.ctx, undo)
-	is[*job.Busy](t, "an undo beside itself", err)
+	_ = is[*job.Busy](t, "an undo beside itself", err)
 }
 
 // testDead: a job whose workers are dead holds nobody up. It is paused, and can be gone on with.
@@ -240,7 +240,7 @@ func testSuperseded(t *testing.T, d Database) {
 	}
 
 	old := g.in(job.Failed).ID
-	is[*job.Superseded](t, "a failed job", resume(old))
+	_ = is[*job.Superseded](t, "a failed job", resume(old))
 	g.join(old, true).takeBack(10)
 	old = g.in(job.Failed).ID
 	g.join(by.ID, true).takeBack(10)
@@ -259,8 +259,8 @@ func testForeign(t *testing.T, d Database) {
 		if e := is[*job.Foreign](t, "a job of the node", g.try("node-decay", to)); e.ID != "node-decay" {
 			t.Errorf("%+v", e)
 		}
-		is[*job.Unknown](t, "a job of another kind", g.try("node-lint", to))
-		is[*job.Unknown](t, "no job", g.try("none", to))
+		_ = is[*job.Unknown](t, "a job of another kind", g.try("node-lint", to))
+		_ = is[*job.Unknown](t, "no job", g.try("none", to))
 	}
 	untouched("what was refused")
 }

@@ -83,15 +83,7 @@ func testDDL(t *testing.T, d Database) {
 	columns := func() (all []string) {
 		t.Helper()
 		for _, table := range ownTables {
-			rows, err := d.SQL.QueryContext(t.Context(), "SELECT * FROM "+table)
-			if err != nil {
-				t.Fatal(err)
-			}
-			names, err := rows.Columns()
-			if err := errors.Join(err, rows.Err(), rows.Close()); err != nil {
-				t.Fatal(err)
-			}
-			all = append(all, table+" "+strings.Join(names, " "))
+			all = append(all, table+" "+strings.Join(d.columns(t, table), " "))
 		}
 		return all
 	}
@@ -136,7 +128,7 @@ func testUnprepared(t *testing.T, d Database) {
 		t.Errorf("listed %+v, %v", all, err)
 	}
 	_, err := s.Find(t.Context(), "2")
-	is[*job.Unknown](t, "a job that is not there", err)
+	_ = is[*job.Unknown](t, "a job that is not there", err)
 	if err := s.Prepare(t.Context()); !errors.Is(err, store.ErrReadOnly) {
 		t.Errorf("prepared read-only: %v", err)
 	}
@@ -175,4 +167,19 @@ func testJobsReadOnly(t *testing.T, d Database) {
 	if j, err := s.Find(g.ctx, h.Job.ID); err != nil || j.OpenClaims != 1 {
 		t.Errorf("found %+v, %v", j, err)
 	}
+}
+
+// columns are the names of a table's columns.
+func (d Database) columns(t testing.TB, table string) []string {
+	t.Helper()
+	rows, err := d.SQL.QueryContext(t.Context(), "SELECT * FROM "+table+" WHERE false")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = rows.Close() }()
+	names, err := rows.Columns()
+	if err := errors.Join(err, rows.Err()); err != nil {
+		t.Fatal(err)
+	}
+	return names
 }
