@@ -109,23 +109,6 @@ type jobReport struct {
 	Error    struct{ Message string }
 }
 
-// touched reads all rows that a sweep changes, whatever the job's stamp and ids.
-func touched(t *testing.T, d storetest.Database) [][]string {
-	t.Helper()
-	var all [][]string
-	for _, query := range []string{
-		"SELECT fact_id, valid_until, confidence, reason, updated_by FROM fact_validity_overrides",
-		"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
-		"SELECT id, valid_until, confidence, decay_epoch FROM entity_edges",
-		"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",
-	} {
-		rows := d.Rows(t, query)
-		slices.Sort(rows)
-		all = append(all, rows)
-	}
-	return all
-}
-
 // countsOf reads what the newest job counted, but for what depends on how it went.
 func countsOf(t *testing.T, d storetest.Database) job.Counts {
 	t.Helper()
@@ -163,7 +146,7 @@ func asUndisturbed(t *testing.T, d, whole storetest.Database, wholeTarget string
 	if exit, _, last := begin(t, "", sweepArgs(wholeTarget, "--pace", "1")...).ends(t); exit != 0 {
 		t.Fatal(last)
 	}
-	if diff := cmp.Diff(touched(t, whole), touched(t, d)); diff != "" {
+	if diff := cmp.Diff(whole.Touched(t), d.Touched(t)); diff != "" {
 		t.Errorf("(-undisturbed +disturbed):\n%s", diff)
 	}
 	if diff := cmp.Diff(countsOf(t, whole), countsOf(t, d)); diff != "" {

@@ -232,13 +232,13 @@ func TestAsleep(t *testing.T) {
 						t.Fatalf("%+v", done)
 					}
 				}
-				before := touched(t, d)
+				before := d.Touched(t)
 				signal(syscall.SIGCONT)
 				exit, _, last := process.ends(t)
 				if want := map[bool]int{true: 0, false: 3}[takenOver]; exit != want || !takenOver && !strings.Contains(last, "the lease was lost") {
 					t.Errorf("exit code %d, %s", exit, last)
 				}
-				if after := touched(t, d); fmt.Sprint(before) != fmt.Sprint(after) {
+				if after := d.Touched(t); fmt.Sprint(before) != fmt.Sprint(after) {
 					t.Errorf("it wrote:\n%v\n%v", before, after)
 				}
 			})

@@ -16,6 +16,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/storetest"
 )
 
 var (
@@ -34,7 +35,7 @@ func TestSoakKilled(t *testing.T) {
 				cluster = pgtest.Start(t)
 			}
 			d, target := filled(t, name, cluster, *soakFacts)
-			before := touched(t, d)
+			before := d.Touched(t)
 			begun := time.Now()
 			kills := soak(t, *soakKills, func(ctx context.Context) (jobReport, bool) {
 				if rows, err := d.Query("SELECT job_id FROM decayctl_jobs"); err != nil || len(rows) == 0 {
@@ -52,8 +53,8 @@ func TestSoakKilled(t *testing.T) {
 				return soakRun(ctx, t, "jobs", "undo", id, "--yes", "--store", target, "--pace", "1", "--batch-size", "500", "-o", "json")
 			})
 			t.Logf("its undo was killed %d times in %s", kills, time.Since(begun).Round(time.Second))
-			const cards = 3 // they stay stale
-			if diff := cmp.Diff(before[:cards], touched(t, d)[:cards]); diff != "" {
+			const cards = storetest.TouchedCards // they stay stale
+			if diff := cmp.Diff(before[:cards], d.Touched(t)[:cards]); diff != "" {
 				t.Errorf("(-before the sweep +after the undo):\n%s", diff)
 			}
 		})

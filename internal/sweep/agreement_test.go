@@ -3,7 +3,6 @@ package sweep_test
 import (
 	"context"
 	"fmt"
-	"slices"
 	"testing"
 	"time"
 
@@ -85,12 +84,12 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 		return storetest.Engine(s)
 	}
 	start := store.StartParams{Rules: p.Rules, AsOf: p.AsOf}
-	before := touched(t, d)
+	before := d.Touched(t)
 	forecast, err := open(true).Preview(ctx, p)
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(before, touched(t, d)); diff != "" {
+	if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 		t.Errorf("the dry run wrote:\n%s", diff)
 	}
 	engine := open(false)
@@ -98,7 +97,7 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if err != nil {
 		t.Fatal(err)
 	}
-	rows := touched(t, d)
+	rows := d.Touched(t)
 	forecast.Decayed = forecast.Selected
 	if diff := cmp.Diff(forecast.Counts, first.Counts, notCompared); diff != "" {
 		t.Errorf("(-dry run +sweep):\n%s", diff)
@@ -107,7 +106,7 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(rows, touched(t, d)); diff != "" || second.Counts.Selected != 0 {
+	if diff := cmp.Diff(rows, d.Touched(t)); diff != "" || second.Counts.Selected != 0 {
 		t.Errorf("the second sweep selected %d and changed:\n%s", second.Counts.Selected, diff)
 	}
 	if diff := cmp.Diff(first.Counts.Kept, second.Counts.Kept); diff != "" {
@@ -121,31 +120,14 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if err != nil || undone.Counts.Restored != first.Counts.Decayed || undone.Counts.LeftAlone != 0 {
 		t.Errorf("undone: %+v, %v", undone.Counts, err)
 	}
-	if diff := cmp.Diff(before[:cards], touched(t, d)[:cards]); diff != "" {
+	if diff := cmp.Diff(before[:cards], d.Touched(t)[:cards]); diff != "" {
 		t.Errorf("the undo did not give back (-before +after):\n%s", diff)
 	}
 	return outcome{first.Counts, rows}
 }
 
-// cards is the place of the memory cards among what touched reads: an undo leaves them stale.
-const cards = 3
-
-// touched reads all rows that a sweep may change, in an order of its own.
-func touched(t testing.TB, d storetest.Database) [][]string {
-	t.Helper()
-	var all [][]string
-	for _, query := range []string{
-		"SELECT fact_id, valid_until, confidence, reason, CASE WHEN reason = 'decay_sweep' THEN '' ELSE updated_at END, updated_by FROM fact_validity_overrides",
-		"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
-		"SELECT id, valid_until, confidence, decay_epoch FROM entity_edges",
-		"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",
-	} {
-		rows := d.Rows(t, query)
-		slices.Sort(rows)
-		all = append(all, rows)
-	}
-	return all
-}
+// cards is the place of the memory cards among what Touched reads: an undo leaves them stale.
+const cards = storetest.TouchedCards
 
 func openLite(t testing.TB) storetest.Database {
 	t.Helper()
@@ -207,7 +189,7 @@ func TestDatabasesAgree(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(outcome{one.Counts, touched(t, lite)}, outcome{two.Counts, touched(t, pg)}, notCompared); diff != "" || one.Counts.Selected == 0 {
+		if diff := cmp.Diff(outcome{one.Counts, lite.Touched(t)}, outcome{two.Counts, pg.Touched(t)}, notCompared); diff != "" || one.Counts.Selected == 0 {
 			t.Fatalf("%s selected %d (-sqlite +postgres):\n%s", p.Rules, one.Counts.Selected, diff)
 		}
 	}

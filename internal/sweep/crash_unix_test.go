@@ -189,9 +189,9 @@ func TestKilledAtEveryPlace(t *testing.T) {
 				t.Fatal("the undisturbed sweep failed:", err)
 			}
 			d, target := fresh(t)
-			before := touched(t, d)
+			before := d.Touched(t)
 			kills := untilDone(t, target, "sweep")
-			if diff := cmp.Diff(touched(t, whole), touched(t, d)); diff != "" {
+			if diff := cmp.Diff(whole.Touched(t), d.Touched(t)); diff != "" {
 				t.Errorf("(-undisturbed +killed %d times):\n%s", kills, diff)
 			}
 			one, two := jobOf(t, whole), jobOf(t, d)
@@ -199,7 +199,7 @@ func TestKilledAtEveryPlace(t *testing.T) {
 				t.Errorf("%s (-undisturbed +killed):\n%s", two.State, diff)
 			}
 			undoKills := untilDone(t, target, crashJob.ID)
-			if diff := cmp.Diff(before[:cards], touched(t, d)[:cards]); diff != "" {
+			if diff := cmp.Diff(before[:cards], d.Touched(t)[:cards]); diff != "" {
 				t.Errorf("(-before the sweep +after an undo killed %d times):\n%s", undoKills, diff)
 			}
 			if undone := jobOf(t, d); undone.State != job.Undone || undone.Counts.Restored != two.Counts.Decayed {

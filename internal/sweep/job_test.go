@@ -246,7 +246,7 @@ func TestRefusedJob(t *testing.T) {
 func TestUndoGoesOn(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
-	before := touched(t, d)
+	before := d.Touched(t)
 	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens)
 	if err != nil {
 		t.Fatal(err)
@@ -275,7 +275,7 @@ func TestUndoGoesOn(t *testing.T) {
 	if err != nil || whole.State != job.Undone || whole.Counts.Restored != 30 || whole.Counts.LeftAlone != 0 {
 		t.Fatalf("%+v, %v", whole, err)
 	}
-	if diff := cmp.Diff(before, touched(t, d)); diff != "" {
+	if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 		t.Errorf("(-before the sweep +after the undo):\n%s", diff)
 	}
 }

@@ -252,3 +252,24 @@ func batch(t testing.TB, s store.Store, candidates []fact.Candidate, retract boo
 	}
 	return b
 }
+
+// Touched reads all rows that a sweep may change, in an order of its own and without what depends on
+// when it ran.
+func (d Database) Touched(t testing.TB) [][]string {
+	t.Helper()
+	var all [][]string
+	for _, query := range []string{
+		"SELECT fact_id, valid_until, confidence, reason, CASE WHEN reason = '" + store.Reason + "' THEN '' ELSE updated_at END, updated_by FROM fact_validity_overrides",
+		"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
+		"SELECT id, valid_until, confidence, decay_epoch FROM entity_edges",
+		"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",
+	} {
+		rows := d.Rows(t, query)
+		slices.Sort(rows)
+		all = append(all, rows)
+	}
+	return all
+}
+
+// TouchedCards is the place of the memory cards among what Touched reads. An undo leaves them stale.
+const TouchedCards = 3
