@@ -1,7 +1,6 @@
 package sweep
 
 import (
-	"context"
 	"time"
 
 	"decayctl/internal/store"
@@ -15,7 +14,6 @@ const (
 
 // pacer sets the size of batches, and the pauses between them.
 type pacer struct {
-	*Engine
 	tuning store.Tuning
 	share  float64 // of the time that locks may be held
 	fixed  bool    // the size was asked for
@@ -23,28 +21,28 @@ type pacer struct {
 }
 
 func newPacer(e *Engine, w Work) pacer {
-	p := pacer{Engine: e, tuning: e.Store.Tuning(), share: w.Pace, fixed: w.BatchSize > 0, size: w.BatchSize}
+	p := pacer{tuning: e.Store.Tuning(), share: w.Pace, fixed: w.BatchSize > 0, size: w.BatchSize}
 	if !p.fixed {
 		p.size = p.tuning.BatchSize
 	}
 	return p
 }
 
-// follow sets the size of the next batch and lets the node's own writers in.
-func (p *pacer) follow(ctx context.Context, b *board, written int, locked time.Duration) error {
+// pause sets the size of the next batch, and is how long to wait before it, to let the node's own
+// writers in.
+func (p *pacer) pause(written int, locked time.Duration) time.Duration {
 	if written == 0 {
-		return ctx.Err()
+		return 0
 	}
 	if !p.fixed {
 		p.adapt(written, locked)
 	}
 	if p.share >= 1 {
-		return ctx.Err()
+		return 0
 	}
-	b.show(Pausing)
 	// Never shorter than the lock it follows: a writer that waited for one whole batch must find a
 	// gap of its own length.
-	return p.Sleep(ctx, max(locked, time.Duration(float64(locked)*(1/p.share-1))))
+	return max(locked, time.Duration(float64(locked)*(1/p.share-1)))
 }
 
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch

@@ -111,6 +111,5 @@ func (u *undo) restore(ctx context.Context, c store.Changes) error {
 	if err != nil {
 		return err
 	}
-	u.put(Undoing, job.Counts{Examined: restored.Counts.Restored})
-	return u.pace.follow(ctx, u.board, len(c.List), restored.Locked)
+	return u.rest(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.pace.pause(len(c.List), restored.Locked))
 }

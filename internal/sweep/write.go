@@ -35,6 +35,17 @@ func (b *board) put(phase Phase, c job.Counts) {
 
 func (b *board) show(phase Phase) { b.put(phase, job.Counts{}) }
 
+// rest takes over the counts after a batch, and waits before the next one. It says once what is done now:
+// a bar that was drawn this moment would not be drawn again.
+func (b *board) rest(ctx context.Context, doing Phase, c job.Counts, pause time.Duration) error {
+	if pause <= 0 {
+		b.put(doing, c)
+		return ctx.Err()
+	}
+	b.put(Pausing, c)
+	return b.Sleep(ctx, pause)
+}
+
 const patience = 2 * time.Second // longer than a batch takes, unless somebody else is in its way
 
 // watch shows that a transaction waits, for as long as it does, until the function it gives is called.
@@ -148,8 +159,7 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact,
 	switch {
 	case err == nil:
 		claim.After, claim.Facts = b.UpTo, b.Left()
-		l.put(Sweeping, applied.Counts)
-		return claim, l.pace.follow(ctx, l.board, len(b.Expiries), applied.Locked)
+		return claim, l.rest(ctx, Sweeping, applied.Counts, l.pace.pause(len(b.Expiries), applied.Locked))
 	case len(b.Expiries) == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
 		return claim, err
 	case len(facts) == 1:
