@@ -172,10 +172,18 @@ func TestOneWins(t *testing.T) {
 				}
 				process.ends(t)
 			}
+			if done := decayctl(t, nil, "sweep", "--ttl", "90d", "--as-of", "2026-06-15T12:00:00Z", "--scope", "public", "--store", target); done.exit != 0 {
+				t.Fatalf("%+v", done)
+			}
+			empty := d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0]
 			winner := race("sweep", "--ttl", "90d", "--as-of", "2026-06-15T12:00:00Z")
 			waitFor(t, d, 1, winner)
+			// Nor is anything of the same facts undone meanwhile.
+			if busy := decayctl(t, nil, "jobs", "undo", empty, "--yes", "--store", target); busy.exit != 5 {
+				t.Errorf("an undo beside a sweep: %+v", busy)
+			}
 			kill(winner)
-			id := d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0]
+			id := d.Rows(t, "SELECT job_id FROM decayctl_jobs WHERE scope IS NULL")[0]
 			if b.name == "sqlite" { // on PostgreSQL they would share it
 				winner = race("jobs", "resume", id)
 				waitFor(t, d, 2, winner)

@@ -6,7 +6,9 @@ import (
 	"bufio"
 	"bytes"
 	"encoding/json"
+	"errors"
 	"fmt"
+	"os"
 	"os/exec"
 	"strings"
 	"syscall"
@@ -92,4 +94,41 @@ func TestSignals(t *testing.T) {
 			})
 		}
 	}
+}
+
+// TestSecondSignal: where a sweep cannot stop in good order, since another process keeps the store
+// locked, the second signal ends it at once. The job goes on all the same.
+func TestSecondSignal(t *testing.T) {
+	t.Parallel()
+	d, target := filled(t, "sqlite", nil, 2000)
+	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
+	for begun := false; !begun && !process.over(); {
+		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'")
+		begun = len(rows) > 0
+	}
+	lock, err := d.SQL.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = lock.Close() }()
+	if _, err := lock.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
+		t.Fatal(err)
+	}
+	for !process.over() { // again and again: two at the same moment count as one
+		if err := process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+			t.Fatal(err)
+		}
+	}
+	_ = process.Wait()
+	if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
+		t.Errorf("it ended with %s", process.ProcessState)
+	}
+	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
+		t.Fatal(err)
+	}
+	if done := decayctl(t, nil, "jobs", "resume", "--store", target, "--pace", "1", "-o", "json"); done.exit != 0 || !strings.Contains(done.stdout, `"status": "done"`) {
+		t.Fatalf("%+v", done)
+	}
+	whole, wholeTarget := filled(t, "sqlite", nil, 2000)
+	asUndisturbed(t, d, whole, wholeTarget)
 }

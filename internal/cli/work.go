@@ -47,10 +47,17 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 		Stderr: a.Stderr, Terminal: isTerminal(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
 	})
 	began := a.Now()
+	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
 	return &sweep.Engine{
-		Store: s, Sleep: sleep, Progress: progress.Update,
+		Store: s, Progress: progress.Update,
+		Sleep: func(ctx context.Context, d time.Duration) error {
+			if c.MaxRuntime > 0 {
+				d = min(d, left()) // a pause may be long; nobody waits for its end to stop
+			}
+			return sleep(ctx, d)
+		},
 		Halt: func() error {
-			if c.MaxRuntime > 0 && a.Now().Sub(began) >= c.MaxRuntime {
+			if c.MaxRuntime > 0 && left() <= 0 {
 				return &sweep.Stopped{Why: "the time limit of " + c.MaxRuntime.String() + " is up (--max-runtime)"}
 			}
 			return nil
