@@ -40,7 +40,8 @@ type Jobs interface {
 
 	// Claim hands a worker facts to sweep: what a worker that is gone left behind, else up to size
 	// facts from the frontier on. A claim without a Last says that none are left to hand out; claims
-	// of other workers may still be open.
+	// of other workers may still be open. Where the outcome of its COMMIT is not known, it returns what it
+	// may have claimed beside the error, for Claimed.
 	Claim(ctx context.Context, l Lease, size int) (Claim, error)
 
 	// Claimed reads a claim again, after a COMMIT whose outcome is not known. found is false where

@@ -132,7 +132,7 @@ func testFinish(t *testing.T, d Database) {
 	again.finish(job.Failed)
 }
 
-// testLeave: a worker that stops waits for nothing, and what it had claimed is handed out again. No
+// testLeave (trap 5, work marked as done that never ran): a worker that stops waits for nothing, and what it had claimed is handed out again. No
 // part of that counts as done (interrupted waits did, elsewhere: facts were never looked at).
 func testLeave(t *testing.T, d Database) {
 	g := d.scene(t)

@@ -160,8 +160,8 @@ func testRenewal(t *testing.T, d Database) {
 }
 
 // testFailingBatch: a batch that the database refuses changes nothing, wherever in it that shows:
-// no claim, no count, and the job is there as before (made and swept in one transaction, it would be
-// gone with its batch).
+// no claim, no count, and the job is there as before. (Trap 8: creation and deletion in one transaction.
+// Made and swept in one, the job would be gone with its batch.)
 func testFailingBatch(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(8)
@@ -207,7 +207,7 @@ func (d Database) pin(t testing.TB, table, columns string, key ...any) {
 }
 
 // testErrorAfterResume: an error right after a resume overwrote the saved place in another tool, with
-// the nothing that the new process had done so far. Here the place stands in claims, and stays.
+// the nothing that the new process had done so far (trap 3). Here the place stands in claims, and stays.
 func testErrorAfterResume(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(9)
@@ -238,7 +238,7 @@ func testErrorAfterResume(t *testing.T, d Database) {
 }
 
 // testIdleJob: a job that nobody works on is paused and cancelled at once, with no worker to confirm
-// it (waiting for one hung for ever elsewhere); one that is worked on as well, for the worker finds out.
+// it (trap 4: waiting for one hung for ever elsewhere); one that is worked on as well, for the worker finds out.
 func testIdleJob(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(4)

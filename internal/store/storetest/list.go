@@ -152,8 +152,8 @@ func testPrune(t *testing.T, d Database) {
 	}
 }
 
-// testPruneStuck: a job that cannot be removed keeps no other from it (elsewhere one failure undid
-// every removal, each night for a month).
+// testPruneStuck: a job that cannot be removed keeps no other from it (trap 8: elsewhere one
+// failure undid every removal, each night for a month).
 func testPruneStuck(t *testing.T, d Database) {
 	g := d.scene(t)
 	var all []string

@@ -195,6 +195,7 @@ func testUndoStopped(t *testing.T, d Database) {
 
 // testUndoMerged: an override that a later sweep found is what its undo gives back; the node's own
 // sweep forgets it. And the undo of the earlier sweep leaves alone what is no more its own.
+// (Trap 15: overwriting the previous override instead of merging it.)
 func testUndoMerged(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.35), Reason: ptr("raised")})), Fact("b"))
