@@ -149,6 +149,11 @@ func (a *app) logger(c config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.Stderr, options))
 }
 
+// forPeople tells whether somebody looks on: they get a line of text where a log would get another.
+func (a *app) forPeople(c config.Config) bool {
+	return isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet
+}
+
 // isTerminal tells whether a stream is one that a person looks at.
 func isTerminal(stream any) bool {
 	file, ok := stream.(*os.File)

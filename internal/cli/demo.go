@@ -17,8 +17,8 @@ func (a *app) newDemoCmd() *cobra.Command {
 		Use:   "demo [FOLDER]",
 		Short: "Make a sample store and walk through the commands on it",
 		Long: `Make a new folder with a sample store in it: a SQLite file as a node would have
-it, with 20,000 varied facts. Then run dry-run, sweep and sweep again on it,
-showing each command and its report. The folder stays, to try things on.`,
+it, with 20,000 varied facts. Then run dry-run, sweep, sweep again and jobs
+list on it, showing each command and its report. The folder stays, to try things on.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{"demo takes one folder at most"}
@@ -61,6 +61,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 		"dry-run --ttl 90d --min-confidence 0.4 --samples 3",
 		"sweep --ttl 90d --min-confidence 0.4",
 		"sweep --ttl 90d --min-confidence 0.4",
+		"jobs list",
 	} {
 		if err := ctx.Err(); err != nil {
 			return err
@@ -77,6 +78,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 	}
 	_, err = fmt.Fprintf(a.Stdout, `The second sweep found nothing more to do. The store stays, to try things on:
   cd %[1]s
+  decayctl jobs undo JOB            # the id of the sweep that expired facts
   decayctl dry-run --ttl 30d --scope local
   decayctl dry-run --min-confidence 0.8 -o json | jq .by_rule
   decayctl sweep --ttl 30d --max-expire 5%%

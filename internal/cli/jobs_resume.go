@@ -124,7 +124,7 @@ func deserted(j job.Job, gone func(job.Owner) bool) bool {
 
 // announceJob names the target and the job before anything is written.
 func (a *app) announceJob(c config.Config, doing string, j job.Job) {
-	if isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet {
+	if a.forPeople(c) {
 		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules)
 		return
 	}

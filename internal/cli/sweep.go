@@ -92,6 +92,9 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	if p.Later {
 		return a.printTo(c, report.Pending{Target: c.Store.Display, Job: joined.Job})
 	}
+	if !a.forPeople(c) { // whoever reads the log of a killed sweep wants to know what to resume
+		a.logger(c).Info("began", "job", joined.Job.ID, "as_of", joined.Job.AsOf)
+	}
 	return a.sweepJob(ctx, c, s, joined)
 }
 
@@ -124,7 +127,7 @@ func checkRules(rules rule.Set) error {
 
 // announce names the target before anything is written: a line for people, a log line for the rest.
 func (a *app) announce(c config.Config) {
-	if isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet {
+	if a.forPeople(c) {
 		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(c.Store.Display), c.Rules)
 		return
 	}

@@ -132,8 +132,8 @@ func testFinish(t *testing.T, d Database) {
 	again.finish(job.Failed)
 }
 
-// testLeave (trap 5, work marked as done that never ran): a worker that stops waits for nothing, and what it had claimed is handed out again. No
-// part of that counts as done (interrupted waits did, elsewhere: facts were never looked at).
+// testLeave: a worker that stops waits for nothing, and what it had claimed is handed out again. No part of
+// that counts as done. (Trap 5: an interrupted wait that marks work done or failed that never ran.)
 func testLeave(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
