@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"time"
@@ -52,11 +53,11 @@ func TestMain(m *testing.M) {
 // places kills the process at the n-th of the places it comes by.
 type places struct {
 	store.Store
-	left int
+	left atomic.Int64
 }
 
 func (p *places) here() {
-	if p.left--; p.left == 0 {
+	if p.left.Add(-1) == 0 {
 		_ = syscall.Kill(os.Getpid(), syscall.SIGKILL)
 		select {} // until it arrives
 	}
@@ -111,7 +112,7 @@ func crash(target string) error {
 	if err != nil {
 		return err
 	}
-	p := &places{left: -1} // opening is not what is tested
+	p := &places{} // below 0, opening is not what is tested
 	open := func() (store.Store, error) {
 		params := store.OpenParams{LockTimeout: time.Minute, Now: p.now}
 		if strings.HasPrefix(target, "postgres") {
@@ -146,7 +147,7 @@ func crash(target string) error {
 	if err != nil {
 		return err
 	}
-	p.left = at
+	p.left.Store(int64(at))
 	engine := storetest.Engine(p)
 	if join.Undo {
 		_, err = engine.Undo(ctx, joined, sweep.Work{BatchSize: 7, Pace: 1})
