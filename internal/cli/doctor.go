@@ -2,7 +2,6 @@ package cli
 
 import (
 	"context"
-	"io"
 
 	"github.com/spf13/cobra"
 
@@ -57,8 +56,7 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 		return err
 	}
 	if c.DDL {
-		_, err := io.WriteString(a.Stdout, ddl)
-		return err
+		return a.printTo(c, report.Statements{SQL: ddl})
 	}
 	health.Now = a.Now()
 	return a.printTo(c, health)

@@ -173,7 +173,7 @@ func (a *app) finish(err error) int {
 	} else {
 		_, _ = fmt.Fprintln(a.Stderr, "decayctl: "+text)
 		if detail != "" && !a.json {
-			_, _ = fmt.Fprint(a.Stderr, "\n", detail)
+			_, _ = fmt.Fprint(a.Stderr, "\n", report.CleanLines(detail))
 		}
 	}
 	return exit

@@ -62,13 +62,17 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 		listed++
 		return lines.Write(change)
 	})
-	if err = errors.Join(err, lines.Flush()); err != nil {
-		return err
+	if err = errors.Join(err, lines.Flush()); err == nil {
+		var settled bool
+		if settled, err = s.Settled(ctx); err == nil && !settled {
+			err = errors.New("the store was written to meanwhile, so the list may have gaps; list again")
+		}
 	}
-	if settled, err := s.Settled(ctx); err != nil {
+	if err != nil && listed > 0 {
+		return reported{err} // a document would be one line too many among the lines
+	}
+	if err != nil {
 		return err
-	} else if !settled {
-		return errors.New("the store was written to meanwhile, so the list may have gaps; list again")
 	}
 	if since := j.Counts.Decayed - j.Counts.Restored - listed; since > 0 {
 		a.logger(c).Warn("some facts have been changed by others since, and are not listed", "job", j.ID, "facts", since)

@@ -36,6 +36,9 @@ func (a *app) runJobsList(ctx context.Context, c config.Config) error {
 	jobs := report.Jobs{Target: c.Store.Display, Now: a.Now()}
 	err := a.withStore(ctx, c, func(s store.Store) (err error) {
 		jobs.List, err = s.List(ctx, store.ListParams{States: c.States, Limit: c.Limit})
+		for _, j := range jobs.List {
+			noteGone(j)
+		}
 		return err
 	})
 	if err != nil {

@@ -51,6 +51,9 @@ func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string)
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	if err := checkWorkers(c, s); err != nil {
+		return err
+	}
 	var joined store.Joined
 	if len(args) == 1 {
 		j, err := own(ctx, s, args[0])

@@ -31,6 +31,7 @@ func (a *app) runJobsShow(ctx context.Context, c config.Config, id string) error
 	run := report.Run{Target: c.Store.Display, Now: a.Now()}
 	err := a.withStore(ctx, c, func(s store.Store) (err error) {
 		run.Job, err = s.Find(ctx, id)
+		noteGone(run.Job)
 		run.Notes = s.Notes()
 		return err
 	})

@@ -72,7 +72,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 	engine, done := a.engine(c, s)
 	j, err = engine.Undo(ctx, joined, work(c))
 	done()
-	return a.conclude(c, s, j, err)
+	return a.conclude(c, s, joined, j, err)
 }
 
 func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) error {

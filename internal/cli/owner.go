@@ -39,6 +39,14 @@ func gone(here, o job.Owner) bool {
 	return state == "Z" || start != "" && o.Start != "" && start != o.Start // Z: ended, and its parent has not looked
 }
 
+// noteGone marks the workers that are surely gone, whose leases may go on for a while.
+func noteGone(j job.Job) {
+	here := thisOwner()
+	for i, w := range j.Workers {
+		j.Workers[i].Live = w.Live && !gone(here, w.Owner)
+	}
+}
+
 // processSpace tells process tables apart that share a host's name, as those of containers and of two
 // boots do. Only Linux says; elsewhere there is one.
 func processSpace() string {

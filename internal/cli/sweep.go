@@ -68,6 +68,9 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	if err := checkWorkers(c, s); err != nil {
+		return err
+	}
 	a.announce(c)
 
 	p := store.StartParams{

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"slices"
 	"time"
 
 	"decayctl/internal/config"
@@ -22,16 +23,19 @@ func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, err
 	if err != nil {
 		return nil, err
 	}
-	if alone := s.Tuning().Alone; alone != "" && c.Workers > 1 {
-		err = usageError{fmt.Sprintf("--workers %d: %s", c.Workers, alone)}
-	} else {
-		err = s.Prepare(ctx)
-	}
-	if err != nil {
+	if err = s.Prepare(ctx); err != nil {
 		_ = s.Close()
 		return nil, err
 	}
 	return s, nil
+}
+
+// checkWorkers refuses more workers than help.
+func checkWorkers(c config.Config, s store.Store) error {
+	if alone := s.Tuning().Alone; alone != "" && c.Workers > 1 {
+		return usageError{fmt.Sprintf("--workers %d: %s", c.Workers, alone)}
+	}
+	return nil
 }
 
 // worker is this process as it joins a job.
@@ -75,7 +79,7 @@ func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in s
 	engine, done := a.engine(c, s)
 	j, err := engine.Sweep(ctx, in, work(c))
 	done()
-	return a.conclude(c, s, j, err)
+	return a.conclude(c, s, in, j, err)
 }
 
 // tellJoined logs what became of others when this process joined.
@@ -91,12 +95,13 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 }
 
 // conclude prints how a job was left, and turns that into an error where it is not what was asked for.
-func (a *app) conclude(c config.Config, s store.Store, j job.Job, err error) error {
+func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Job, err error) error {
+	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
 	var refused *sweep.Refused
 	switch {
 	case errors.As(err, &refused):
 		return err // nothing was done; the error is the whole report
-	case err != nil && j.State.Worked() && !sweep.IsLost(err):
+	case err != nil && stillIn && !sweep.IsLost(err):
 		// It could not be written down how the job ended, so its row is all there is to tell.
 		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
 	}
@@ -106,6 +111,8 @@ func (a *app) conclude(c config.Config, s store.Store, j job.Job, err error) err
 	switch {
 	case err == nil && j.State == job.Failed:
 		return reported{errors.New(j.StopReason + "; the report lists them")}
+	case err == nil && j.State == job.Undone && j.Counts.FailedCount > in.Job.Counts.FailedCount:
+		return reported{errors.New("some facts could not be restored; the report lists them")}
 	case err == nil:
 		return nil
 	case j.State == job.Paused || j.State == job.Failed || j.State.Worked():

@@ -96,7 +96,7 @@ func Load(src Source, now time.Time) (Config, error) {
 		Pace:             value(s, "pace", parsePace),
 		Workers:          value(s, "workers", parseWorkers),
 		MaxRuntime:       value(s, "max_runtime", parseTime),
-		Lease:            value(s, "lease", parseTime),
+		Lease:            value(s, "lease", parseLease),
 		States:           value(s, "state", parseStates),
 		Limit:            value(s, "limit", parseWhole),
 		Format:           value(s, "format", parseFormat),

@@ -64,7 +64,7 @@ func workSettings() []setting {
 		{key: "batch_size", initial: "0", usage: "`FACTS` per transaction; 0 adapts to the store"},
 		{key: "pace", initial: "0.5", usage: "the `SHARE` of time to keep the store busy, above 0 and up to 1"},
 		{key: "workers", initial: "1", usage: "the `NUMBER` of batches to write at once, PostgreSQL only"},
-		{key: "max_runtime", usage: "stop after this `TIME`, as in 2h, with the job paused"},
+		{key: "max_runtime", usage: "stop after this `TIME`, as in 2h; the job can be gone on with"},
 		{key: "lease", initial: "60s", usage: "the `TIME` of silence after which another process may take over"},
 	}
 }

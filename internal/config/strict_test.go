@@ -94,6 +94,7 @@ func TestErrors(t *testing.T) {
 		{arg("--pace", "nan"), `--pace is "nan": ` + pace},
 		{yml("pace: true"), `pace in decayctl.yaml:1 is "true": ` + pace},
 		{arg("--lease", "59s"), "a lease of 59s does not fit a lock timeout of 30s: give --lease at least twice --lock-timeout"},
+		{arg("--lease", "49h"), `--lease is "49h": write a time up to 48h`},
 		{yml("lease: 60"), `lease in decayctl.yaml:1 is "60": ` + noUnit},
 		{arg("--wait", "0"), `--wait is "0": write a time of 1s or more, or leave it out`},
 		{arg("--workers", "0"), `--workers is "0": write a number from 1 to 64`},

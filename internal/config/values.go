@@ -135,6 +135,17 @@ func parseTime(text string) (time.Duration, error) {
 	return time.Duration(seconds) * time.Second, nil
 }
 
+const longestLease = 48 * time.Hour // twice the longest lock timeout
+
+// parseLease bounds how long a job may seem to be worked on whose host is gone.
+func parseLease(text string) (time.Duration, error) {
+	lease, err := parseTime(text)
+	if err == nil && lease > longestLease {
+		err = errors.New("write a time up to 48h")
+	}
+	return lease, err
+}
+
 func parseStates(text string) ([]job.State, error) {
 	var words []string
 	for _, state := range job.States {

@@ -48,8 +48,11 @@ func (e *Busy) Error() string {
 	}
 	text := fmt.Sprintf("job %s is %s this store and scope since %s (%s, by %s)", e.Job.ID, what,
 		e.Job.Started.UTC().Format("2006-01-02 15:04:05 UTC"), e.Now.Sub(e.Job.Started).Round(time.Second), strings.Join(who, ", "))
-	if e.Why != "" {
+	switch {
+	case e.Why != "":
 		return text + "; " + e.Why
+	case e.Job.State == Undoing:
+		return text + fmt.Sprintf("; wait for it with --wait 5m, or stop that process: 'decayctl jobs undo %s' goes on with it", e.Job.ID)
 	}
 	return text + fmt.Sprintf("; wait for it with --wait 5m, or stop it with 'decayctl jobs pause %s'", e.Job.ID)
 }
@@ -62,7 +65,7 @@ type Superseded struct {
 }
 
 func (e *Superseded) Error() string {
-	return fmt.Sprintf("job %s is superseded: job %s has swept the same facts with a later as-of, %s; there is nothing left to resume",
+	return fmt.Sprintf("job %s is superseded: job %s has since swept facts of the same scope with a later as-of, %s, and an older clock must not judge them again; run a new sweep for what is left",
 		e.Job.ID, e.By.ID, e.By.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
@@ -92,7 +95,7 @@ type Unknown struct {
 }
 
 func (e *Unknown) Error() string {
-	text := fmt.Sprintf("no job %q; 'decayctl jobs list' shows those there are", e.Prefix)
+	text := fmt.Sprintf("no job %q; 'decayctl jobs list' shows those there are", Clip(e.Prefix))
 	if !e.PrunedBefore.IsZero() {
 		text += fmt.Sprintf(" (jobs finished before %s were pruned with what an undo needs)", e.PrunedBefore.UTC().Format("2006-01-02 15:04:05 UTC"))
 	}
@@ -106,7 +109,7 @@ type Ambiguous struct {
 }
 
 func (e *Ambiguous) Error() string {
-	return fmt.Sprintf("%q could be job %s; write more of the id", e.Prefix, strings.Join(e.IDs, " or "))
+	return fmt.Sprintf("%q could be job %s; write more of the id", Clip(e.Prefix), strings.Join(e.IDs, " or "))
 }
 
 // Foreign is a job that the node made.

@@ -61,6 +61,10 @@ func (h Health) WriteJSON(w io.Writer) error {
 		ms := d.Clock.Milliseconds()
 		clock = &ms
 	}
+	own := &d.Own
+	if d.Own < 0 {
+		own = nil
+	}
 	left := []leftJob{}
 	for _, l := range h.Left {
 		left = append(left, leftJob{l.Job.ID, l.Job.State, orNull(l.Job.StopReason), l.Command})
@@ -70,7 +74,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Store         string     `json:"store"`
 		Server        string     `json:"server"`
 		Migration     string     `json:"migration"`
-		Tables        int64      `json:"tables"`
+		Tables        *int64     `json:"tables"`
 		Privileges    privileges `json:"privileges"`
 		ClockMS       *int64     `json:"clock_ms"`
 		Facts         int64      `json:"facts"`
@@ -79,7 +83,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		BeforeImages  images     `json:"before_images"`
 		Notes         []string   `json:"notes"`
 	}{
-		schemaVersion, h.Target, d.Server, d.Migration, d.Own,
+		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
 		clock, d.Facts,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
@@ -93,9 +97,12 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.WriteString(p.bold("Looked over "+Clean(h.Target)+". Nothing was written.") + "\n\n")
 	p.row("server", short(d.Server))
 	p.row("schema", short(d.Migration)+", with all columns that decayctl uses")
-	if d.Own > 0 {
+	switch {
+	case d.Own > 0:
 		p.row("own tables", "version "+strconv.FormatInt(d.Own, 10))
-	} else {
+	case d.Own < 0:
+		p.row("own tables", "there, but not for this role to read: what is kept for undos is not known")
+	default:
 		p.row("own tables", "none yet; the first sweep makes them")
 	}
 	p.privileges(d)
@@ -157,4 +164,21 @@ func (p *page) left(left []LeftJob, now time.Time) {
 	for _, l := range left {
 		p.row("", fmt.Sprintf("%s  %s, %s old  %s", ShortID(l.Job.ID), stateCell(l.Job), age(now, l.Job.Created), l.Command))
 	}
+}
+
+// Statements are for an administrator to run.
+type Statements struct{ SQL string }
+
+// WriteJSON writes the statements as one JSON document.
+func (s Statements) WriteJSON(w io.Writer) error {
+	return write(w, struct {
+		SchemaVersion int    `json:"schema_version"`
+		DDL           string `json:"ddl"`
+	}{schemaVersion, s.SQL})
+}
+
+// WriteText writes the statements alone, for a database's own shell.
+func (s Statements) WriteText(w io.Writer, _ Style) error {
+	_, err := io.WriteString(w, CleanLines(s.SQL))
+	return err
 }

@@ -38,6 +38,9 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrReadOnly is what a store opened for reading says to a write.
 var ErrReadOnly = &Error{Kind: NotPermitted, Text: "the store was opened read-only"}
 
+// ErrNoStoreRow is a decayctl_store that somebody has emptied.
+var ErrNoStoreRow = &Error{Kind: Unusable, Text: "the table decayctl_store has lost its one row, under whose lock sweeps start; put it back with INSERT INTO decayctl_store (id) VALUES (1)"}
+
 // Is tells whether err is a store error of a kind.
 func Is(err error, kind Kind) bool {
 	var e *Error

@@ -63,7 +63,7 @@ type Jobs interface {
 
 	// Leave gives up a worker's share. If it was the last one of a running job, the job goes to
 	// paused, failed or cancelled, for a reason; where others go on with it, or it is being undone, it
-	// stays.
+	// stays (an undo with the reason).
 	Leave(ctx context.Context, l Lease, to job.State, reason string) (job.Job, error)
 
 	// Move takes a job to another state by an operator's word, whether a process works on it or not:
@@ -153,6 +153,7 @@ type RestoreParams struct {
 	Lease   Lease
 	Job     job.Job
 	Changes Changes
+	Count   job.Counts // to add to the job's: changes that were left out
 }
 
 // Restored is what became of it.

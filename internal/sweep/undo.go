@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"fmt"
 
 	"decayctl/internal/job"
 	"decayctl/internal/store"
@@ -70,6 +71,8 @@ type undo struct {
 	job   job.Job
 	lease store.Lease
 	pace  pacer
+
+	refused int // facts that the database would not have restored
 }
 
 func (u *undo) run(ctx context.Context) error {
@@ -81,7 +84,7 @@ func (u *undo) run(ctx context.Context) error {
 				part.List = c.List[:u.pace.size]
 				part.Last = store.After(part.List[len(part.List)-1].FactID)
 			}
-			if err := u.restore(ctx, part); err != nil {
+			if err := u.restore(ctx, part, job.Counts{}); err != nil {
 				return err
 			}
 			if err := u.Halt(); err != nil {
@@ -96,20 +99,37 @@ func (u *undo) run(ctx context.Context) error {
 }
 
 // restore undoes one batch. Where the connection is lost in its COMMIT the same batch is tried again:
-// what is restored already is not restored twice, and not counted twice.
-func (u *undo) restore(ctx context.Context, c store.Changes) error {
+// what is restored already is not restored twice, and not counted twice. Where the database refuses a
+// row, halves find it; it is named in the counts, and the others are restored.
+func (u *undo) restore(ctx context.Context, c store.Changes, left job.Counts) error {
 	var restored store.Restored
 	err := u.retry(ctx, func() (err error) {
 		defer u.watch()()
-		restored, err = u.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c})
+		restored, err = u.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c, Count: left})
 		err = again(err)
 		if store.Is(err, store.Contention) || store.Is(err, store.Disconnected) {
 			u.show(Retrying)
 		}
 		return err
 	})
-	if err != nil {
+	switch n := len(c.List); {
+	case err == nil:
+		return u.rest(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.pace.pause(n, restored.Locked))
+	case n == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
 		return err
+	case n == 1:
+		if u.refused++; u.refused > maxFailed {
+			return fmt.Errorf("gave up after %d facts could not be restored; the last: %w", u.refused, err)
+		}
+		var one job.Counts
+		one.AddFailure(c.List[0].FactID, "not restored: "+err.Error())
+		return u.restore(ctx, store.Changes{Last: c.Last}, one)
+	default:
+		u.pace.halve()
+		first := store.Changes{List: c.List[:n/2], Last: store.After(c.List[n/2-1].FactID)}
+		if err := u.restore(ctx, first, job.Counts{}); err != nil {
+			return err
+		}
+		return u.restore(ctx, store.Changes{List: c.List[n/2:], Last: c.Last}, job.Counts{})
 	}
-	return u.rest(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.pace.pause(len(c.List), restored.Locked))
 }

@@ -11,7 +11,7 @@ import (
 	"decayctl/internal/store"
 )
 
-const maxFailed = 100 // facts that cannot be written, before a job gives up
+const maxFailed = 100 // facts that cannot be written, before a process gives up on a job
 
 // board is what the lanes of one process know together: the job's counts, as the last transaction of
 // any of them left them.
@@ -239,7 +239,7 @@ func (l *lane) fail(ctx context.Context, b store.Batch, cause error) (store.Clai
 		return b.Claim, err
 	}
 	l.put(Sweeping, applied.Counts)
-	if n := applied.Counts.FailedCount; n > maxFailed {
+	if n := applied.Counts.FailedCount - l.job.Counts.FailedCount; n > maxFailed {
 		return b.Claim, fmt.Errorf("gave up after %d facts could not be written; the last: %w", n, cause)
 	}
 	left := b.Claim

@@ -55,7 +55,7 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 	w.addAll(prunePrivileges())
 	w.addAll(ownPrivileges())
 	var err error
-	if d.Held, d.Missing, err = s.privileges(ctx, tx, w); err != nil || d.Own > 0 {
+	if d.Held, d.Missing, err = s.privileges(ctx, tx, w); err != nil || d.Own != 0 {
 		return err
 	}
 	// Without its tables, decayctl makes them.
@@ -72,12 +72,16 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	var readable bool
+	var there, readable bool
 	err := tx.QueryRow(ctx, `
-		SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT')
+		SELECT pg_catalog.to_regclass($1) IS NOT NULL,
+		       coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT')
 		            AND pg_catalog.has_table_privilege(pg_catalog.to_regclass($2), 'SELECT'), false)`,
-		s.table(versions), s.table("decayctl_before")).Scan(&readable)
+		s.table(versions), s.table("decayctl_before")).Scan(&there, &readable)
 	if err != nil || !readable {
+		if there {
+			d.Own = -1
+		}
 		return err
 	}
 	if err := tx.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+s.table(versions)).Scan(&d.Own); err != nil {

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -19,6 +20,9 @@ const nowSQL = `(extract(epoch FROM clock_timestamp()) * 1000)::bigint`
 // lockStore takes the lock under which sweeps start, and reads the stamp of the newest job.
 func (s *Store) lockStore(ctx context.Context, tx pgx.Tx) (last string, err error) {
 	err = tx.QueryRow(ctx, `SELECT coalesce(last_stamp, '') FROM `+s.table("decayctl_store")+` WHERE id = 1 FOR UPDATE`).Scan(&last)
+	if errors.Is(err, pgx.ErrNoRows) {
+		err = store.ErrNoStoreRow
+	}
 	return last, err
 }
 

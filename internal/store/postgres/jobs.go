@@ -222,8 +222,12 @@ func (s *Store) Leave(ctx context.Context, l store.Lease, to job.State, reason s
 			return err
 		}
 		j.Workers = slices.DeleteFunc(j.Workers, func(w job.Worker) bool { return w.Number == l.Worker })
-		if j.State != job.Running || j.Live() {
+		switch {
+		case !j.State.Worked() || j.Live():
 			return nil
+		case j.State == job.Undoing: // it stays so, and goes on with the next undo
+			j.StopReason = reason
+			return s.write(ctx, tx, j)
 		}
 		return s.move(ctx, tx, &j, to, reason)
 	})

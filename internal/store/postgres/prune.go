@@ -29,8 +29,9 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (removed int64, err
 			}
 		}
 		rows, err := tx.Query(ctx, `
-			SELECT job_id FROM `+s.table("decayctl_jobs")+`
-			WHERE state = ANY($1::text[]) AND completed_at COLLATE "C" < $2 ORDER BY completed_at COLLATE "C", job_id`,
+			SELECT job_id FROM `+s.table("decayctl_jobs")+` j
+			WHERE state = ANY($1::text[]) AND completed_at COLLATE "C" < $2 AND NOT `+s.supersedesSQL()+`
+			ORDER BY completed_at COLLATE "C", job_id`,
 			finished, fact.FormatInstant(before))
 		if err != nil {
 			return err
@@ -64,6 +65,16 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (removed int64, err
 
 // imagesAtOnce bounds the before-images that one transaction removes.
 const imagesAtOnce = 50_000
+
+// supersedesSQL: the job j is why another one is not to be resumed. Without it nobody would know.
+func (s *Store) supersedesSQL() string {
+	return `(j.state = 'done' AND EXISTS (
+				SELECT 1 FROM ` + s.table("decayctl_jobs") + ` o
+				WHERE o.state IN ('pending', 'running', 'paused')
+				  AND o.as_of COLLATE "C" < j.as_of AND o.created_at COLLATE "C" <= j.completed_at
+				  AND (o.scope IS NULL OR j.scope IS NULL OR o.scope = j.scope)
+				  AND (o.tenant IS NULL OR j.tenant IS NULL OR o.tenant = j.tenant)))`
+}
 
 // remove removes one job, if it still is to be. Before-images beyond a number are left, for the time
 // when nobody can take up the job any more: an undo that found some of them gone would lose overrides.

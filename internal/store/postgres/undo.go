@@ -168,6 +168,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		}
 		var err error
 		counts, err = s.record(ctx, tx, p.Lease, job.Undoing, func(j *job.Job) {
+			j.Counts.Add(p.Count)
 			j.Counts.Restored += int64(len(r.restored))
 			if last := p.Changes.Last; last.Set {
 				j.UndoneUpTo, j.UndoneAny = last.ID, true

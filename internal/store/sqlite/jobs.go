@@ -2,6 +2,8 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
+	"errors"
 	"time"
 
 	"decayctl/internal/job"
@@ -13,7 +15,11 @@ func (s *Store) Start(ctx context.Context, p store.StartParams) (store.Joined, e
 	var joined store.Joined
 	err := s.within(ctx, func(tx querier) error {
 		var last *string
-		if err := tx.QueryRowContext(ctx, "SELECT last_stamp FROM decayctl_store WHERE id = 1").Scan(&last); err != nil {
+		err := tx.QueryRowContext(ctx, "SELECT last_stamp FROM decayctl_store WHERE id = 1").Scan(&last)
+		if errors.Is(err, sql.ErrNoRows) {
+			err = store.ErrNoStoreRow
+		}
+		if err != nil {
 			return err
 		}
 		now := s.params.Now()
@@ -200,8 +206,12 @@ func (s *Store) Leave(ctx context.Context, l store.Lease, to job.State, reason s
 		if j, err = s.jobOf(ctx, tx, l.JobID); err != nil {
 			return err
 		}
-		if j.State != job.Running || j.Live() {
+		switch {
+		case !j.State.Worked() || j.Live():
 			return nil
+		case j.State == job.Undoing: // it stays so, and goes on with the next undo
+			j.StopReason = reason
+			return s.write(ctx, tx, j)
 		}
 		return s.move(ctx, tx, &j, to, reason)
 	})

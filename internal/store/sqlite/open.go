@@ -29,6 +29,7 @@ type Store struct {
 	writes   *sql.DB       // nil where the store is opened read-only
 	conn     *sql.Conn     // the one connection of writes: data_version means nothing on another
 	turn     chan struct{} // holds what is using the connection of writes
+	file     os.FileInfo   // what was opened to be written
 	frozen   *fileState    // set while the file is read as immutable: what it looked like at the start
 	wal      bool          // the file is in WAL mode
 	mark     atomic.Int64
@@ -130,6 +131,9 @@ func (s *Store) openReadOnly() error {
 
 // openWritable opens one writer and a few readers, which see committed batches only.
 func (s *Store) openWritable(ctx context.Context) (err error) {
+	if s.file, err = os.Stat(s.path); err != nil {
+		return &store.Error{Kind: store.Unusable, Text: "cannot open the store: " + cause(err).Error(), Err: err}
+	}
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, 2); err != nil {
 		return err
 	}
@@ -208,6 +212,9 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 			err = failed
 		}
 	}()
+	if err := s.present(); err != nil {
+		return err
+	}
 	if err := s.takeMark(ctx); err != nil {
 		return err
 	}
@@ -216,6 +223,16 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 	}
 	end = tx.Commit // rolls back where it fails
 	return nil
+}
+
+// present makes sure that the file is still the one that was opened. A file that was removed or replaced
+// can be written as long as it is open, and is gone afterwards with all that was written.
+func (s *Store) present() error {
+	info, err := os.Stat(s.path)
+	if err == nil && os.SameFile(info, s.file) {
+		return nil
+	}
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q was removed or replaced while it was being written; nothing more was written, look for what took its place", s.path), Err: err}
 }
 
 // take waits for the connection of writes, which several goroutines use.

@@ -19,7 +19,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (pruned int64, err 
 	}
 	limit := fact.FormatInstant(before)
 	ids, failed := s.strings(ctx, s.read, `
-		SELECT job_id FROM decayctl_jobs WHERE `+finishedSQL+` AND completed_at < $1 ORDER BY completed_at`, limit)
+		SELECT job_id FROM decayctl_jobs AS j WHERE `+finishedSQL+` AND completed_at < $1 AND NOT `+supersedesSQL+` ORDER BY completed_at`, limit)
 	for _, id := range ids {
 		removed, err := s.prune(ctx, id, limit)
 		if removed {
@@ -34,6 +34,13 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (pruned int64, err 
 
 // finishedSQL: the job has come to an end.
 const finishedSQL = "state IN ('done', 'failed', 'cancelled', 'undone')"
+
+// supersedesSQL: the job j is why another one is not to be resumed. Without it nobody would know.
+const supersedesSQL = `(j.state = 'done' AND EXISTS (
+		SELECT 1 FROM decayctl_jobs o
+		WHERE o.state IN ('pending', 'running', 'paused') AND o.as_of < j.as_of AND o.created_at <= j.completed_at
+		  AND (o.scope IS NULL OR j.scope IS NULL OR o.scope = j.scope)
+		  AND (o.tenant IS NULL OR j.tenant IS NULL OR o.tenant = j.tenant)))`
 
 // prune removes one job, if it still is to be removed.
 func (s *Store) prune(ctx context.Context, id, limit string) (removed bool, err error) {

@@ -105,6 +105,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		if p.Changes.Last.Set {
 			j.UndoneUpTo, j.UndoneAny = p.Changes.Last.ID, true
 		}
+		j.Counts.Add(p.Count)
 		j.Counts.Restored += int64(len(r.restored))
 		j.Updated = s.params.Now()
 		done.Counts = j.Counts

@@ -8,6 +8,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
@@ -206,6 +207,12 @@ func testSuperseded(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
 	by := g.start(func(p *store.StartParams) { p.AsOf, p.Scope = AsOf.Add(time.Microsecond), "local" }).sweep(2)
+	// It is as if by had ended after the jobs below were made: they could not be made beside it.
+	ended := func(at time.Time) {
+		t.Helper()
+		d.Exec(t, "UPDATE decayctl_jobs SET completed_at = $1 WHERE job_id = $2", fact.FormatInstant(at), by.ID)
+	}
+	ended(g.clock.now().Add(24 * time.Hour))
 	resume := func(id string) error {
 		_, err := g.s.Join(g.ctx, store.JoinParams{ID: id, Worker: g.worker()})
 		return err
@@ -238,6 +245,15 @@ func testSuperseded(t *testing.T, d Database) {
 		}
 		g.move(id, job.Cancelled)
 	}
+
+	ended(g.clock.now())
+	g.clock.move(time.Minute)
+	knowing := g.in(job.Paused).ID
+	if err := resume(knowing); err != nil {
+		t.Errorf("a job that was made afterwards: %v", err)
+	}
+	g.move(knowing, job.Cancelled)
+	ended(g.clock.now().Add(24 * time.Hour))
 
 	old := g.in(job.Failed).ID
 	_ = is[*job.Superseded](t, "a failed job", resume(old))
