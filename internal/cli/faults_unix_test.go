@@ -11,6 +11,7 @@ import (
 	"io"
 	"net"
 	"net/url"
+	"os"
 	"os/exec"
 	"slices"
 	"strings"
@@ -212,6 +213,28 @@ func TestLockedForLong(t *testing.T) {
 	}
 	whole, wholeTarget := filled(t, "sqlite", nil, 2000)
 	asUndisturbed(t, d, whole, wholeTarget)
+}
+
+// TestFileReplaced: the file is moved away in the middle of a sweep, and another put in its place. What
+// would be written now would be lost, so the sweep ends, and leaves the other file alone.
+func TestFileReplaced(t *testing.T) {
+	t.Parallel()
+	d, target := filled(t, "sqlite", nil, 2000)
+	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
+	for begun := false; !begun && !process.over(); {
+		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'")
+		begun = len(rows) > 0
+	}
+	_, other := filled(t, "sqlite", nil, 10)
+	if err := os.Rename(target, target+".moved"); err != nil {
+		t.Fatal(err)
+	}
+	if err := os.Rename(other, target); err != nil {
+		t.Fatal(err)
+	}
+	if exit, report, last := process.ends(t); exit != 8 || !strings.Contains(last, "was removed or replaced") {
+		t.Errorf("exit code %d, %+v, %q", exit, report, last)
+	}
 }
 
 // TestConnectionLost: the server restarts as after a crash, backends are terminated, connections are

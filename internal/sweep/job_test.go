@@ -350,3 +350,37 @@ func TestOthersFinish(t *testing.T) {
 		t.Errorf("%+v, %+v, %v", j, other, err)
 	}
 }
+
+// TestUndoLeavesOutTheRefused: a fact that the database refuses to restore does not hold up the others,
+// nor the undo.
+func TestUndoLeavesOutTheRefused(t *testing.T) {
+	t.Parallel()
+	s, d := newStore(t, 30)
+	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined, err := s.Join(context.Background(), store.JoinParams{ID: j.ID, Undo: true, Worker: storetest.Worker("a test", 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	undone, err := storetest.Engine(refuseToRestore{s}).Undo(context.Background(), joined, sweep.Work{BatchSize: 10, Pace: 1})
+	c := undone.Counts
+	if err != nil || undone.State != job.Undone || c.Restored != 29 || c.LeftAlone != 1 || c.FailedCount != 1 || c.Failed[0].FactID != "017" {
+		t.Fatalf("%+v, %v", undone, err)
+	}
+	if rows := d.Rows(t, "SELECT fact_id FROM fact_validity_overrides"); len(rows) != 1 || rows[0] != "017" {
+		t.Errorf("left: %v", rows)
+	}
+}
+
+type refuseToRestore struct{ store.Store }
+
+func (r refuseToRestore) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
+	for _, c := range p.Changes.List {
+		if c.FactID == "017" {
+			return store.Restored{}, &store.Error{Kind: store.Rejected, Text: "a trigger says no"}
+		}
+	}
+	return r.Store.Restore(ctx, p)
+}

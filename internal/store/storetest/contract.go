@@ -86,6 +86,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"a job is found", testFind},
 		{"jobs are listed", testList},
 		{"jobs are pruned", testPrune},
+		{"a job that supersedes another is kept", testPruneSuperseding},
 		{"a job that cannot be pruned", testPruneStuck},
 		{"facts are counted up to a number", testCountUpTo},
 		{"a refused fact does not hold up the others", testRejected},

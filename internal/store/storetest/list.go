@@ -152,6 +152,27 @@ func testPrune(t *testing.T, d Database) {
 	}
 }
 
+// testPruneSuperseding: the job that another one is superseded by stays until that one is out of the way.
+// Without it, the older one would be gone on with, and judge again by an older clock.
+func testPruneSuperseding(t *testing.T, d Database) {
+	g := d.scene(t)
+	older := g.in(job.Paused)
+	g.clock.move(time.Minute)
+	newer := g.in(job.Done, func(p *store.StartParams) { p.AsOf = older.AsOf.Add(time.Second) })
+	elsewhere := g.in(job.Done, func(p *store.StartParams) { p.AsOf = older.AsOf.Add(-time.Second) })
+	g.clock.move(time.Hour)
+	if n, err := g.s.Prune(g.ctx, g.clock.now()); n != 1 || err != nil {
+		t.Errorf("pruned %d, %v; want the one that supersedes nothing", n, err)
+	}
+	g.count(1, "decayctl_jobs WHERE job_id = $1", newer.ID)
+	g.count(0, "decayctl_jobs WHERE job_id = $1", elsewhere.ID)
+	g.move(older.ID, job.Cancelled)
+	g.clock.move(time.Hour)
+	if n, err := g.s.Prune(g.ctx, g.clock.now()); n != 2 || err != nil {
+		t.Errorf("pruned %d, %v; want both", n, err)
+	}
+}
+
 // testPruneStuck: a job that cannot be removed keeps no other from it (trap 8: elsewhere one
 // failure undid every removal, each night for a month).
 func testPruneStuck(t *testing.T, d Database) {
