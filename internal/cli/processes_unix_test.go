@@ -28,7 +28,8 @@ func TestFourProcesses(t *testing.T) {
 	}
 	ctx, stop := context.WithCancel(t.Context())
 	disturbed := make(chan int)
-	go func() { disturbed <- disturb(ctx, t, d) }()
+	stamp := d.Rows(t, "SELECT stamp FROM decayctl_jobs")[0]
+	go func() { disturbed <- disturb(ctx, t, d, stamp) }()
 	var four []*running
 	for range 4 {
 		four = append(four, begin(t, "", "jobs", "resume", report.JobID, "--store", target, "--workers", "2", "--batch-size", "40", "--pace", "1", "-o", "json"))
@@ -53,7 +54,6 @@ func TestFourProcesses(t *testing.T) {
 		t.Fatalf("%d processes worked on the job, %d changes by others", joined, changes)
 	}
 	counts := countsOf(t, d)
-	stamp := d.Rows(t, "SELECT stamp FROM decayctl_jobs")[0]
 	// A fact that was expired and whose override somebody changed afterwards is not the job's any more.
 	ours := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides WHERE updated_at = '"+stamp+"' AND reason = 'decay_sweep'")[0]
 	changed := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides WHERE reason = 'changed after'")[0]
@@ -74,7 +74,7 @@ func TestFourProcesses(t *testing.T) {
 }
 
 // disturb is the node at work: it asserts facts and overrules others, in short transactions.
-func disturb(ctx context.Context, t *testing.T, d storetest.Database) (changes int) {
+func disturb(ctx context.Context, t *testing.T, d storetest.Database, stamp string) (changes int) {
 	t.Helper()
 	r := rand.New(rand.NewPCG(1, 2)) //nolint:gosec // a test's dice
 	for i := 0; ctx.Err() == nil; i++ {
@@ -82,8 +82,8 @@ func disturb(ctx context.Context, t *testing.T, d storetest.Database) (changes i
 		statements := []string{
 			fmt.Sprintf(`INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope, tenant_id)
 				VALUES ('new-%s-%d', 'e', 'r', 'string', 'v', 's', '2026-01-01T00:00:00.000000+00:00', 0.2, 'local', 'default')`, id, i),
-			fmt.Sprintf(`UPDATE fact_validity_overrides SET updated_by = 'somebody', reason = CASE WHEN reason = 'decay_sweep' AND updated_at > '2026-11' THEN 'changed after' ELSE reason END
-				WHERE fact_id = (SELECT fact_id FROM fact_validity_overrides WHERE fact_id > '%s' ORDER BY fact_id LIMIT 1)`, id),
+			fmt.Sprintf(`UPDATE fact_validity_overrides SET updated_by = 'somebody', reason = CASE WHEN reason = 'decay_sweep' AND updated_at = '%s' THEN 'changed after' ELSE reason END
+				WHERE fact_id = (SELECT fact_id FROM fact_validity_overrides WHERE fact_id > '%s' ORDER BY fact_id LIMIT 1)`, stamp, id),
 			fmt.Sprintf(`INSERT INTO fact_validity_overrides (fact_id, confidence, reason, updated_at)
 				SELECT id, 0.9, 'raised', '2026-11-23T00:00:00+00:00' FROM facts WHERE id > '%s' ORDER BY id LIMIT 1 ON CONFLICT DO NOTHING`, id),
 			fmt.Sprintf(`UPDATE memory_cards SET is_stale = 0 WHERE entity_uri > '%s' AND is_stale = 1`, id[:1]),

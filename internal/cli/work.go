@@ -11,6 +11,7 @@ import (
 	"decayctl/internal/config"
 	"decayctl/internal/job"
 	"decayctl/internal/report"
+	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
 )
@@ -62,7 +63,8 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 		},
 		Halt: func() error {
 			if c.MaxRuntime > 0 && left() <= 0 {
-				return &sweep.Stopped{Why: "the time limit of " + c.MaxRuntime.String() + " is up (--max-runtime)"}
+				limit := rule.TTL(c.MaxRuntime / time.Second) // in the form it was given in
+				return &sweep.Stopped{Why: "the time limit of " + limit.String() + " is up (--max-runtime)"}
 			}
 			return nil
 		},
