@@ -76,6 +76,32 @@ func (r *running) says(t *testing.T, what string) {
 	t.Fatalf("it never said %q, but %q", what, r.stderr)
 }
 
+// writes waits until the program's sweep has written its first batch, or has ended.
+func (r *running) writes(d storetest.Database) {
+	for begun := false; !begun && !r.over(); {
+		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'") // which fails before there is a table
+		begun = len(rows) > 0
+	}
+}
+
+// locked keeps the write lock of a SQLite store, until the function it gives is called.
+func locked(t *testing.T, d storetest.Database) (unlock func()) {
+	t.Helper()
+	lock, err := d.SQL.Conn(t.Context())
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = lock.Close() })
+	exec := func(statement string) {
+		t.Helper()
+		if _, err := lock.ExecContext(t.Context(), statement); err != nil {
+			t.Fatal(err)
+		}
+	}
+	exec("BEGIN IMMEDIATE")
+	return func() { t.Helper(); exec("ROLLBACK") }
+}
+
 // over tells whether the program has ended.
 func (r *running) over() bool {
 	select {
@@ -182,22 +208,10 @@ func TestLockedForLong(t *testing.T) {
 	t.Parallel()
 	d, target := filled(t, "sqlite", nil, 2000)
 	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
-	for begun := false; !begun && !process.over(); {
-		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'") // which fails before there is a table
-		begun = len(rows) > 0
-	}
-	lock, err := d.SQL.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Close() }()
-	if _, err := lock.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
-		t.Fatal(err)
-	}
+	process.writes(d)
+	unlock := locked(t, d)
 	process.says(t, `msg="waiting for a lock"`)
-	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	// It goes on; the pace is too slow to wait for the end.
 	before := d.Rows(t, "SELECT counts FROM decayctl_jobs")
 	for slices.Equal(before, d.Rows(t, "SELECT counts FROM decayctl_jobs")) && !process.over() {
@@ -221,10 +235,7 @@ func TestFileReplaced(t *testing.T) {
 	t.Parallel()
 	d, target := filled(t, "sqlite", nil, 2000)
 	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
-	for begun := false; !begun && !process.over(); {
-		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'")
-		begun = len(rows) > 0
-	}
+	process.writes(d)
 	_, other := filled(t, "sqlite", nil, 10)
 	if err := os.Rename(target, target+".moved"); err != nil {
 		t.Fatal(err)

@@ -102,18 +102,8 @@ func TestSecondSignal(t *testing.T) {
 	t.Parallel()
 	d, target := filled(t, "sqlite", nil, 2000)
 	process := begin(t, "", sweepArgs(target, "--batch-size", "10", "--pace", "0.01")...)
-	for begun := false; !begun && !process.over(); {
-		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'")
-		begun = len(rows) > 0
-	}
-	lock, err := d.SQL.Conn(t.Context())
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = lock.Close() }()
-	if _, err := lock.ExecContext(t.Context(), "BEGIN IMMEDIATE"); err != nil {
-		t.Fatal(err)
-	}
+	process.writes(d)
+	unlock := locked(t, d)
 	for !process.over() { // again and again: two at the same moment count as one
 		if err := process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
@@ -123,9 +113,7 @@ func TestSecondSignal(t *testing.T) {
 	if status, ok := process.ProcessState.Sys().(syscall.WaitStatus); !ok || !status.Signaled() || status.Signal() != syscall.SIGTERM {
 		t.Errorf("it ended with %s", process.ProcessState)
 	}
-	if _, err := lock.ExecContext(t.Context(), "ROLLBACK"); err != nil {
-		t.Fatal(err)
-	}
+	unlock()
 	if done := decayctl(t, nil, "jobs", "resume", "--store", target, "--pace", "1", "-o", "json"); done.exit != 0 || !strings.Contains(done.stdout, `"status": "done"`) {
 		t.Fatalf("%+v", done)
 	}
