@@ -11,7 +11,7 @@ import (
 
 // open opens the configured store: the one place that knows the kinds.
 func (a *app) open(ctx context.Context, c config.Config, readOnly bool) (store.Store, error) {
-	p := store.OpenParams{ReadOnly: readOnly, LockTimeout: c.LockTimeout, Workers: c.Workers, Now: a.Now}
+	p := store.OpenParams{ReadOnly: readOnly, LockTimeout: c.LockTimeout, Workers: c.Workers, Pace: c.Pace, Now: a.Now}
 	if c.Store.Kind == config.Postgres {
 		return postgres.Open(ctx, c.Store.DSN.Reveal(), c.Store.Schema, p)
 	}

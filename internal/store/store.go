@@ -67,7 +67,8 @@ type OpenParams struct {
 	ReadOnly    bool          // nothing is written, not even beside the store
 	LockTimeout time.Duration // how long to wait for a lock that another process holds; 0 is not at all
 	Now         func() time.Time
-	Workers     int // how many will write at once, PostgreSQL only; 0 is one
+	Workers     int     // how many will write at once, PostgreSQL only; 0 is one
+	Pace        float64 // share of the time that writes may hold their locks; 1 is flat out, 0 unknown
 }
 
 // Tuning is how a kind of store likes its work cut.

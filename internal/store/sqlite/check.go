@@ -112,7 +112,7 @@ func (s *Store) checkVectors(ctx context.Context, tx querier) error {
 		s.notes = append(s.notes, "vec_facts cannot be written, so the vectors of expired facts stay and semantic recall may still find them: "+failed.Error())
 		return nil
 	}
-	_, failed = tx.ExecContext(ctx, missingVectorsSQL, "[]", "", "")
+	_, failed = tx.ExecContext(ctx, missingVectorsSQL(pack(nil)), "[]", "", "")
 	if s.backfill = failed == nil; !s.backfill {
 		s.notes = append(s.notes, "fact_embedding_status cannot be written, so an undo cannot say which facts need their vectors made again: "+failed.Error())
 	}

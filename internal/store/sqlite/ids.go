@@ -2,29 +2,56 @@ package sqlite
 
 import (
 	"encoding/hex"
-	"encoding/json"
 
 	"decayctl/internal/store"
 )
 
-// Ids travel to SQLite in one JSON array and as hex digits: an id is any text, and JSON would
-// change what is not UTF-8. That is far cheaper than a statement for each fact.
-const idsSQL = `SELECT CAST(unhex(value) AS TEXT) AS id FROM json_each($1)`
+// Ids travel to SQLite in one JSON array: that is far cheaper than a statement for each fact. An id is
+// any text, and JSON would change what is not UTF-8, so those that are not plain travel as hex digits.
+const (
+	idsSQL    = `SELECT value AS id FROM json_each($1)`
+	hexIDsSQL = `SELECT CAST(unhex(value) AS TEXT) AS id FROM json_each($1)`
+)
 
-func idArray(expiries []store.Expiry) string {
-	ids := jsonArray{}
-	for _, e := range expiries {
-		ids.hex(e.Fact.ID)
+// idList is some ids as a JSON array, and the query that unpacks it from $1.
+type idList struct{ json, sql string }
+
+// pack makes a list of some ids.
+func pack(ids []string) idList {
+	a := jsonArray{}
+	for _, id := range ids {
+		if !a.plain(id) {
+			return packHex(ids)
+		}
 	}
-	return ids.String()
+	return idList{a.String(), idsSQL}
+}
+
+func packHex(ids []string) idList {
+	a := jsonArray{}
+	for _, id := range ids {
+		a.hex(id)
+	}
+	return idList{a.String(), hexIDsSQL}
+}
+
+func packFacts(expiries []store.Expiry) idList {
+	ids := make([]string, len(expiries))
+	for i, e := range expiries {
+		ids[i] = e.Fact.ID
+	}
+	return pack(ids)
 }
 
 // jsonArray grows a JSON array of hex strings, or of small arrays of them.
 type jsonArray struct{ buf []byte }
 
-func (a *jsonArray) empty() bool { return len(a.buf) == 0 }
-
-func (a *jsonArray) String() string { return string(append(a.buf, ']')) }
+func (a *jsonArray) String() string {
+	if len(a.buf) == 0 {
+		return "[]"
+	}
+	return string(append(a.buf, ']'))
+}
 
 func (a *jsonArray) next() {
 	if len(a.buf) == 0 {
@@ -40,34 +67,21 @@ func (a *jsonArray) quoteHex(value string) {
 	a.buf = append(a.buf, '"')
 }
 
+// plain adds a value that JSON leaves as it is, or adds nothing and says so.
+func (a *jsonArray) plain(value string) bool {
+	for i := range len(value) {
+		if c := value[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {
+			return false
+		}
+	}
+	a.next()
+	a.buf = append(a.buf, '"')
+	a.buf = append(a.buf, value...)
+	a.buf = append(a.buf, '"')
+	return true
+}
+
 func (a *jsonArray) hex(value string) {
 	a.next()
 	a.quoteHex(value)
-}
-
-func (a *jsonArray) hexes(values ...string) {
-	a.next()
-	for i, value := range values {
-		a.buf = append(a.buf, "[,"[min(i, 1)])
-		a.quoteHex(value)
-	}
-	a.buf = append(a.buf, ']')
-}
-
-// retraction is an id of ours, a fact's id, and a stamp that was read: any text, but one of another
-// form is no stamp of a retraction.
-func (a *jsonArray) retraction(id, factID, earlier string) {
-	a.next()
-	a.buf = append(a.buf, '[')
-	a.quote(id)
-	a.buf = append(a.buf, ',')
-	a.quoteHex(factID)
-	a.buf = append(a.buf, ',')
-	a.quote(earlier)
-	a.buf = append(a.buf, ']')
-}
-
-func (a *jsonArray) quote(value string) {
-	quoted, _ := json.Marshal(value) //nolint:errchkjson // a string always marshals
-	a.buf = append(a.buf, quoted...)
 }

@@ -42,13 +42,6 @@ func (s *Store) nextRange(ctx context.Context, tx querier, p store.RangeParams) 
 	return next, err
 }
 
-// The columns that NextRange's facts are read with. The override is read whole, since the write
-// compares it with what is there by then.
-const candidateColumns = `
-	f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
-	o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
-	` + heldSQL + `, ` + pendingSQL
-
 // heldSQL: an active legal hold covers the fact f. A hold whose scope is not one of the four (the
 // star, a list, anything else) covers every scope: in doubt the fact lives. The plus keeps the index
 // on the tenant out of it: nearly every tombstone is of the same one.
@@ -63,13 +56,25 @@ const pendingSQL = `coalesce(
 		(SELECT q.quarantine_status FROM fact_quarantine_status q WHERE q.fact_id = f.id),
 		f.quarantine_status) IS 'pending'`
 
-// Candidates reads one range in one statement, and keeps no transaction open while its caller
+// Candidates reads one range on one state of the store, and keeps no transaction open while its caller
 // works: a reader that lingers would keep the node's log from being checkpointed.
-func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fact.Candidate, error) {
-	query, args := candidatesQuery(p)
-	rows, err := s.read.QueryContext(ctx, query, args...)
+func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found []fact.Candidate, err error) {
+	err = s.reading(ctx, func(tx querier) error {
+		found, err = s.candidates(ctx, tx, p)
+		return err
+	})
+	return found, s.translate(err, "read the facts")
+}
+
+func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesParams) ([]fact.Candidate, error) {
+	beside, err := s.readBeside(ctx, tx, p.Range)
 	if err != nil {
-		return nil, s.translate(err, "read the facts")
+		return nil, err
+	}
+	query, args := candidatesQuery(p, beside)
+	rows, err := tx.QueryContext(ctx, query, args...)
+	if err != nil {
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
 	var found []fact.Candidate
@@ -77,19 +82,21 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fac
 		var c fact.Candidate
 		var o fact.Override
 		var overridden bool
-		var updatedAt *string
+		var updatedAt, quarantine *string
 		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
 			&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
-			&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.QuarantinePending); err != nil {
-			return nil, s.translate(err, "read the facts")
+			&updatedAt, &o.UpdatedBy, &c.LegalHold, &quarantine); err != nil {
+			return nil, err
 		}
 		if overridden {
-			o.UpdatedAt = *updatedAt
-			c.Override = &o
+			override := o
+			override.UpdatedAt = *updatedAt
+			c.Override = &override
 		}
+		beside.complete(&c, quarantine)
 		found = append(found, c)
 	}
-	return found, s.translate(rows.Err(), "read the facts")
+	return found, rows.Err()
 }
 
 // untilSQL is the effective expiry of the fact f under its override o.
@@ -97,7 +104,7 @@ const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 
 // candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
 // node's own form, in which text order is time order; every other stamp is read and left to Go.
-func candidatesQuery(p store.CandidatesParams) (string, []any) {
+func candidatesQuery(p store.CandidatesParams, b *beside) (string, []any) {
 	var args []any
 	arg := func(value any) string {
 		args = append(args, value)
@@ -109,7 +116,7 @@ func candidatesQuery(p store.CandidatesParams) (string, []any) {
 	}
 	where := []string{
 		from + " AND f.id <= " + arg(p.Range.Last.ID),
-		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT " + canonicalSQL(untilSQL) + ")",
+		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT (" + b.commonSQL(arg) + " OR " + canonicalSQL(untilSQL) + "))",
 	}
 	if p.Scope != "" {
 		where = append(where, "f.scope = "+arg(p.Scope))
@@ -120,7 +127,10 @@ func candidatesQuery(p store.CandidatesParams) (string, []any) {
 	if !p.Narrow.Live {
 		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
 	}
-	return `SELECT ` + candidateColumns + `
+	return `
+		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
+			o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+			` + b.heldSQL() + `, f.quarantine_status
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args

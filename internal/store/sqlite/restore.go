@@ -22,21 +22,22 @@ type restorer struct {
 // overrides removes, or puts back, the overrides of which every column still is as the job left it. Those
 // that were there before are few; see updateOverrides.
 func (r *restorer) overrides(ctx context.Context) error {
-	made := jsonArray{}
+	var made []string
 	var updated []job.Change
 	for _, c := range r.changes {
 		if c.Before == nil {
-			made.hex(c.FactID)
+			made = append(made, c.FactID)
 		} else {
 			updated = append(updated, c)
 		}
 	}
-	if !made.empty() {
+	if len(made) > 0 {
+		ids := pack(made)
 		if err := collect(ctx, r.tx, r.restored, `
 			DELETE FROM fact_validity_overrides
-			WHERE fact_id IN (`+idsSQL+`)
+			WHERE fact_id IN (`+ids.sql+`)
 			  AND confidence IS NULL AND valid_until = $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5
-			RETURNING fact_id`, made.String(), r.asOf, store.Reason, r.stamp, store.Actor); err != nil {
+			RETURNING fact_id`, ids.json, r.asOf, store.Reason, r.stamp, store.Actor); err != nil {
 			return err
 		}
 	}
@@ -69,20 +70,21 @@ func (r *restorer) overrides(ctx context.Context) error {
 
 // edges gives edges back what they were, as far as they still are what the job made of them.
 func (r *restorer) edges(ctx context.Context) error {
-	plain := jsonArray{}
+	var plain []string
 	var differed []job.Change
 	for _, c := range r.done() {
 		if c.Edge == nil {
-			plain.hex(c.FactID)
+			plain = append(plain, c.FactID)
 		} else {
 			differed = append(differed, c)
 		}
 	}
-	if !plain.empty() {
+	if len(plain) > 0 {
+		ids := pack(plain)
 		if _, err := r.tx.ExecContext(ctx, `
 			UPDATE entity_edges
 			SET valid_until = (SELECT f.valid_until FROM facts f WHERE f.id = entity_edges.id), decay_epoch = NULL
-			WHERE id IN (`+idsSQL+`) AND valid_until = $2 AND decay_epoch = $3`, plain.String(), r.asOf, r.epoch); err != nil {
+			WHERE id IN (`+ids.sql+`) AND valid_until = $2 AND decay_epoch = $3`, ids.json, r.asOf, r.epoch); err != nil {
 			return err
 		}
 	}
@@ -105,38 +107,42 @@ func (r *restorer) edges(ctx context.Context) error {
 
 // retractions removes what the job told the retraction log: nobody has a word for taking it back.
 func (r *restorer) retractions(ctx context.Context) error {
-	ids := jsonArray{}
+	var made []string
 	for _, c := range r.done() {
 		if c.Retraction != "" {
-			ids.hex(c.Retraction)
+			made = append(made, c.Retraction)
 		}
 	}
-	if ids.empty() {
+	if len(made) == 0 {
 		return nil
 	}
-	_, err := r.tx.ExecContext(ctx, `DELETE FROM fact_retractions WHERE id IN (`+idsSQL+`)`, ids.String())
+	ids := pack(made)
+	_, err := r.tx.ExecContext(ctx, `DELETE FROM fact_retractions WHERE id IN (`+ids.sql+`)`, ids.json)
 	return err
 }
 
 // vectors asks the node to make again the vectors that expiring the facts has removed.
 func (r *restorer) vectors(ctx context.Context) error {
-	ids := jsonArray{}
+	var done []string
 	for _, c := range r.done() {
-		ids.hex(c.FactID)
+		done = append(done, c.FactID)
 	}
-	if !r.backfill || ids.empty() {
+	if !r.backfill || len(done) == 0 {
 		return nil
 	}
-	_, err := r.tx.ExecContext(ctx, missingVectorsSQL, ids.String(), fact.FormatSecond(r.params.Now()), store.Actor)
+	ids := pack(done)
+	_, err := r.tx.ExecContext(ctx, missingVectorsSQL(ids), ids.json, fact.FormatSecond(r.params.Now()), store.Actor)
 	return err
 }
 
-const missingVectorsSQL = `
-	INSERT INTO fact_embedding_status (fact_id, embedding_missing, updated_at, updated_by)
-	SELECT b.id, 1, $2, $3 FROM (` + idsSQL + `) b
-	WHERE NOT EXISTS (SELECT 1 FROM vec_facts v WHERE v.fact_id = b.id)
-	ON CONFLICT (fact_id) DO UPDATE
-	SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`
+func missingVectorsSQL(ids idList) string {
+	return `
+		INSERT INTO fact_embedding_status (fact_id, embedding_missing, updated_at, updated_by)
+		SELECT b.id, 1, $2, $3 FROM (` + ids.sql + `) b
+		WHERE NOT EXISTS (SELECT 1 FROM vec_facts v WHERE v.fact_id = b.id)
+		ON CONFLICT (fact_id) DO UPDATE
+		SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`
+}
 
 // done are the changes that were taken back.
 func (r *restorer) done() []job.Change {

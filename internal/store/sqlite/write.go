@@ -2,7 +2,10 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"time"
+
+	"modernc.org/sqlite"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
@@ -41,14 +44,40 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	return applied, nil
 }
 
-// checkpoint moves the log into the database without the write lock: other writers go on. The batch
-// is committed by now, so nothing here is a failure of it; what a checkpoint leaves, the next one
-// takes.
+// The pages that are written before the log is moved into the database. The node's own commits do that
+// beyond 1000 pages, and would have to do ours too; where it is told not to mind, more of them save
+// writing the same page again and again.
+const (
+	logPages        = 1000
+	logPagesFlatOut = 8192
+)
+
+// checkpoint moves the log into the database, once it is worth it, without the write lock: other writers
+// go on. The batch is committed by now, so nothing here is a failure of it; what a checkpoint leaves, the
+// next one takes.
 func (s *Store) checkpoint(ctx context.Context) {
 	if !s.wal || s.take(ctx) != nil {
 		return
 	}
 	defer s.release()
+	least := logPages
+	if s.params.Pace >= 1 {
+		least = logPagesFlatOut
+	}
+	s.moveLog(ctx, least)
+}
+
+// moveLog moves the log if at least some pages were written since the last time.
+func (s *Store) moveLog(ctx context.Context, least int) {
+	written := 0
+	err := s.conn.Raw(func(conn any) (err error) {
+		written, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, false)
+		return err
+	})
+	if err != nil || written-s.moved < least {
+		return
+	}
+	s.moved = written
 	_, _ = s.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }
 
@@ -72,16 +101,32 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	guarded := `SELECT f.id FROM (` + idsSQL + `) b CROSS JOIN facts f ON f.id = b.id
+	ids := packFacts(fresh)
+	guarded := `SELECT f.id FROM (` + ids.sql + `) b CROSS JOIN facts f ON f.id = b.id
 		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `)`
 	if w.undisturbed { // the guard would see what the read saw, fact by fact, for most of the time
-		guarded = idsSQL
+		guarded = ids.sql
 	}
-	return collect(ctx, w.tx, w.written, `
+	result, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 		SELECT id, $2, NULL, $3, $4, $5 FROM (`+guarded+`) WHERE true
-		ON CONFLICT (fact_id) DO NOTHING
-		RETURNING fact_id`, idArray(fresh), w.asOf, store.Reason, w.stamp, store.Actor)
+		ON CONFLICT (fact_id) DO NOTHING`, ids.json, w.asOf, store.Reason, w.stamp, store.Actor)
+	if err != nil {
+		return err
+	}
+	n, err := result.RowsAffected()
+	if err == nil && n == int64(len(fresh)) {
+		for _, e := range fresh {
+			w.written[e.Fact.ID] = true
+		}
+		return nil
+	}
+	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
+	// this stamp, and this one handles a fact once.
+	return errors.Join(err, collect(ctx, w.tx, w.written, `
+		SELECT fact_id FROM fact_validity_overrides
+		WHERE fact_id IN (`+ids.sql+`) AND valid_until = $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
+		ids.json, w.asOf, store.Reason, w.stamp, store.Actor))
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is
@@ -125,17 +170,29 @@ func (w *writer) retract(ctx context.Context) error {
 	if len(retracted) == 0 {
 		return nil
 	}
-	rows := jsonArray{}
+	var rows []string
 	for _, e := range retracted {
-		rows.retraction(e.Retraction, e.Fact.ID, e.SweptAt())
+		earlier := e.SweptAt()
+		if earlier == "" {
+			rows = append(rows, e.Retraction+"|"+e.Fact.ID)
+			continue
+		}
+		// Few: facts that an earlier sweep has expired, and somebody has brought back.
+		if _, err := w.tx.ExecContext(ctx, `
+			INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
+			SELECT $1, $2, $3, $4
+			WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = $2 AND r.retracted_at IN ($3, $5))`,
+			e.Retraction, e.Fact.ID, w.asOf, store.Actor, earlier); err != nil {
+			return err
+		}
 	}
+	ids := pack(rows)
 	_, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
-		FROM (SELECT value ->> 0 AS id, CAST(unhex(value ->> 1) AS TEXT) AS fact_id, value ->> 2 AS earlier FROM json_each($1)) b
-		WHERE NOT EXISTS (
-			SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at IN ($2, b.earlier))`,
-		rows.String(), w.asOf, store.Actor)
+		FROM (SELECT substr(id, 1, instr(id, '|') - 1) AS id, substr(id, instr(id, '|') + 1) AS fact_id FROM (`+ids.sql+`)) b
+		WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)`,
+		ids.json, w.asOf, store.Actor)
 	return err
 }
 
@@ -156,33 +213,35 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if len(edges) == 0 {
 		return nil
 	}
+	found := pack(ids)
 	_, err = w.tx.ExecContext(ctx, `
-		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+idsSQL+`)`,
-		ids, w.asOf, w.batch.AsOf.UnixMilli())
+		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+found.sql+`)`,
+		found.json, w.asOf, w.batch.AsOf.UnixMilli())
 	return err
 }
 
 // findEdges reads the edges of the facts that were written, and lists their ids. SQLite keeps text in
 // a column of integers if it is told to: that is no epoch, and must not keep the fact from expiring.
-func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, string, error) {
+func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, []string, error) {
+	list := packFacts(done)
 	rows, err := w.tx.QueryContext(ctx, `
-		SELECT id, valid_until, CAST(decay_epoch AS INTEGER) FROM entity_edges WHERE id IN (`+idsSQL+`)`,
-		idArray(done))
+		SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER)
+		FROM (`+list.sql+`) b CROSS JOIN entity_edges e ON e.id = b.id`, list.json)
 	if err != nil {
-		return nil, "", err
+		return nil, nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	edges, ids := store.Edges{}, jsonArray{}
+	edges, ids := store.Edges{}, []string(nil)
 	for rows.Next() {
 		var id string
 		var edge job.Edge
 		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch); err != nil {
-			return nil, "", err
+			return nil, nil, err
 		}
 		edges[id] = edge
-		ids.hex(id)
+		ids = append(ids, id)
 	}
-	return edges, ids.String(), rows.Err()
+	return edges, ids, rows.Err()
 }
 
 // keep writes before-images. They are few: most facts had no override, and an edge as the node made it.
@@ -231,23 +290,66 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	return nil
 }
 
-// staleCards marks the memory cards that were made of a fact now expired. The plus leaves the primary
-// key as the only way to them: most cards of a tenant and scope are fresh.
+// staleCards marks the memory cards that were made of a fact now expired. Where few cards are fresh, these
+// are read and compared with the facts; where many are, every fact's card is looked up by its key.
 func (w *writer) staleCards(ctx context.Context) error {
 	cards := w.batch.Cards(w.written)
 	if len(cards) == 0 {
 		return nil
 	}
-	keys := jsonArray{}
-	for _, card := range cards {
-		keys.hexes(card.Entity, card.Tenant, card.Scope)
+	few := len(cards) / 4
+	var fresh int
+	if err := w.tx.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM memory_cards WHERE is_stale = 0 LIMIT $1)", few+1).Scan(&fresh); err != nil {
+		return err
 	}
-	_, err := w.tx.ExecContext(ctx, `
-		UPDATE memory_cards SET is_stale = 1
-		WHERE +is_stale = 0 AND (entity_uri, tenant_id, scope) IN (
-			SELECT CAST(unhex(value ->> 0) AS TEXT), CAST(unhex(value ->> 1) AS TEXT), CAST(unhex(value ->> 2) AS TEXT)
-			FROM json_each($1))`, keys.String())
-	return err
+	if fresh <= few {
+		var err error
+		if cards, err = w.freshCards(ctx, cards); err != nil {
+			return err
+		}
+	}
+	// A statement for each tenant and scope, of which there are few: what SQLite sorts is a plain list then.
+	type group struct{ tenant, scope string }
+	entities := map[group][]string{}
+	for _, card := range cards {
+		g := group{card.Tenant, card.Scope}
+		entities[g] = append(entities[g], card.Entity)
+	}
+	for g, of := range entities {
+		// The plus leaves the primary key as the only way: most cards of a tenant and scope are fresh.
+		list := pack(of)
+		if _, err := w.tx.ExecContext(ctx, `
+			UPDATE memory_cards SET is_stale = 1
+			WHERE +is_stale = 0 AND entity_uri IN (`+list.sql+`) AND tenant_id = $2 AND scope = $3`,
+			list.json, g.tenant, g.scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// freshCards are those of some cards that are not stale yet.
+func (w *writer) freshCards(ctx context.Context, cards []store.Card) ([]store.Card, error) {
+	wanted := make(map[store.Card]bool, len(cards))
+	for _, card := range cards {
+		wanted[card] = true
+	}
+	rows, err := w.tx.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var fresh []store.Card
+	for rows.Next() {
+		var card store.Card
+		if err := rows.Scan(&card.Entity, &card.Tenant, &card.Scope); err != nil {
+			return nil, err
+		}
+		if wanted[card] {
+			fresh = append(fresh, card)
+		}
+	}
+	return fresh, rows.Err()
 }
 
 // collect runs a statement that returns the ids it wrote.

@@ -1,8 +1,11 @@
 package storetest
 
 import (
+	"strings"
 	"testing"
 	"time"
+
+	"github.com/jackc/pgx/v5/stdlib"
 
 	"decayctl/internal/job"
 	"decayctl/internal/store"
@@ -184,9 +187,9 @@ func testFailingBatch(t *testing.T, d Database) {
 	b.Expiries[3].Retraction = good
 
 	// A row that must stay keeps the claim from being closed, behind all the facts.
-	g.pin(t, "decayctl_claims", "job_id, claim", h.Job.ID, c.Number)
+	unpin := g.pin(t, "decayctl_claims", "job_id, claim", h.Job.ID, c.Number)
 	refuse("a claim that cannot be closed")
-	g.Exec(t, "DROP TABLE pins")
+	unpin()
 
 	h.apply(b)
 	if j := g.find(h.Job.ID); j.Counts.Decayed != 6 || j.Counts.Batches != 2 || j.State != job.Running {
@@ -194,16 +197,29 @@ func testFailingBatch(t *testing.T, d Database) {
 	}
 }
 
-// pin keeps a row from being deleted, by a foreign key to it: both databases have those.
-func (d Database) pin(t testing.TB, table, columns string, key ...any) {
+// pin keeps a row from being deleted until it is let go: by a trigger, and by a foreign key on PostgreSQL,
+// where a trigger would need a function. (SQLite checks foreign keys for those only who ask it to.)
+func (d Database) pin(t testing.TB, table, columns string, key ...any) (unpin func()) {
 	t.Helper()
 	names, types, places := "a", "a text", "$1"
 	if len(key) == 2 {
 		names, types, places = "a, b", "a text, b bigint", "$1, $2"
 	}
 	d.Exec(t, "CREATE TABLE pins ("+types+", FOREIGN KEY ("+names+") REFERENCES "+table+" ("+columns+"))")
-	t.Cleanup(func() { d.Exec(t, "DROP TABLE IF EXISTS pins") })
 	d.Exec(t, "INSERT INTO pins VALUES ("+places+")", key...)
+	_, postgres := d.SQL.Driver().(*stdlib.Driver)
+	if !postgres {
+		old := "OLD." + strings.ReplaceAll(columns, ", ", ", OLD.")
+		d.Exec(t, "CREATE TRIGGER pinned BEFORE DELETE ON "+table+" WHEN ("+old+") IN (SELECT "+names+" FROM pins) BEGIN SELECT RAISE(ABORT, 'pinned'); END")
+	}
+	unpin = func() {
+		if !postgres {
+			d.Exec(t, "DROP TRIGGER IF EXISTS pinned")
+		}
+		d.Exec(t, "DROP TABLE IF EXISTS pins")
+	}
+	t.Cleanup(unpin)
+	return unpin
 }
 
 // testErrorAfterResume: an error right after a resume overwrote the saved place in another tool, with

@@ -184,7 +184,7 @@ func testPruneStuck(t *testing.T, d Database) {
 	}
 	slices.Sort(all) // the one in the middle, by any order of theirs that is not this one too
 	stuck := all[2]
-	g.pin(t, "decayctl_jobs", "job_id", stuck)
+	unpin := g.pin(t, "decayctl_jobs", "job_id", stuck)
 	n, err := g.s.Prune(g.ctx, g.clock.now())
 	if n != 4 || err == nil {
 		t.Errorf("pruned %d, %v; want all but one, and why", n, err)
@@ -194,7 +194,7 @@ func testPruneStuck(t *testing.T, d Database) {
 	if j := g.find(stuck); j.State != job.Failed {
 		t.Errorf("%+v", j)
 	}
-	d.Exec(t, "DROP TABLE pins")
+	unpin()
 	if n, err := g.s.Prune(g.ctx, g.clock.now()); n != 1 || err != nil {
 		t.Errorf("afterwards pruned %d, %v", n, err)
 	}
