@@ -16,6 +16,7 @@ type Fact struct {
 	Timestamp  string  // when the fact was asserted, as stored: any text, see ParseInstant
 	ValidUntil *string // base expiry, as stored; nil means the fact never expires by itself
 	Confidence float64 // base confidence, 0 to 1
+	Quarantine *string // base quarantine status, as stored; a row of fact_quarantine_status overrides it
 }
 
 // Override is a fact's row in fact_validity_overrides. A nil column overrides nothing.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -23,9 +24,10 @@ type Store struct {
 	schema   string // as the node names it
 	quoted   string // as SQL names it
 	settings []setting
-	vec      bool // vec_facts exists and can be written
-	backfill bool // fact_embedding_status exists and can be written
-	opened   bool // a connection that fails now may come back
+	vec      bool                     // vec_facts exists and can be written
+	backfill bool                     // fact_embedding_status exists and can be written
+	common   atomic.Pointer[[]string] // see commonExpiries; nil until there are any
+	opened   bool                     // a connection that fails now may come back
 	notes    []string
 }
 

@@ -3,7 +3,6 @@ package postgres
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strconv"
 	"strings"
 
@@ -88,69 +87,62 @@ func (s *Store) pendingSQL() string {
 			f.quarantine_status) IS NOT DISTINCT FROM 'pending'`
 }
 
-// Candidates reads one range in one statement. The range is put to the override table too: joined
-// plainly, the planner would hash all of it for every range.
-func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) ([]fact.Candidate, error) {
-	var found []fact.Candidate
-	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		common, err := s.commonExpiries(ctx, tx, p)
+// Candidates reads one range. The range is put to the override table too: joined plainly, the planner
+// would hash all of it for every range. Holds and quarantine are read after the facts: what is told of
+// a fact may be newer than the fact, which is the safe way round.
+func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found []fact.Candidate, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		common, err := s.commonExpiries(ctx, tx, p.Range)
 		if err != nil {
 			return err
 		}
-		query, args := s.candidatesQuery(p, common)
-		rows, err := tx.Query(ctx, query, args...)
+		few, err := s.fewTombstones(ctx, tx)
 		if err != nil {
 			return err
 		}
-		var c fact.Candidate
-		var o fact.Override
-		var confidence float32
-		var overridden bool
-		var overriddenConfidence *float32
-		var updatedAt *string
-		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope,
-			&c.Timestamp, &c.ValidUntil, &confidence, &overridden, &o.ValidUntil, &overriddenConfidence,
-			&o.Reason, &updatedAt, &o.UpdatedBy, &c.LegalHold, &c.QuarantinePending,
-		}, func() error {
-			each := c
-			each.Confidence = shortest(confidence)
-			if overridden {
-				override := o
-				override.UpdatedAt = *updatedAt
-				if overriddenConfidence != nil {
-					value := shortest(*overriddenConfidence)
-					override.Confidence = &value
-				}
-				each.Override = &override
-			}
-			found = append(found, each)
-			return nil
-		})
+		query, args := s.candidatesQuery(p, common, few)
+		if found, err = s.candidates(ctx, tx, query, args); err != nil || len(found) == 0 {
+			return err
+		}
+		beside, err := s.readBeside(ctx, tx, p.Range, few)
+		for i := range found {
+			beside.Complete(&found[i])
+		}
 		return err
 	})
 	return found, s.translate(err, "read the facts")
 }
 
-// commonExpiries are the expiries that many overrides of a range share, as those of an earlier sweep
-// do, and that have the node's own form. Comparing with them spares most expired facts the look at
-// that form, which costs more than all the rest.
-func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx, p store.CandidatesParams) ([]string, error) {
-	where, args := "o.fact_id <= $1", []any{p.Range.Last.ID}
-	if p.Range.After.Set {
-		where, args = where+" AND o.fact_id > $2", append(args, p.Range.After.ID)
-	}
-	rows, err := tx.Query(ctx, `
-		SELECT o.valid_until FROM `+s.table("fact_validity_overrides")+` o
-		WHERE `+where+` AND o.valid_until IS NOT NULL
-		GROUP BY o.valid_until HAVING count(*) >= 100 LIMIT 20`, args...)
+func (s *Store) candidates(ctx context.Context, tx pgx.Tx, query string, args []any) (found []fact.Candidate, err error) {
+	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
-	common, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return slices.DeleteFunc(common, func(stamp string) bool {
-		t, err := fact.ParseInstant(stamp)
-		return err != nil || stamp != fact.FormatInstant(t) && stamp != fact.FormatSecond(t)
-	}), err
+	var c fact.Candidate
+	var o fact.Override
+	var confidence float32
+	var overridden bool
+	var overriddenConfidence *float32
+	var updatedAt *string
+	_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope,
+		&c.Timestamp, &c.ValidUntil, &confidence, &overridden, &o.ValidUntil, &overriddenConfidence,
+		&o.Reason, &updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine,
+	}, func() error {
+		each := c
+		each.Confidence = shortest(confidence)
+		if overridden {
+			override := o
+			override.UpdatedAt = *updatedAt
+			if overriddenConfidence != nil {
+				value := shortest(*overriddenConfidence)
+				override.Confidence = &value
+			}
+			each.Override = &override
+		}
+		found = append(found, each)
+		return nil
+	})
+	return found, err
 }
 
 // shortest reads a float4 as the decimal it was written as, so that 0.7 is 0.7 and not
@@ -165,20 +157,15 @@ const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 
 // candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
 // node's own form, in which byte order is time order; every other stamp is read and left to Go.
-func (s *Store) candidatesQuery(p store.CandidatesParams, common []string) (string, []any) {
-	var args []any
+func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+	inRange, args := within(p.Range, "f.id")
 	arg := func(value any) string {
 		args = append(args, value)
 		return "$" + strconv.Itoa(len(args))
 	}
-	within := func(column string) string { return column + " <= $1" }
-	arg(p.Range.Last.ID)
-	if p.Range.After.Set {
-		arg(p.Range.After.ID)
-		within = func(column string) string { return column + " > $2 AND " + column + " <= $1" }
-	}
+	overrideInRange, _ := within(p.Range, "o.fact_id")
 	where := []string{
-		within("f.id"),
+		inRange,
 		fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT (coalesce(%[1]s = ANY(%[3]s::text[]), false) OR %[4]s))`,
 			untilSQL, arg(fact.FormatInstant(p.AsOf)), arg(common), canonicalSQL(untilSQL)),
 	}
@@ -191,12 +178,16 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string) (stri
 	if !p.Narrow.Live {
 		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
 	}
+	held := s.heldSQL()
+	if holdsKnown {
+		held = "false"
+	}
 	return `
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
 		       o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
-		       ` + s.heldSQL() + `, ` + s.pendingSQL() + `
+		       ` + held + `, f.quarantine_status
 		FROM ` + s.table("facts") + ` f
-		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + within("o.fact_id") + `
+		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args
 }

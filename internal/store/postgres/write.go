@@ -53,17 +53,46 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	if len(fresh) == 0 {
 		return nil
 	}
-	// LATERAL with LIMIT looks every fact up by its key; a plain join may scan all facts per batch.
+	free, guard, err := w.unprotected(ctx, fresh)
+	if err != nil {
+		return err
+	}
 	return w.collectWritten(ctx, `
 		INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
-		SELECT f.id, $2, NULL, $3, $4, $5
+		SELECT b.id, $2, NULL, $3, $4, $5
 		FROM unnest($1::text[]) AS b(id)
-		CROSS JOIN LATERAL (
-			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
-			FROM `+w.table("facts")+` f WHERE f.id = b.id LIMIT 1) f
-		WHERE NOT `+w.heldSQL()+` AND NOT `+w.pendingSQL()+`
+		`+guard+`
 		ON CONFLICT (fact_id) DO NOTHING
-		RETURNING fact_id`, idArray(fresh), w.asOf, store.Reason, w.stamp, store.Actor)
+		RETURNING fact_id`, idArray(free), w.asOf, store.Reason, w.stamp, store.Actor)
+}
+
+// unprotected leaves out the facts that a hold or a quarantine protects by now. Where tombstones are many
+// a guard does so, fact by fact, for the statement that writes them.
+func (w *writer) unprotected(ctx context.Context, facts []store.Expiry) (free []store.Expiry, guard string, err error) {
+	few, err := w.fewTombstones(ctx, w.tx)
+	if err != nil {
+		return nil, "", err
+	}
+	if !few {
+		// LATERAL with LIMIT looks every fact up by its key; a plain join may scan all facts per batch.
+		return facts, `CROSS JOIN LATERAL (
+			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
+			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
+			WHERE NOT ` + w.heldSQL() + ` AND NOT ` + w.pendingSQL(), nil
+	}
+	beside, err := w.readBeside(ctx, w.tx, store.Range{After: w.batch.Claim.After, Last: w.batch.UpTo}, few)
+	if err != nil {
+		return nil, "", err
+	}
+	for _, e := range facts {
+		now := *e.Fact
+		now.LegalHold = false
+		beside.Complete(&now)
+		if !now.LegalHold && !now.QuarantinePending {
+			free = append(free, e)
+		}
+	}
+	return free, "", nil
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is

@@ -229,7 +229,7 @@ func TestRowsOnlySQLiteHolds(t *testing.T) {
 func TestWriteAheadLogStaysSmall(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
-	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 5000, AsOf: asOf, Seed: 1}); err != nil {
+	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
 	s := open(t, path, false)
@@ -244,12 +244,9 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 	if err != nil || j.Counts.Batches < 20 {
 		t.Fatalf("%+v, %v", j, err)
 	}
-	file, err := os.Stat(path)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if largest == 0 || largest > file.Size()/2 {
-		t.Errorf("the log grew to %d bytes beside a database of %d", largest, file.Size())
+	// 1000 pages of 4096 bytes, and what one batch adds to them.
+	if largest == 0 || largest > 5<<20 {
+		t.Errorf("the log grew to %d bytes", largest)
 	}
 }
 

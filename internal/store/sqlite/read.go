@@ -71,7 +71,11 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 	if err != nil {
 		return nil, err
 	}
-	query, args := candidatesQuery(p, beside)
+	common, err := s.commonExpiries(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	query, args := candidatesQuery(p, common, beside.HoldsAll())
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -82,10 +86,10 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 		var c fact.Candidate
 		var o fact.Override
 		var overridden bool
-		var updatedAt, quarantine *string
+		var updatedAt *string
 		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
 			&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
-			&updatedAt, &o.UpdatedBy, &c.LegalHold, &quarantine); err != nil {
+			&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine); err != nil {
 			return nil, err
 		}
 		if overridden {
@@ -93,7 +97,7 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 			override.UpdatedAt = *updatedAt
 			c.Override = &override
 		}
-		beside.complete(&c, quarantine)
+		beside.Complete(&c)
 		found = append(found, c)
 	}
 	return found, rows.Err()
@@ -104,7 +108,7 @@ const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 
 // candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
 // node's own form, in which text order is time order; every other stamp is read and left to Go.
-func candidatesQuery(p store.CandidatesParams, b *beside) (string, []any) {
+func candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
 	var args []any
 	arg := func(value any) string {
 		args = append(args, value)
@@ -116,7 +120,7 @@ func candidatesQuery(p store.CandidatesParams, b *beside) (string, []any) {
 	}
 	where := []string{
 		from + " AND f.id <= " + arg(p.Range.Last.ID),
-		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT (" + b.commonSQL(arg) + " OR " + canonicalSQL(untilSQL) + "))",
+		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT (" + commonSQL(common, arg) + " OR " + canonicalSQL(untilSQL) + "))",
 	}
 	if p.Scope != "" {
 		where = append(where, "f.scope = "+arg(p.Scope))
@@ -127,10 +131,14 @@ func candidatesQuery(p store.CandidatesParams, b *beside) (string, []any) {
 	if !p.Narrow.Live {
 		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
 	}
+	held := heldSQL
+	if holdsKnown {
+		held = "0"
+	}
 	return `
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
 			o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
-			` + b.heldSQL() + `, f.quarantine_status
+			` + held + `, f.quarantine_status
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args

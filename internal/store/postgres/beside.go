@@ -1,0 +1,89 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/store"
+)
+
+// fewTombstones tells whether all tombstones may be read with every range and batch.
+func (s *Store) fewTombstones(ctx context.Context, tx pgx.Tx) (few bool, err error) {
+	err = tx.QueryRow(ctx, `SELECT count(*) <= $1 FROM (SELECT 1 FROM `+s.table("tombstones")+` LIMIT $1 + 1) t`,
+		store.MaxTombstones).Scan(&few)
+	return few, err
+}
+
+// readBeside reads what belongs to the facts of a range; their holds only where tombstones are few.
+func (s *Store) readBeside(ctx context.Context, tx pgx.Tx, r store.Range, few bool) (*store.Beside, error) {
+	b := &store.Beside{}
+	if few {
+		if err := s.readHolds(ctx, tx, b); err != nil {
+			return nil, err
+		}
+	}
+	return b, s.readStatus(ctx, tx, r, b)
+}
+
+func (s *Store) readHolds(ctx context.Context, tx pgx.Tx, b *store.Beside) error {
+	rows, err := tx.Query(ctx, `
+		SELECT t.entity_uri, t.tenant_id, t.scope FROM `+s.table("tombstones")+` t
+		WHERE t.legal_hold <> 0 AND NOT EXISTS (
+			SELECT 1 FROM `+s.table("tombstone_revocations")+` r WHERE r.tombstone_id = t.id)`)
+	if err != nil {
+		return err
+	}
+	b.HoldAll()
+	var entity, tenant, scope string
+	_, err = pgx.ForEachRow(rows, []any{&entity, &tenant, &scope}, func() error {
+		b.AddHold(entity, tenant, scope)
+		return nil
+	})
+	return err
+}
+
+func (s *Store) readStatus(ctx context.Context, tx pgx.Tx, r store.Range, b *store.Beside) error {
+	where, args := within(r, "fact_id")
+	rows, err := tx.Query(ctx, `SELECT fact_id, quarantine_status FROM `+s.table("fact_quarantine_status")+` WHERE `+where, args...)
+	if err != nil {
+		return err
+	}
+	var id string
+	var status *string
+	_, err = pgx.ForEachRow(rows, []any{&id, &status}, func() error {
+		b.AddStatus(id, status)
+		return nil
+	})
+	return err
+}
+
+// within is the condition that a column lies in a range, and its arguments: $1, and $2 where the range
+// does not begin before the first fact.
+func within(r store.Range, column string) (string, []any) {
+	if !r.After.Set {
+		return column + " <= $1", []any{r.Last.ID}
+	}
+	return column + " > $2 AND " + column + " <= $1", []any{r.Last.ID, r.After.ID}
+}
+
+// commonExpiries are the expiries that many overrides of a range share, as those of earlier sweeps do.
+// Once there are any they are kept: what was missed only costs time.
+func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx, r store.Range) ([]string, error) {
+	if known := s.common.Load(); known != nil {
+		return *known, nil
+	}
+	where, args := within(r, "o.fact_id")
+	rows, err := tx.Query(ctx, `
+		SELECT o.valid_until FROM `+s.table("fact_validity_overrides")+` o
+		WHERE `+where+` AND o.valid_until IS NOT NULL
+		GROUP BY o.valid_until HAVING count(*) >= 100 LIMIT 20`, args...)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if found = store.CommonExpiries(found); err == nil && len(found) > 0 {
+		s.common.Store(&found)
+	}
+	return found, err
+}
