@@ -55,6 +55,11 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
 	return &sweep.Engine{
 		Store: s, Progress: progress.Update,
+		Note: func(why string) {
+			if !c.Quiet {
+				progress.Aside(func() { a.logger(c).Warn(why) })
+			}
+		},
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			if c.MaxRuntime > 0 {
 				d = min(d, left()) // a pause may be long; nobody waits for its end to stop
@@ -72,7 +77,9 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 }
 
 func work(c config.Config) sweep.Work {
-	return sweep.Work{Workers: max(1, c.Workers), BatchSize: c.BatchSize, Pace: c.Pace}
+	return sweep.Work{
+		Workers: max(1, c.Workers), BatchSize: c.BatchSize, Pace: c.Pace, MaxRate: c.MaxRate, MaxLag: c.MaxLag,
+	}
 }
 
 // sweepJob sweeps a job that this process has joined, and reports how it was left.

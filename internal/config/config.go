@@ -41,6 +41,8 @@ type Config struct {
 
 	BatchSize  int // 0 adapts to the store
 	Pace       float64
+	MaxRate    float64       // facts per second; 0 is any number
+	MaxLag     time.Duration // 0 is any
 	Workers    int
 	MaxRuntime time.Duration // 0 is no limit
 	Lease      time.Duration // at least twice LockTimeout
@@ -94,6 +96,8 @@ func Load(src Source, now time.Time) (Config, error) {
 		Yes:              value(s, "yes", parseToggle),
 		BatchSize:        value(s, "batch_size", parseWhole),
 		Pace:             value(s, "pace", parsePace),
+		MaxRate:          value(s, "max_rate", parseRate),
+		MaxLag:           value(s, "max_lag", parseLag),
 		Workers:          value(s, "workers", parseWorkers),
 		MaxRuntime:       value(s, "max_runtime", parseTime),
 		Lease:            value(s, "lease", parseLease),

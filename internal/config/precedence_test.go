@@ -95,6 +95,8 @@ func precedences() []precedence {
 		plain("tenant", func(c Config) any { return c.Tenant }, [4]string{"a", "b", "007", ""}, [4]string{}),
 		plain("max_expire", func(c Config) any { return c.MaxExpire }, [4]string{"1", "2%", "3.5%", "<nil>"}, [4]string{}),
 		plain("batch_size", func(c Config) any { return c.BatchSize }, [4]string{"1", "2", "3", "0"}, [4]string{}),
+		plain("max_rate", func(c Config) any { return c.MaxRate }, [4]string{"1/s", "2/s", "3/s", "0.5/s"}, [4]string{}),
+		plain("max_lag", func(c Config) any { return c.MaxLag }, [4]string{"1s", "2m", "off", "4s"}, [4]string{}),
 		plain("pace", func(c Config) any { return c.Pace }, [4]string{"0.1", "0.2", "1", "0.5"}, [4]string{}),
 		plain("workers", func(c Config) any { return c.Workers }, [4]string{"2", "3", "4", "1"}, [4]string{}),
 		plain("max_runtime", func(c Config) any { return c.MaxRuntime }, [4]string{"1h", "2h", "3h", ""}, [4]string{"1h0m0s", "2h0m0s", "3h0m0s", "0s"}),

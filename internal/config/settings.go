@@ -63,6 +63,8 @@ func workSettings() []setting {
 	return []setting{
 		{key: "batch_size", initial: "0", usage: "`FACTS` per transaction; 0 adapts to the store"},
 		{key: "pace", initial: "0.5", usage: "the `SHARE` of time to keep the store busy, above 0 and up to 1"},
+		{key: "max_rate", usage: "expire no more than this `RATE` of facts, as in 500/s"},
+		{key: "max_lag", initial: "5s", usage: "wait while a replica is this `TIME` behind, PostgreSQL only; off never waits"},
 		{key: "workers", initial: "1", usage: "the `NUMBER` of batches to write at once, PostgreSQL only"},
 		{key: "max_runtime", usage: "stop after this `TIME`, as in 2h; the job can be gone on with"},
 		{key: "lease", initial: "60s", usage: "the `TIME` of silence after which another process may take over"},

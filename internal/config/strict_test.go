@@ -21,6 +21,7 @@ func TestErrors(t *testing.T) {
 	const floor = "a floor is a number from 0 to 1"
 	const empty = " is empty; give it a value or leave it out"
 	const whole = "not a whole number from 0 to 2147483647"
+	const rate = "write a number of facts per second, as in 500/s"
 	const pace = "write a number above 0 and up to 1, as in 0.5"
 	const limit = "write a number of facts, or a percentage of them as in 5%"
 	for _, test := range []struct {
@@ -89,6 +90,12 @@ func TestErrors(t *testing.T) {
 		{arg("--batch-size", "-1"), `--batch-size is "-1": ` + whole},
 		{yml("batch_size: 0x10"), `batch_size in decayctl.yaml:1 is "0x10": ` + whole},
 		{arg("--samples", "99999999999"), `--samples is "99999999999": ` + whole},
+		{arg("--max-rate", "500"), `--max-rate is "500": ` + rate},
+		{arg("--max-rate", "0/s"), `--max-rate is "0/s": ` + rate},
+		{arg("--max-rate", "nan/s"), `--max-rate is "nan/s": ` + rate},
+		{arg("--max-rate", "5/m"), `--max-rate is "5/m": ` + rate},
+		{arg("--max-lag", "5"), `--max-lag is "5": a duration needs a unit: y, w, d, h, m or s, as in 90d or 1d12h; off never waits for replicas`},
+		{arg("--max-lag", "0"), `--max-lag is "0": write a time of 1s or more, or leave it out; off never waits for replicas`},
 		{arg("--pace", "0"), `--pace is "0": ` + pace},
 		{arg("--pace", "1.01"), `--pace is "1.01": ` + pace},
 		{arg("--pace", "nan"), `--pace is "nan": ` + pace},

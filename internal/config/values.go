@@ -172,6 +172,27 @@ func parsePace(text string) (float64, error) {
 	return share, nil
 }
 
+// parseRate reads a number of facts per second. A bare number is refused: per what is not to be guessed.
+func parseRate(text string) (float64, error) {
+	number, perSecond := strings.CutSuffix(text, "/s")
+	rate, err := strconv.ParseFloat(number, 64)
+	if !perSecond || err != nil || !(rate > 0 && rate <= 1e9) || strings.ContainsAny(number, "xX_") { // NaN fails
+		return 0, errors.New("write a number of facts per second, as in 500/s")
+	}
+	return rate, nil
+}
+
+func parseLag(text string) (time.Duration, error) {
+	if text == "off" {
+		return 0, nil
+	}
+	lag, err := parseTime(text)
+	if err != nil {
+		return 0, fmt.Errorf("%w; off never waits for replicas", err)
+	}
+	return lag, nil
+}
+
 // parseLockTimeout keeps to whole milliseconds of 1 and more: that is what the databases take, and
 // to PostgreSQL 0 means to wait for ever.
 func parseLockTimeout(text string) (time.Duration, error) {

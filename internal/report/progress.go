@@ -124,6 +124,12 @@ func (p *Progress) pace(now sweep.Progress) string {
 	return fmt.Sprintf(", %.0f facts/s, %s left", perSecond, left)
 }
 
+// Aside takes the bar away for as long as something else is printed.
+func (p *Progress) Aside(print func()) {
+	p.clear()
+	print()
+}
+
 // Done takes the bar away for good, whether or not the sweep came to its end.
 func (p *Progress) Done() {
 	p.clear()

@@ -35,6 +35,10 @@ type Jobs interface {
 	// put out, or the job is no longer being worked on.
 	Renew(ctx context.Context, l Lease) error
 
+	// Wait notes why a worker does not go on with a job, and makes its lease last again. The next batch
+	// takes the note away.
+	Wait(ctx context.Context, l Lease, why string) error
+
 	// Allowed notes that the job's limit was checked and holds: it is not checked again.
 	Allowed(ctx context.Context, l Lease) error
 

@@ -47,6 +47,10 @@ type Store interface {
 	Jobs
 	Doctor
 
+	// Lag is how far the slowest replica is behind. It is zero where there is none, or where the role may
+	// not see them.
+	Lag(ctx context.Context) (Lag, error)
+
 	// Settled tells whether everything read so far came from an unchanging store. Where it is
 	// false the store has been reopened in a way that holds, and the caller reads again from the
 	// start.
@@ -69,6 +73,12 @@ type OpenParams struct {
 	Now         func() time.Time
 	Workers     int     // how many will write at once, PostgreSQL only; 0 is one
 	Pace        float64 // share of the time that writes may hold their locks; 1 is flat out, 0 unknown
+}
+
+// Lag is how far a replica is behind.
+type Lag struct {
+	Replica string // as it calls itself; hostile text
+	Behind  time.Duration
 }
 
 // Tuning is how a kind of store likes its work cut.

@@ -1,30 +1,35 @@
 package sweep
 
 import (
+	"math"
 	"time"
-
-	"decayctl/internal/store"
 )
 
 const (
-	smallestBatch = 50
-	largestBatch  = 50_000
-	growth        = 1.2 // per batch, at most
+	largestBatch = 50_000
+	growth       = 1.2 // per batch, at most
+	flatOut      = 10  // times as long may a transaction be where nobody else minds
 )
 
 // pacer sets the size of batches, and the pauses between them.
 type pacer struct {
-	tuning store.Tuning
-	share  float64 // of the time that locks may be held
-	fixed  bool    // the size was asked for
-	size   int     // facts in the next batch, at most
+	target time.Duration // how long a batch should hold its locks
+	share  float64       // of the time that locks may be held
+	rate   float64       // facts to write per second, at most; 0 is any number
+	fixed  bool          // the size was asked for
+	size   int           // facts in the next batch, at most; 1 or more
 }
 
 func newPacer(e *Engine, w Work) pacer {
-	p := pacer{tuning: e.Store.Tuning(), share: w.Pace, fixed: w.BatchSize > 0, size: w.BatchSize}
-	if !p.fixed {
-		p.size = p.tuning.BatchSize
+	t := e.Store.Tuning()
+	p := pacer{target: t.Target, share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize}
+	if w.Pace >= 1 {
+		p.target, p.size = flatOut*p.target, flatOut*p.size
 	}
+	if w.BatchSize > 0 {
+		p.fixed, p.size = true, w.BatchSize
+	}
+	p.limit()
 	return p
 }
 
@@ -37,33 +42,43 @@ func (p *pacer) pause(written int, locked time.Duration) time.Duration {
 	if !p.fixed {
 		p.adapt(written, locked)
 	}
-	if p.share >= 1 {
-		return 0
+	var pause time.Duration
+	if p.share < 1 {
+		// Never shorter than the lock it follows: a writer that waited for one whole batch must find a
+		// gap of its own length.
+		pause = max(locked, time.Duration(float64(locked)*(1/p.share-1)))
 	}
-	// Never shorter than the lock it follows: a writer that waited for one whole batch must find a
-	// gap of its own length.
-	return max(locked, time.Duration(float64(locked)*(1/p.share-1)))
+	if p.rate > 0 {
+		pause = max(pause, time.Duration(float64(written)/p.rate*float64(time.Second))-locked)
+	}
+	return pause
 }
 
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch
 // that was full.
 func (p *pacer) adapt(written int, locked time.Duration) {
-	target := p.tuning.Target
-	if p.share >= 1 {
-		target *= 4 // flat out: fewer, larger transactions
-	}
 	switch {
-	case locked > target:
+	case locked > 2*p.target:
 		p.halve()
+	case locked > p.target: // one slow batch among others: the disk, or another writer
+		p.size = max(1, int(float64(p.size)/growth))
 	case written >= p.size:
-		factor := min(growth, float64(target)/float64(max(locked, time.Millisecond)))
-		p.size = min(largestBatch, max(p.size, int(float64(p.size)*factor)))
+		factor := min(growth, float64(p.target)/float64(max(locked, time.Millisecond)))
+		p.size = min(largestBatch, max(p.size, int(math.Ceil(float64(p.size)*factor))))
+		p.limit()
+	}
+}
+
+// limit keeps a batch within what may be written in a second: a rate is not one burst a minute.
+func (p *pacer) limit() {
+	if p.rate > 0 {
+		p.size = max(1, min(p.size, int(p.rate)))
 	}
 }
 
 // halve makes the next batch smaller, unless its size was asked for.
 func (p *pacer) halve() {
 	if !p.fixed {
-		p.size = max(smallestBatch, p.size/2)
+		p.size = max(1, p.size/2)
 	}
 }

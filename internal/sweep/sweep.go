@@ -32,17 +32,20 @@ func ParamsOf(j job.Job) Params {
 
 // Work says how to go about a job. It is this process's choice, not the job's.
 type Work struct {
-	Workers   int     // that sweep at once, 1 or more
-	BatchSize int     // facts per transaction; 0 adapts it to the store's target
-	Pace      float64 // share of the time that writes may hold their locks, above 0; 1 is flat out
+	Workers   int           // that sweep at once, 1 or more
+	BatchSize int           // facts per transaction; 0 adapts it to the store's target
+	Pace      float64       // share of the time that writes may hold their locks, above 0; 1 is flat out
+	MaxLag    time.Duration // how far a replica may be behind before the next batch; 0 is any time
+	MaxRate   float64       // facts to write per second, at most, by all workers of this process; 0 is any number
 }
 
 // Engine is a store and the things a sweep must not reach for by itself.
 type Engine struct {
 	Store    store.Store
 	Sleep    func(context.Context, time.Duration) error
-	Progress func(Progress) // called after every batch and before every pause, by one goroutine at a time
-	Halt     func() error   // asked between batches; an error ends the work there, with the job paused
+	Progress func(Progress)   // called after every batch and before every pause, by one goroutine at a time
+	Note     func(why string) // told once why the work waits for something that may take long
+	Halt     func() error     // asked between batches; an error ends the work there, with the job paused
 }
 
 // Progress is how far a sweep has come. All numbers belong to one moment.
@@ -64,6 +67,7 @@ const (
 	Pausing  Phase = "pausing"  // for Work.Pace
 	Retrying Phase = "retrying" // after a deadlock, a serialization failure or a lost connection
 	Waiting  Phase = "waiting"  // for other processes to finish what they have claimed
+	Lagging  Phase = "waiting for a replica"
 	Undoing  Phase = "undoing"
 	Locked   Phase = "waiting for a lock"
 )
@@ -81,7 +85,7 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		if err := e.allow(ctx, in); err != nil {
 			return in.Job, err
 		}
-		b := &board{Engine: e, total: in.Job.Total, counts: in.Job.Counts}
+		b := &board{Engine: e, total: in.Job.Total, counts: in.Job.Counts, lease: in.Lease, maxLag: w.MaxLag}
 		for {
 			lanes, laneCtx := errgroup.WithContext(ctx)
 			for range w.Workers {

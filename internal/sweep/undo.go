@@ -13,8 +13,11 @@ import (
 func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
 		u := undo{
-			board: &board{Engine: e, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored}},
-			job:   in.Job, lease: in.Lease, pace: newPacer(e, w),
+			board: &board{
+				Engine: e, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
+				lease: in.Lease, maxLag: w.MaxLag,
+			},
+			job: in.Job, pace: newPacer(e, w),
 		}
 		if err := u.run(ctx); err != nil {
 			return in.Job, err
@@ -68,9 +71,8 @@ func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use fu
 // undo is one undo on its way.
 type undo struct {
 	*board
-	job   job.Job
-	lease store.Lease
-	pace  pacer
+	job  job.Job
+	pace pacer
 
 	refused int // facts that the database would not have restored
 }

@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -17,7 +18,9 @@ const maxFailed = 100 // facts that cannot be written, before a process gives up
 // any of them left them.
 type board struct {
 	*Engine
-	total int64
+	total  int64
+	lease  store.Lease
+	maxLag time.Duration // 0 is any
 
 	mu     sync.Mutex
 	counts job.Counts
@@ -40,10 +43,44 @@ func (b *board) show(phase Phase) { b.put(phase, job.Counts{}) }
 func (b *board) rest(ctx context.Context, doing Phase, c job.Counts, pause time.Duration) error {
 	if pause <= 0 {
 		b.put(doing, c)
-		return ctx.Err()
+		return errors.Join(ctx.Err(), b.await(ctx))
 	}
 	b.put(Pausing, c)
-	return b.Sleep(ctx, pause)
+	if err := b.Sleep(ctx, pause); err != nil {
+		return err
+	}
+	return b.await(ctx)
+}
+
+const lagLook = time.Second // between looks at a replica that is behind
+
+// await waits while a replica is too far behind. A store that cannot tell has none that is.
+func (b *board) await(ctx context.Context) error {
+	if b.maxLag <= 0 {
+		return nil
+	}
+	noted := false
+	for {
+		lag, err := b.Store.Lag(ctx)
+		if err != nil || lag.Behind <= b.maxLag {
+			return ctx.Err() // a failing connection is the next batch's to report
+		}
+		b.show(Lagging)
+		if !noted {
+			noted = true
+			why := fmt.Sprintf("waits: the replica %q is %s behind, and --max-lag is %s", lag.Replica, lag.Behind.Round(time.Second), b.maxLag)
+			b.Note(why)
+			if err := b.retry(ctx, func() error { return again(b.Store.Wait(ctx, b.lease, why)) }); err != nil {
+				return err
+			}
+		}
+		if err := b.Halt(); err != nil {
+			return err
+		}
+		if err := b.Sleep(ctx, lagLook); err != nil {
+			return err
+		}
+	}
 }
 
 const patience = 2 * time.Second // longer than a batch takes, unless somebody else is in its way
@@ -70,15 +107,14 @@ func (b *board) watch() (done func()) {
 // lane claims ranges and takes them to the store, one after the other, reading one ahead.
 type lane struct {
 	*board
-	job   job.Job
-	lease store.Lease
-	ids   retractions
-	pace  pacer
+	job  job.Job
+	ids  retractions
+	pace pacer
 }
 
 func newLane(b *board, in store.Joined, w Work) *lane {
 	return &lane{
-		board: b, job: in.Job, lease: in.Lease, ids: retractionsOf(in),
+		board: b, job: in.Job, ids: retractionsOf(in),
 		pace: newPacer(b.Engine, w),
 	}
 }

@@ -162,7 +162,7 @@ func (s *Store) record(ctx context.Context, tx pgx.Tx, l store.Lease, in job.Sta
 	}
 	j := found[0]
 	change(&j)
-	j.Updated = s.params.Now()
+	j.Updated, j.StopReason = s.params.Now(), "" // why it waited, if it did
 	if err := s.write(ctx, tx, j); err != nil {
 		return job.Counts{}, err
 	}

@@ -54,7 +54,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.MinConns = 0
-	config.MaxConns = int32(2*max(1, p.Workers) + 1) // each reads ahead while it writes; leases are renewed beside
+	config.MaxConns = int32(3*max(1, p.Workers) + 1) // each reads two ranges ahead while it writes; leases are renewed beside
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, s.translate(err, "connect to the store")
 	}
@@ -189,7 +189,7 @@ func (s *Store) Settled(context.Context) (bool, error) { return true, nil }
 
 // Tuning: rows are locked one by one, so a batch delays only writers of the same facts.
 func (s *Store) Tuning() store.Tuning {
-	return store.Tuning{RangeSize: 20_000, BatchSize: 20_000, Target: 500 * time.Millisecond}
+	return store.Tuning{RangeSize: 10_000, BatchSize: 2_000, Target: 100 * time.Millisecond}
 }
 
 // Notes are what the operator should know about this store.

@@ -10,6 +10,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5"
+
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
@@ -82,6 +84,48 @@ func TestStandby(t *testing.T) {
 	}
 	_, err = open(t, standby.URL(db), "public", false)
 	refused(t, err, store.NotPermitted, "hot standby", "primary")
+}
+
+// TestLag: a standby that does not apply what it gets is behind, and by ever more.
+func TestLag(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	s, err := open(t, db.URL, "public", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	standby := cluster.Standby(t)
+	standby.WaitReplay(t)
+	ctx, done := context.WithTimeout(t.Context(), time.Minute)
+	defer done()
+	there, err := pgx.Connect(ctx, standby.URL(db))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = there.Close(context.WithoutCancel(ctx)) }()
+	if _, err := there.Exec(ctx, "SELECT pg_wal_replay_pause()"); err != nil {
+		t.Fatal(err)
+	}
+	until := func(what string, enough func(store.Lag) bool) {
+		t.Helper()
+		for n := 0; ; n++ {
+			d.Insert(t, storetest.Fact(what+fmt.Sprint(n))) // a server that is idle tells its standbys nothing
+			lag, err := s.Lag(ctx)
+			if err != nil {
+				t.Fatalf("%s: %v", what, err)
+			}
+			if enough(lag) {
+				return
+			}
+		}
+	}
+	until("behind", func(l store.Lag) bool { return l.Behind > 500*time.Millisecond && l.Replica != "" })
+	if _, err := there.Exec(ctx, "SELECT pg_wal_replay_resume()"); err != nil {
+		t.Fatal(err)
+	}
+	until("up again", func(l store.Lag) bool { return l.Behind < 500*time.Millisecond })
 }
 
 func TestPrivileges(t *testing.T) {

@@ -2,9 +2,11 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"strconv"
 	"strings"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -157,6 +159,10 @@ const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 
 // candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
 // node's own form, in which byte order is time order; every other stamp is read and left to Go.
+//
+// What an override has expired is left out first, from the two indexes by id and from the overrides,
+// which lie in id order: on a store that was swept before, few rows of facts are left to be fetched, and
+// those lie anywhere. LATERAL with LIMIT keeps that a look-up by key; a plain join may scan all facts.
 func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	arg := func(value any) string {
@@ -164,11 +170,12 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 		return "$" + strconv.Itoa(len(args))
 	}
 	overrideInRange, _ := within(p.Range, "o.fact_id")
-	where := []string{
-		inRange,
-		fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT (coalesce(%[1]s = ANY(%[3]s::text[]), false) OR %[4]s))`,
-			untilSQL, arg(fact.FormatInstant(p.AsOf)), arg(common), canonicalSQL(untilSQL)),
+	asOf, known := arg(fact.FormatInstant(p.AsOf)), arg(common)
+	live := func(until string) string {
+		return fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT (coalesce(%[1]s = ANY(%[3]s::text[]), false) OR %[4]s))`,
+			until, asOf, known, canonicalSQL(until))
 	}
+	where := []string{live(untilSQL)}
 	if p.Scope != "" {
 		where = append(where, "f.scope = "+arg(p.Scope))
 	}
@@ -183,11 +190,16 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 		held = "false"
 	}
 	return `
+		WITH o AS MATERIALIZED (
+			SELECT f.id, o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by
+			FROM ` + s.table("facts") + ` f
+			LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
+			WHERE ` + inRange + ` AND ` + live("o.valid_until") + `)
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
 		       o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
 		       ` + held + `, f.quarantine_status
-		FROM ` + s.table("facts") + ` f
-		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
+		FROM o
+		CROSS JOIN LATERAL (SELECT * FROM ` + s.table("facts") + ` f WHERE f.id = o.id LIMIT 1) f
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args
 }
@@ -227,4 +239,22 @@ func canonicalSQL(stamp string) string {
 			AND (substr($stamp, 9, 2) COLLATE "C" <= '28'
 			  OR substr($stamp, 6, 2) <> '02' AND substr($stamp, 9, 2) COLLATE "C" <= '30'
 			  OR substr($stamp, 6, 2) IN ('01', '03', '05', '07', '08', '10', '12')))`)
+}
+
+// Lag is how long ago the server wrote what its slowest replica has applied last. A replica that has
+// caught up has no lag to the server.
+func (s *Store) Lag(ctx context.Context) (lag store.Lag, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		var seconds float64
+		err := tx.QueryRow(ctx, `
+			SELECT coalesce(application_name, ''), extract(epoch FROM replay_lag)::float8
+			FROM pg_catalog.pg_stat_replication
+			WHERE replay_lag IS NOT NULL ORDER BY replay_lag DESC LIMIT 1`).Scan(&lag.Replica, &seconds)
+		if errors.Is(err, pgx.ErrNoRows) {
+			return nil
+		}
+		lag.Behind = time.Duration(seconds * float64(time.Second))
+		return err
+	})
+	return lag, s.translate(err, "read how far replicas are behind")
 }

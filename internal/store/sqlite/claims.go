@@ -124,7 +124,7 @@ func (w *writer) settle(ctx context.Context) (job.Counts, error) {
 	}
 	now := w.params.Now()
 	j.Counts.Add(b.Settle(w.written, now.Sub(w.locked)))
-	j.Updated = now
+	j.Updated, j.StopReason = now, "" // why it waited, if it did
 	if err := w.write(ctx, w.tx, j); err != nil {
 		return job.Counts{}, err
 	}

@@ -161,6 +161,22 @@ func (s *Store) Renew(ctx context.Context, l store.Lease) error {
 	return s.translate(err, "renew the lease")
 }
 
+// Wait notes why a job does not go on.
+func (s *Store) Wait(ctx context.Context, l store.Lease, why string) error {
+	err := s.within(ctx, func(tx querier) error {
+		j, err := s.held(ctx, tx, l, job.Running, job.Undoing)
+		if err != nil {
+			return err
+		}
+		j.StopReason, j.Updated = why, s.params.Now()
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		return s.renew(ctx, tx, l)
+	})
+	return s.translate(err, "note why the job waits")
+}
+
 // Allowed notes that the job's limit holds.
 func (s *Store) Allowed(ctx context.Context, l store.Lease) error {
 	err := s.within(ctx, func(tx querier) error {

@@ -127,7 +127,7 @@ func (s *Store) openReadOnly() error {
 		options.Set("immutable", "1")
 		s.frozen = state
 	}
-	s.read, err = s.connect(options, 1)
+	s.read, err = s.connect(options, readers)
 	return err
 }
 
@@ -136,7 +136,7 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	if s.file, err = os.Stat(s.path); err != nil {
 		return &store.Error{Kind: store.Unusable, Text: "cannot open the store: " + cause(err).Error(), Err: err}
 	}
-	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, 2); err != nil {
+	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, readers); err != nil {
 		return err
 	}
 	// Immediate: a transaction that reads first and writes later fails at once, without waiting,
@@ -176,6 +176,9 @@ func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	db.SetMaxOpenConns(connections)
 	return db, nil
 }
+
+// readers is how many connections read at once: a sweep reads two ranges ahead.
+const readers = 2
 
 // querier is what statements run on: the connection of writes, or a transaction that reads.
 type querier interface {
@@ -278,7 +281,7 @@ func (s *Store) reading(ctx context.Context, work func(tx querier) error) error 
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{
-		RangeSize: 20_000, BatchSize: 5_000, Target: 250 * time.Millisecond,
+		RangeSize: 10_000, BatchSize: 1_000, Target: 25 * time.Millisecond,
 		Alone: "SQLite has one writer at a time, so one process at a time works on a job",
 	}
 }

@@ -72,7 +72,7 @@ func (s *Store) Settled(context.Context) (bool, error) {
 		return false, s.translate(err, "reopen the store")
 	}
 	s.frozen = nil
-	s.read, err = s.connect(url.Values{"mode": {"ro"}}, 1)
+	s.read, err = s.connect(url.Values{"mode": {"ro"}}, readers)
 	return false, err
 }
 

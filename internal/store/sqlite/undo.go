@@ -107,7 +107,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		}
 		j.Counts.Add(p.Count)
 		j.Counts.Restored += int64(len(r.restored))
-		j.Updated = s.params.Now()
+		j.Updated, j.StopReason = s.params.Now(), "" // why it waited, if it did
 		done.Counts = j.Counts
 		if err := s.write(ctx, tx, j); err != nil {
 			return err

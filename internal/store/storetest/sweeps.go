@@ -24,7 +24,7 @@ import (
 // Engine is a sweep engine as the command line builds it, but silent, and without its pauses.
 func Engine(s store.Store) *sweep.Engine {
 	return &sweep.Engine{
-		Store: s, Progress: func(sweep.Progress) {}, Halt: func() error { return nil },
+		Store: s, Progress: func(sweep.Progress) {}, Halt: func() error { return nil }, Note: func(string) {},
 		Sleep: func(ctx context.Context, _ time.Duration) error { return ctx.Err() },
 	}
 }
