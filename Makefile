@@ -5,9 +5,13 @@ VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
 LDFLAGS  := -X decayctl/internal/cli.version=$(or $(VERSION),dev) -X decayctl/internal/cli.commit=$(COMMIT)
 FUZZTIME ?= 30s
-BENCH    ?= .
-# Extra arguments for go test, as in: make test TESTFLAGS='-run Undo -v'
+# What to measure: sizes, stores and cases, as internal/bench knows them.
+FACTS    ?= 1000000
+STORES   ?= sqlite,postgres
+CASES    ?= dry-run,first,nothing,nightly,undo,neighbour
+# Extra arguments, as in: make test TESTFLAGS='-run Undo -v', make bench BENCHFLAGS='-times 3'
 TESTFLAGS ?=
+BENCHFLAGS ?=
 
 # Tools, pinned. goreleaser: newer ones than this want a newer Go than go.mod does.
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -65,8 +69,8 @@ demo: build ## run the demo in a folder that is removed afterwards
 	@dir=$$(mktemp -d bin/demo.XXXXXX) && trap 'rm -rf "$(CURDIR)/'"$$dir"'"' EXIT && \
 	cd "$$dir" && '$(CURDIR)/bin/decayctl' demo
 
-bench: ## run the benchmarks (BENCH=regexp for some)
-	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem ./...
+bench: build ## measure against the node's method and plain SQL into docs/benchmarks.md (FACTS= STORES= CASES=)
+	$(GO) run ./internal/bench -facts $(FACTS) -stores $(STORES) -cases $(CASES) -out docs/benchmarks.md $(BENCHFLAGS)
 
 soak: ## run the long tests: minutes to an hour, a million facts
 	@bash .ci/install

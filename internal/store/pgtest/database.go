@@ -41,7 +41,7 @@ func (c *Cluster) NewDatabase(t testing.TB, o DatabaseOptions) *Database {
 	}
 	name := c.newName("test")
 	d := &Database{
-		URL:    tcpURL(c.Port, superuser, password, name),
+		URL:    c.URL(name),
 		Socket: socketDSN(c.Folder, c.Port, superuser, name),
 		Name:   name, Schema: o.Schema, cluster: c,
 	}

@@ -32,10 +32,15 @@ const (
 	patience = 90 * time.Second
 )
 
-// settings make a server that forgets quickly and replicates.
-const settings = `
+// private makes a server that only this machine and its owner reach.
+const private = `
 listen_addresses = '127.0.0.1'
 unix_socket_permissions = 0700
+timezone = 'UTC'
+`
+
+// forgetful makes a server for tests: one that is quick at the cost of safety, and replicates.
+const forgetful = `
 max_connections = 100
 fsync = off
 full_page_writes = off
@@ -44,7 +49,6 @@ wal_level = replica
 wal_keep_size = 256MB
 max_wal_senders = 4
 hot_standby = on
-timezone = 'UTC'
 `
 
 // Cluster is the server of this test process.
@@ -60,7 +64,7 @@ type Cluster struct {
 }
 
 // The cluster of this process. Where it could not be started, every test is told why.
-var shared = sync.OnceValues(start)
+var shared = sync.OnceValues(func() (*Cluster, error) { return Launch(forgetful) })
 
 // errMissing says that a program is not installed; any other error is a failure.
 var errMissing = errors.New("not installed")
@@ -77,10 +81,10 @@ func Start(t testing.TB) *Cluster {
 // Own is a cluster of one test's own, which it may stop and restart while other tests run.
 func Own(t testing.TB) *Cluster {
 	t.Helper()
-	cluster, err := start()
+	cluster, err := Launch(forgetful)
 	refuse(t, err)
 	t.Cleanup(func() {
-		if err := cluster.server.end(); err != nil {
+		if err := cluster.End(); err != nil {
 			t.Error(err)
 		}
 	})
@@ -99,7 +103,9 @@ func refuse(t testing.TB, err error) {
 	}
 }
 
-func start() (*Cluster, error) {
+// Launch starts a cluster for a program that is no test. Its settings are PostgreSQL's own, then those
+// given, as they stand in postgresql.conf. End ends it.
+func Launch(settings string) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
 		return nil, err
@@ -109,13 +115,19 @@ func start() (*Cluster, error) {
 		return nil, err
 	}
 	c := &Cluster{Folder: server.folder, server: server, bin: bin, templates: map[DatabaseOptions]string{}}
-	if err := c.initialize(); err != nil {
+	if err := c.initialize(private + settings); err != nil {
 		return nil, errors.Join(err, server.end())
 	}
 	return c, nil
 }
 
-func (c *Cluster) initialize() error {
+// End stops the server at once and removes its folder.
+func (c *Cluster) End() error { return c.server.end() }
+
+// URL is a database of the cluster over TCP, as superuser, with the password.
+func (c *Cluster) URL(database string) string { return tcpURL(c.Port, superuser, password, database) }
+
+func (c *Cluster) initialize(settings string) error {
 	if err := c.server.put("password", password); err != nil {
 		return err
 	}

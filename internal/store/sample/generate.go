@@ -16,6 +16,7 @@ import (
 // generator makes the rows of one sample. All that is random comes from rand, in one order.
 type generator struct {
 	o        Options
+	mix      mixture
 	rand     *rand.Rand
 	start    time.Time     // of the first fact
 	step     time.Duration // from fact to fact
@@ -59,11 +60,16 @@ func newGenerator(o Options) *generator {
 		o.Facts = DefaultFacts
 	}
 	o.AsOf = o.AsOf.UTC().Truncate(time.Microsecond)
+	mix := varied
+	if o.Plain {
+		mix = plain
+	}
 	return &generator{
 		o:        o,
+		mix:      mix,
 		rand:     rand.New(rand.NewPCG(o.Seed, 0)),
-		start:    o.AsOf.Add(-span),
-		step:     span / time.Duration(o.Facts),
+		start:    o.AsOf.Add(-mix.span),
+		step:     mix.span / time.Duration(o.Facts),
 		entities: max(20, o.Facts/8),
 		sweep:    o.AsOf.Add(-60*day - 7*time.Hour - 123456*time.Microsecond),
 		plots:    map[string][]string{},
@@ -177,14 +183,14 @@ func isSystem(name string) bool {
 	return strings.HasPrefix(name, "stigmem:") && !strings.HasPrefix(name, "stigmem://")
 }
 
-// sweptBefore expires what the node's sweep found 60 days before: facts older than 320 days, and
-// those below 0.1. That sweep compared stamps as text.
+// sweptBefore expires what the node's sweep found 60 days before: facts too old, and those too weak.
+// That sweep compared stamps as text.
 func (g *generator) sweptBefore(d *draft, judgement judgement) {
 	if isSystem(d.entity) || isSystem(d.relation) || judgement.overrides() || d.stamp > stampOf(g.sweep) {
 		return
 	}
-	old := d.validUntil == nil && d.stamp <= stampOf(g.sweep.Add(-320*day))
-	weak := d.confidence > 0 && d.confidence < 0.1 && (d.validUntil == nil || d.until.After(g.sweep))
+	old := d.validUntil == nil && d.stamp <= stampOf(g.sweep.Add(-g.mix.sweptAfter))
+	weak := d.confidence > 0 && d.confidence < g.mix.sweptBelow && (d.validUntil == nil || d.until.After(g.sweep))
 	if !old && !weak {
 		return
 	}

@@ -93,7 +93,11 @@ func (g *generator) value(r relation) string {
 	case "datetime":
 		return g.o.AsOf.AddDate(0, 0, g.rand.IntN(300)).UTC().Format("2006-01-02T15:04:05Z")
 	case "ref":
-		return entityName(g.entityIndex())
+		name := entityName(g.entityIndex())
+		for !g.mix.odd && !followable(name) {
+			name = entityName(g.entityIndex())
+		}
+		return name
 	case "null":
 		return "null"
 	default:
@@ -107,23 +111,24 @@ func (g *generator) named(d *draft) {
 	d.index = g.entityIndex()
 	d.entity = entityName(d.index)
 	r := pick(g, relations)
+	trust, received, conflicts, imported, structural := g.mix.names()
 	switch roll := g.rand.Float64(); {
-	case d.k == 17:
+	case g.mix.odd && d.k == 17:
 		d.entity, d.index = "user:\x1b[2J\x1b]0;owned\x07\u202egro.elpmaxe", -1
-	case d.k == 4711:
+	case g.mix.odd && d.k == 4711:
 		d.entity, d.index = "user:'; DROP TABLE facts; --", -1
 		r = relation{"memory:\"note\"\r\n\x1b[31m,\u2066x\u009b1m\\", "text", []string{"<script>alert(#)</script>\x1b[8m"}}
-	case roll < 0.004:
+	case roll < trust:
 		d.entity, d.index = "stigmem:node:"+g.uuid(), -1
 		r = relation{"stigmem:trust_level", "string", []string{"verified", "pending"}}
-	case roll < 0.009:
+	case roll < received:
 		r = relation{"stigmem:received_from", "string", peers}
-	case roll < 0.013:
+	case roll < conflicts:
 		d.entity, d.index = "stigmem:conflict:"+g.uuid(), -1
 		r = relation{"stigmem:conflict_status", "string", []string{"unresolved", "resolved"}}
-	case roll < 0.015:
+	case roll < imported:
 		r = relation{"STIGMEM:Imported_By", "string", peers}
-	case roll < 0.022:
+	case roll < structural:
 		r = relation{pick(g, []string{"rel:part_of", "rel:supersedes", "rel:depends_on"}), "ref", nil}
 	case d.peer != nil && roll < 0.3:
 		// The node lower-cases what is asserted to it, not what peers send.

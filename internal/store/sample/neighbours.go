@@ -95,9 +95,14 @@ func (g *generator) judgementRows(d *draft, j judgement) {
 	}
 }
 
+// followable tells whether the graph can follow a name.
+func followable(name string) bool {
+	return strings.Contains(name, "://") || strings.HasPrefix(name, "urn:")
+}
+
 // edge adds the graph's copy of a reference. Only names the graph can follow have one.
 func (g *generator) edge(d *draft) {
-	if d.kind != "ref" || !strings.Contains(d.value, "://") && !strings.HasPrefix(d.value, "urn:") {
+	if d.kind != "ref" || !followable(d.value) {
 		return
 	}
 	until, epoch := d.validUntil, any(nil)
@@ -146,7 +151,7 @@ func (g *generator) card(d *draft) {
 		return
 	}
 	g.carded[key] = struct{}{}
-	if g.chance(0.4) {
+	if g.chance(1 - g.mix.cards) {
 		return
 	}
 	hash := sha256.Sum256([]byte(d.id))

@@ -35,8 +35,9 @@ const DefaultFacts = 20_000
 // Options are what the rows of a sample depend on, and all they depend on.
 type Options struct {
 	Facts           int       // 0 is DefaultFacts
-	AsOf            time.Time // facts are stamped over the 400 days before; must be set
+	AsOf            time.Time // facts are stamped over the 400 days before, 365 if Plain; must be set
 	Seed            uint64
+	Plain           bool // what benchmarks measure: stamps in the node's own form, no odd rows, few neighbours
 	VectorDimension int // of the embeddings in vec_facts; 0 is no vec_facts
 }
 

@@ -8,9 +8,6 @@ import (
 
 const day = 24 * time.Hour
 
-// span is how far back the facts of a sample go.
-const span = 400 * day
-
 // form is one way in which a stamp is written.
 type form struct {
 	layout string
@@ -46,6 +43,9 @@ var (
 		{"2006-01-02", time.UTC},
 	}
 
+	// nodeForm is how the node itself writes a stamp.
+	nodeForm = []form{{"2006-01-02T15:04:05.000000+00:00", time.UTC}}
+
 	unreadableStamps   = []string{"not a date", "1718000000", "1718000000000", "2025-02-30T10:00:00Z", "", "yesterday"}
 	unreadableExpiries = []string{"", "tomorrow", "4102444800", "never", "2026-13-01", "in 3 days"}
 )
@@ -59,6 +59,9 @@ func (g *generator) stamped(d *draft) {
 	d.at = g.start.Add(time.Duration(d.k)*g.step + g.upTo(g.step)).Truncate(time.Microsecond)
 	peer := true
 	switch {
+	case !g.mix.odd:
+		d.stamp = fact.FormatInstant(d.at)
+		peer = g.chance(0.07)
 	case d.k%1009 == 500:
 		d.stamp = pick(g, unreadableStamps)
 	case d.k%499 == 250: // a clock that runs ahead
@@ -83,15 +86,19 @@ func (g *generator) stamped(d *draft) {
 
 // expiring gives some facts an expiry of their own, as likely past as to come.
 func (g *generator) expiring(d *draft) {
+	forms := callerForms
+	if !g.mix.odd {
+		forms = nodeForm
+	}
 	switch {
-	case d.k%701 == 350:
+	case g.mix.odd && d.k%701 == 350:
 		d.validUntil = pick(g, unreadableExpiries)
-	case d.k%1501 == 751:
+	case g.mix.odd && d.k%1501 == 751:
 		d.until = g.o.AsOf
 		d.validUntil = fact.FormatInstant(d.until)
 	case g.chance(0.1):
 		d.until = d.at.Add(g.upTo(2*max(0, g.o.AsOf.Sub(d.at)) + 10*day))
-		d.validUntil = pick(g, callerForms).format(d.until)
+		d.validUntil = pick(g, forms).format(d.until)
 	}
 }
 

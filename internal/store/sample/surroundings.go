@@ -35,7 +35,7 @@ func (g *generator) graves() {
 	const signature = "ed25519:c2FtcGxl"
 	for i := range g.entities {
 		scope, tenant, hold, revoked := "*", defaultTenant, int64(1), false
-		switch i % 61 {
+		switch i % g.mix.graves {
 		case 7:
 		case 8:
 			scope = "company"

@@ -1,0 +1,106 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"os/exec"
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+// measurement is one run of a contestant through one case.
+type measurement struct {
+	cost
+	locked  time.Duration // the longest write transaction
+	decayed int64         // facts expired; in a dry run, facts that would be
+	job     string
+	writer  *latency
+	tally   tally
+}
+
+func (c cost) wall() time.Duration { return c.ended.Sub(c.started) }
+
+// once runs a contestant through one case.
+func (s *series) once(ctx context.Context, t target, contestant, of, job string) (measurement, error) {
+	at := instantsOf(instantOf(of))
+	switch contestant {
+	case nodeMethod:
+		return child(ctx, t, exec.CommandContext(ctx, s.self, rowByRowChild, s.store, address(t), at.asOf))
+	case script:
+		return scripted(ctx, t, s.store, of, at)
+	default:
+		return s.decayctl(ctx, t, contestant, of, job)
+	}
+}
+
+// decayctl runs the real program, without any environment.
+func (s *series) decayctl(ctx context.Context, t target, contestant, of, job string) (measurement, error) {
+	args := []string{"--store", t.store(), "-o", "json", "--quiet"}
+	rules := []string{"--ttl", ttlText, "--min-confidence", floor, "--as-of", fact.FormatInstant(instantOf(of))}
+	switch of {
+	case dryRunCase:
+		args = append(append(args, "dry-run"), rules...)
+	case undoCase:
+		args = append(args, "jobs", "undo", job, "--yes")
+	case neighbourCase:
+		args = append(append(args, "sweep"), rules...)
+	default:
+		args = append(append(args, "sweep", "--pace", "1"), rules...)
+	}
+	if contestant == decayctlTwo {
+		args = append(args, "--workers", "2")
+	}
+	cmd := exec.CommandContext(ctx, s.program, args...)
+	cmd.Dir, cmd.Env = s.folder, []string{"HOME=" + s.folder}
+	out, c, err := timed(ctx, t, cmd)
+	if err != nil {
+		return measurement{}, err
+	}
+	var report struct {
+		JobID         string           `json:"job_id"`
+		Scanned       int64            `json:"scanned"`
+		Decayed       int64            `json:"decayed"`
+		Restored      int64            `json:"restored"`
+		FailedCount   int64            `json:"failed_count"`
+		Skipped       map[string]int64 `json:"skipped"`
+		LongestLockMS int64            `json:"longest_lock_ms"`
+	}
+	if err := json.Unmarshal(out, &report); err != nil {
+		return measurement{}, fmt.Errorf("%w: %s", err, out)
+	}
+	one := measurement{
+		cost: c, decayed: report.Decayed, job: report.JobID, locked: time.Duration(report.LongestLockMS) * time.Millisecond,
+	}
+	switch {
+	case report.FailedCount > 0 || report.Skipped["changed_meanwhile"] > 0:
+		return one, fmt.Errorf("facts that nobody touches were left: %s", out)
+	case of == dryRunCase:
+		one.decayed = report.Scanned
+	case of == undoCase:
+		one.decayed = report.Restored
+	}
+	return one, nil
+}
+
+// child runs the row-by-row method in a process of its own.
+func child(ctx context.Context, t target, cmd *exec.Cmd) (measurement, error) {
+	out, c, err := timed(ctx, t, cmd)
+	if err != nil {
+		return measurement{}, err
+	}
+	var told rowByRowReport
+	if err := json.Unmarshal(out, &told); err != nil {
+		return measurement{}, fmt.Errorf("%w: %s", err, out)
+	}
+	return measurement{cost: c, decayed: told.Decayed, locked: told.Locked}, nil
+}
+
+// address is how the children find a target.
+func address(t target) string {
+	if file, ok := t.(*sqliteTarget); ok {
+		return file.path
+	}
+	return t.store()
+}

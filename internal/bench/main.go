@@ -1,0 +1,118 @@
+// Command bench measures decayctl side by side with two others on equal copies of one store: the
+// row-by-row method of the node, and a set-based script run by the database's own shell. It is no
+// part of decayctl. make bench runs it.
+package main
+
+import (
+	"context"
+	"errors"
+	"flag"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+)
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	err := start(ctx, os.Args[1:])
+	stop()
+	if err != nil && !errors.Is(err, flag.ErrHelp) {
+		fmt.Fprintln(os.Stderr, "bench:", err)
+		os.Exit(1)
+	}
+}
+
+// start is one process of a benchmark: the one that measures, or a child of it whose memory and time are
+// its own.
+func start(ctx context.Context, args []string) error {
+	if len(args) > 0 {
+		switch args[0] {
+		case rowByRowChild:
+			return rowByRow(ctx, args[1:], os.Stdout)
+		case writerChild:
+			return write(ctx, args[1:], os.Stdin, os.Stdout)
+		}
+	}
+	p, err := parse(args, os.Stderr)
+	if err != nil {
+		return err
+	}
+	return p.measure(ctx, os.Stdout)
+}
+
+// plan is what is to be measured.
+type plan struct {
+	facts       []int
+	stores      []string
+	cases       []string
+	contestants []string
+	times       int           // each measurement is repeated
+	baseline    time.Duration // of the writer without a sweep
+	out         string        // the page; "" is none
+	decayctl    string        // the program
+	templates   string        // the folder where templates are kept for the next run; "" keeps none
+	command     string        // as it was typed
+}
+
+func parse(args []string, stderr io.Writer) (plan, error) {
+	p := plan{command: "go run ./internal/bench " + strings.Join(args, " ")}
+	flags := flag.NewFlagSet("bench", flag.ContinueOnError)
+	flags.SetOutput(stderr)
+	facts := flags.String("facts", "1000000", "`sizes` of the stores, as in 10000,100000")
+	stores := flags.String("stores", strings.Join(storeNames, ","), "the `stores` to measure")
+	cases := flags.String("cases", strings.Join(caseNames, ","), "the `cases` to measure")
+	contestants := flags.String("contestants", strings.Join(contestantNames, ","), "`who` is measured")
+	flags.IntVar(&p.times, "times", 1, "repeat each measurement this `number` of times and take the median")
+	flags.DurationVar(&p.baseline, "baseline", 10*time.Second, "how `long` the writer is measured without a sweep")
+	flags.StringVar(&p.out, "out", "", "write the results into this `page`, and a .json and .svg beside it, together with what they have")
+	flags.StringVar(&p.decayctl, "decayctl", "bin/decayctl", "the `program` to measure")
+	flags.StringVar(&p.templates, "templates", "", "keep filled SQLite stores in this `folder` for the next run")
+	quick := flags.Bool("quick", false, "under a minute: the first sweep of 100,000 facts on SQLite, as far as no flag says otherwise")
+	if err := flags.Parse(args); err != nil {
+		return p, err
+	}
+	if flags.NArg() > 0 {
+		return p, fmt.Errorf("unexpected argument %q", flags.Arg(0))
+	}
+	if *quick {
+		given := map[string]bool{}
+		flags.Visit(func(f *flag.Flag) { given[f.Name] = true })
+		for name, value := range map[string]string{"facts": "100000", "stores": sqliteStore, "cases": firstCase} {
+			if !given[name] {
+				if err := flags.Set(name, value); err != nil {
+					return p, err
+				}
+			}
+		}
+	}
+	var err error
+	for _, text := range strings.Split(*facts, ",") {
+		n, bad := strconv.Atoi(strings.ReplaceAll(text, "_", ""))
+		if bad != nil || n < 1 {
+			err = errors.Join(err, fmt.Errorf("-facts: %q is no size", text))
+		}
+		p.facts = append(p.facts, n)
+	}
+	choose := func(name, text string, known []string) []string {
+		chosen := strings.Split(text, ",")
+		for _, one := range chosen {
+			if !slices.Contains(known, one) {
+				err = errors.Join(err, fmt.Errorf("-%s: %q is none of %s", name, one, strings.Join(known, ", ")))
+			}
+		}
+		return chosen
+	}
+	p.stores = choose("stores", *stores, storeNames)
+	p.cases = choose("cases", *cases, caseNames)
+	p.contestants = choose("contestants", *contestants, contestantNames)
+	if p.times < 1 {
+		err = errors.Join(err, errors.New("-times: at least 1"))
+	}
+	return p, err
+}

@@ -1,0 +1,82 @@
+package main
+
+import (
+	"slices"
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+// The stores, as in -stores.
+const (
+	sqliteStore   = "sqlite"
+	postgresStore = "postgres"
+)
+
+var storeNames = []string{sqliteStore, postgresStore}
+
+// The cases, as in -cases.
+const (
+	dryRunCase    = "dry-run"   // nothing is written
+	firstCase     = "first"     // the first sweep, of most of the store
+	nothingCase   = "nothing"   // the same again: nothing to do
+	nightlyCase   = "nightly"   // a little later, when 0.3 % more are stale
+	undoCase      = "undo"      // the first sweep is taken back
+	neighbourCase = "neighbour" // the first sweep at the default pace, beside a writer
+)
+
+var caseNames = []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCase, neighbourCase}
+
+// The contestants, as in -contestants.
+const (
+	decayctl    = "decayctl"
+	decayctlTwo = "decayctl-2" // two workers; PostgreSQL only
+	nodeMethod  = "row-by-row"
+	script      = "script"
+	nobody      = "nobody" // the writer alone, in the case neighbour
+)
+
+var contestantNames = []string{decayctl, decayctlTwo, nodeMethod, script, nobody}
+
+// takesPart tells whether a contestant can be measured in a case on a store.
+func takesPart(contestant, store, of string) bool {
+	switch contestant {
+	case decayctlTwo:
+		return store == postgresStore && slices.Contains([]string{firstCase, neighbourCase}, of)
+	case nodeMethod:
+		return of != dryRunCase && of != undoCase
+	case script:
+		return of != undoCase
+	case nobody:
+		return of == neighbourCase
+	default:
+		return true
+	}
+}
+
+// The rules of every sweep here.
+const (
+	ttl        = 90 * 24 * time.Hour
+	ttlText    = "90d"
+	floor      = "0.4"
+	seed       = 1
+	nightAfter = 44 * time.Hour // in which 0.3 % of the facts grow older than ttl
+)
+
+// asOf is the instant of the first sweep. The store is a year old by then.
+var asOf = time.Date(2026, 1, 1, 0, 0, 0, 0, time.UTC)
+
+// instants are the instants of a sweep, as the stores write them.
+type instants struct{ asOf, cutoff, stamp string }
+
+func instantsOf(at time.Time) instants {
+	return instants{fact.FormatInstant(at), fact.FormatInstant(at.Add(-ttl)), fact.FormatSecond(at)}
+}
+
+// instantOf is when the sweep of a case judges.
+func instantOf(of string) time.Time {
+	if of == nightlyCase {
+		return asOf.Add(nightAfter)
+	}
+	return asOf
+}

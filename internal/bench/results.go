@@ -1,0 +1,152 @@
+package main
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"os"
+	"slices"
+	"strings"
+	"time"
+)
+
+// result is what one contestant took in one case: the median of each figure by itself.
+type result struct {
+	Store      string    `json:"store"`
+	Facts      int       `json:"facts"`
+	Case       string    `json:"case"`
+	Contestant string    `json:"contestant"`
+	Run        time.Time `json:"run"` // when its run began
+	Times      int       `json:"times"`
+	Decayed    int64     `json:"decayed"`
+	Seconds    float64   `json:"seconds"`
+	LockedMS   float64   `json:"locked_ms"` // the longest write transaction
+	PeakMB     float64   `json:"peak_mb"`   // of the client; a MB is 2^20 bytes
+	LogMB      float64   `json:"log_mb"`    // growth of the write-ahead log
+	Writer     *writing  `json:"writer,omitempty"`
+}
+
+// writing is the latency of a writer.
+type writing struct {
+	P50MS    float64 `json:"p50_ms"`
+	P99MS    float64 `json:"p99_ms"`
+	MaxMS    float64 `json:"max_ms"`
+	Inserts  int     `json:"inserts"`
+	Failures int     `json:"failures"`
+	Failure  string  `json:"failure,omitempty"`
+}
+
+const mega = 1 << 20
+
+func milliseconds(d time.Duration) float64 { return float64(d) / float64(time.Millisecond) }
+
+func (s *series) result(of, contestant string, samples []measurement) result {
+	middle := func(figure func(measurement) float64) float64 {
+		var values []float64
+		for _, one := range samples {
+			values = append(values, figure(one))
+		}
+		return median(values)
+	}
+	r := result{
+		Store: s.store, Facts: s.facts, Case: of, Contestant: contestant, Run: s.at, Times: len(samples),
+		Decayed:  samples[0].decayed,
+		Seconds:  middle(func(one measurement) float64 { return one.wall().Seconds() }),
+		LockedMS: middle(func(one measurement) float64 { return milliseconds(one.locked) }),
+		PeakMB:   middle(func(one measurement) float64 { return float64(one.peak) / mega }),
+		LogMB:    middle(func(one measurement) float64 { return float64(one.log) / mega }),
+	}
+	if of == neighbourCase {
+		r.Writer = &writing{
+			P50MS: middle(func(one measurement) float64 { return milliseconds(one.writer.P50) }),
+			P99MS: middle(func(one measurement) float64 { return milliseconds(one.writer.P99) }),
+			MaxMS: middle(func(one measurement) float64 { return milliseconds(one.writer.Max) }),
+		}
+		for _, one := range samples { // what failed even once has failed
+			r.Writer.Inserts += one.writer.Inserts
+			r.Writer.Failures += one.writer.Failures
+			r.Writer.Failure = cmp.Or(r.Writer.Failure, one.writer.Failure)
+		}
+	}
+	return r
+}
+
+const heading = `case       who          decayed    seconds  µs/fact   lock ms   peak MB    log MB  writer p50 / p99 / max ms, failed`
+
+func (s *series) print(of, contestant string, one measurement) {
+	r := s.result(of, contestant, []measurement{one})
+	line := fmt.Sprintf("%-10s %-12s %7d %10.2f %8.2f %9.0f %9.1f %9.1f", r.Case, r.Contestant, r.Decayed, r.Seconds,
+		r.perFact(), r.LockedMS, r.PeakMB, r.LogMB)
+	if l := r.Writer; l != nil {
+		line += fmt.Sprintf("  %.1f / %.1f / %.0f, %d of %d", l.P50MS, l.P99MS, l.MaxMS, l.Failures, l.Inserts)
+	}
+	fmt.Fprintln(s.w, line)
+}
+
+// perFact is the cost in µs for each fact of the store.
+func (r result) perFact() float64 { return r.Seconds * 1e6 / float64(r.Facts) }
+
+// results are all that has been measured, of one or more runs.
+type results []result
+
+// record is the file that results are kept in.
+type record struct {
+	Machine  string    `json:"machine"`
+	Versions []string  `json:"versions"`
+	Decayctl string    `json:"decayctl"`
+	Command  string    `json:"command"` // of the last run
+	Run      time.Time `json:"run"`     // when it began
+	Results  results   `json:"results"`
+}
+
+// merged is what is known after a run: its own results, and what only earlier runs have.
+func (old results) merged(fresh results) results {
+	all := slices.Clone(fresh)
+	for _, r := range old {
+		if all.find(r.Store, r.Facts, r.Case, r.Contestant) == nil {
+			all = append(all, r)
+		}
+	}
+	slices.SortFunc(all, func(a, b result) int {
+		return cmp.Or(
+			cmp.Compare(slices.Index(storeNames, a.Store), slices.Index(storeNames, b.Store)),
+			cmp.Compare(a.Facts, b.Facts),
+			cmp.Compare(slices.Index(caseNames, a.Case), slices.Index(caseNames, b.Case)),
+			cmp.Compare(slices.Index(contestantNames, a.Contestant), slices.Index(contestantNames, b.Contestant)))
+	})
+	return all
+}
+
+func (rs results) find(store string, facts int, of, contestant string) *result {
+	for i, r := range rs {
+		if r.Store == store && r.Facts == facts && r.Case == of && r.Contestant == contestant {
+			return &rs[i]
+		}
+	}
+	return nil
+}
+
+func (r *run) publish() error {
+	if r.out == "" {
+		return nil
+	}
+	beside := strings.TrimSuffix(r.out, ".md")
+	var rec record
+	text, err := os.ReadFile(beside + ".json")
+	switch {
+	case os.IsNotExist(err):
+	case err != nil:
+		return err
+	default:
+		if err := json.Unmarshal(text, &rec); err != nil {
+			return fmt.Errorf("%s.json: %w", beside, err)
+		}
+	}
+	rec.Results = rec.Results.merged(r.results)
+	rec.Command, rec.Run = r.command, r.at
+	text, err = json.MarshalIndent(rec, "", "  ")
+	if err != nil {
+		return err
+	}
+	return os.WriteFile(beside+".json", append(text, '\n'), 0o644)
+}
