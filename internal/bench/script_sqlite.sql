@@ -1,4 +1,6 @@
--- The set-based script of a careful operator, for sqlite3. First, which facts are stale.
+-- The set-based script of a careful operator, for sqlite3. First, which facts are stale. They are
+-- written in the order of their ids: in another, each goes to another page of the index on overrides,
+-- which takes twice as long.
 SELECT f.id AS id, f.entity AS entity, f.tenant_id AS tenant_id, f.scope AS scope,
        coalesce(o.confidence, f.confidence) > 0 AND coalesce(o.confidence, f.confidence) < $floor AS weak
 FROM facts f
@@ -19,6 +21,7 @@ WHERE (f.timestamp <= $cutoff AND coalesce(o.valid_until, f.valid_until) IS NULL
 ;
 .timeout 5000
 PRAGMA foreign_keys = ON;
+PRAGMA cache_size = -65536; -- as decayctl has it
 BEGIN IMMEDIATE;
 SELECT printf('%.3f', (julianday('now') - 2440587.5) * 86400);
 CREATE TEMP TABLE stale AS $stale ORDER BY 1;

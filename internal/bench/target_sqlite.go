@@ -2,7 +2,9 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
 	"database/sql"
+	"encoding/hex"
 	"errors"
 	"fmt"
 	"io"
@@ -24,7 +26,7 @@ type sqliteDatabase struct {
 }
 
 func (d *sqliteDatabase) fill(ctx context.Context, facts int) error {
-	d.template = filepath.Join(d.templates, fmt.Sprintf("%d.db", facts))
+	d.template = filepath.Join(d.templates, fmt.Sprintf("%d-%s.db", facts, fingerprint()))
 	if _, err := os.Stat(d.template); err == nil {
 		return nil
 	}
@@ -47,6 +49,16 @@ func (d *sqliteDatabase) fill(ctx context.Context, facts int) error {
 		return err
 	}
 	return os.Rename(unfinished, d.template)
+}
+
+// fingerprint changes with what a store is filled with, so that no template outlives it.
+func fingerprint() string {
+	sum := sha256.New()
+	for rows := range sample.Generate(sampleOf(1000)) {
+		fmt.Fprintln(sum, rows)
+	}
+	fmt.Fprint(sum, sample.SQLiteDDL())
+	return hex.EncodeToString(sum.Sum(nil)[:6])
 }
 
 func sampleOf(facts int) sample.Options {

@@ -29,6 +29,9 @@ var postgresDDL string
 // the tables go.
 func PostgresDDL() string { return postgresDDL }
 
+// SQLiteDDL is the schema for SQLite.
+func SQLiteDDL() string { return sqliteDDL }
+
 // DefaultFacts is the size of a sample that says nothing of its size.
 const DefaultFacts = 20_000
 
