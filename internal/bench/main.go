@@ -73,6 +73,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	flags.StringVar(&p.out, "out", "", "write the results into this `page`, and a .json and .svg beside it, together with what they have")
 	flags.StringVar(&p.decayctl, "decayctl", "bin/decayctl", "the `program` to measure")
 	flags.StringVar(&p.templates, "templates", "", "keep filled SQLite stores in this `folder` for the next run")
+	redraw := flags.Bool("redraw", false, "measure nothing, and write the page of -out again")
 	quick := flags.Bool("quick", false, "under a minute: the first sweep of 100,000 facts on SQLite, as far as no flag says otherwise")
 	if err := flags.Parse(args); err != nil {
 		return p, err
@@ -111,6 +112,9 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	p.stores = choose("stores", *stores, storeNames)
 	p.cases = choose("cases", *cases, caseNames)
 	p.contestants = choose("contestants", *contestants, contestantNames)
+	if *redraw {
+		p.stores = nil
+	}
 	if p.times < 1 {
 		err = errors.Join(err, errors.New("-times: at least 1"))
 	}

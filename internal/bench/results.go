@@ -2,11 +2,8 @@ package main
 
 import (
 	"cmp"
-	"encoding/json"
 	"fmt"
-	"os"
 	"slices"
-	"strings"
 	"time"
 )
 
@@ -91,12 +88,17 @@ type results []result
 
 // record is the file that results are kept in.
 type record struct {
+	Runs    []session `json:"runs"`
+	Results results   `json:"results"`
+}
+
+// session is a run that results come from.
+type session struct {
+	At       time.Time `json:"at"` // when it began
+	Command  string    `json:"command"`
+	Decayctl string    `json:"decayctl"` // its version
 	Machine  string    `json:"machine"`
 	Versions []string  `json:"versions"`
-	Decayctl string    `json:"decayctl"`
-	Command  string    `json:"command"` // of the last run
-	Run      time.Time `json:"run"`     // when it began
-	Results  results   `json:"results"`
 }
 
 // merged is what is known after a run: its own results, and what only earlier runs have.
@@ -124,29 +126,4 @@ func (rs results) find(store string, facts int, of, contestant string) *result {
 		}
 	}
 	return nil
-}
-
-func (r *run) publish() error {
-	if r.out == "" {
-		return nil
-	}
-	beside := strings.TrimSuffix(r.out, ".md")
-	var rec record
-	text, err := os.ReadFile(beside + ".json")
-	switch {
-	case os.IsNotExist(err):
-	case err != nil:
-		return err
-	default:
-		if err := json.Unmarshal(text, &rec); err != nil {
-			return fmt.Errorf("%s.json: %w", beside, err)
-		}
-	}
-	rec.Results = rec.Results.merged(r.results)
-	rec.Command, rec.Run = r.command, r.at
-	text, err = json.MarshalIndent(rec, "", "  ")
-	if err != nil {
-		return err
-	}
-	return os.WriteFile(beside+".json", append(text, '\n'), 0o644)
 }

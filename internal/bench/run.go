@@ -19,7 +19,7 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 		return err
 	}
 	if _, err := os.Stat(r.program); err != nil {
-		return fmt.Errorf("no decayctl to measure (make build): %w", err)
+		return fmt.Errorf("there is no decayctl to measure; make build makes it: %w", err)
 	}
 	if r.self, err = os.Executable(); err != nil {
 		return err
@@ -33,7 +33,7 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return r.publish()
+	return r.publish(ctx)
 }
 
 // run is one run of the benchmark.

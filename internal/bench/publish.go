@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strings"
+)
+
+// publish writes the page, the plot and the results they are made of, with those of earlier runs that
+// this one has not measured again.
+func (r *run) publish(ctx context.Context) error {
+	if r.out == "" {
+		return nil
+	}
+	beside := strings.TrimSuffix(r.out, ".md")
+	var rec record
+	if err := load(beside+".json", &rec); err != nil {
+		return err
+	}
+	if len(r.results) > 0 {
+		version, err := exec.CommandContext(ctx, r.program, "version").Output()
+		if err != nil {
+			return fmt.Errorf("%s version: %w", r.program, err)
+		}
+		first, _, _ := strings.Cut(string(version), "\n")
+		rec.add(session{
+			At: r.at, Command: r.command, Decayctl: strings.TrimPrefix(first, "decayctl "),
+			Machine: machine(r.folder), Versions: r.versions,
+		}, r.results)
+	}
+	text, err := json.MarshalIndent(rec, "", "  ")
+	if err != nil {
+		return err
+	}
+	old, err := os.ReadFile(r.out)
+	if err != nil && !os.IsNotExist(err) {
+		return err
+	}
+	err = errors.Join(
+		os.WriteFile(beside+".json", append(text, '\n'), 0o644),
+		os.WriteFile(beside+".svg", []byte(plot(rec.Results)), 0o644),
+		os.WriteFile(r.out, []byte(page(rec, string(old), filepath.Base(beside)+".svg")), 0o644))
+	if err == nil {
+		fmt.Fprintf(r.w, "\nwritten: %s, and beside it .json and .svg\n", r.out)
+	}
+	return err
+}
+
+// load reads the results of earlier runs, where there are any.
+func load(path string, rec *record) error {
+	text, err := os.ReadFile(path)
+	if os.IsNotExist(err) {
+		return nil
+	}
+	if err == nil {
+		err = json.Unmarshal(text, rec)
+	}
+	if err != nil {
+		return fmt.Errorf("%s: %w", path, err)
+	}
+	return nil
+}
+
+// add takes a run into the record, and forgets the runs of which nothing is left.
+func (rec *record) add(s session, fresh results) {
+	rec.Results = rec.Results.merged(fresh)
+	rec.Runs = slices.DeleteFunc(append(rec.Runs, s), func(s session) bool {
+		return !slices.ContainsFunc(rec.Results, func(r result) bool { return r.Run.Equal(s.At) })
+	})
+}
