@@ -43,6 +43,9 @@ func start(ctx context.Context, args []string) error {
 	if err != nil {
 		return err
 	}
+	if p.self, err = os.Executable(); err != nil {
+		return err
+	}
 	return p.measure(ctx, os.Stdout)
 }
 
@@ -56,7 +59,9 @@ type plan struct {
 	baseline    time.Duration // of the writer without a sweep
 	out         string        // the page; "" is none
 	decayctl    string        // the program
+	settings    string        // of PostgreSQL, besides those of every run
 	templates   string        // the folder where templates are kept for the next run; "" keeps none
+	self        string        // this program, for its children
 	command     string        // as it was typed
 }
 
@@ -73,6 +78,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	flags.StringVar(&p.out, "out", "", "write the results into this `page`, and a .json and .svg beside it, together with what they have")
 	flags.StringVar(&p.decayctl, "decayctl", "bin/decayctl", "the `program` to measure")
 	flags.StringVar(&p.templates, "templates", "", "keep filled SQLite stores in this `folder` for the next run")
+	flags.StringVar(&p.settings, "settings", "", "more `settings` for PostgreSQL, as lines of postgresql.conf")
 	redraw := flags.Bool("redraw", false, "measure nothing, and write the page of -out again")
 	quick := flags.Bool("quick", false, "under a minute: the first sweep of 100,000 facts on SQLite, as far as no flag says otherwise")
 	if err := flags.Parse(args); err != nil {

@@ -100,6 +100,9 @@ func figures(b *strings.Builder, rs results, store string, facts int) {
 		locked := "–"
 		if r.Case != dryRunCase {
 			locked = fmt.Sprintf("%s ms", grouped(int(r.LockedMS+0.5)))
+			if r.Case == undoCase {
+				locked = "≤ " + locked // the job's, of sweep and undo together
+			}
 		}
 		fmt.Fprintf(b, "| %s | %s | %s | %s s | %.2f | %s | %.0f MB | %.0f MB |\n", caseTitles[r.Case], contestantTitle(r),
 			grouped(int(r.Decayed)), seconds(r.Seconds), r.perFact(), locked, r.PeakMB, r.LogMB)

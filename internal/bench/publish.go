@@ -14,7 +14,7 @@ import (
 
 // publish writes the page, the plot and the results they are made of, with those of earlier runs that
 // this one has not measured again.
-func (r *run) publish(ctx context.Context) error {
+func (r *run) publish() error {
 	if r.out == "" {
 		return nil
 	}
@@ -24,15 +24,7 @@ func (r *run) publish(ctx context.Context) error {
 		return err
 	}
 	if len(r.results) > 0 {
-		version, err := exec.CommandContext(ctx, r.program, "version").Output()
-		if err != nil {
-			return fmt.Errorf("%s version: %w", r.program, err)
-		}
-		first, _, _ := strings.Cut(string(version), "\n")
-		rec.add(session{
-			At: r.at, Command: r.command, Decayctl: strings.TrimPrefix(first, "decayctl "),
-			Machine: machine(r.folder), Versions: r.versions,
-		}, r.results)
+		rec.add(r.session, r.results)
 	}
 	text, err := json.MarshalIndent(rec, "", "  ")
 	if err != nil {
@@ -43,6 +35,7 @@ func (r *run) publish(ctx context.Context) error {
 		return err
 	}
 	err = errors.Join(
+		os.MkdirAll(filepath.Dir(r.out), 0o755),
 		os.WriteFile(beside+".json", append(text, '\n'), 0o644),
 		os.WriteFile(beside+".svg", []byte(plot(rec.Results)), 0o644),
 		os.WriteFile(r.out, []byte(page(rec, string(old), filepath.Base(beside)+".svg")), 0o644))
@@ -50,6 +43,16 @@ func (r *run) publish(ctx context.Context) error {
 		fmt.Fprintf(r.w, "\nwritten: %s, and beside it .json and .svg\n", r.out)
 	}
 	return err
+}
+
+// version is that of decayctl.
+func (r *run) version(ctx context.Context) (string, error) {
+	out, err := exec.CommandContext(ctx, r.program, "version").Output()
+	if err != nil {
+		return "", fmt.Errorf("%s version: %w", r.program, err)
+	}
+	first, _, _ := strings.Cut(string(out), "\n")
+	return strings.TrimPrefix(first, "decayctl "), nil
 }
 
 // load reads the results of earlier runs, where there are any.
@@ -70,6 +73,7 @@ func load(path string, rec *record) error {
 // add takes a run into the record, and forgets the runs of which nothing is left.
 func (rec *record) add(s session, fresh results) {
 	rec.Results = rec.Results.merged(fresh)
+	rec.Runs = slices.DeleteFunc(rec.Runs, func(old session) bool { return old.At.Equal(s.At) })
 	rec.Runs = slices.DeleteFunc(append(rec.Runs, s), func(s session) bool {
 		return !slices.ContainsFunc(rec.Results, func(r result) bool { return r.Run.Equal(s.At) })
 	})

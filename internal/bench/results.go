@@ -46,7 +46,7 @@ func (s *series) result(of, contestant string, samples []measurement) result {
 		return median(values)
 	}
 	r := result{
-		Store: s.store, Facts: s.facts, Case: of, Contestant: contestant, Run: s.at, Times: len(samples),
+		Store: s.store, Facts: s.facts, Case: of, Contestant: contestant, Run: s.session.At, Times: len(samples),
 		Decayed:  samples[0].decayed,
 		Seconds:  middle(func(one measurement) float64 { return one.wall().Seconds() }),
 		LockedMS: middle(func(one measurement) float64 { return milliseconds(one.locked) }),

@@ -103,8 +103,8 @@ func nodeSweep(ctx context.Context, db *sql.DB, kind string, asOf time.Time) (re
 	}
 	defer func() { _ = tx.Rollback() }()
 	begun := time.Now()
-	write := writes{ctx: ctx, tx: tx}
-	write.prepare(`
+	write := writes{ctx: ctx, tx: tx, prepares: kind == sqliteStore}
+	write.begin(`
 		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 		VALUES ($1, $2, NULL, $3, $4, $5)
 		ON CONFLICT (fact_id) DO UPDATE SET valid_until = excluded.valid_until, confidence = excluded.confidence,
@@ -112,11 +112,11 @@ func nodeSweep(ctx context.Context, db *sql.DB, kind string, asOf time.Time) (re
 	for id := range stale {
 		write.exec(id, at.asOf, store.Reason, at.stamp, store.Actor)
 	}
-	write.prepare(`INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ($1, $2, $3, $4)`)
+	write.begin(`INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ($1, $2, $3, $4)`)
 	for _, id := range weak {
 		write.exec(uuid.NewString(), id, at.asOf, store.Actor)
 	}
-	write.prepare(`UPDATE entity_edges SET valid_until = $1, decay_epoch = $2 WHERE id = $3`)
+	write.begin(`UPDATE entity_edges SET valid_until = $1, decay_epoch = $2 WHERE id = $3`)
 	for id := range stale {
 		write.exec(at.asOf, asOf.UnixMilli(), id)
 	}
@@ -151,24 +151,30 @@ func ids(ctx context.Context, q querier, query, argument string) (found []string
 	return found, rows.Err()
 }
 
-// writes runs one statement many times, each time as a statement of its own. The first error ends it.
+// writes runs one statement many times, each time by itself. The first error ends it.
 type writes struct {
-	ctx       context.Context
-	tx        *sql.Tx
-	statement *sql.Stmt
-	err       error
+	ctx      context.Context
+	tx       *sql.Tx
+	prepares bool // Python's driver for SQLite keeps compiled statements; that for PostgreSQL sends text
+	query    string
+	compiled *sql.Stmt
+	err      error
 }
 
-// prepare names the statement that comes next. With the simple protocol of PostgreSQL nothing is
-// prepared on the server; SQLite compiles it once, as Python's driver does.
-func (w *writes) prepare(query string) {
-	if w.err == nil {
-		w.statement, w.err = w.tx.PrepareContext(w.ctx, query)
+// begin names the statement that comes next.
+func (w *writes) begin(query string) {
+	w.query = query
+	if w.err == nil && w.prepares {
+		w.compiled, w.err = w.tx.PrepareContext(w.ctx, query)
 	}
 }
 
 func (w *writes) exec(args ...any) {
-	if w.err == nil {
-		_, w.err = w.statement.ExecContext(w.ctx, args...)
+	switch {
+	case w.err != nil:
+	case w.prepares:
+		_, w.err = w.compiled.ExecContext(w.ctx, args...)
+	default:
+		_, w.err = w.tx.ExecContext(w.ctx, w.query, args...)
 	}
 }

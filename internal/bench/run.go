@@ -13,7 +13,7 @@ import (
 
 // measure does what is planned, prints each result as it comes, and writes the page.
 func (p plan) measure(ctx context.Context, w io.Writer) error {
-	r := run{plan: p, w: w, at: time.Now().UTC().Truncate(time.Second)}
+	r := run{plan: p, w: w}
 	var err error
 	if r.program, err = filepath.Abs(p.decayctl); err != nil {
 		return err
@@ -21,31 +21,33 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 	if _, err := os.Stat(r.program); err != nil {
 		return fmt.Errorf("there is no decayctl to measure; make build makes it: %w", err)
 	}
-	if r.self, err = os.Executable(); err != nil {
-		return err
-	}
 	if r.folder, err = os.MkdirTemp("", "bench-"); err != nil {
 		return err
 	}
 	defer func() { _ = os.RemoveAll(r.folder) }()
+	r.session = session{At: time.Now().UTC().Truncate(time.Second), Command: p.command, Machine: machine(r.folder)}
+	if r.session.Decayctl, err = r.version(ctx); err != nil {
+		return err
+	}
 	for _, name := range p.stores {
 		if err := r.onStore(ctx, name); err != nil {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	return r.publish(ctx)
+	if r.out != "" && len(p.stores) == 0 {
+		return r.publish()
+	}
+	return nil
 }
 
 // run is one run of the benchmark.
 type run struct {
 	plan
-	w        io.Writer
-	at       time.Time
-	program  string // decayctl, absolute
-	self     string // this program
-	folder   string // removed at the end
-	versions []string
-	results  results
+	w       io.Writer
+	program string // decayctl, absolute
+	folder  string // removed at the end
+	session session
+	results results
 }
 
 func (r *run) onStore(ctx context.Context, name string) (err error) {
@@ -58,7 +60,7 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 	if err != nil {
 		return err
 	}
-	r.versions = append(r.versions, versions)
+	r.session.Versions = append(r.session.Versions, versions)
 	for _, facts := range r.facts {
 		started := time.Now()
 		if err := db.fill(ctx, facts); err != nil {
@@ -69,13 +71,16 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 		if err := s.measure(ctx); err != nil {
 			return fmt.Errorf("%d facts: %w", facts, err)
 		}
+		if err := r.publish(); err != nil { // at once: what comes next may take an hour, or fail
+			return err
+		}
 	}
 	return nil
 }
 
 func (r *run) database(name string) (database, error) {
 	if name == postgresStore {
-		return newPostgres()
+		return newPostgres(r.settings)
 	}
 	folder := filepath.Join(r.folder, sqliteStore)
 	templates := r.templates

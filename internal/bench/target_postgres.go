@@ -29,8 +29,8 @@ type postgresDatabase struct {
 	copies   int
 }
 
-func newPostgres() (*postgresDatabase, error) {
-	cluster, err := pgtest.Launch(postgresSettings)
+func newPostgres(settings string) (*postgresDatabase, error) {
+	cluster, err := pgtest.Launch(postgresSettings + settings + "\n")
 	return &postgresDatabase{cluster: cluster}, err
 }
 
@@ -72,7 +72,7 @@ func (d *postgresDatabase) fill(ctx context.Context, facts int) error {
 func (d *postgresDatabase) copied(ctx context.Context) (target, error) {
 	d.copies++
 	name := fmt.Sprintf("copy_%d", d.copies)
-	err := d.admin(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+d.template+" STRATEGY file_copy")
+	err := d.admin(ctx, "postgres", "CREATE DATABASE "+name+" TEMPLATE "+d.template)
 	if err != nil {
 		return nil, err
 	}
@@ -95,7 +95,7 @@ func (d *postgresDatabase) versions(ctx context.Context) (string, error) {
 		FROM pg_settings WHERE name IN ('shared_buffers', 'fsync', 'synchronous_commit', 'full_page_writes', 'max_wal_size', 'autovacuum')`).
 		Scan(&version, &settings)
 	version, _, _ = strings.Cut(version, " ")
-	return "PostgreSQL " + version + ", its own defaults (" + settings + "), over TCP on this machine.", err
+	return "PostgreSQL " + version + ", " + settings + "; over TCP on this machine.", err
 }
 
 func (d *postgresDatabase) close() error { return d.cluster.End() }

@@ -135,8 +135,11 @@ func startWriter(ctx context.Context, self, kind string, t target) (*writer, err
 	return w, nil
 }
 
+// kill ends the writer where nobody wants to know what it noticed.
 func (w *writer) kill() error {
-	return errors.Join(w.cmd.Process.Kill(), w.stdin.Close())
+	err := errors.Join(w.cmd.Process.Kill(), w.stdin.Close())
+	_ = w.cmd.Wait() // it was killed
+	return err
 }
 
 // stop ends the writer and says what it noticed between two instants.

@@ -47,7 +47,7 @@ func binaries() (string, error) {
 		}
 	}
 	return "", fmt.Errorf("the PostgreSQL server: %w: install it (Debian: apt-get install postgresql; "+
-		"macOS: brew install postgresql), or put its folder with initdb and postgres on PATH", errMissing)
+		"macOS: brew install postgresql), or put its folder with initdb and postgres on PATH", ErrMissing)
 }
 
 // version is the number in a folder's name, 0 without one.
@@ -76,5 +76,5 @@ func bouncer() (string, error) {
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("PgBouncer: %w: install it (Debian: apt-get install pgbouncer; macOS: brew install pgbouncer)", errMissing)
+	return "", fmt.Errorf("PgBouncer: %w: install it (Debian: apt-get install pgbouncer; macOS: brew install pgbouncer)", ErrMissing)
 }

@@ -1,6 +1,6 @@
-// Package pgtest gives tests a private PostgreSQL, made from the binaries that are installed. A
-// test process has one server, started when it is first asked for; it does not outlive the process,
-// however that ends.
+// Package pgtest gives tests and benchmarks a private PostgreSQL, made from the binaries that are
+// installed. A test process has one server, started when it is first asked for; it does not outlive
+// the process, however that ends.
 package pgtest
 
 import (
@@ -66,8 +66,8 @@ type Cluster struct {
 // The cluster of this process. Where it could not be started, every test is told why.
 var shared = sync.OnceValues(func() (*Cluster, error) { return Launch(forgetful) })
 
-// errMissing says that a program is not installed; any other error is a failure.
-var errMissing = errors.New("not installed")
+// ErrMissing says that a program is not installed; any other error is a failure.
+var ErrMissing = errors.New("not installed")
 
 // Start is the cluster of this test process. It skips the test where PostgreSQL is not installed,
 // and fails it where the server cannot be started.
@@ -96,7 +96,7 @@ func refuse(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, errMissing) && os.Getenv(noSkip) == "":
+	case errors.Is(err, ErrMissing) && os.Getenv(noSkip) == "":
 		t.Skip(err)
 	default:
 		t.Fatal(err)

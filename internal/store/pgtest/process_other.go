@@ -12,7 +12,7 @@ import (
 type account struct{}
 
 func serverAccount() (*account, error) {
-	return nil, fmt.Errorf("a PostgreSQL for tests: %w: only Unix systems are supported", errMissing)
+	return nil, fmt.Errorf("a PostgreSQL for tests: %w: only Unix systems are supported", ErrMissing)
 }
 
 func (*account) temp() string { return os.TempDir() }

@@ -18,7 +18,7 @@ func (e *ending) Skip(args ...any)  { e.how = "skipped: " + fmt.Sprint(args...) 
 func (e *ending) Fatal(args ...any) { e.how = "failed: " + fmt.Sprint(args...) }
 
 func TestRefuse(t *testing.T) {
-	missing := fmt.Errorf("a program: %w", errMissing)
+	missing := fmt.Errorf("a program: %w", ErrMissing)
 	for _, c := range []struct {
 		name   string
 		noSkip string

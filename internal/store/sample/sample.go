@@ -41,7 +41,7 @@ type Options struct {
 	AsOf            time.Time // facts are stamped over the 400 days before, 365 if Plain; must be set
 	Seed            uint64
 	Plain           bool // what benchmarks measure: stamps in the node's own form, no odd rows, few neighbours
-	VectorDimension int // of the embeddings in vec_facts; 0 is no vec_facts
+	VectorDimension int  // of the embeddings in vec_facts; 0 is no vec_facts
 }
 
 // CreateSQLite makes a new store without facts: readable by its owner only and in WAL mode, as the

@@ -1,0 +1,111 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"decayctl/internal/cli"
+	"decayctl/internal/store/pgtest"
+
+	"github.com/rogpeppe/go-internal/testscript"
+)
+
+func TestMain(m *testing.M) {
+	testscript.Main(m, map[string]func(){
+		"decayctl": func() { os.Exit(cli.Main(cli.ThisProcess())) },
+		"bench":    main,
+	})
+}
+
+// installed finds programs. Where one is missing the test is skipped, except where nothing may be.
+func installed(t *testing.T, names ...string) []string {
+	t.Helper()
+	var paths []string
+	for _, name := range names {
+		path, err := exec.LookPath(name)
+		if err != nil {
+			if os.Getenv("STORETEST_NO_SKIP") != "" {
+				t.Fatal(err)
+			}
+			t.Skip(err)
+		}
+		paths = append(paths, path)
+	}
+	return paths
+}
+
+// A whole run on small stores: everyone goes through every case, and all agree on what they did, which
+// the run itself judges.
+func TestContestantsAgree(t *testing.T) {
+	t.Parallel()
+	for store, shell := range map[string]string{sqliteStore: "sqlite3", postgresStore: "psql"} {
+		t.Run(store, func(t *testing.T) {
+			t.Parallel()
+			programs := installed(t, "decayctl", "bench", shell)
+			p, err := parse([]string{"-facts", "700", "-stores", store, "-baseline", "50ms", "-settings", "fsync = off"}, io.Discard)
+			if err != nil {
+				t.Fatal(err)
+			}
+			p.decayctl, p.self, p.out = programs[0], programs[1], filepath.Join(t.TempDir(), "docs", "benchmarks.md")
+			if err := p.measure(t.Context(), io.Discard); errors.Is(err, pgtest.ErrMissing) && os.Getenv("STORETEST_NO_SKIP") == "" {
+				t.Skip(err)
+			} else if err != nil {
+				t.Fatal(err)
+			}
+			var rec record
+			if err := load(filepath.Join(filepath.Dir(p.out), "benchmarks.json"), &rec); err != nil {
+				t.Fatal(err)
+			}
+			for _, of := range caseNames {
+				for _, contestant := range contestantNames {
+					switch r := rec.Results.find(store, 700, of, contestant); {
+					case (r != nil) != takesPart(contestant, store, of):
+						t.Errorf("%s, %s: %+v", of, contestant, r)
+					case r == nil || contestant == nobody:
+					case (r.Decayed == 0) != (of == nothingCase):
+						t.Errorf("%s, %s: %d facts", of, contestant, r.Decayed)
+					}
+				}
+			}
+			if text, err := os.ReadFile(p.out); err != nil || len(text) < 2000 {
+				t.Errorf("the page is %q, %v", text, err)
+			}
+		})
+	}
+}
+
+func TestMeasureStopsWhenInterrupted(t *testing.T) {
+	t.Parallel()
+	programs := installed(t, "decayctl", "bench")
+	p, err := parse([]string{"-facts", "100", "-stores", sqliteStore, "-cases", neighbourCase, "-contestants", nobody, "-baseline", "1h"}, io.Discard)
+	if err != nil {
+		t.Fatal(err)
+	}
+	p.decayctl, p.self = programs[0], programs[1]
+	ctx, stop := context.WithCancel(t.Context())
+	time.AfterFunc(10*time.Millisecond, stop)
+	if err := p.measure(ctx, io.Discard); !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
+func TestParseRefuses(t *testing.T) {
+	for _, args := range [][]string{
+		{"-facts", "many"}, {"-facts", "0"}, {"-stores", "libsql"}, {"-cases", "first,last"},
+		{"-contestants", "everybody"}, {"-times", "0"}, {"again"},
+	} {
+		if _, err := parse(args, io.Discard); err == nil {
+			t.Errorf("%q is taken", args)
+		}
+	}
+	p, err := parse([]string{"-quick", "-stores", postgresStore}, io.Discard)
+	if err != nil || len(p.cases) != 1 || p.stores[0] != postgresStore || p.facts[0] != 100_000 {
+		t.Errorf("quick: %+v, %v", p, err)
+	}
+}
