@@ -27,11 +27,11 @@ const plotStyle = `
   .grid { stroke: #d1d9e0; stroke-width: 1 }
   .line { fill: none; stroke-width: 2.5 }
   .decayctl { stroke: #0969da } .decayctl-2 { stroke: #0969da; stroke-dasharray: 6 4 } .row-by-row { stroke: #cf222e } .script { stroke: #8250df }
-  .dot { stroke: none } .dot.decayctl, .dot.decayctl-2 { fill: #0969da } .dot.row-by-row { fill: #cf222e } .dot.script { fill: #8250df }
+  .end { stroke: none } .end.decayctl, .end.decayctl-2 { fill: #0969da } .end.row-by-row { fill: #cf222e } .end.script { fill: #8250df }
   @media (prefers-color-scheme: dark) {
     text { fill: #f0f6fc } .small { fill: #9198a1 } .page { fill: #0d1117 } .grid { stroke: #3d444d }
     .decayctl, .decayctl-2 { stroke: #58a6ff } .row-by-row { stroke: #ff7b72 } .script { stroke: #bc8cff }
-    .dot.decayctl, .dot.decayctl-2 { fill: #58a6ff } .dot.row-by-row { fill: #ff7b72 } .dot.script { fill: #bc8cff }
+    .end.decayctl, .end.decayctl-2 { fill: #58a6ff } .end.row-by-row { fill: #ff7b72 } .end.script { fill: #bc8cff }
   }
 `
 
@@ -111,24 +111,24 @@ func panel(b *strings.Builder, rs results, store string, x, y axis) {
 		for _, r := range rs { // ordered by size
 			if r.Store == store && r.Contestant == contestant {
 				at := fmt.Sprintf("%.1f,%.1f", x.at(float64(r.Facts)), y.at(r.perFact()))
-				fmt.Fprintf(b, `<circle class="dot %s" cx="%.1f" cy="%.1f" r="3.5"/>`+"\n", contestant, x.at(float64(r.Facts)), y.at(r.perFact()))
+				fmt.Fprintf(b, `<circle class="end %s" cx="%.1f" cy="%.1f" r="3.5"/>`+"\n", contestant, x.at(float64(r.Facts)), y.at(r.perFact()))
 				points, last = append(points, at), r
 			}
 		}
 		if len(points) > 0 {
 			fmt.Fprintf(b, `<polyline class="line %s" points="%s"/>`+"\n", contestant, strings.Join(points, " "))
-			names = append(names, label{contestantTitle(last), x.at(float64(last.Facts)) + 9, y.at(last.perFact()) + 4})
+			names = append(names, label{contestant, contestantTitle(last), x.at(float64(last.Facts)) + 9, y.at(last.perFact()) + 4})
 		}
 	}
 	for _, l := range apart(names) {
-		fmt.Fprintf(b, `<text x="%.1f" y="%.1f">%s</text>`+"\n", l.x, l.y, l.text)
+		fmt.Fprintf(b, `<text class="end %s" x="%.1f" y="%.1f">%s</text>`+"\n", l.contestant, l.x, l.y, l.text)
 	}
 }
 
 // label is a name at the end of a line.
 type label struct {
-	text string
-	x, y float64
+	contestant, text string
+	x, y             float64
 }
 
 // apart moves labels down until none lies on another.

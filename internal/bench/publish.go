@@ -34,15 +34,11 @@ func (r *run) publish() error {
 	if err != nil && !os.IsNotExist(err) {
 		return err
 	}
-	err = errors.Join(
+	return errors.Join(
 		os.MkdirAll(filepath.Dir(r.out), 0o755),
 		os.WriteFile(beside+".json", append(text, '\n'), 0o644),
 		os.WriteFile(beside+".svg", []byte(plot(rec.Results)), 0o644),
 		os.WriteFile(r.out, []byte(page(rec, string(old), filepath.Base(beside)+".svg")), 0o644))
-	if err == nil {
-		fmt.Fprintf(r.w, "\nwritten: %s, and beside it .json and .svg\n", r.out)
-	}
-	return err
 }
 
 // version is that of decayctl.

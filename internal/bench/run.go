@@ -34,9 +34,15 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
-	if r.out != "" && len(p.stores) == 0 {
-		return r.publish()
+	if r.out == "" {
+		return nil
 	}
+	if len(p.stores) == 0 { // else all is written
+		if err := r.publish(); err != nil {
+			return err
+		}
+	}
+	fmt.Fprintf(w, "\nwritten: %s, and beside it .json and .svg\n", r.out)
 	return nil
 }
 
@@ -70,9 +76,6 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 		s := series{run: r, db: db, store: name, facts: facts}
 		if err := s.measure(ctx); err != nil {
 			return fmt.Errorf("%d facts: %w", facts, err)
-		}
-		if err := r.publish(); err != nil { // at once: what comes next may take an hour, or fail
-			return err
 		}
 	}
 	return nil
@@ -109,19 +112,25 @@ func (s *series) measure(ctx context.Context) error {
 			if err := s.neighbour(ctx, contestant, samples, found); err != nil {
 				return fmt.Errorf("%s, beside a writer: %w", contestant, err)
 			}
-		}
-		if err := found.agree(); err != nil {
-			return err
-		}
-	}
-	for _, of := range caseNames {
-		for _, contestant := range contestantNames {
-			if taken := samples[place{of, contestant}]; len(taken) > 0 {
-				s.results = append(s.results, s.result(of, contestant, taken))
+			if err := found.agree(); err != nil {
+				return err
+			}
+			if err := s.keep(samples); err != nil { // at once: what comes next may take an hour, or fail
+				return err
 			}
 		}
 	}
 	return nil
+}
+
+// keep takes what has been measured so far into the results, and writes them.
+func (s *series) keep(samples map[place][]measurement) error {
+	var fresh results
+	for at, taken := range samples {
+		fresh = append(fresh, s.result(at.of, at.contestant, taken))
+	}
+	s.results = s.results.merged(fresh)
+	return s.publish()
 }
 
 // place is where a sample belongs.
