@@ -51,6 +51,9 @@ func page(rec record, old, plot string) string {
 	b.WriteString("\n## Runs\n")
 	for _, r := range rec.Runs {
 		fmt.Fprintf(&b, "\n%s, decayctl %s\n\n```\n%s\n```\n\n%s.\n", r.At.Format("2006-01-02 15:04 UTC"), r.Decayctl, r.Command, r.Machine)
+		if r.Busy > 0 {
+			fmt.Fprintf(&b, "It was not quiet: others kept %.0f %% of its processors busy before a measurement.\n", 100*r.Busy)
+		}
 		for _, version := range r.Versions {
 			b.WriteString("\n- " + version)
 		}

@@ -99,6 +99,7 @@ type session struct {
 	Decayctl string    `json:"decayctl"` // its version
 	Machine  string    `json:"machine"`
 	Versions []string  `json:"versions"`
+	Busy     float64   `json:"busy"` // share of the processors that others used before a series, at most
 }
 
 // merged is what is known after a run: its own results, and what only earlier runs have.

@@ -72,7 +72,12 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 		if err := db.fill(ctx, facts); err != nil {
 			return fmt.Errorf("fill a store: %w", err)
 		}
-		fmt.Fprintf(r.w, "\n%s, %d facts (filled in %.0f s)\n%s\n", name, facts, time.Since(started).Seconds(), heading)
+		fmt.Fprintf(r.w, "\n%s, %d facts (filled in %.0f s)\n", name, facts, time.Since(started).Seconds())
+		if busy := busyShare(ctx); busy > quiet {
+			r.session.Busy = max(r.session.Busy, busy)
+			fmt.Fprintf(r.w, "others keep %.0f %% of the processors busy: the figures will not be those of a quiet machine\n", 100*busy)
+		}
+		fmt.Fprintln(r.w, heading)
 		s := series{run: r, db: db, store: name, facts: facts}
 		if err := s.measure(ctx); err != nil {
 			return fmt.Errorf("%d facts: %w", facts, err)
@@ -92,6 +97,9 @@ func (r *run) database(name string) (database, error) {
 	}
 	return &sqliteDatabase{folder: folder, templates: templates}, os.MkdirAll(folder, 0o755)
 }
+
+// quiet is the share of the processors that others may use without mention.
+const quiet = 0.1
 
 // series is all measurements on stores of one kind and size.
 type series struct {
