@@ -7,8 +7,8 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"testing"
-	"time"
 
 	"decayctl/internal/cli"
 	"decayctl/internal/store/pgtest"
@@ -89,10 +89,24 @@ func TestMeasureStopsWhenInterrupted(t *testing.T) {
 	}
 	p.decayctl, p.self = programs[0], programs[1]
 	ctx, stop := context.WithCancel(t.Context())
-	time.AfterFunc(10*time.Millisecond, stop)
-	if err := p.measure(ctx, io.Discard); !errors.Is(err, context.Canceled) {
+	defer stop()
+	// The heading comes when all is ready to be measured.
+	if err := p.measure(ctx, whenWritten{heading, stop}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
+}
+
+// whenWritten does something once a text has been written.
+type whenWritten struct {
+	text string
+	do   func()
+}
+
+func (w whenWritten) Write(p []byte) (int, error) {
+	if strings.Contains(string(p), w.text) {
+		w.do()
+	}
+	return len(p), nil
 }
 
 func TestParseRefuses(t *testing.T) {

@@ -143,6 +143,34 @@ func TestSampleIsMostlyStale(t *testing.T) {
 	}
 }
 
+// plainKinds are what a plain sample must hold to, as queries.
+var plainKinds = []struct{ name, query string }{
+	{"the node's stamps only", `SELECT count(*) = 20000 FROM facts
+		WHERE timestamp GLOB '????-??-??T??:??:??.??????+00:00' AND coalesce(valid_until, timestamp) GLOB '????-??-??T??:??:??.??????+00:00'`},
+	{"a year, up to its as-of", `SELECT min(timestamp) BETWEEN '2025-06-15' AND '2025-06-17' AND max(timestamp) BETWEEN '2026-06-15' AND '2026-06-15T12:00:00.500000+00:00' FROM facts`},
+	{"5 % system facts", `SELECT sum(entity LIKE 'stigmem:%' AND entity NOT LIKE 'stigmem://%' OR relation LIKE 'stigmem:%') BETWEEN 900 AND 1100 FROM facts`},
+	{"10 % with an expiry", `SELECT sum(valid_until IS NOT NULL) BETWEEN 1800 AND 2200 FROM facts`},
+	{"20 % references with an edge", `SELECT count(*) BETWEEN 3600 AND 4400 FROM entity_edges JOIN facts USING (id) WHERE value_type = 'ref'`},
+	{"2 % overrides", `SELECT count(*) BETWEEN 300 AND 500 FROM fact_validity_overrides`},
+	{"about 70 % stale", `SELECT count(*) BETWEEN 13600 AND 14400 FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
+		WHERE entity NOT GLOB 'stigmem:[^/]*' AND relation NOT GLOB 'stigmem:*' AND relation NOT GLOB 'rel:*'
+		  AND (timestamp <= '2026-03-17T12:00:00.500000+00:00' AND coalesce(o.valid_until, f.valid_until) IS NULL
+		    OR f.confidence > 0 AND f.confidence < 0.4 AND coalesce(o.valid_until, f.valid_until, '9') > '2026-06-15T12:00:00.500000+00:00')`},
+	{"few cards", `SELECT count(*) BETWEEN 50 AND 1000 FROM memory_cards`},
+	{"few holds", `SELECT count(*) BETWEEN 5 AND 50 FROM tombstones WHERE legal_hold = 1`},
+	{"pending facts", `SELECT count(*) FROM facts WHERE quarantine_status = 'pending'`},
+	{"nothing that attacks a terminal", `SELECT sum(instr(entity || relation, char(27))) = 0 FROM facts`},
+}
+
+func TestPlainSample(t *testing.T) {
+	db := filled(t, sample.Options{AsOf: asOf, Seed: 1, Plain: true})
+	for _, kind := range plainKinds {
+		if count(t, db, kind.query) == 0 {
+			t.Errorf("not so: %s", kind.name)
+		}
+	}
+}
+
 func TestSmallSamples(t *testing.T) {
 	for _, facts := range []int{1, 2, 30} {
 		db := filled(t, sample.Options{Facts: facts, AsOf: asOf, Seed: 3})
