@@ -10,8 +10,7 @@ import (
 type database interface {
 	// fill makes a store of this size to copy from.
 	fill(ctx context.Context, facts int) error
-	// copied is a new copy of it, warm as every other: read once in full, with nothing left to be
-	// written to disk.
+	// copied is a new copy of it, as warm as every other: just written, and down to the disk.
 	copied(ctx context.Context) (target, error)
 	// versions say what runs here.
 	versions(ctx context.Context) (string, error)

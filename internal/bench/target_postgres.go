@@ -77,7 +77,7 @@ func (d *postgresDatabase) copied(ctx context.Context) (target, error) {
 		return nil, err
 	}
 	t := &postgresTarget{database: d, name: name}
-	// The large tables and all of their indexes, into memory.
+	// It was written a moment ago and mostly is in memory. The large tables are read, in case it is not.
 	return t, d.admin(ctx, name,
 		"SELECT count(f) FROM facts f", "SELECT count(o) FROM fact_validity_overrides o",
 		"SELECT count(e) FROM entity_edges e", "SELECT count(c) FROM memory_cards c")
