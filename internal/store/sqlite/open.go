@@ -59,7 +59,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 		err = s.check(ctx)
 	}
 	if err != nil {
-		_ = s.Close()
+		_ = s.Close() //nolint:contextcheck // takes none, as every Close
 		return nil, err
 	}
 	return s, nil
