@@ -110,6 +110,8 @@ type lane struct {
 	job  job.Job
 	ids  retractions
 	pace pacer
+
+	stuck int // facts in a row that were left out because somebody has kept them locked
 }
 
 func newLane(b *board, in store.Joined, w Work) *lane {
@@ -187,21 +189,24 @@ func cut(facts []judgedFact, size int) (part []judgedFact, next int) {
 
 // write has the facts of a claim up to a place written, and returns what is left of the claim. Under
 // contention the same work is tried again a few times, then in halves: a batch of the same size may
-// never get through. Halves also find the fact that the database refuses; it is counted and named,
-// and the others are written.
+// never get through. Halves also find the fact that the database refuses, or that somebody keeps locked;
+// it is counted and named, and the others are written.
 func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact, upTo store.Cursor) (store.Claim, error) {
 	b := l.batch(claim, facts, upTo)
 	applied, err := l.apply(ctx, &b)
 	switch {
 	case err == nil:
+		if len(b.Expiries) > 0 {
+			l.stuck = 0
+		}
 		claim.After, claim.Facts = b.UpTo, b.Left()
 		return claim, l.rest(ctx, Sweeping, applied.Counts, l.pace.pause(len(b.Expiries), applied.Locked))
-	case len(b.Expiries) == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
+	case len(b.Expiries) == 0 || !l.divisible(err):
 		return claim, err
 	case len(facts) == 1:
 		return l.fail(ctx, b, err)
 	}
-	if store.Is(err, store.Contention) {
+	if !store.Is(err, store.Rejected) {
 		l.pace.halve()
 	}
 	half := len(facts) / 2
@@ -209,6 +214,13 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact,
 		return claim, err
 	}
 	return l.write(ctx, claim, facts[half:], upTo)
+}
+
+// divisible tells whether a smaller batch may do what this one could not. Where two facts in a row were
+// locked it is not about rows: somebody has the table, and facts would be left out one by one.
+func (l *lane) divisible(err error) bool {
+	return store.Is(err, store.Contention) || store.Is(err, store.Rejected) ||
+		store.Is(err, store.Busy) && l.Store.Tuning().RowLocks && l.stuck == 0
 }
 
 func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) store.Batch {
@@ -264,6 +276,9 @@ func (l *lane) apply(ctx context.Context, b *store.Batch) (applied store.Applied
 
 // fail leaves out the one fact of a batch, which the database refuses, and names it in the counts.
 func (l *lane) fail(ctx context.Context, b store.Batch, cause error) (store.Claim, error) {
+	if store.Is(cause, store.Busy) {
+		l.stuck++
+	}
 	f := b.Expiries[0].Fact
 	b.Count.Examined++
 	b.Count.Selected++

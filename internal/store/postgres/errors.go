@@ -51,6 +51,8 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Contention, server.Message)
 	case server.Code == "55P03": // lock_not_available
 		return fail(store.Busy, fmt.Sprintf("another session has kept rows locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
+	case server.Code == "57014": // query_canceled: statement_timeout, or an administrator
+		return fail(store.Busy, server.Message)
 	case server.Code == "42501": // insufficient_privilege
 		return fail(store.NotPermitted, server.Message)
 	case server.Code == "25006": // read_only_sql_transaction

@@ -1,0 +1,64 @@
+package postgres_test
+
+import (
+	"context"
+	"fmt"
+	"testing"
+	"time"
+
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// TestLockedRows: a fact that somebody keeps locked is left out and named, and all others are expired.
+// A table that is kept locked ends the sweep instead.
+func TestLockedRows(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	for name, test := range map[string]struct {
+		lock    string
+		decayed int64
+		failed  int
+	}{
+		"a row":   {"INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('07', 'x')", 39, 1},
+		"a table": {"LOCK TABLE fact_validity_overrides IN SHARE MODE", 0, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+			d := database(t, db, db.URL)
+			for i := range 40 {
+				d.Insert(t, storetest.Fact(fmt.Sprintf("%02d", i)))
+			}
+			s, err := postgres.Open(t.Context(), db.URL, "public", store.OpenParams{LockTimeout: 20 * time.Millisecond, Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			if err := s.Prepare(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			tx, err := d.SQL.BeginTx(t.Context(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = tx.Rollback() }()
+			if _, err := tx.ExecContext(t.Context(), test.lock); err != nil {
+				t.Fatal(err)
+			}
+			floor := rule.Floor(0.5)
+			j, err := storetest.Sweep(context.Background(), storetest.Engine(s), store.StartParams{Rules: rule.Set{Floor: &floor}, AsOf: storetest.AsOf}, sweep.Work{})
+			if j.State != job.Failed || j.Counts.Decayed != test.decayed || len(j.Counts.Failed) != test.failed || store.Is(err, store.Busy) != (test.decayed == 0) {
+				t.Errorf("%s, expired %d, failed %+v, %v", j.State, j.Counts.Decayed, j.Counts.Failed, err)
+			}
+			if name == "a row" && len(j.Counts.Failed) == 1 && j.Counts.Failed[0].FactID != "07" {
+				t.Errorf("left out %+v", j.Counts.Failed)
+			}
+		})
+	}
+}
