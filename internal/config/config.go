@@ -28,6 +28,9 @@ type Config struct {
 	TTLOrigin   string   // the setting that decided on the ttl rule, on or off; "" is none
 	FloorOrigin string   // the same for the floor rule
 
+	PoliciesOrigin string                  // the setting that decided on the policies; "" is none
+	PolicyOrigins  map[string]PolicyOrigin // where the values of each policy are from, by its id
+
 	Scope     string    // "" is every scope
 	Tenant    string    // "" is every tenant
 	AsOf      time.Time // UTC, in microseconds; zero says to take the clock
@@ -119,6 +122,9 @@ func Load(src Source, now time.Time) (Config, error) {
 	cfg.AsOfAhead = cfg.AsOf.After(now)
 	cfg.Rules.TTL, cfg.TTLOrigin = s.ttl()
 	cfg.Rules.Floor, cfg.FloorOrigin = s.floor()
+	cfg.PoliciesOrigin = s.origins["policies"].name
+	cfg.Rules.Policies, cfg.PolicyOrigins = s.policies(src.Flags.Lookup("policies") != nil)
+	s.only(&cfg.Rules)
 	// Waiting for a lock must not cost a worker its lease: it is renewed in between at best.
 	if least := 2 * cfg.LockTimeout; cfg.Lease < least {
 		if s.origins["lease"].layer != 0 {

@@ -23,7 +23,7 @@ func (s *settings) configFile() (map[string]entry, error) {
 	if err != nil || data == nil {
 		return nil, err
 	}
-	return parseConfigFile(clean(name), data)
+	return s.parseConfigFile(clean(name), data)
 }
 
 // dotenvFile reads the node's .env file in the same way. It also returns the file's name.
@@ -75,7 +75,7 @@ func (s *settings) readNamed(key, byDefault string) (name string, data []byte, e
 // parseConfigFile takes values as they are written: 90 stays "90", and the reader that asks for a
 // unit sees that it has none. Viper's own reading would turn it into a number, take the last of two
 // equal keys that differ in case, and know no line numbers.
-func parseConfigFile(file string, data []byte) (map[string]entry, error) {
+func (s *settings) parseConfigFile(file string, data []byte) (map[string]entry, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, more yaml.Node
 	err := decoder.Decode(&document)
@@ -97,24 +97,29 @@ func parseConfigFile(file string, data []byte) (map[string]entry, error) {
 	}
 	entries := map[string]entry{}
 	for i := 0; i+1 < len(root.Content); i += 2 {
-		if err := addEntry(entries, file, root.Content[i], root.Content[i+1]); err != nil {
+		if err := s.addEntry(entries, file, root.Content[i], root.Content[i+1]); err != nil {
 			return nil, err
 		}
 	}
 	return entries, nil
 }
 
-func addEntry(entries map[string]entry, file string, key, val *yaml.Node) error {
+func (s *settings) addEntry(entries map[string]entry, file string, key, val *yaml.Node) error {
 	if err := checkKey(key.Value); err != nil {
 		return errorf("%s:%d: %s", file, key.Line, err)
 	}
 	if _, again := entries[key.Value]; again {
 		return errorf("%s:%d: %s is set twice; keep one", file, key.Line, key.Value)
 	}
+	e := entry{text: val.Value, name: key.Value + " in " + file + ":" + strconv.Itoa(key.Line)}
+	if key.Value == "policies" && val.Kind == yaml.SequenceNode {
+		s.inline, s.inlineFile = val, file
+		entries[key.Value] = e
+		return nil
+	}
 	if val.Kind != yaml.ScalarNode {
 		return errorf("%s:%d: %s takes one plain value, not a list, a group or an alias", file, key.Line, key.Value)
 	}
-	e := entry{text: val.Value, name: key.Value + " in " + file + ":" + strconv.Itoa(key.Line)}
 	if val.ShortTag() == "!!null" {
 		e.text = ""
 	}

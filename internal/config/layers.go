@@ -8,6 +8,7 @@ import (
 	"strings"
 
 	"github.com/spf13/viper"
+	"go.yaml.in/yaml/v3"
 )
 
 // layer is one place that settings come from. A stronger layer comes first.
@@ -41,6 +42,9 @@ type settings struct {
 	node    node
 	dir     string
 	err     error // the first that value met
+
+	inline     *yaml.Node // policies that stand in the config file; nil is none
+	inlineFile string
 }
 
 // collect goes through the layers from the strongest to the weakest. That order lets each say

@@ -24,6 +24,7 @@ const (
 	nodeEncryption  = "STIGMEM_AT_REST_ENCRYPTION"
 	nodeTTL         = "STIGMEM_DECAY_TTL_SECONDS"
 	nodeFloor       = "STIGMEM_DECAY_MIN_CONFIDENCE"
+	nodePolicies    = "STIGMEM_DECAY_POLICIES"
 	nodeThreshold   = "STIGMEM_ASYNC_JOB_THRESHOLD"
 	bareDatabaseURL = "DATABASE_URL" // the node reads it from its environment only, never from .env
 )
@@ -82,7 +83,7 @@ func foldNames(lines []string, place string) (map[string]string, error) {
 // not: they count together.
 func nodeEntries(variables map[string]string, file string) map[string]entry {
 	entries := map[string]entry{}
-	for name, key := range map[string]string{nodeSchema: "pg_schema", nodeTTL: "ttl", nodeFloor: "min_confidence", nodeThreshold: "threshold"} {
+	for name, key := range map[string]string{nodeSchema: "pg_schema", nodeTTL: "ttl", nodeFloor: "min_confidence", nodePolicies: "policies", nodeThreshold: "threshold"} {
 		if text, ok := variables[name]; ok {
 			entries[key] = entry{text, inFile(name, file)}
 		}
@@ -182,7 +183,7 @@ func (s *settings) nodeSQLite(from string, named bool) (Store, error) {
 	case named:
 		path = defaultStore
 	default:
-		path, from = defaultStore, "default"
+		path, from = defaultStore, DefaultOrigin
 	}
 	if strings.TrimSpace(path) == "" {
 		return Store{}, errorf("%s is empty; give it the path of the store's file or leave it out", from)

@@ -18,6 +18,11 @@ func byYAML(line, want string) level   { return level{given{file: line + "\n"}, 
 func byDotEnv(line, want string) level { return level{given{dotenv: line + "\n"}, want} }
 func byNothing(want string) level      { return level{given{}, want} }
 
+// onePolicy is the text of a set with one policy, as the levels below give it.
+func onePolicy(id, ttl string) string {
+	return `policy {"id":"` + id + `","relation":"*","mode":"retract","ttl":"` + ttl + `"}`
+}
+
 func merge(levels []level) given {
 	var all given
 	for _, l := range levels {
@@ -89,6 +94,14 @@ func precedences() []precedence {
 			byDotEnv("STIGMEM_ASYNC_JOB_THRESHOLD=5_000", "5000"),
 			byNothing("100000"),
 		}},
+		{"policies", func(c Config) any { return c.Rules.String() + " " + c.PoliciesOrigin }, []level{
+			byArg("--policies=a.yaml", onePolicy("a", "1d")+" --policies"),
+			byEnv("DECAYCTL_POLICIES=b.json", onePolicy("b", "2d")+" DECAYCTL_POLICIES"),
+			byEnv(`STIGMEM_DECAY_POLICIES=[{"id": "c", "relation": "*", "mode": "retract", "ttl_s": 259200}]`, onePolicy("c", "3d")+" STIGMEM_DECAY_POLICIES"),
+			byYAML(`policies: [{id: d, relation: "*", mode: retract, ttl: 4d}]`, onePolicy("d", "4d")+" policies in decayctl.yaml:1"),
+			byDotEnv(`STIGMEM_DECAY_POLICIES='[{"id": "e", "relation": "*", "mode": "retract", "ttl_s": 432000}]'`, onePolicy("e", "5d")+" STIGMEM_DECAY_POLICIES in .env"),
+			byNothing(" "),
+		}},
 		plain("env_file", func(c Config) any { return c.Rules.String() }, [4]string{"a.env", "b.env", "c.env", ".env"},
 			[4]string{"ttl 1s", "ttl 2s", "ttl 3s", "ttl 4s"}),
 		plain("scope", func(c Config) any { return c.Scope }, [4]string{"local", "team", "public", ""}, [4]string{}),
@@ -124,6 +137,8 @@ func TestPrecedence(t *testing.T) {
 					g := merge(levels)
 					g.more = map[string]string{
 						"a.env": "STIGMEM_DECAY_TTL_SECONDS=1", "b.env": "STIGMEM_DECAY_TTL_SECONDS=2", "c.env": "STIGMEM_DECAY_TTL_SECONDS=3",
+						"a.yaml": `policies: [{id: a, relation: "*", mode: retract, ttl: 1d}]`,
+						"b.json": "[\n\t{\"id\": \"b\", \"relation\": \"*\", \"mode\": \"retract\", \"ttl_s\": 172800}]",
 					}
 					switch test.key {
 					case "env_file":
@@ -205,6 +220,8 @@ func TestRulesOff(t *testing.T) {
 		{args: []string{"--min-confidence", "0"}, env: []string{"DECAYCTL_MIN_CONFIDENCE=0.5"}},
 		{env: []string{"DECAYCTL_MIN_CONFIDENCE=0", "STIGMEM_DECAY_MIN_CONFIDENCE=0.5"}},
 		{env: []string{"STIGMEM_DECAY_MIN_CONFIDENCE=nan"}, file: "min_confidence: 0.5"},
+		{args: []string{"--policies=off", "--ttl=off"}, file: "policies: none.yaml"},
+		{env: []string{"STIGMEM_DECAY_POLICIES=[]", "DECAYCTL_TTL=off"}, file: "policies: none.yaml"},
 		{file: "min_confidence: 0.0", dotenv: "STIGMEM_DECAY_MIN_CONFIDENCE=0.5"},
 	} {
 		cfg := mustLoad(t, g)

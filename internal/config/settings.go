@@ -52,6 +52,8 @@ func ruleSettings() []setting {
 		{key: "ttl", usage: "expire facts at least this `AGE`, as in 90d, 12h or 1d12h; off switches the rule off"},
 		{key: "ttl_seconds", usage: "the same as a number of `SECONDS`", reach: flagOnly},
 		{key: "min_confidence", usage: "expire facts whose confidence is below this `FLOOR`, 0 to 1; 0 switches the rule off"},
+		{key: "policies", usage: "the `FILE` with policies for some facts, YAML or JSON; off for none (default: the node's own)"},
+		{key: "policy", usage: "let only the policy with this `ID` act", reach: flagOnly},
 		{key: "scope", usage: "only facts in this `SCOPE`: local, team, company or public"},
 		{key: "tenant", usage: "only facts of this `TENANT`"},
 		{key: "as_of", usage: "judge as of this `TIME`, as in 2026-06-15T12:00:00Z (default: now)", reach: flagOnly},

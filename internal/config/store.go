@@ -14,6 +14,9 @@ const (
 // The node's default, in the working directory.
 const defaultStore = "stigmem.db"
 
+// DefaultOrigin says that no setting chose.
+const DefaultOrigin = "default"
+
 // Store is the fact store to work on.
 type Store struct {
 	Kind    string
@@ -21,7 +24,7 @@ type Store struct {
 	DSN     DSN    // of PostgreSQL
 	Schema  string // of PostgreSQL, safe as a name in SQL
 	Display string // what to print: one line, without a password
-	Origin  string // the setting that chose it, or "default"
+	Origin  string // the setting that chose it, or DefaultOrigin
 }
 
 // store chooses the store. Where the node's environment names one, that comes before the config file

@@ -53,6 +53,27 @@ func (s *settings) floor() (*rule.Floor, string) {
 	return value(s, "min_confidence", parse), from.name
 }
 
+// only leaves one policy to act, and switches the sweep-wide rules off.
+func (s *settings) only(rules *rule.Set) {
+	id := value(s, "policy", parseText)
+	if id == "" || s.err != nil {
+		return
+	}
+	if rules.Policy(id) == nil {
+		known := "there are no policies; name their file with --policies"
+		if len(rules.Policies) > 0 {
+			var ids []string
+			for _, p := range rules.Policies {
+				ids = append(ids, p.ID)
+			}
+			known = "the policies are " + strings.Join(ids, ", ")
+		}
+		s.fail("--policy is %s, and there is no such policy; %s", quote(id), clean(known))
+		return
+	}
+	rules.Only, rules.TTL, rules.Floor = id, nil, nil
+}
+
 func parseText(text string) (string, error) { return text, nil }
 
 func parseScope(text string) (string, error) { return oneOf(text, fact.Scopes...) }

@@ -11,6 +11,7 @@ type Fact struct {
 	ID         string
 	Entity     string
 	Relation   string
+	Source     string // who asserted it; "" where nobody asked the store for it
 	Tenant     string
 	Scope      string
 	Timestamp  string  // when the fact was asserted, as stored: any text, see ParseInstant
@@ -33,6 +34,10 @@ type Context struct {
 	Override          *Override // nil where the fact has no override row
 	LegalHold         bool      // the fact's entity is under an active legal-hold tombstone
 	QuarantinePending bool      // the effective quarantine status is pending
+
+	// Whether the fact is among the newest of its group that keep_last of the policy that decides on it
+	// keeps, and the same for the policy that only counts it. Looked up where a verdict turns on it.
+	Newest, NewestAside bool
 }
 
 // Candidate is a fact as a store reads it for judging: the row and its context.

@@ -1,6 +1,7 @@
 package rule
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -112,21 +113,56 @@ func (t TTL) String() string {
 
 // ParseSet reads a set as Set.String writes it.
 func ParseSet(text string) (s Set, err error) {
-	for _, part := range strings.Split(text, ", ") {
-		name, value, _ := strings.Cut(part, " ")
+	for rest, more := text, true; more && err == nil; {
 		switch {
-		case name == NameTTL && s.TTL == nil:
-			s.TTL, err = ParseTTL(value)
-		case name == NameFloor && s.Floor == nil:
-			s.Floor, err = ParseFloor(value)
+		case strings.HasPrefix(rest, textPolicy):
+			rest, more, err = s.parsePolicy(strings.TrimPrefix(rest, textPolicy))
+		case strings.HasPrefix(rest, textOnly) && s.Only == "":
+			err, more = json.Unmarshal([]byte(strings.TrimPrefix(rest, textOnly)), &s.Only), false
 		default:
-			err = fmt.Errorf("%q is no rule", part)
-		}
-		if err != nil {
-			return Set{}, fmt.Errorf("the rules %q cannot be read: %w", text, err)
+			var part string
+			part, rest, more = strings.Cut(rest, textBetween)
+			err = s.parseRule(part)
 		}
 	}
+	if err == nil && s.Only != "" && s.Policy(s.Only) == nil {
+		err = fmt.Errorf("there is no policy %q", s.Only)
+	}
+	if err != nil {
+		return Set{}, fmt.Errorf("the rules %q cannot be read: %w", text, err)
+	}
 	return s, nil
+}
+
+func (s *Set) parseRule(part string) (err error) {
+	name, value, _ := strings.Cut(part, " ")
+	switch {
+	case name == NameTTL && s.TTL == nil:
+		s.TTL, err = ParseTTL(value)
+	case name == NameFloor && s.Floor == nil:
+		s.Floor, err = ParseFloor(value)
+	default:
+		err = fmt.Errorf("%q is no rule", part)
+	}
+	return err
+}
+
+func (s *Set) parsePolicy(text string) (rest string, more bool, err error) {
+	p, length, err := parsePolicy(text)
+	if err != nil {
+		return "", false, err
+	}
+	if s.Policy(p.ID) != nil {
+		return "", false, fmt.Errorf("two policies are called %q", p.ID)
+	}
+	s.Policies = append(s.Policies, p)
+	if rest = text[length:]; rest == "" {
+		return "", false, nil
+	}
+	if rest, more = strings.CutPrefix(rest, textBetween); !more {
+		return "", false, fmt.Errorf("%q follows a policy", rest)
+	}
+	return rest, true, nil
 }
 
 // Round drops the units that do not matter beside the largest: an age for people.

@@ -5,11 +5,10 @@ package rule
 import (
 	"crypto/sha256"
 	"encoding/hex"
+	"encoding/json"
 	"strconv"
 	"strings"
 	"time"
-
-	"decayctl/internal/fact"
 )
 
 // The rules' names, as they stand in reports and in JSON.
@@ -20,15 +19,72 @@ const (
 
 // Set is the rules of one sweep. A nil rule is off.
 type Set struct {
-	TTL   *TTL   // expire facts without an expiry of their own that are at least this old
-	Floor *Floor // expire facts whose effective confidence is above 0 and below this
+	TTL      *TTL     // expire facts without an expiry of their own that are at least this old
+	Floor    *Floor   // expire facts whose effective confidence is above 0 and below this
+	Policies []Policy // in the order in which they are tried, see Order
+	Only     string   // the id of the one policy that acts; "" is all, with ttl and floor
 }
 
 // Empty tells whether no rule is on. A sweep refuses an empty set: a cron line that silently does
 // nothing is how stores fill up.
-func (s Set) Empty() bool { return s.TTL == nil && s.Floor == nil }
+func (s Set) Empty() bool { return s.TTL == nil && s.Floor == nil && len(s.Policies) == 0 }
 
-// String is the canonical text of the set: equal sets give equal texts.
+// Names are the names of the rules that are on, in the order in which reports show them. Policies that
+// only count are among them.
+func (s Set) Names() []string {
+	var names []string
+	if s.TTL != nil {
+		names = append(names, NameTTL)
+	}
+	if s.Floor != nil {
+		names = append(names, NameFloor)
+	}
+	for i := range s.Policies {
+		if p := &s.Policies[i]; s.Only == "" || s.Only == p.ID {
+			names = append(names, p.Name())
+		}
+	}
+	return names
+}
+
+// Sources tells whether a policy asks who asserted a fact.
+func (s Set) Sources() bool {
+	for i := range s.Policies {
+		if !glob(s.Policies[i].Source).any() {
+			return true
+		}
+	}
+	return false
+}
+
+// Policy is the policy with an id, or nil.
+func (s Set) Policy(id string) *Policy {
+	for i := range s.Policies {
+		if s.Policies[i].ID == id {
+			return &s.Policies[i]
+		}
+	}
+	return nil
+}
+
+// Words say the set to people, without what is in its policies.
+func (s Set) Words() string {
+	policies := s.Policies
+	s.Policies, s.Only = nil, ""
+	words := s.String()
+	if len(policies) == 0 {
+		return words
+	}
+	if words != "" {
+		words += ", "
+	}
+	if len(policies) == 1 {
+		return words + "1 policy"
+	}
+	return words + strconv.Itoa(len(policies)) + " policies"
+}
+
+// String is the canonical text of the set: equal sets give equal texts. Policies are JSON in it.
 func (s Set) String() string {
 	var parts []string
 	if s.TTL != nil {
@@ -37,7 +93,14 @@ func (s Set) String() string {
 	if s.Floor != nil {
 		parts = append(parts, NameFloor+" "+s.Floor.String())
 	}
-	return strings.Join(parts, ", ")
+	for _, p := range s.Policies {
+		parts = append(parts, textPolicy+p.String())
+	}
+	if s.Only != "" {
+		only, _ := json.Marshal(s.Only) //nolint:errchkjson // a string always marshals
+		parts = append(parts, textOnly+string(only))
+	}
+	return strings.Join(parts, textBetween)
 }
 
 // Fingerprint tells one set from others in twelve hex digits. It is that of String, so it stays what
@@ -47,164 +110,26 @@ func (s Set) Fingerprint() string {
 	return hex.EncodeToString(sum[:6])
 }
 
+// What stands before, and between, the parts of a set's text.
+const (
+	textPolicy  = "policy "
+	textOnly    = "only "
+	textBetween = ", "
+)
+
 // Cutoff is the latest stamp that is old enough for the TTL rule at asOf. It is false where no
 // stamp can be: the rule is off, or longer than the calendar.
-func (s Set) Cutoff(asOf time.Time) (time.Time, bool) {
-	if s.TTL == nil {
+func (s Set) Cutoff(asOf time.Time) (time.Time, bool) { return s.TTL.Cutoff(asOf) }
+
+// Cutoff is the latest stamp that has this age at asOf; false where the ttl is off, or longer than the
+// calendar.
+func (t *TTL) Cutoff(asOf time.Time) (time.Time, bool) {
+	if t == nil {
 		return time.Time{}, false
 	}
 	earliest := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-	if int64(*s.TTL) > asOf.Unix()-earliest { // the subtraction below would overflow in the end
+	if int64(*t) > asOf.Unix()-earliest { // the subtraction below would overflow in the end
 		return time.Time{}, false
 	}
-	return time.Unix(asOf.Unix()-int64(*s.TTL), int64(asOf.Nanosecond())).UTC(), true
-}
-
-// Action is what a verdict asks for.
-type Action int
-
-const (
-	// Ignore: no rule selects the fact.
-	Ignore Action = iota
-	// Keep: a rule would select the fact, but a protection holds. Counted in every report.
-	Keep
-	// Expire: the sweep marks the fact as expired.
-	Expire
-)
-
-// Protection is why a fact is left alone although a rule would select it.
-type Protection string
-
-// The protections, in the order in which the first that applies is the one reported.
-const (
-	System               Protection = "system"                 // a stigmem: name, in entity or relation
-	Rel                  Protection = "rel"                    // a relation in rel:
-	LegalHold            Protection = "legal_hold"             // an active legal-hold tombstone on the entity
-	QuarantinePending    Protection = "quarantine_pending"     // still to be judged by a moderator
-	UnreadableTimestamp  Protection = "unreadable_timestamp"   // its age cannot be told
-	UnreadableValidUntil Protection = "unreadable_valid_until" // has an expiry that cannot be read
-)
-
-// Verdict is what the rules say of one fact.
-type Verdict struct {
-	Action Action
-	Rules  []string   // the rules that select the fact; none with Ignore and UnreadableTimestamp; shared, not to be changed
-	Kept   Protection // set with Keep only
-}
-
-// Retracts tells whether the fact also gets a row in the retraction log: the floor rule's facts do,
-// facts that only grew old do not.
-func (v Verdict) Retracts() bool {
-	return v.Action == Expire && len(v.Rules) > 0 && v.Rules[len(v.Rules)-1] == NameFloor
-}
-
-// Shared by all verdicts, so that judging a million facts allocates nothing.
-var selections = [4][]string{nil, {NameTTL}, {NameFloor}, {NameTTL, NameFloor}}
-
-// Decide judges one fact at asOf. The result depends on its arguments only.
-func (s Set) Decide(c *fact.Candidate, asOf time.Time) Verdict {
-	until := c.EffectiveValidUntil()
-	hasUntil, untilReadable := until != nil, true
-	if hasUntil {
-		end, err := fact.ParseInstant(*until)
-		untilReadable = err == nil
-		if untilReadable && !end.After(asOf) {
-			return Verdict{} // expired already
-		}
-	}
-
-	byFloor := s.Floor.selects(c.EffectiveConfidence())
-	// An expiry of its own takes a fact out of the TTL rule. One that cannot be read does too, but
-	// then the fact is reported as kept, so its age is looked at all the same.
-	byAge, ageUnreadable := false, false
-	if s.TTL != nil && (!hasUntil || !untilReadable) {
-		stamp, err := fact.ParseInstant(c.Timestamp)
-		cutoff, possible := s.Cutoff(asOf)
-		ageUnreadable = err != nil
-		byAge = err == nil && possible && !stamp.After(cutoff)
-	}
-
-	selected := 0
-	if byAge {
-		selected |= 1
-	}
-	if byFloor {
-		selected |= 2
-	}
-	// Without the floor, an unreadable stamp is what keeps the fact from the TTL rule.
-	undated := ageUnreadable && !hasUntil && !byFloor
-	if selected == 0 && !undated {
-		return Verdict{}
-	}
-	v := Verdict{Action: Expire, Rules: selections[selected]}
-	switch {
-	case isSystem(c.Entity) || isSystem(c.Relation):
-		v.Kept = System
-	case hasPrefixFold(c.Relation, "rel:"):
-		v.Kept = Rel
-	case c.LegalHold:
-		v.Kept = LegalHold
-	case c.QuarantinePending:
-		v.Kept = QuarantinePending
-	case undated:
-		v.Kept = UnreadableTimestamp
-	case !untilReadable:
-		v.Kept = UnreadableValidUntil
-	}
-	if v.Kept != "" {
-		v.Action = Keep
-	}
-	return v
-}
-
-// Live tells whether a fact has not expired at asOf. An expiry that cannot be read has not come.
-func Live(c *fact.Candidate, asOf time.Time) bool {
-	until := c.EffectiveValidUntil()
-	if until == nil {
-		return true
-	}
-	end, err := fact.ParseInstant(*until)
-	return err != nil || end.After(asOf)
-}
-
-// Reason says in words why the rules of v select the fact: one sentence for a report.
-func (s Set) Reason(c *fact.Candidate, v Verdict, asOf time.Time) string {
-	var parts []string
-	for _, name := range v.Rules {
-		switch name {
-		case NameTTL:
-			age := "old"
-			if stamp, err := fact.ParseInstant(c.Timestamp); err == nil {
-				age = TTL(asOf.Unix()-stamp.Unix()).Round().String() + " old"
-			}
-			parts = append(parts, age+", ttl "+s.TTL.String())
-		case NameFloor:
-			confidence := strconv.FormatFloat(c.EffectiveConfidence(), 'g', -1, 64)
-			parts = append(parts, "confidence "+confidence+" below "+s.Floor.String())
-		}
-	}
-	return strings.Join(parts, "; ")
-}
-
-// isSystem: a stigmem: name is the node's own, but a stigmem:// name is ordinary content. Case is
-// ignored for ASCII letters on both databases; LIKE alone would ignore it on SQLite only.
-func isSystem(name string) bool {
-	return hasPrefixFold(name, "stigmem:") && !hasPrefixFold(name, "stigmem://")
-}
-
-// hasPrefixFold ignores the case of ASCII letters and of nothing else; prefix is in lower case.
-func hasPrefixFold(s, prefix string) bool {
-	if len(s) < len(prefix) {
-		return false
-	}
-	for i := range len(prefix) {
-		c := s[i]
-		if c >= 'A' && c <= 'Z' {
-			c += 'a' - 'A'
-		}
-		if c != prefix[i] {
-			return false
-		}
-	}
-	return true
+	return time.Unix(asOf.Unix()-int64(*t), int64(asOf.Nanosecond())).UTC(), true
 }

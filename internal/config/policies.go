@@ -1,0 +1,365 @@
+package config
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"slices"
+	"strconv"
+	"strings"
+
+	"go.yaml.in/yaml/v3"
+
+	"decayctl/internal/rule"
+)
+
+// PolicyOrigin is where the values of one policy were given.
+type PolicyOrigin struct {
+	Place  string            // of the policy: a file with its line, or a variable
+	Fields map[string]string // by the field's name in a policy file; those that are not in it have their default
+}
+
+// From is where a field of the policy was set, whichever form it was set in; "" is its default.
+func (o PolicyOrigin) From(field string) string {
+	if at, given := o.Fields[field]; given {
+		return at
+	}
+	return o.Fields[field+"_s"]
+}
+
+// noPolicies is what switches policies off that a weaker place names.
+const noPolicies = "off"
+
+// policies reads the policies, and tells where each value of theirs is from. Only commands that have the
+// flag do: a file that has gone must not keep a job from being resumed, which has policies of its own.
+func (s *settings) policies(has bool) ([]rule.Policy, map[string]PolicyOrigin) {
+	from := s.origins["policies"]
+	if !has || from.layer == 0 {
+		return nil, nil
+	}
+	if from.layer == byFile && s.inline != nil {
+		return s.readPolicies(policyReader{place: s.inlineFile, byLine: true}, s.inline)
+	}
+	text := value(s, "policies", parseText)
+	switch {
+	case s.err != nil, text == noPolicies:
+		return nil, nil
+	case from.layer == byNode || from.layer == byDotenv:
+		return s.nodePolicies(from.name, text)
+	}
+	name, data, err := s.readNamed("policies", "")
+	if err != nil {
+		s.err = err
+		return nil, nil
+	}
+	root, err := parsePolicyFile(clean(name), data)
+	if err != nil {
+		s.err = err
+		return nil, nil
+	}
+	return s.readPolicies(policyReader{place: clean(name), byLine: true}, root)
+}
+
+// nodePolicies reads what the node's specification says of its variable: a JSON array, with its fields and
+// no others.
+func (s *settings) nodePolicies(place, text string) ([]rule.Policy, map[string]PolicyOrigin) {
+	var syntax *json.SyntaxError
+	var any json.RawMessage
+	if err := json.Unmarshal([]byte(text), &any); errors.As(err, &syntax) {
+		s.fail("%s is not valid JSON at character %d: %s; write an array of policies", place, syntax.Offset, syntax)
+		return nil, nil
+	}
+	var document yaml.Node // JSON is YAML, and this reader keeps lines and keys given twice
+	if err := yaml.Unmarshal(untabbed([]byte(text)), &document); err != nil || len(document.Content) == 0 {
+		s.fail("%s cannot be read; write a JSON array of policies", place)
+		return nil, nil
+	}
+	return s.readPolicies(policyReader{place: place, byLine: strings.Contains(text, "\n"), node: true}, document.Content[0])
+}
+
+// untabbed makes YAML of JSON: there a tab may stand between values, and nowhere else.
+func untabbed(data []byte) []byte {
+	if !json.Valid(data) {
+		return data
+	}
+	return bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
+}
+
+// parsePolicyFile finds the list of policies in a file: the document itself, or under the key policies.
+func parsePolicyFile(file string, data []byte) (*yaml.Node, error) {
+	decoder := yaml.NewDecoder(bytes.NewReader(untabbed(data)))
+	var document, more yaml.Node
+	err := decoder.Decode(&document)
+	if errors.Is(err, io.EOF) {
+		return nil, errorf("%s is empty; write a list of policies, or name no file", file)
+	}
+	if err == nil && !errors.Is(decoder.Decode(&more), io.EOF) {
+		return nil, errorf("%s holds more than one YAML document; keep one", file)
+	}
+	if err != nil {
+		return nil, errorf("%s is not valid YAML or JSON: %s", file, clean(strings.TrimPrefix(err.Error(), "yaml: ")))
+	}
+	root := document.Content[0]
+	if root.Kind != yaml.MappingNode {
+		return root, nil
+	}
+	for i := 0; i+1 < len(root.Content); i += 2 {
+		if key := root.Content[i]; key.Value != "policies" || i > 0 {
+			return nil, errorf("%s:%d: %s is no part of a policy file; write a list of policies, or one key policies with that list", file, key.Line, plainName(key.Value))
+		}
+	}
+	if len(root.Content) == 0 {
+		return nil, errorf("%s:%d: no policies; write a list of them", file, root.Line)
+	}
+	return root.Content[1], nil
+}
+
+// policyReader reads a list of policies from one place.
+type policyReader struct {
+	place  string
+	byLine bool // lines tell more of the place
+	node   bool // the node's variable, which has the specified fields only
+}
+
+func (r policyReader) at(line int) string {
+	if !r.byLine {
+		return r.place
+	}
+	if !r.node {
+		return r.place + ":" + strconv.Itoa(line)
+	}
+	return r.place + ", line " + strconv.Itoa(line)
+}
+
+func (s *settings) readPolicies(r policyReader, list *yaml.Node) ([]rule.Policy, map[string]PolicyOrigin) {
+	if list.Kind != yaml.SequenceNode {
+		s.fail("%s: not a list of policies; begin each with a dash, as in  - id: heartbeats", r.at(list.Line))
+		return nil, nil
+	}
+	var policies []rule.Policy
+	origins := map[string]PolicyOrigin{}
+	for _, node := range list.Content {
+		p, origin, err := r.read(node)
+		if err == nil {
+			if before, again := origins[p.ID]; again {
+				err = errorf("%s: the id %s is taken by the policy of %s; give each policy its own", r.at(node.Line), quote(p.ID), before.Place)
+			}
+		}
+		if err != nil {
+			if s.err == nil {
+				s.err = err
+			}
+			return nil, nil
+		}
+		policies, origins[p.ID] = append(policies, p), origin
+	}
+	rule.Order(policies)
+	return policies, origins
+}
+
+// policyField is a key of a policy file.
+type policyField struct {
+	name string
+	node bool                                       // the specification has it
+	set  func(p *rule.Policy, val *yaml.Node) error // error: what is wrong with the value
+	same string                                     // the field that says the same in another form
+}
+
+var policyFields = []policyField{
+	{name: "id", node: true, set: textField(func(p *rule.Policy) *string { return &p.ID }, "")},
+	{name: "relation", node: true, set: textField(func(p *rule.Policy) *string { return &p.Relation }, "")},
+	{name: "entity", set: textField(func(p *rule.Policy) *string { return &p.Entity }, "*")},
+	{name: "source", set: textField(func(p *rule.Policy) *string { return &p.Source }, "*")},
+	{name: "scope", node: true, set: textField(func(p *rule.Policy) *string { return &p.Scope }, "*")},
+	{name: "tenant", set: textField(func(p *rule.Policy) *string { return &p.Tenant }, "*")},
+	{name: "mode", node: true, set: textField(func(p *rule.Policy) *string { return (*string)(&p.Mode) }, "")},
+	{name: "ttl", same: "ttl_s", set: durationField(setTTL)},
+	{name: "ttl_s", node: true, same: "ttl", set: secondsField(setTTL)},
+	{name: "half_life", same: "half_life_s", set: durationField(setHalfLife)},
+	{name: "half_life_s", node: true, same: "half_life", set: secondsField(setHalfLife)},
+	{name: "min_confidence", node: true, set: numberField(func(p *rule.Policy) *float64 { return &p.MinConfidence })},
+	{name: "min_step", set: numberField(func(p *rule.Policy) *float64 { return &p.MinStep })},
+	{name: "keep_last", set: keepLastField},
+	{name: "exempt_relations", node: true, set: exemptField},
+}
+
+func setTTL(p *rule.Policy, ttl rule.TTL)      { p.TTL = &ttl }
+func setHalfLife(p *rule.Policy, ttl rule.TTL) { p.HalfLife = ttl }
+
+// read reads one policy.
+func (r policyReader) read(node *yaml.Node) (p rule.Policy, origin PolicyOrigin, err error) {
+	if node.Kind != yaml.MappingNode {
+		return p, origin, errorf("%s: not a policy; write its fields, as in  id: heartbeats", r.at(node.Line))
+	}
+	origin = PolicyOrigin{Place: r.at(node.Line), Fields: map[string]string{}}
+	lines := map[string]int{}
+	stepped := false
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		key, val := node.Content[i], node.Content[i+1]
+		field, err := r.field(key)
+		if err != nil {
+			return p, origin, err
+		}
+		if _, again := lines[field.name]; again {
+			return p, origin, errorf("%s: %s is set twice; keep one", r.at(key.Line), field.name)
+		}
+		if val.ShortTag() == "!!null" && r.node { // how many programs write a field that is not there
+			continue
+		}
+		if _, both := lines[field.same]; both {
+			return p, origin, errorf("%s: %s and %s say the same; keep one", r.at(key.Line), field.same, field.name)
+		}
+		lines[field.name], origin.Fields[field.name] = key.Line, r.at(key.Line)
+		if err := field.set(&p, val); err != nil {
+			return p, origin, errorf("%s: %s is %s: %s", r.at(val.Line), field.name, shown(val), err)
+		}
+		stepped = stepped || field.name == "min_step"
+	}
+	if !stepped && p.HalfLife > 0 {
+		p.MinStep = rule.DefaultMinStep
+	}
+	var fault *rule.Fault
+	if err := p.Check(); errors.As(err, &fault) {
+		return p, origin, r.fault(fault, p, node.Line, lines)
+	}
+	return p, origin, nil
+}
+
+func (r policyReader) field(key *yaml.Node) (policyField, error) {
+	var names []string
+	for _, field := range policyFields {
+		if field.name == key.Value && (field.node || !r.node) {
+			return field, nil
+		}
+		if field.node || !r.node {
+			names = append(names, field.name)
+		}
+	}
+	if r.node && slices.ContainsFunc(policyFields, func(f policyField) bool { return f.name == key.Value }) {
+		return policyField{}, errorf("%s: the node's specification has no field %s; write the policies into a file for --policies, or leave it out", r.at(key.Line), key.Value)
+	}
+	return policyField{}, errorf("%s: a policy has no field %s; did you mean %s?", r.at(key.Line), plainName(key.Value), nearest(key.Value, names))
+}
+
+// fault gives what is wrong with a policy as a whole the line it is about, and the name it was given by.
+func (r policyReader) fault(fault *rule.Fault, p rule.Policy, line int, lines map[string]int) error {
+	name := fault.Field
+	for _, field := range []string{name, name + "_s"} {
+		if at, given := lines[field]; given {
+			name, line = field, at
+		}
+	}
+	which := "the policy"
+	if p.ID != "" && fault.Field != "id" {
+		which = "policy " + quote(p.ID)
+	}
+	return errorf("%s: %s: %s: %s", r.at(line), which, name, fault.Text)
+}
+
+// shown is a value as an error repeats it.
+func shown(val *yaml.Node) string {
+	if val.Kind != yaml.ScalarNode {
+		return "no plain value"
+	}
+	return quote(val.Value)
+}
+
+// scalar is the text of a plain value. JSON and YAML know numbers and switches too, which are no names.
+func scalar(val *yaml.Node, tags ...string) (string, error) {
+	if val.Kind != yaml.ScalarNode {
+		return "", errors.New("write one plain value, not a list, a group or an alias")
+	}
+	if strings.TrimSpace(val.Value) == "" || val.ShortTag() == "!!null" {
+		return "", errors.New("it is empty; give it a value or leave it out")
+	}
+	if !slices.Contains(tags, val.ShortTag()) {
+		return "", fmt.Errorf("write %s", map[string]string{"!!str": "text, in quotes", "!!int": "a whole number", "!!float": "a number"}[tags[0]])
+	}
+	return val.Value, nil
+}
+
+// textField sets a field of text. What stands for any leaves it empty.
+func textField(field func(*rule.Policy) *string, any string) func(*rule.Policy, *yaml.Node) error {
+	return func(p *rule.Policy, val *yaml.Node) error {
+		text, err := scalar(val, "!!str")
+		if err == nil && text != any {
+			*field(p) = text
+		}
+		return err
+	}
+}
+
+func durationField(set func(*rule.Policy, rule.TTL)) func(*rule.Policy, *yaml.Node) error {
+	return func(p *rule.Policy, val *yaml.Node) error {
+		text, err := scalar(val, "!!str", "!!int", "!!float") // 90 too, of which ParseSeconds says that it needs a unit
+		if err != nil {
+			return err
+		}
+		seconds, err := rule.ParseSeconds(text)
+		if err == nil && seconds == 0 {
+			err = errors.New("write 1s or more")
+		}
+		if err == nil {
+			set(p, rule.TTL(seconds))
+		}
+		return err
+	}
+}
+
+func secondsField(set func(*rule.Policy, rule.TTL)) func(*rule.Policy, *yaml.Node) error {
+	return func(p *rule.Policy, val *yaml.Node) error {
+		text, err := scalar(val, "!!int", "!!float")
+		if err != nil {
+			return errors.New("write a whole number of seconds")
+		}
+		digits, negative, ok := nodeDigits(text)
+		seconds, err := rule.ParseTTLSeconds(digits)
+		if !ok || negative || err != nil || seconds == 0 {
+			return errors.New("write a whole number of seconds, 1 or more")
+		}
+		set(p, seconds)
+		return nil
+	}
+}
+
+func numberField(field func(*rule.Policy) *float64) func(*rule.Policy, *yaml.Node) error {
+	return func(p *rule.Policy, val *yaml.Node) error {
+		text, err := scalar(val, "!!float", "!!int")
+		if err != nil {
+			return err
+		}
+		number, err := strconv.ParseFloat(text, 64)
+		if err != nil || strings.ContainsAny(text, "xX_") {
+			return errors.New("write a number from 0 to 1")
+		}
+		*field(p) = number
+		return nil
+	}
+}
+
+func keepLastField(p *rule.Policy, val *yaml.Node) error {
+	text, err := scalar(val, "!!int")
+	if err != nil {
+		return err
+	}
+	if p.KeepLast, err = strconv.Atoi(text); err != nil || p.KeepLast < 1 {
+		return fmt.Errorf("write a whole number from 1 to %d, or leave it out", rule.MaxKeepLast)
+	}
+	return nil
+}
+
+func exemptField(p *rule.Policy, val *yaml.Node) error {
+	if val.Kind != yaml.SequenceNode {
+		return errors.New("write a list of relations, as in  [memory:pinned]")
+	}
+	for _, node := range val.Content {
+		relation, err := scalar(node, "!!str")
+		if err != nil {
+			return err
+		}
+		p.Exempt = append(p.Exempt, relation)
+	}
+	return nil
+}

@@ -1,0 +1,291 @@
+package rule
+
+import (
+	"strings"
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+// Judge is a set made ready to judge facts by one as-of. It remembers which policies concern which
+// names, so it belongs to one goroutine.
+type Judge struct {
+	set      Set
+	asOf     time.Time
+	cutoff   time.Time // of the set's ttl
+	possible bool
+	ready    []ready
+	places   map[place][2][]*ready
+}
+
+// ready is a policy with what does not change from fact to fact.
+type ready struct {
+	*Policy
+	cutoff   time.Time
+	possible bool        // a stamp can be old enough
+	rules    [4][]string // by what selects: the policy, the floor
+}
+
+// place is all that policies look at of a fact but for its entity and its source.
+type place struct{ relation, scope, tenant string }
+
+const maxPlaces = 10_000 // relations are hostile text, and there may be a million of them
+
+// Judge makes the set ready to judge by an as-of.
+func (s Set) Judge(asOf time.Time) *Judge {
+	if s.Only != "" {
+		s.TTL, s.Floor = nil, nil
+	}
+	j := &Judge{set: s, asOf: asOf, places: map[place][2][]*ready{}}
+	j.cutoff, j.possible = s.Cutoff(asOf)
+	for i := range s.Policies {
+		r := ready{Policy: &s.Policies[i]}
+		r.cutoff, r.possible = r.TTL.Cutoff(asOf)
+		name := r.Name()
+		r.rules = [4][]string{nil, {name}, {NameFloor}, {name, NameFloor}}
+		j.ready = append(j.ready, r)
+	}
+	return j
+}
+
+// Decide judges one fact at asOf. The result depends on its arguments only.
+func (s Set) Decide(c *fact.Candidate, asOf time.Time) Verdict { return s.Judge(asOf).Decide(c) }
+
+// Decide judges one fact. Where the verdict is Ranked, it holds for a fact that is not among the newest
+// of its group; for one that is, ask again with Newest set.
+func (j *Judge) Decide(c *fact.Candidate) Verdict {
+	r := reading{Candidate: c}
+	if r.until(); r.hasUntil && r.untilReadable && !r.end.After(j.asOf) {
+		return Verdict{} // expired already
+	}
+	if len(j.ready) == 0 {
+		return j.decide(&r, nil)
+	}
+	act, aside := j.policies(c)
+	v := Verdict{}
+	if j.set.Only == "" || act != nil && act.ID == j.set.Only {
+		v = j.decide(&r, act)
+	}
+	if aside != nil && (j.set.Only == "" || aside.ID == j.set.Only) {
+		v.Aside = j.count(&r, aside)
+	}
+	return v
+}
+
+// Policy is the policy that decides on a fact, and the one in mode dry_run that counts it; nil is none.
+func (j *Judge) Policy(c *fact.Candidate) (act, aside *Policy) {
+	a, b := j.policies(c)
+	if a != nil {
+		act = a.Policy
+	}
+	if b != nil {
+		aside = b.Policy
+	}
+	return act, aside
+}
+
+// policies finds the first policies that match.
+func (j *Judge) policies(c *fact.Candidate) (act, aside *ready) {
+	at := place{c.Relation, c.Scope, c.Tenant}
+	near, known := j.places[at]
+	if !known {
+		near = j.near(at)
+		if len(j.places) >= maxPlaces {
+			clear(j.places)
+		}
+		// Copies: the range that the fact was read with is not to stay in memory.
+		j.places[place{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = near
+	}
+	return first(near[0], c), first(near[1], c)
+}
+
+// near are the policies that match a place, those that act and those aside, up to the first that
+// matches every fact there.
+func (j *Judge) near(at place) (found [2][]*ready) {
+	var closed [2]bool
+	for i := range j.ready {
+		r, kind := &j.ready[i], 0
+		if r.aside() {
+			kind = 1
+		}
+		if closed[kind] || !glob(r.Relation).matches(at.relation) || r.Scope != "" && r.Scope != at.scope || r.Tenant != "" && r.Tenant != at.tenant {
+			continue
+		}
+		found[kind] = append(found[kind], r)
+		closed[kind] = glob(r.Entity).any() && glob(r.Source).any()
+	}
+	return found
+}
+
+func first(near []*ready, c *fact.Candidate) *ready {
+	for _, r := range near {
+		if glob(r.Entity).matches(c.Entity) && glob(r.Source).matches(c.Source) {
+			return r
+		}
+	}
+	return nil
+}
+
+// reading is a fact with its stamps as instants.
+type reading struct {
+	*fact.Candidate
+	hasUntil, untilReadable bool
+	end                     time.Time
+	stampRead, dated        bool
+	stamp                   time.Time
+}
+
+func (r *reading) until() {
+	if until := r.EffectiveValidUntil(); until != nil {
+		end, err := fact.ParseInstant(*until)
+		r.hasUntil, r.untilReadable, r.end = true, err == nil, end
+	}
+}
+
+// when is the fact's stamp; false where it cannot be read.
+func (r *reading) when() (time.Time, bool) {
+	if !r.stampRead {
+		stamp, err := fact.ParseInstant(r.Timestamp)
+		r.stampRead, r.dated, r.stamp = true, err == nil, stamp
+	}
+	return r.stamp, r.dated
+}
+
+// open tells whether a rule of age may take the fact: it has no expiry of its own.
+func (r *reading) open() bool { return !r.hasUntil }
+
+// decide judges by one policy, or by the set's ttl where there is none, and by the floor.
+func (j *Judge) decide(r *reading, p *ready) Verdict {
+	effective := r.EffectiveConfidence()
+	faded, undated := effective, false
+	byAge := false
+	cutoff, possible, aged := j.cutoff, j.possible, j.set.TTL != nil
+	if p != nil {
+		cutoff, possible, aged = p.cutoff, p.possible, p.TTL != nil
+	}
+	// An expiry of its own takes a fact out of the rules of age. One that cannot be read does too, but
+	// then the fact is reported as kept, so its age is looked at all the same.
+	if aged && (r.open() || !r.untilReadable) {
+		stamp, ok := r.when()
+		byAge = ok && possible && !stamp.After(cutoff)
+		undated = !ok && r.open()
+	}
+	if p != nil && p.fades() {
+		stamp, ok := r.when()
+		if ok {
+			faded = p.faded(r.Confidence, effective, stamp, j.asOf)
+		}
+		undated = !ok && (r.open() || r.untilReadable) && effective > p.MinConfidence
+	}
+	byPolicy := p != nil && (byAge || p.fades() && p.worth(effective, faded))
+	byFloor := j.set.Floor.selects(faded)
+
+	v := Verdict{Rules: named(p, byAge || byPolicy, byFloor)}
+	// Without the floor, an unreadable stamp is what keeps the fact from the rule.
+	undated = undated && !byFloor
+	if v.Rules == nil && !undated {
+		return Verdict{}
+	}
+	if v.Kept = protected(r.Candidate); v.Kept == "" {
+		switch {
+		case undated:
+			v.Kept = UnreadableTimestamp
+		case r.hasUntil && !r.untilReadable:
+			v.Kept = UnreadableValidUntil
+		case p != nil && p.exempts(r.Relation):
+			v.Kept = Exempt
+		}
+	}
+	if v.Kept != "" {
+		v.Action = Keep
+		return v
+	}
+	v.act(p, byAge, byPolicy, byFloor, faded)
+	if p != nil && p.KeepLast > 0 && v.Action != Reduce {
+		v.Ranked = true
+		if r.Newest {
+			v = v.newest(p)
+		}
+	}
+	return v
+}
+
+// named are the names of the rules that select a fact. They are shared by all verdicts, so that judging a
+// million facts allocates nothing.
+func named(p *ready, byRule, byFloor bool) []string {
+	selected := 0
+	if byRule {
+		selected |= 1
+	}
+	if byFloor {
+		selected |= 2
+	}
+	if p != nil {
+		return p.rules[selected]
+	}
+	return selections[selected]
+}
+
+var selections = [4][]string{nil, {NameTTL}, {NameFloor}, {NameTTL, NameFloor}}
+
+// act fills in what is to be done with a fact that is selected and not protected.
+func (v *Verdict) act(p *ready, byAge, byPolicy, byFloor bool, faded float64) {
+	if byPolicy {
+		v.Policy = p.ID
+		if p.fades() {
+			v.Confidence = &faded
+		}
+	}
+	switch {
+	case byAge && p != nil && p.Mode == ModeRetract:
+		v.Action, v.Confidence = Retract, new(float64)
+	case byAge || byFloor:
+		v.Action = Expire
+	default:
+		v.Action = Reduce
+	}
+}
+
+// newest is the verdict on a fact that keep_last protects: it may fade all the same.
+func (v Verdict) newest(p *ready) Verdict {
+	if v.Action == Expire && v.Confidence != nil {
+		return Verdict{Action: Reduce, Rules: p.rules[1], Policy: v.Policy, Confidence: v.Confidence, Kept: KeptAsNewest, Ranked: true}
+	}
+	return Verdict{Action: Keep, Rules: v.Rules, Kept: KeptAsNewest, Ranked: true}
+}
+
+// count is what a policy in mode dry_run would do.
+func (j *Judge) count(r *reading, p *ready) Aside {
+	stamp, ok := r.when()
+	if !ok || r.hasUntil && !r.untilReadable {
+		return Aside{}
+	}
+	a := Aside{Policy: p.ID, Retract: r.open() && p.possible && !stamp.After(p.cutoff)}
+	if p.fades() {
+		effective := r.EffectiveConfidence()
+		a.Reduce = p.worth(effective, p.faded(r.Confidence, effective, stamp, j.asOf))
+	}
+	if !a.Retract && !a.Reduce || protected(r.Candidate) != "" || p.exempts(r.Relation) {
+		return Aside{}
+	}
+	if a.Retract && p.KeepLast > 0 {
+		a.Ranked = true
+		a.Retract = !r.NewestAside
+	}
+	return a
+}
+
+// protected is the protection that a fact has by itself, whatever selects it.
+func protected(c *fact.Candidate) Protection {
+	switch {
+	case isSystem(c.Entity) || isSystem(c.Relation):
+		return System
+	case hasPrefixFold(c.Relation, "rel:"):
+		return Rel
+	case c.LegalHold:
+		return LegalHold
+	case c.QuarantinePending:
+		return QuarantinePending
+	}
+	return ""
+}

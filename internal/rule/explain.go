@@ -1,0 +1,256 @@
+package rule
+
+import (
+	"time"
+
+	"decayctl/internal/fact"
+)
+
+// Explanation is a verdict with all that led to it, and what is to come.
+type Explanation struct {
+	Verdict Verdict
+	Steps   []Step // every rule, in the order in which they are tried
+	Outlook Outlook
+}
+
+// Step is one rule that was looked at.
+type Step struct {
+	Rule    string // its name
+	Aside   bool   // a policy in mode dry_run: whatever it says changes nothing
+	Matched bool   // the rule is about this fact
+	Selects bool   // and it would have something done to the fact now, were there no protection
+	Why     string // in words, whether it does or not
+}
+
+// Outlook is when the fact will next change, if nobody else changes it and sweeps go on by the same rules.
+type Outlook struct {
+	Expires time.Time // by age; zero where it never will
+	By      string    // the rule that it will expire by
+	Fades   []Ahead   // confidence on some days to come; none where it does not fade
+	Crosses time.Time // from when on the fading confidence is below the floor; zero is never
+}
+
+// Ahead is a confidence some days after as-of.
+type Ahead struct {
+	Days       int
+	Confidence float64
+}
+
+// Explain judges a fact as Decide does, and tells how it came to that.
+func (j *Judge) Explain(c *fact.Candidate) Explanation {
+	e := Explanation{Verdict: j.Decide(c)}
+	r := reading{Candidate: c}
+	r.until()
+	expired := r.hasUntil && r.untilReadable && !r.end.After(j.asOf)
+	act, aside := j.policies(c)
+	for i := range j.ready {
+		e.Steps = append(e.Steps, j.policyStep(&r, &j.ready[i], act, aside, expired))
+	}
+	if j.set.TTL != nil {
+		e.Steps = append(e.Steps, j.ttlStep(&r, act, expired))
+	}
+	if j.set.Floor != nil {
+		e.Steps = append(e.Steps, j.floorStep(&r, act, expired))
+	}
+	exempt := act != nil && act.exempts(c.Relation)
+	acting := j.set.Only == "" || act != nil && act.ID == j.set.Only
+	if !expired && protected(c) == "" && !exempt && acting {
+		e.Outlook = j.outlook(&r, act)
+	}
+	return e
+}
+
+const isExpired = "the fact has expired already"
+
+// mismatch is why a policy is not about a fact, or "".
+func (p *Policy) mismatch(c *fact.Candidate) string {
+	switch {
+	case !glob(p.Relation).matches(c.Relation):
+		return "its relation is not " + p.Relation
+	case p.Scope != "" && p.Scope != c.Scope:
+		return "its scope is not " + p.Scope
+	case p.Tenant != "" && p.Tenant != c.Tenant:
+		return "its tenant is not " + p.Tenant
+	case !glob(p.Entity).matches(c.Entity):
+		return "its entity is not " + p.Entity
+	case !glob(p.Source).matches(c.Source):
+		return "its source is not " + p.Source
+	}
+	return ""
+}
+
+func (j *Judge) policyStep(r *reading, p, act, aside *ready, expired bool) Step {
+	step, decides := Step{Rule: p.Name(), Aside: p.aside()}, act
+	if step.Aside {
+		decides = aside
+	}
+	switch step.Why = p.mismatch(r.Candidate); {
+	case step.Why != "":
+		return step
+	case p != decides:
+		step.Why = "policy " + decides.ID + " is tried before it, and matches"
+		return step
+	case j.set.Only != "" && j.set.Only != p.ID:
+		step.Matched, step.Why = true, "only policy "+j.set.Only+" acts in this run"
+		return step
+	}
+	step.Matched = true
+	switch {
+	case expired:
+		step.Why = isExpired
+		return step
+	case p.exempts(r.Relation):
+		step.Why = "its exempt_relations have the relation " + r.Relation
+		return step
+	}
+	if p.TTL != nil {
+		step.Selects, step.Why = r.aged(*p.TTL, p.cutoff, p.possible)
+	}
+	if p.fades() {
+		selects, why := j.fading(r, p)
+		step.Selects = step.Selects || selects
+		if step.Why != "" {
+			why = step.Why + "; " + why
+		}
+		step.Why = why
+	}
+	return step
+}
+
+// aged tells whether a fact has reached an age.
+func (r *reading) aged(ttl TTL, cutoff time.Time, possible bool) (bool, string) {
+	stamp, ok := r.when()
+	switch {
+	case r.hasUntil && !r.untilReadable:
+		return ok && possible && !stamp.After(cutoff), "it has an expiry of its own, which cannot be read"
+	case r.hasUntil:
+		return false, "it has an expiry of its own, " + *r.EffectiveValidUntil()
+	case !ok:
+		return false, "its stamp is no date, so it has no age"
+	case possible && !stamp.After(cutoff):
+		return true, "stamped " + fact.FormatInstant(stamp) + ", at least " + ttl.String() + " ago"
+	}
+	return false, "stamped " + fact.FormatInstant(stamp) + ", less than " + ttl.String() + " ago"
+}
+
+func (j *Judge) fading(r *reading, p *ready) (bool, string) {
+	stamp, ok := r.when()
+	if !ok {
+		return false, "its stamp is no date, so it does not fade"
+	}
+	effective := r.EffectiveConfidence()
+	faded := p.faded(r.Confidence, effective, stamp, j.asOf)
+	words := "half-life " + p.HalfLife.String() + " makes " + number(faded) + " of a base of " + number(r.Confidence) + "; effective is " + number(effective)
+	switch {
+	case faded == effective:
+		return false, words + ", no more than that"
+	case !p.worth(effective, faded):
+		return false, words + ", a change of less than min_step " + number(p.MinStep)
+	}
+	return true, words
+}
+
+func (j *Judge) ttlStep(r *reading, act *ready, expired bool) Step {
+	step := Step{Rule: NameTTL}
+	switch {
+	case act != nil:
+		step.Why = "policy " + act.ID + " takes its place"
+	case expired:
+		step.Matched, step.Why = true, isExpired
+	default:
+		step.Matched = true
+		step.Selects, step.Why = r.aged(*j.set.TTL, j.cutoff, j.possible)
+	}
+	return step
+}
+
+func (j *Judge) floorStep(r *reading, act *ready, expired bool) Step {
+	step, confidence := Step{Rule: NameFloor, Matched: true}, r.EffectiveConfidence()
+	if act != nil && act.fades() {
+		if stamp, ok := r.when(); ok {
+			confidence = act.faded(r.Confidence, confidence, stamp, j.asOf)
+		}
+	}
+	switch floor := j.set.Floor.String(); {
+	case expired:
+		step.Why = isExpired
+	case confidence == 0:
+		step.Why = "confidence 0 means retracted, which the floor leaves alone"
+	case j.set.Floor.selects(confidence):
+		step.Selects, step.Why = true, "confidence "+number(confidence)+" is below "+floor
+	default:
+		step.Why = "confidence " + number(confidence) + " is not below " + floor
+	}
+	return step
+}
+
+// outlook looks ahead for a fact that is live and not protected.
+func (j *Judge) outlook(r *reading, p *ready) (o Outlook) {
+	stamp, ok := r.when()
+	ttl, by := j.set.TTL, NameTTL
+	if p != nil {
+		ttl, by = p.TTL, p.Name()
+	}
+	if !ok || r.hasUntil && !r.untilReadable || r.Newest {
+		return o
+	}
+	if ttl != nil && r.open() {
+		if end, within := after(stamp, float64(*ttl)); within {
+			o.Expires, o.By = end, by
+		}
+	}
+	if p == nil || !p.fades() {
+		return o
+	}
+	effective := r.EffectiveConfidence()
+	for _, days := range []int{0, 7, 30, 90} {
+		o.Fades = append(o.Fades, Ahead{days, p.faded(r.Confidence, effective, stamp, j.asOf.AddDate(0, 0, days))})
+	}
+	if j.set.Floor != nil && effective > 0 {
+		if crosses, within := p.crossing(r.Confidence, stamp, float64(*j.set.Floor)); within {
+			o.Crosses = crosses
+		}
+	}
+	return o
+}
+
+// Wrote tells whether an override is what a policy makes of a fact at an as-of. c is the fact as it was
+// before, with the override that it had. An undo asks, before it takes anything back.
+func (p *Policy) Wrote(c *fact.Candidate, after fact.Override, asOf time.Time) bool {
+	was := fact.Override{}
+	if c.Override != nil {
+		was = *c.Override
+	}
+	expired := equal(after.ValidUntil, pointer(fact.FormatInstant(asOf)))
+	switch p.Mode {
+	case ModeExpire:
+		return expired && same(after.Confidence, was.Confidence)
+	case ModeRetract:
+		return expired && same(after.Confidence, new(float64))
+	case ModeConfidence:
+		stamp, err := fact.ParseInstant(c.Timestamp)
+		if err != nil {
+			return false
+		}
+		faded := p.faded(c.Confidence, c.EffectiveConfidence(), stamp, asOf)
+		return same(after.Confidence, &faded) && (expired || equal(after.ValidUntil, was.ValidUntil))
+	}
+	return false
+}
+
+// same compares confidences as float4.
+func same(a, b *float64) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return float32(*a) == float32(*b)
+}
+
+func pointer[T any](value T) *T { return &value }
+
+func equal[T comparable](a, b *T) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}

@@ -1,0 +1,240 @@
+package rule
+
+import (
+	"math"
+	"reflect"
+	"strconv"
+	"testing"
+	"time"
+
+	"pgregory.net/rapid"
+
+	"decayctl/internal/fact"
+)
+
+// TestDecideAgreesWithAnOracle judges by a second implementation, which shares no code with the first
+// but the reading of stamps. It is slow, and follows docs/policies.md sentence by sentence.
+func TestDecideAgreesWithAnOracle(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, c := anyPolicySet(t), anyPlacedCandidate(t)
+		j := s.Judge(asOf)
+		for range 2 { // with what it remembers, too
+			if got, want := j.Decide(c), oracle(s, c); !reflect.DeepEqual(got, want) {
+				t.Fatalf("%s\n%+v\ngot  %+v\nwant %+v", s, c, got, want)
+			}
+		}
+		if e := j.Explain(c); !reflect.DeepEqual(e.Verdict, j.Decide(c)) || len(e.Steps) != len(s.Policies)+onRules(j.set) {
+			t.Fatalf("explained as %+v", e)
+		}
+	})
+}
+
+func onRules(s Set) (n int) {
+	for _, on := range []bool{s.TTL != nil, s.Floor != nil} {
+		if on {
+			n++
+		}
+	}
+	return n
+}
+
+func rank(p Policy) (r [3]int) {
+	stars, literal := 0, 0
+	for i, char := range p.Relation {
+		if char == '*' {
+			if stars == 0 {
+				literal = i
+			}
+			stars++
+		}
+	}
+	switch {
+	case stars == 0:
+		r[0], literal = 0, len(p.Relation)
+	case stars == len(p.Relation):
+		r[0] = 2
+	default:
+		r[0] = 1
+	}
+	if p.Scope == "" {
+		r[1] = 1
+	}
+	r[2] = -literal
+	return r
+}
+
+// pick is the most specific policy that matches, of one kind.
+func pick(s Set, c *fact.Candidate, dry bool) *Policy {
+	fits := func(pattern, text string) bool { return pattern == "" || slowGlob(pattern, text) }
+	var best *Policy
+	for i := range s.Policies {
+		p := &s.Policies[i]
+		if (p.Mode == ModeDryRun) != dry || !fits(p.Relation, c.Relation) || !fits(p.Entity, c.Entity) || !fits(p.Source, c.Source) ||
+			p.Scope != "" && p.Scope != c.Scope || p.Tenant != "" && p.Tenant != c.Tenant {
+			continue
+		}
+		if best == nil || less(rank(*p), rank(*best)) {
+			best = p
+		}
+	}
+	return best
+}
+
+func less(a, b [3]int) bool {
+	for i := range a {
+		if a[i] != b[i] {
+			return a[i] < b[i]
+		}
+	}
+	return false
+}
+
+func oracle(s Set, c *fact.Candidate) (v Verdict) {
+	var until *string
+	if c.Override != nil && c.Override.ValidUntil != nil {
+		until = c.Override.ValidUntil
+	} else {
+		until = c.ValidUntil
+	}
+	oddUntil := false
+	if until != nil {
+		end, err := fact.ParseInstant(*until)
+		if oddUntil = err != nil; !oddUntil && !asOf.Before(end) {
+			return v
+		}
+	}
+	now := c.Confidence
+	if c.Override != nil && c.Override.Confidence != nil {
+		now = *c.Override.Confidence
+	}
+	stamp, err := fact.ParseInstant(c.Timestamp)
+	dated := err == nil
+	old := func(ttl *TTL) bool {
+		return ttl != nil && dated && asOf.Unix()-stamp.Unix() >= 0 && (float64(asOf.Unix()-stamp.Unix()) > float64(*ttl) ||
+			float64(asOf.Unix()-stamp.Unix()) == float64(*ttl) && stamp.Nanosecond() <= asOf.Nanosecond())
+	}
+	fade := func(p *Policy) float64 {
+		if p == nil || p.HalfLife == 0 || !dated || c.Confidence == 0 || !stamp.Before(asOf) {
+			return now
+		}
+		age := float64(asOf.Unix()-stamp.Unix()) + float64(asOf.Nanosecond()-stamp.Nanosecond())/float64(time.Second)
+		left := decimal32(math.Max(c.Confidence*math.Exp2(-age/float64(p.HalfLife)), math.SmallestNonzeroFloat32*(1<<23)))
+		return math.Min(math.Max(left, p.MinConfidence), now)
+	}
+	held := Protection("")
+	switch {
+	case systemName(c.Entity), systemName(c.Relation):
+		held = System
+	case len(c.Relation) >= 4 && (c.Relation[:4] == "rel:" || c.Relation[:4] == "REL:"):
+		held = Rel
+	case c.LegalHold:
+		held = LegalHold
+	case c.QuarantinePending:
+		held = QuarantinePending
+	}
+	exempt := func(p *Policy) bool {
+		for _, pattern := range p.Exempt {
+			if slowGlob(pattern, c.Relation) {
+				return true
+			}
+		}
+		return false
+	}
+
+	if d := pick(s, c, true); d != nil && (s.Only == "" || s.Only == d.ID) && held == "" && dated && !oddUntil && !exempt(d) {
+		less := fade(d)
+		a := Aside{Policy: d.ID, Retract: until == nil && old(d.TTL), Reduce: d.HalfLife > 0 && less < now && now-less >= d.MinStep}
+		if some := a.Retract || a.Reduce; some {
+			if a.Retract && d.KeepLast > 0 {
+				a.Ranked, a.Retract = true, !c.NewestAside
+			}
+			v.Aside = a
+		}
+	}
+
+	p := pick(s, c, false)
+	if s.Only != "" && (p == nil || p.ID != s.Only) {
+		return v
+	}
+	ttl, name := s.TTL, NameTTL
+	if p != nil {
+		ttl, name = p.TTL, "policy:"+p.ID
+	}
+	less := fade(p)
+	byAge := (until == nil || oddUntil) && old(ttl)
+	fades := p != nil && p.HalfLife > 0 && less < now && now-less >= p.MinStep
+	byFloor := s.Floor != nil && less > 0 && less < float64(*s.Floor)
+	undated := !dated && !byFloor && (ttl != nil && until == nil || p != nil && p.HalfLife > 0 && !oddUntil && now > p.MinConfidence)
+	if byAge || fades {
+		v.Rules = append(v.Rules, name)
+	}
+	if byFloor {
+		v.Rules = append(v.Rules, NameFloor)
+	}
+	switch {
+	case len(v.Rules) == 0 && !undated:
+		return v
+	case held != "":
+	case undated:
+		held = UnreadableTimestamp
+	case oddUntil:
+		held = UnreadableValidUntil
+	case p != nil && exempt(p):
+		held = Exempt
+	}
+	if held != "" {
+		v.Action, v.Kept = Keep, held
+		return v
+	}
+	v.Ranked = p != nil && p.KeepLast > 0 && (byAge || byFloor)
+	spared := v.Ranked && c.Newest
+	if spared {
+		v.Kept = KeptAsNewest
+	}
+	switch {
+	case spared && !fades:
+		v.Action = Keep
+		return v
+	case spared:
+		v.Action, v.Rules = Reduce, []string{name}
+	case byAge && p != nil && p.Mode == ModeRetract:
+		v.Action = Retract
+	case byAge || byFloor:
+		v.Action = Expire
+	default:
+		v.Action = Reduce
+	}
+	if p != nil && (byAge || fades) {
+		v.Policy = p.ID
+	}
+	if v.Action == Retract {
+		less, fades = 0, true
+	}
+	if fades {
+		v.Confidence = &less
+	}
+	return v
+}
+
+func systemName(name string) bool {
+	folded := []byte(name)
+	for i, char := range folded {
+		if char >= 'A' && char <= 'Z' {
+			folded[i] = char + 32
+		}
+	}
+	text := string(folded)
+	return len(text) >= 8 && text[:8] == "stigmem:" && (len(text) < 10 || text[8:10] != "//")
+}
+
+// decimal32 is the shortest decimal of a float4, found by trying more and more digits.
+func decimal32(value float64) float64 {
+	for digits := 1; ; digits++ {
+		text := strconv.FormatFloat(float64(float32(value)), 'e', digits-1, 64)
+		if back, _ := strconv.ParseFloat(text, 32); float32(back) == float32(value) {
+			wide, _ := strconv.ParseFloat(text, 64)
+			return wide
+		}
+	}
+}
