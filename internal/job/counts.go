@@ -18,10 +18,14 @@ const ChangedMeanwhile rule.Protection = "changed_meanwhile"
 type Counts struct {
 	Examined int64                     `json:"examined"`            // facts passed over, whatever their scope and state
 	Selected int64                     `json:"scanned"`             // facts the rules select and no protection keeps
-	Decayed  int64                     `json:"decayed"`             // facts expired
-	ByRule   map[string]int64          `json:"by_rule,omitempty"`   // facts expired, under each rule that selected them
+	Decayed  int64                     `json:"decayed"`             // facts expired, retracted or reduced
+	ByRule   map[string]int64          `json:"by_rule,omitempty"`   // of those, under each rule that selected them
 	Kept     map[rule.Protection]int64 `json:"skipped,omitempty"`   // facts left alone although a rule would select them
 	Tenants  map[string]int64          `json:"by_tenant,omitempty"` // facts selected, a bounded number of names
+
+	Reduced     int64            `json:"reduced,omitempty"`      // facts whose confidence faded, also where they expired by that
+	ReducedOnly int64            `json:"reduced_only,omitempty"` // those among them that live on
+	Would       map[string]Would `json:"would,omitempty"`        // by the id of a policy in mode dry_run
 
 	Failed      []Failure `json:"failed,omitempty"` // the first of them
 	FailedCount int64     `json:"failed_count,omitempty"`
@@ -32,6 +36,12 @@ type Counts struct {
 
 	Restored  int64 `json:"restored,omitempty"`   // facts an undo gave back
 	LeftAlone int64 `json:"left_alone,omitempty"` // facts an undo found changed by others
+}
+
+// Would is what a policy in mode dry_run would have done, were it to act.
+type Would struct {
+	Retract int64 `json:"retract,omitempty"`
+	Reduce  int64 `json:"reduce,omitempty"`
 }
 
 // Failure is a fact the database refused.
@@ -71,6 +81,11 @@ func (c *Counts) Add(more Counts) {
 	for name, n := range more.Tenants {
 		c.AddTenant(name, n)
 	}
+	c.Reduced += more.Reduced
+	c.ReducedOnly += more.ReducedOnly
+	for id, w := range more.Would {
+		c.addWould(id, w)
+	}
 	c.Failed = append(c.Failed, more.Failed[:min(len(more.Failed), maxFailures-len(c.Failed))]...)
 	c.FailedCount += more.FailedCount
 	c.Batches += more.Batches
@@ -94,6 +109,48 @@ func (c *Counts) AddRules(names []string) {
 	for _, name := range names {
 		add(&c.ByRule, name, 1)
 	}
+}
+
+// AddReduced counts one fact whose confidence fades. expires: it also ends.
+func (c *Counts) AddReduced(expires bool) {
+	c.Reduced++
+	if !expires {
+		c.ReducedOnly++
+	}
+}
+
+// AddAside counts what a policy in mode dry_run would do with one fact.
+func (c *Counts) AddAside(a rule.Aside) {
+	var w Would
+	if a.Retract {
+		w.Retract = 1
+	}
+	if a.Reduce {
+		w.Reduce = 1
+	}
+	if w != (Would{}) {
+		c.addWould(a.Policy, w)
+	}
+}
+
+func (c *Counts) addWould(id string, more Would) {
+	if c.Would == nil {
+		c.Would = map[string]Would{}
+	}
+	w := c.Would[id]
+	c.Would[id] = Would{w.Retract + more.Retract, w.Reduce + more.Reduce}
+}
+
+// Expired is how many facts have ended: all that decayed, but for those that only faded.
+func (c Counts) Expired() int64 { return c.Decayed - c.ReducedOnly }
+
+// WouldAll is what all policies in mode dry_run would have done.
+func (c Counts) WouldAll() (w Would) {
+	for _, each := range c.Would {
+		w.Retract += each.Retract
+		w.Reduce += each.Reduce
+	}
+	return w
 }
 
 // AddKept counts one fact that a protection keeps.

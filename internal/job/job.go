@@ -5,6 +5,7 @@ package job
 
 import (
 	"encoding/json"
+	"strings"
 	"time"
 
 	"decayctl/internal/fact"
@@ -65,21 +66,51 @@ type Change struct {
 	Before     *fact.Override // nil where there was no row
 	Edge       *Edge          // the edge before, where it differed from its fact; else nil
 	Retraction string         // id of the row the job put into the retraction log; "" is none
+	Base       *fact.Fact     // of a fact that a policy changed: confidence, stamp and expiry of the fact itself; else nil
 }
 
-// Rule is the name of the rule that a change tells of: the floor leaves a row in the retraction log,
-// age does not. A fact that both rules selected has the row.
+// Weighed tells whether the job wrote a confidence, which the edge got too. rules are the job's.
+func (c Change) Weighed(rules rule.Set) bool {
+	p := rules.Policy(PolicyOf(c.After))
+	return p != nil && p.Mode != rule.ModeExpire
+}
+
+// Rule is the name of the rule that a change tells of. A policy leaves its id as the reason; else the floor
+// leaves a row in the retraction log, and age does not. A fact that both selected has the row.
 func (c Change) Rule() string {
+	if id := PolicyOf(c.After); id != "" {
+		return rule.NamePolicy + id
+	}
 	if c.Retraction != "" {
 		return rule.NameFloor
 	}
 	return rule.NameTTL
 }
 
+// What decayctl writes as the reason of an override: the node's own word for a sweep, or that of the
+// node's specification with the policy that had a part in it.
+const (
+	Reason       = "decay_sweep"
+	PolicyReason = "decay_policy:"
+)
+
+// PolicyOf is the id of the policy that an override names as its reason, or "".
+func PolicyOf(o fact.Override) string {
+	if o.Reason == nil {
+		return ""
+	}
+	id, named := strings.CutPrefix(*o.Reason, PolicyReason)
+	if !named {
+		return ""
+	}
+	return id
+}
+
 // Edge is what a sweep changes of a fact's edge.
 type Edge struct {
 	ValidUntil *string
-	DecayEpoch *int64 // milliseconds since 1970
+	DecayEpoch *int64   // milliseconds since 1970
+	Confidence *float64 // nil where the job did not change it
 }
 
 // Tag marks the rows that a job puts into the retraction log: their ids end with it. It is the last
@@ -114,7 +145,7 @@ func (j Job) Overlaps(other Job) bool {
 func (j Job) Public() string {
 	document := map[string]any{
 		"tool": "decayctl", "state": j.State, "dry_run": false,
-		"scanned": j.Counts.Selected, "decayed": j.Counts.Decayed,
+		"scanned": j.Counts.Selected, "decayed": j.Counts.Decayed, "reduced": j.Counts.Reduced,
 		"examined": j.Counts.Examined, "total": max(j.Total, j.Counts.Examined),
 		"by_rule": orEmpty(j.Counts.ByRule), "skipped": orEmpty(j.Counts.Kept), "failed_count": j.Counts.FailedCount,
 		"rules": j.Rules.String(), "as_of": fact.FormatInstant(j.AsOf),

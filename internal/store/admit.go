@@ -82,10 +82,11 @@ func Enter(j job.Job, to job.State, alone string, now time.Time) error {
 
 // Overtaken is the job that supersedes j: one that has swept an overlapping scope to its end, since j was
 // made, with a later as-of. (A job made after it, to judge by an earlier as-of, was asked for knowingly.)
-// done are the jobs that are done.
+// A sweep by one policy supersedes only its like: it has judged no more than that. done are the jobs that
+// are done.
 func Overtaken(j job.Job, done []job.Job) (by job.Job, ok bool) {
 	at := slices.IndexFunc(done, func(other job.Job) bool {
-		return other.ID != j.ID && other.State == job.Done && other.Overlaps(j) && other.AsOf.After(j.AsOf) && !other.Completed.Before(j.Created)
+		return other.ID != j.ID && other.State == job.Done && other.Overlaps(j) && (other.Rules.Only == "" || other.Rules.Only == j.Rules.Only) && other.AsOf.After(j.AsOf) && !other.Completed.Before(j.Created)
 	})
 	if at < 0 {
 		return job.Job{}, false

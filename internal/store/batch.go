@@ -15,25 +15,63 @@ type Batch struct {
 	Close bool       // the batch covers all that is left of the claim, which ends by it
 	Count job.Counts // of the facts that the batch covers but for its Expiries; Settle adds those
 
-	Expiries []Expiry  // in id order; may be none
+	Expiries []Expiry  // facts to change, in id order; may be none
 	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
 	Stamp    time.Time // becomes updated_at, in whole seconds
 	Mark     Mark      // of the range that the facts were read in
 }
 
-// Expiry is one fact to expire. The fact is written only if its override row still is what was
-// read, or still absent, and no legal hold or pending quarantine has appeared.
+// Expiry is one fact to expire, or to lower the confidence of. The fact is written only if its override
+// row still is what was read, or still absent, and no legal hold or pending quarantine has appeared.
 type Expiry struct {
 	Fact       *fact.Candidate // as read
 	Rules      []string        // that select it
 	Retraction string          // id of the row for the retraction log; "" is none
+
+	Policy     string   // id of the policy that has a part in it; "" is none
+	Confidence *float64 // what the override and the edge get; nil keeps what is there
+	Lives      bool     // the fact does not expire: its confidence is all that changes
+}
+
+// Faded tells whether the fact fades. One that is retracted does not: it gets confidence 0.
+func (e Expiry) Faded() bool { return e.Confidence != nil && *e.Confidence > 0 }
+
+// After is the override that the fact gets.
+func (e Expiry) After(asOf, stamp string) fact.Override {
+	actor, reason := Actor, e.reason()
+	after := fact.Override{ValidUntil: &asOf, Confidence: e.Confidence, Reason: &reason, UpdatedAt: stamp, UpdatedBy: &actor}
+	if o := e.Fact.Override; o != nil {
+		if e.Lives {
+			after.ValidUntil = o.ValidUntil
+		}
+		if e.Confidence == nil {
+			after.Confidence = o.Confidence
+		}
+	} else if e.Lives {
+		after.ValidUntil = nil
+	}
+	return after
+}
+
+func (e Expiry) reason() string {
+	if e.Policy == "" {
+		return Reason
+	}
+	return PolicyReason + e.Policy
+}
+
+const vectorsFrom = 0.1 // as the node's settings promise: below this confidence a fact has no vector
+
+// Forgotten tells whether the fact's vector goes.
+func (e Expiry) Forgotten() bool {
+	return !e.Lives || e.Confidence != nil && *e.Confidence < vectorsFrom
 }
 
 // SweptAt is the expiry that an earlier sweep gave the fact, or "". Where clocks differ, or an as-of
 // lies before an earlier one, a swept fact is swept once more; its row in the retraction log stands.
 func (e Expiry) SweptAt() string {
 	o := e.Fact.Override
-	if o == nil || o.ValidUntil == nil || o.Reason == nil || *o.Reason != Reason || o.UpdatedBy == nil || *o.UpdatedBy != Actor {
+	if o == nil || o.ValidUntil == nil || o.Reason == nil || *o.Reason != Reason && job.PolicyOf(*o) == "" || o.UpdatedBy == nil || *o.UpdatedBy != Actor {
 		return ""
 	}
 	return *o.ValidUntil
@@ -57,6 +95,9 @@ func (b Batch) Settle(w Written, locked time.Duration) job.Counts {
 		if w[e.Fact.ID] {
 			c.Decayed++
 			c.AddRules(e.Rules)
+			if e.Faded() {
+				c.AddReduced(!e.Lives)
+			}
 		} else {
 			c.AddKept(job.ChangedMeanwhile)
 		}
@@ -82,7 +123,11 @@ func (b Batch) Images(w Written, found Edges) []Image {
 	var images []Image
 	for _, e := range b.Done(w) {
 		edge, ok := found[e.Fact.ID]
-		plain := !ok || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil)
+		if e.Confidence == nil {
+			edge.Confidence = nil // stays as it is
+		}
+		plain := !ok || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil) &&
+			(edge.Confidence == nil || *edge.Confidence == e.Fact.Confidence)
 		if plain && e.Fact.Override == nil {
 			continue
 		}
@@ -112,6 +157,34 @@ func equal(a, b *string) bool {
 // Written is the ids whose override a transaction wrote. Everything else in the batch follows it.
 type Written map[string]bool
 
+// Alike is facts of a batch that had no override row, and get the same one but for the confidence.
+type Alike struct {
+	ValidUntil *string // nil where the facts live on
+	Reason     string
+	Weighed    bool // each has a confidence to write
+	List       []Expiry
+}
+
+// AlikeOf sorts facts that had no override row by what they get. A sweep without policies has one kind.
+func AlikeOf(fresh []Expiry, asOf string) []Alike {
+	type kind struct {
+		policy         string
+		lives, weighed bool
+	}
+	var kinds []Alike
+	places := map[kind]int{}
+	for _, e := range fresh {
+		k := kind{e.Policy, e.Lives, e.Confidence != nil}
+		at, known := places[k]
+		if !known {
+			at, places[k] = len(kinds), len(kinds)
+			kinds = append(kinds, Alike{ValidUntil: e.After(asOf, "").ValidUntil, Reason: e.reason(), Weighed: k.weighed})
+		}
+		kinds[at].List = append(kinds[at].List, e)
+	}
+	return kinds
+}
+
 // Fresh are the facts of the batch that had no override row.
 func (b Batch) Fresh() []Expiry {
 	return b.filter(func(e Expiry) bool { return e.Fact.Override == nil })
@@ -125,6 +198,26 @@ func (b Batch) Overridden() []Expiry {
 // Done are the facts that were written.
 func (b Batch) Done(w Written) []Expiry {
 	return b.filter(func(e Expiry) bool { return w[e.Fact.ID] })
+}
+
+// Edges are the facts that were written and have an edge: those whose edge ends and keeps its confidence,
+// and those whose edge gets another.
+func (b Batch) Edges(w Written, found Edges) (plain, weighed []Expiry) {
+	for _, e := range b.Done(w) {
+		switch _, edged := found[e.Fact.ID]; {
+		case !edged:
+		case e.Confidence == nil:
+			plain = append(plain, e)
+		default:
+			weighed = append(weighed, e)
+		}
+	}
+	return plain, weighed
+}
+
+// Forgotten are the facts that were written and have no vector any more.
+func (b Batch) Forgotten(w Written) []Expiry {
+	return b.filter(func(e Expiry) bool { return w[e.Fact.ID] && e.Forgotten() })
 }
 
 // Retracted are the facts that were written and belong in the retraction log.

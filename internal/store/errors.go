@@ -1,6 +1,9 @@
 package store
 
-import "errors"
+import (
+	"errors"
+	"strconv"
+)
 
 // Kind is what an error of a store means to its caller.
 type Kind int
@@ -40,6 +43,11 @@ var ErrReadOnly = &Error{Kind: NotPermitted, Text: "the store was opened read-on
 
 // ErrNoStoreRow is a decayctl_store that somebody has emptied.
 var ErrNoStoreRow = &Error{Kind: Unusable, Text: "the table decayctl_store has lost its one row, under whose lock sweeps start; put it back with INSERT INTO decayctl_store (id) VALUES (1)"}
+
+// UnknownFact is a fact id that no fact has.
+type UnknownFact struct{ ID string }
+
+func (e *UnknownFact) Error() string { return "no fact " + strconv.Quote(e.ID) + " in this store" }
 
 // Is tells whether err is a store error of a kind.
 func Is(err error, kind Kind) bool {

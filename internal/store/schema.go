@@ -17,12 +17,12 @@ type Table struct {
 // where the node makes embeddings.
 var Tables = []Table{
 	{Name: "schema_migrations", Read: []string{"version"}},
-	{Name: "facts", Read: []string{"id", "entity", "relation", "tenant_id", "scope", "timestamp", "valid_until", "confidence", "quarantine_status"}},
+	{Name: "facts", Read: []string{"id", "entity", "relation", "source", "tenant_id", "scope", "timestamp", "valid_until", "confidence", "quarantine_status"}},
 	{
 		Name:   "fact_validity_overrides",
 		Read:   []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"},
 		Insert: []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"},
-		Update: []string{"valid_until", "reason", "updated_at", "updated_by"},
+		Update: []string{"valid_until", "confidence", "reason", "updated_at", "updated_by"},
 	},
 	{Name: "fact_quarantine_status", Read: []string{"fact_id", "quarantine_status"}},
 	{Name: "tombstones", Read: []string{"id", "entity_uri", "scope", "tenant_id", "legal_hold"}},
@@ -32,7 +32,7 @@ var Tables = []Table{
 		Read:   []string{"fact_id", "retracted_at"},
 		Insert: []string{"id", "fact_id", "retracted_at", "retracted_by"},
 	},
-	{Name: "entity_edges", Read: []string{"id", "valid_until", "decay_epoch"}, Update: []string{"valid_until", "decay_epoch"}},
+	{Name: "entity_edges", Read: []string{"id", "valid_until", "confidence", "decay_epoch"}, Update: []string{"valid_until", "confidence", "decay_epoch"}},
 	{
 		Name:   "jobs",
 		Read:   []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},

@@ -8,13 +8,15 @@ import (
 	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 )
 
 // The marks a sweep leaves on what it writes. They are the node's own, so that the node's readers
 // and a later undo recognise a decayed fact whoever swept it.
 const (
-	Reason = "decay_sweep"
-	Actor  = "stigmem:system:decay"
+	Reason       = job.Reason
+	PolicyReason = job.PolicyReason // and the policy's id behind it
+	Actor        = "stigmem:system:decay"
 )
 
 // RequiredMigration is the node's migration that made the override table. Older stores have
@@ -38,6 +40,13 @@ type Store interface {
 	// Candidates reads the facts of a range, in id order, leaving out what surely does not concern
 	// the rules. It may return more than the rules select, never less.
 	Candidates(ctx context.Context, p CandidatesParams) ([]fact.Candidate, error)
+
+	// Fact reads one fact with all there is to know of it. Errors: *UnknownFact.
+	Fact(ctx context.Context, id string) (fact.Candidate, error)
+
+	// Groups hands over the facts of groups in the store's id order, each with its override's expiry and
+	// without the rest of its context. It looks every group up and scans nothing.
+	Groups(ctx context.Context, groups []Group, use func(fact.Candidate)) error
 
 	// Apply writes one batch in one transaction: all of it with the claim moved on and the job's counts,
 	// or nothing and an error. It fails with *job.Lost where the claim is not the worker's any more,
@@ -80,6 +89,12 @@ type Lag struct {
 	Replica string // as it calls itself; hostile text
 	Behind  time.Duration
 }
+
+// Group is the facts that say the same of the same thing: keep_last counts within it.
+type Group struct{ Entity, Relation, Scope, Tenant string }
+
+// GroupOf is the group that a fact belongs to.
+func GroupOf(c *fact.Candidate) Group { return Group{c.Entity, c.Relation, c.Scope, c.Tenant} }
 
 // Tuning is how a kind of store likes its work cut.
 type Tuning struct {
@@ -128,6 +143,7 @@ type CandidatesParams struct {
 	Scope  string // "" is every scope
 	Tenant string // "" is every tenant
 	AsOf   time.Time
+	Source bool // read who asserted each fact too
 	Narrow Narrow
 }
 
@@ -137,5 +153,15 @@ type Narrow struct {
 	Age    bool      // an age rule is on: facts without a readable expiry whose stamp is at or before Before, or is not in the node's canonical form
 	Before time.Time // zero where no readable stamp is old enough
 	Below  *float64  // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
+	Parts  []Part    // more that may be selected, of some facts each
 	Live   bool      // every fact that has not surely expired, whatever the rules: for counting
+}
+
+// Part says which facts of some relations a rule may select.
+type Part struct {
+	Relation string    // "" is every relation
+	Prefix   bool      // every relation that begins so
+	Age      bool      // as in Narrow
+	Before   time.Time // as in Narrow
+	Fades    bool      // facts whose effective confidence is above 0
 }

@@ -3,6 +3,7 @@ package sweep_test
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"testing"
 	"time"
 
@@ -24,7 +25,8 @@ import (
 )
 
 // TestSweepsHoldTogether draws facts and rules, and sweeps them on both databases: what the dry run
-// counts is what the sweep does, a second sweep does nothing, and the databases agree on all of it.
+// counts is what the sweep does, what is explained of a fact is what becomes of it, a second sweep does
+// nothing, and the databases agree on all of it.
 func TestSweepsHoldTogether(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
@@ -33,11 +35,11 @@ func TestSweepsHoldTogether(t *testing.T) {
 		var facts []fact.Candidate
 		for i := range rapid.IntRange(1, 10).Draw(rt, "facts") {
 			c := storetest.Draw(rt, fmt.Sprint(i))
-			c.Entity = fmt.Sprint("e", i)
+			c.Entity = fmt.Sprint("e", i%3)
 			c.LegalHold, c.QuarantinePending = rapid.Bool().Draw(rt, "hold"), rapid.Bool().Draw(rt, "pending")
 			facts = append(facts, c)
 		}
-		rules, _ := storetest.DrawRules(rt)
+		rules := storetest.DrawPolicies(rt)
 		w := sweep.Work{BatchSize: rapid.IntRange(1, 12).Draw(rt, "batch"), Workers: rapid.IntRange(1, 3).Draw(rt, "workers")}
 		p := sweep.Params{Rules: rules, AsOf: storetest.AsOf}
 
@@ -92,6 +94,7 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 		t.Errorf("the dry run wrote:\n%s", diff)
 	}
+	explained := explainAll(t, open(true), d, p)
 	engine := open(false)
 	first, err := storetest.Sweep(ctx, engine, start, w)
 	if err != nil {
@@ -102,6 +105,7 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if diff := cmp.Diff(forecast.Counts, first.Counts, notCompared); diff != "" {
 		t.Errorf("(-dry run +sweep):\n%s", diff)
 	}
+	checkExplained(t, d, explained, p.AsOf)
 	second, err := storetest.Sweep(ctx, engine, start, w)
 	if err != nil {
 		t.Fatal(err)
@@ -124,6 +128,61 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 		t.Errorf("the undo did not give back (-before +after):\n%s", diff)
 	}
 	return outcome{first.Counts, rows}
+}
+
+// explainAll asks of every fact what would become of it.
+func explainAll(t *testing.T, e *sweep.Engine, d storetest.Database, p sweep.Params) (all []sweep.Explained) {
+	t.Helper()
+	for _, id := range d.Rows(t, "SELECT id FROM facts") {
+		x, err := e.Explain(context.Background(), p, id)
+		if err != nil {
+			t.Fatal(err)
+		}
+		all = append(all, x)
+	}
+	return all
+}
+
+// checkExplained holds what was explained against what a sweep has made of each fact.
+func checkExplained(t *testing.T, d storetest.Database, explained []sweep.Explained, asOf time.Time) {
+	t.Helper()
+	for _, x := range explained {
+		rows := d.Rows(t, "SELECT valid_until, confidence, reason FROM fact_validity_overrides WHERE fact_id = $1", x.Fact.ID)
+		var want []string
+		if o := x.Fact.Override; o != nil || x.Verdict.Acts() {
+			after := fact.Override{}
+			if o != nil {
+				after = *o
+			}
+			if x.Verdict.Expires() {
+				after.ValidUntil = ptr(fact.FormatInstant(asOf))
+			}
+			if x.Verdict.Confidence != nil {
+				after.Confidence = x.Verdict.Confidence
+			}
+			if x.Verdict.Acts() {
+				after.Reason = ptr(store.Reason)
+			}
+			if x.Verdict.Policy != "" {
+				after.Reason = ptr(store.PolicyReason + x.Verdict.Policy)
+			}
+			confidence := "-"
+			if after.Confidence != nil {
+				confidence = strconv.FormatFloat(*after.Confidence, 'g', -1, 64)
+			}
+			want = []string{orDash(after.ValidUntil) + " | " + confidence + " | " + orDash(after.Reason)}
+		}
+		if diff := cmp.Diff(want, rows); diff != "" {
+			t.Errorf("%s was explained as %+v (-explained +swept):\n%s", x.Fact.ID, x.Verdict, diff)
+		}
+	}
+}
+
+func orDash(text *string) string {
+	if text == nil {
+		return "-"
+	}
+	return *text
 }
 
 // cards is the place of the memory cards among what Touched reads: an undo leaves them stale.

@@ -38,6 +38,10 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 			<-r
 		}
 	}()
+	judges := make(chan *judging, aheadBy) // those that are not at work
+	for range aheadBy {
+		judges <- newJudging(e, p)
+	}
 	go func() {
 		defer close(reading)
 		for {
@@ -60,7 +64,9 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 				return
 			}
 			go func() {
-				r.err = e.read(ctx, p, &r)
+				j := <-judges
+				r.err = e.read(ctx, j, &r)
+				judges <- j
 				done <- r
 			}()
 		}
@@ -78,42 +84,19 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 }
 
 // read reads and judges the facts of a range.
-func (e *Engine) read(ctx context.Context, p Params, r *judgedRange) error {
-	return e.retry(ctx, func() error {
-		found, err := e.Store.Candidates(ctx, store.CandidatesParams{
-			Range: r.Range, Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Narrow: p.narrow(),
+func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
+	p := j.params
+	var found []fact.Candidate
+	err := e.retry(ctx, func() (err error) {
+		found, err = e.Store.Candidates(ctx, store.CandidatesParams{
+			Range: r.Range, Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Narrow: p.Narrow(),
 		})
-		if err == nil {
-			r.judge(p, found)
-		}
 		return err
 	})
-}
-
-func (r *judgedRange) judge(p Params, found []fact.Candidate) {
-	r.facts, r.live = make([]judgedFact, 0, len(found)), 0
-	for i := range found {
-		c := &found[i]
-		if p.Live && rule.Live(c, p.AsOf) {
-			r.live++
-		}
-		if v := p.Rules.Decide(c, p.AsOf); v.Action != rule.Ignore {
-			r.facts = append(r.facts, judgedFact{Candidate: c, Verdict: v})
-		}
+	if err != nil {
+		return err
 	}
-}
-
-// narrow tells the store what the rules may select, in the store's terms.
-func (p Params) narrow() store.Narrow {
-	n := store.Narrow{Age: p.Rules.TTL != nil, Live: p.Live}
-	if cutoff, possible := p.Rules.Cutoff(p.AsOf); possible {
-		n.Before = cutoff
-	}
-	if p.Rules.Floor != nil {
-		below := float64(*p.Rules.Floor)
-		n.Below = &below
-	}
-	return n
+	return j.judge(ctx, r, found)
 }
 
 // How often the same work is tried. Under contention four times at once suffice, or smaller batches

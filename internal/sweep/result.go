@@ -5,7 +5,6 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
-	"decayctl/internal/rule"
 )
 
 // Result is what a sweep would do.
@@ -51,9 +50,15 @@ func (r *Result) passed(done judgedRange) {
 // judged counts one fact of a range.
 func (r *Result) judged(p Params, f judgedFact) {
 	r.Examined++
-	if f.Action == rule.Keep {
+	r.AddAside(f.Aside)
+	if f.Kept != "" {
 		r.AddKept(f.Kept)
+	}
+	if !f.Acts() {
 		return
+	}
+	if f.Reduces() {
+		r.AddReduced(f.Expires())
 	}
 	r.Selected++
 	r.AddRules(f.Rules)

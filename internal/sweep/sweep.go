@@ -23,6 +23,11 @@ type Params struct {
 	Tenant  string    // "" is every tenant
 	Samples int       // selected facts to show one by one
 	Live    bool      // count the facts not expired at as-of too
+
+	// For a survey: what to do with every fact read, those among them that no rule concerns, and before
+	// a pass, of which there may be several.
+	each  func(judgedFact)
+	begin func()
 }
 
 // ParamsOf say how a job judges.
@@ -130,7 +135,7 @@ func (e *Engine) allow(ctx context.Context, in store.Joined) error {
 	if err != nil {
 		return err
 	}
-	if err := checkLimit(*limit, counted.Selected, counted.Live); err != nil {
+	if err := checkLimit(*limit, counted.Selected-counted.ReducedOnly, counted.Live); err != nil {
 		return err
 	}
 	return e.retry(ctx, func() error { return again(e.Store.Allowed(ctx, in.Lease)) })
@@ -240,6 +245,9 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 // pass walks the store once, reading one range ahead of counting.
 func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (*Result, error) {
 	result, at, size := newResult(total), store.Cursor{}, e.Store.Tuning().RangeSize
+	if p.begin != nil {
+		p.begin()
+	}
 	err := e.ahead(ctx, p, func() (store.Claim, error) {
 		r, err := e.Store.NextRange(ctx, store.RangeParams{After: at, Size: size})
 		if err == nil {
@@ -249,6 +257,9 @@ func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (
 	}, func(r judgedRange) error {
 		for _, f := range r.facts {
 			result.judged(p, f)
+			if p.each != nil {
+				p.each(f)
+			}
 		}
 		result.passed(r)
 		e.Progress(progress(phase, result.Counts, total))

@@ -8,7 +8,6 @@ import (
 	"time"
 
 	"decayctl/internal/job"
-	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
 
@@ -178,8 +177,8 @@ func (l *lane) handle(ctx context.Context, r judgedRange) error {
 // cut takes facts from the front until size of them are to expire, and the kept ones behind.
 func cut(facts []judgedFact, size int) (part []judgedFact, next int) {
 	expiring := 0
-	for next < len(facts) && (expiring < size || facts[next].Action == rule.Keep) {
-		if facts[next].Action == rule.Expire {
+	for next < len(facts) && (expiring < size || !facts[next].Acts()) {
+		if facts[next].Acts() {
 			expiring++
 		}
 		next++
@@ -229,12 +228,15 @@ func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) s
 		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark,
 	}
 	for _, f := range facts {
-		if f.Action != rule.Expire {
-			b.Count.Examined++
+		b.Count.AddAside(f.Aside)
+		if f.Kept != "" {
 			b.Count.AddKept(f.Kept)
+		}
+		if !f.Acts() {
+			b.Count.Examined++
 			continue
 		}
-		expiry := store.Expiry{Fact: f.Candidate, Rules: f.Rules}
+		expiry := store.Expiry{Fact: f.Candidate, Rules: f.Rules, Policy: f.Policy, Confidence: f.Confidence, Lives: !f.Expires()}
 		if f.Retracts() {
 			expiry.Retraction = l.ids.next()
 		}

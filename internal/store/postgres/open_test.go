@@ -155,9 +155,9 @@ func TestPrivileges(t *testing.T) {
 
 	// The least a sweep needs, column by column, and without the vectors.
 	sweeper := db.NewRole(t, usage, reading,
-		"INSERT, UPDATE (valid_until, reason, updated_at, updated_by) ON fact_validity_overrides",
+		"INSERT, UPDATE (valid_until, confidence, reason, updated_at, updated_by) ON fact_validity_overrides",
 		"SELECT (fact_id, retracted_at), INSERT ON fact_retractions",
-		"SELECT (id, valid_until, decay_epoch), UPDATE (valid_until, decay_epoch) ON entity_edges",
+		"SELECT (id, valid_until, confidence, decay_epoch), UPDATE (valid_until, confidence, decay_epoch) ON entity_edges",
 		"SELECT (entity_uri, tenant_id, scope, is_stale), UPDATE (is_stale) ON memory_cards",
 		"SELECT, INSERT, UPDATE (status, started_at, completed_at, result_json, error) ON jobs")
 	s, err = open(t, sweeper.URL, "memory", false)

@@ -83,10 +83,13 @@ func (s *Store) heldSQL() string {
 }
 
 // pendingSQL: the effective quarantine status of f is pending.
-func (s *Store) pendingSQL() string {
+func (s *Store) pendingSQL() string { return s.statusSQL() + ` IS NOT DISTINCT FROM 'pending'` }
+
+// statusSQL is the effective quarantine status of f.
+func (s *Store) statusSQL() string {
 	return `coalesce(
 			(SELECT q.quarantine_status FROM ` + s.table("fact_quarantine_status") + ` q WHERE q.fact_id = f.id),
-			f.quarantine_status) IS NOT DISTINCT FROM 'pending'`
+			f.quarantine_status)`
 }
 
 // Candidates reads one range. The range is put to the override table too: joined plainly, the planner
@@ -128,23 +131,26 @@ func (s *Store) candidates(ctx context.Context, tx pgx.Tx, query string, args []
 	var updatedAt *string
 	_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope,
 		&c.Timestamp, &c.ValidUntil, &confidence, &overridden, &o.ValidUntil, &overriddenConfidence,
-		&o.Reason, &updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine,
+		&o.Reason, &updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source,
 	}, func() error {
 		each := c
 		each.Confidence = shortest(confidence)
 		if overridden {
 			override := o
-			override.UpdatedAt = *updatedAt
-			if overriddenConfidence != nil {
-				value := shortest(*overriddenConfidence)
-				override.Confidence = &value
-			}
+			override.UpdatedAt, override.Confidence = *updatedAt, widened(overriddenConfidence)
 			each.Override = &override
 		}
 		found = append(found, each)
 		return nil
 	})
 	return found, err
+}
+
+// candidateColumns are the columns that candidates reads.
+func candidateColumns(held, quarantine, source string) string {
+	return `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
+		       o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+		       ` + held + `, ` + quarantine + `, ` + source
 }
 
 // shortest reads a float4 as the decimal it was written as, so that 0.7 is 0.7 and not
@@ -189,15 +195,17 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 	if holdsKnown {
 		held = "false"
 	}
+	source := "''"
+	if p.Source {
+		source = "f.source"
+	}
 	return `
 		WITH o AS MATERIALIZED (
 			SELECT f.id, o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by
 			FROM ` + s.table("facts") + ` f
 			LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
 			WHERE ` + inRange + ` AND ` + live("o.valid_until") + `)
-		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
-		       o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
-		       ` + held + `, f.quarantine_status
+		SELECT ` + candidateColumns(held, "f.quarantine_status", source) + `
 		FROM o
 		CROSS JOIN LATERAL (SELECT * FROM ` + s.table("facts") + ` f WHERE f.id = o.id LIMIT 1) f
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
@@ -207,22 +215,52 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 // smallestFloat4 is above 0 with every digit that a float4 has; the server refuses to cast less.
 const smallestFloat4 = 0x1p-126
 
-// selectable is what the rules may select: by age, or by confidence.
+// selectable is what the rules may select: by age, by confidence, or by fading.
 func selectable(n store.Narrow, arg func(any) string) []string {
-	var wanted []string
-	if n.Age {
-		old := "NOT " + canonicalSQL("f.timestamp")
-		if !n.Before.IsZero() {
-			old = `f.timestamp COLLATE "C" <= ` + arg(fact.FormatInstant(n.Before)) + " OR " + old
+	const confidence = "coalesce(o.confidence, f.confidence)"
+	var wanted, old, fading []string
+	aged := n.Age
+	cutoff := func(before time.Time) string {
+		return `f.timestamp COLLATE "C" <= ` + arg(fact.FormatInstant(before))
+	}
+	if n.Age && !n.Before.IsZero() {
+		old = append(old, cutoff(n.Before))
+	}
+	for _, p := range n.Parts {
+		aged = aged || p.Age
+		if p.Age && !p.Before.IsZero() {
+			old = append(old, related(p, arg)+" AND "+cutoff(p.Before))
 		}
-		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+old+")")
+		if p.Fades {
+			fading = append(fading, related(p, arg))
+		}
+	}
+	if aged {
+		old = append(old, "NOT "+canonicalSQL("f.timestamp"))
+		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+strings.Join(old, " OR ")+")")
 	}
 	if n.Below != nil {
 		// As float4, to which rounding keeps the order: nothing below the floor is lost.
-		const confidence = "coalesce(o.confidence, f.confidence)"
 		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(max(*n.Below, smallestFloat4))+"::float8::float4")
 	}
+	if fading != nil {
+		wanted = append(wanted, confidence+" > 0 AND ("+strings.Join(fading, " OR ")+")")
+	}
+	if wanted == nil {
+		wanted = append(wanted, "false")
+	}
 	return wanted
+}
+
+// related tells whether the fact f is of the relations of a part.
+func related(p store.Part, arg func(any) string) string {
+	switch {
+	case p.Relation == "":
+		return "true"
+	case p.Prefix:
+		return "starts_with(f.relation, " + arg(p.Relation) + ")"
+	}
+	return "f.relation = " + arg(p.Relation)
 }
 
 // canonicalSQL tells whether a stamp has the node's own form and names a real date: text that

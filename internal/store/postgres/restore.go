@@ -78,12 +78,20 @@ func (r *restorer) edges(ctx context.Context) error {
 	var ids, plain []string
 	var until []*string
 	var epoch []*int64
+	var weighed edgeArrays
 	for _, c := range r.done() {
+		if c.Weighed(r.p.Job.Rules) {
+			weighed.add(c, fact.FormatInstant(r.p.Job.AsOf))
+			continue
+		}
 		if c.Edge == nil {
 			plain = append(plain, c.FactID)
 			continue
 		}
 		ids, until, epoch = append(ids, c.FactID), append(until, c.Edge.ValidUntil), append(epoch, c.Edge.DecayEpoch)
+	}
+	if err := r.weighedEdges(ctx, weighed); err != nil {
+		return err
 	}
 	asOf, ms := fact.FormatInstant(r.p.Job.AsOf), r.p.Job.AsOf.UnixMilli()
 	if len(plain) > 0 {
@@ -104,6 +112,45 @@ func (r *restorer) edges(ctx context.Context) error {
 	return err
 }
 
+// edgeArrays are edges that got another confidence, column by column.
+type edgeArrays struct {
+	ids              []string
+	plain, lives     []bool // as the node made it; did not expire
+	until            []*string
+	epoch            []*int64
+	confidence, gave []*float32 // before the job, and by it
+}
+
+func (a *edgeArrays) add(c job.Change, asOf string) {
+	was := job.Edge{}
+	if c.Edge != nil {
+		was = *c.Edge
+	}
+	a.ids, a.plain = append(a.ids, c.FactID), append(a.plain, c.Edge == nil)
+	a.lives = append(a.lives, c.After.ValidUntil == nil || *c.After.ValidUntil != asOf)
+	a.until, a.epoch = append(a.until, was.ValidUntil), append(a.epoch, was.DecayEpoch)
+	a.confidence, a.gave = append(a.confidence, narrowed(was.Confidence)), append(a.gave, narrowed(c.After.Confidence))
+}
+
+// weighedEdges gives edges their confidence back too.
+func (r *restorer) weighedEdges(ctx context.Context, a edgeArrays) error {
+	if len(a.ids) == 0 {
+		return nil
+	}
+	_, err := r.tx.Exec(ctx, `
+		UPDATE `+r.table("entity_edges")+` e
+		SET valid_until = CASE WHEN b.lives THEN e.valid_until WHEN b.plain THEN f.valid_until ELSE b.valid_until END,
+		    decay_epoch = b.decay_epoch, confidence = CASE WHEN b.plain THEN f.confidence ELSE coalesce(b.confidence, e.confidence) END
+		FROM unnest($1::text[], $2::bool[], $3::bool[], $4::text[], $5::bigint[], $6::float4[], $7::float4[])
+			AS b(id, plain, lives, valid_until, decay_epoch, confidence, gave)
+		CROSS JOIN LATERAL (
+			SELECT f.valid_until, f.confidence FROM `+r.table("facts")+` f WHERE f.id = b.id LIMIT 1) f
+		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.decay_epoch = $9 AND e.confidence = b.gave
+		  AND (b.lives OR e.valid_until = $8)`,
+		a.ids, a.plain, a.lives, a.until, a.epoch, a.confidence, a.gave, fact.FormatInstant(r.p.Job.AsOf), r.p.Job.AsOf.UnixMilli())
+	return err
+}
+
 // retractions removes what the job told the retraction log: nobody has a word for taking it back.
 func (r *restorer) retractions(ctx context.Context) error {
 	var ids []string
@@ -121,13 +168,14 @@ func (r *restorer) retractions(ctx context.Context) error {
 
 // vectors asks the node to make again the vectors that expiring the facts has removed.
 func (r *restorer) vectors(ctx context.Context) error {
-	done := r.done()
-	if !r.vec || !r.backfill || len(done) == 0 {
-		return nil
+	var ids []string
+	for _, c := range r.done() {
+		if store.Forgot(r.p.Job, c) {
+			ids = append(ids, c.FactID)
+		}
 	}
-	ids := make([]string, len(done))
-	for i, c := range done {
-		ids[i] = c.FactID
+	if !r.vec || !r.backfill || len(ids) == 0 {
+		return nil
 	}
 	_, err := r.tx.Exec(ctx, `
 		INSERT INTO `+r.table("fact_embedding_status")+` AS s (fact_id, embedding_missing, updated_at, updated_by)

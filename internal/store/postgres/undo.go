@@ -21,6 +21,7 @@ func (w *writer) keepImages(ctx context.Context, images []store.Image) error {
 	var o overrideArrays
 	var edgeUntil []*string
 	var edgeEpoch []*int64
+	var edgeConfidence []*float32
 	for _, image := range images {
 		override, edge := image.Override, image.Edge
 		ids, overridden, edged = append(ids, image.FactID), append(overridden, one(override != nil)), append(edged, one(edge != nil))
@@ -32,16 +33,17 @@ func (w *writer) keepImages(ctx context.Context, images []store.Image) error {
 		}
 		o.add(*override)
 		edgeUntil, edgeEpoch = append(edgeUntil, edge.ValidUntil), append(edgeEpoch, edge.DecayEpoch)
+		edgeConfidence = append(edgeConfidence, narrowed(edge.Confidence))
 	}
 	_, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("decayctl_before")+` (job_id, fact_id, had_override, valid_until, confidence, reason,
-			updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch)
+			updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
 		SELECT $1, b.fact_id, b.had_override, b.valid_until, b.confidence, b.reason,
-			CASE WHEN b.had_override <> 0 THEN b.updated_at END, b.updated_by, b.had_edge, b.edge_valid_until, b.edge_decay_epoch
-		FROM unnest($2::text[], $3::int[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], $11::bigint[])
-			AS b(fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch)
+			CASE WHEN b.had_override <> 0 THEN b.updated_at END, b.updated_by, b.had_edge, b.edge_valid_until, b.edge_decay_epoch, b.edge_confidence
+		FROM unnest($2::text[], $3::int[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], $11::bigint[], $12::float4[])
+			AS b(fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
 		ON CONFLICT (job_id, fact_id) DO NOTHING`,
-		w.batch.Lease.JobID, ids, overridden, o.validUntil, o.confidence, o.reason, o.updatedAt, o.updatedBy, edged, edgeUntil, edgeEpoch)
+		w.batch.Lease.JobID, ids, overridden, o.validUntil, o.confidence, o.reason, o.updatedAt, o.updatedBy, edged, edgeUntil, edgeEpoch, edgeConfidence)
 	return err
 }
 
@@ -55,12 +57,15 @@ type overrideArrays struct {
 func (a *overrideArrays) add(o fact.Override) {
 	a.validUntil, a.reason, a.updatedBy = append(a.validUntil, o.ValidUntil), append(a.reason, o.Reason), append(a.updatedBy, o.UpdatedBy)
 	a.updatedAt = append(a.updatedAt, o.UpdatedAt)
-	var narrow *float32
-	if o.Confidence != nil {
-		value := float32(*o.Confidence)
-		narrow = &value
+	a.confidence = append(a.confidence, narrowed(o.Confidence))
+}
+
+func narrowed(confidence *float64) *float32 {
+	if confidence == nil {
+		return nil
 	}
-	a.confidence = append(a.confidence, narrow)
+	value := float32(*confidence)
+	return &value
 }
 
 func one(is bool) int32 {
@@ -101,10 +106,15 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, err error) {
 	// The concatenation keeps the index on retracted_at out of it, where every row of the job is. Ids
 	// in decayctl_before have the database's collation, those of facts whichever the node gave them.
+	edgeConfidence, err := s.edgeConfidence(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	rows, err := tx.Query(ctx, `
 		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
 		       coalesce(b.had_override, 0) <> 0, b.valid_until, b.confidence, b.reason, b.updated_at, b.updated_by,
-		       coalesce(b.had_edge, 0) <> 0, b.edge_valid_until, b.edge_decay_epoch, coalesce(r.id, '')
+		       coalesce(b.had_edge, 0) <> 0, b.edge_valid_until, b.edge_decay_epoch, `+edgeConfidence+`, coalesce(r.id, ''),
+		       coalesce(f.id, ''), coalesce(f.timestamp, ''), f.valid_until, coalesce(f.confidence, 0)
 		FROM `+s.table("fact_validity_overrides")+` o
 		LEFT JOIN LATERAL (
 			SELECT * FROM `+s.table("decayctl_before")+` b
@@ -112,24 +122,30 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		LEFT JOIN LATERAL (
 			SELECT r.id FROM `+s.table("fact_retractions")+` r
 			WHERE r.fact_id = o.fact_id AND r.retracted_at || '' = $3 AND r.retracted_by = $6 AND right(r.id, 12) = $7 LIMIT 1) r ON true
+		LEFT JOIN LATERAL (
+			SELECT f.id, f.timestamp, f.valid_until, f.confidence FROM `+s.table("facts")+` f
+			WHERE f.id = o.fact_id AND starts_with(o.reason, $8) LIMIT 1) f ON true
 		WHERE o.fact_id = `+anyKey+`
-		  AND o.valid_until = $3 AND o.reason = $4 AND o.updated_at = $5 AND o.updated_by = $6
-		  AND o.confidence IS NOT DISTINCT FROM b.confidence
+		  AND o.updated_at = $5 AND o.updated_by = $6
+		  AND (o.valid_until = $3 AND o.reason = $4 AND o.confidence IS NOT DISTINCT FROM b.confidence OR starts_with(o.reason, $8))
 		ORDER BY o.fact_id`,
-		ids, j.ID, fact.FormatInstant(j.AsOf), store.Reason, fact.FormatSecond(j.Stamp), store.Actor, j.Tag())
+		ids, j.ID, fact.FormatInstant(j.AsOf), store.Reason, fact.FormatSecond(j.Stamp), store.Actor, j.Tag(), store.PolicyReason)
 	if err != nil {
 		return nil, err
 	}
 	var c job.Change
 	var before fact.Override
 	var edge job.Edge
-	var confidence, confidenceBefore *float32
+	var base fact.Fact
+	var baseConfidence float32
+	var confidence, confidenceBefore, edgeWas *float32
 	var updatedBefore *string
 	var overridden, edged bool
 	_, err = pgx.ForEachRow(rows, []any{
 		&c.FactID, &c.After.ValidUntil, &confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
 		&overridden, &before.ValidUntil, &confidenceBefore, &before.Reason, &updatedBefore, &before.UpdatedBy,
-		&edged, &edge.ValidUntil, &edge.DecayEpoch, &c.Retraction,
+		&edged, &edge.ValidUntil, &edge.DecayEpoch, &edgeWas, &c.Retraction,
+		&base.ID, &base.Timestamp, &base.ValidUntil, &baseConfidence,
 	}, func() error {
 		each := c
 		each.After.Confidence = widened(confidence)
@@ -143,12 +159,33 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		}
 		if edged {
 			was := edge
+			was.Confidence = widened(edgeWas)
 			each.Edge = &was
 		}
-		list = append(list, each)
+		if base.ID != "" || job.PolicyOf(each.After) != "" {
+			of := base
+			of.Confidence = shortest(baseConfidence)
+			each.Base = &of
+		}
+		if store.Wrote(j, each) {
+			list = append(list, each)
+		}
 		return nil
 	})
 	return list, err
+}
+
+// edgeConfidence is where the confidence of edges is kept: nowhere, in tables of an older decayctl that
+// nothing has been written to since.
+func (s *Store) edgeConfidence(ctx context.Context, tx pgx.Tx) (column string, err error) {
+	var there bool
+	err = tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
+			WHERE attrelid = $1::regclass AND attname = 'edge_confidence' AND NOT attisdropped)`, s.table("decayctl_before")).Scan(&there)
+	if there {
+		return "b.edge_confidence", err
+	}
+	return "NULL::float4", err
 }
 
 // Restore takes its locks in the order of Apply: facts in id order, the job's row last.

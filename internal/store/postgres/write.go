@@ -57,13 +57,24 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	return w.collectWritten(ctx, `
-		INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
-		SELECT b.id, $2, NULL, $3, $4, $5
-		FROM unnest($1::text[]) AS b(id)
-		`+guard+`
-		ON CONFLICT (fact_id) DO NOTHING
-		RETURNING fact_id`, idArray(free), w.asOf, store.Reason, w.stamp, store.Actor)
+	for _, kind := range store.AlikeOf(free, w.asOf) {
+		var confidences []*float32 // none of them is NULL for each
+		if kind.Weighed {
+			for _, e := range kind.List {
+				confidences = append(confidences, narrowed(e.Confidence))
+			}
+		}
+		if err := w.collectWritten(ctx, `
+			INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
+			SELECT b.id, $2, b.confidence, $3, $4, $5
+			FROM unnest($1::text[], $6::float4[]) AS b(id, confidence)
+			`+guard+`
+			ON CONFLICT (fact_id) DO NOTHING
+			RETURNING fact_id`, idArray(kind.List), kind.ValidUntil, kind.Reason, w.stamp, store.Actor, confidences); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // unprotected leaves out the facts that a hold or a quarantine protects by now. Where tombstones are many
@@ -96,17 +107,18 @@ func (w *writer) unprotected(ctx context.Context, facts []store.Expiry) (free []
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is
-// what was read. Its confidence is kept: a rejected fact stays rejected. The rows are locked first,
-// so that the comparison sees what the last writer committed.
+// what was read. Its confidence is kept, unless a policy lowers it: a rejected fact stays rejected. The
+// rows are locked first, so that the comparison sees what the last writer committed.
 func (w *writer) updateOverrides(ctx context.Context) error {
 	overridden := w.batch.Overridden()
 	if len(overridden) == 0 {
 		return nil
 	}
 	ids := idArray(overridden)
-	var was overrideArrays
+	var was, becomes overrideArrays
 	for _, e := range overridden {
 		was.add(*e.Fact.Override)
+		becomes.add(e.After(w.asOf, w.stamp))
 	}
 	if err := w.lockOverrides(ctx, w.tx, ids); err != nil {
 		return err
@@ -114,9 +126,9 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	// OFFSET 0 keeps the look-up of the fact a look-up by key.
 	return w.collectWritten(ctx, `
 		UPDATE `+w.table("fact_validity_overrides")+` AS o
-		SET valid_until = $2, reason = $3, updated_at = $4, updated_by = $5
-		FROM unnest($1::text[], $6::text[], $7::float4[], $8::text[], $9::text[], $10::text[])
-			AS b(id, valid_until, confidence, reason, updated_at, updated_by)
+		SET valid_until = b.new_valid_until, confidence = b.new_confidence, reason = b.new_reason, updated_at = $2, updated_by = $3
+		FROM unnest($1::text[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::text[], $10::float4[], $11::text[])
+			AS b(id, valid_until, confidence, reason, updated_at, updated_by, new_valid_until, new_confidence, new_reason)
 		WHERE o.fact_id = ANY($1::text[]) AND o.fact_id = b.id
 		  AND o.valid_until IS NOT DISTINCT FROM b.valid_until
 		  AND o.confidence IS NOT DISTINCT FROM b.confidence
@@ -127,7 +139,8 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 			SELECT 1 FROM `+w.table("facts")+` f
 			WHERE f.id = o.fact_id AND NOT `+w.heldSQL()+` AND NOT `+w.pendingSQL()+` OFFSET 0)
 		RETURNING o.fact_id`,
-		ids, w.asOf, store.Reason, w.stamp, store.Actor, was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy)
+		ids, w.stamp, store.Actor, was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy,
+		becomes.validUntil, becomes.confidence, becomes.reason)
 }
 
 // lockOverrides locks the override rows of facts in the order of the ids.
@@ -172,30 +185,54 @@ func (w *writer) expireEdges(ctx context.Context) error {
 		return nil
 	}
 	rows, err := w.tx.Query(ctx, `
-		SELECT l.id, l.valid_until, l.decay_epoch
+		SELECT l.id, l.valid_until, l.decay_epoch, l.confidence
 		FROM unnest($1::text[]) AS b(id)
 		CROSS JOIN LATERAL (
-			SELECT e.id, e.valid_until, e.decay_epoch FROM `+w.table("entity_edges")+` e WHERE e.id = b.id FOR UPDATE) l`,
+			SELECT e.id, e.valid_until, e.decay_epoch, e.confidence FROM `+w.table("entity_edges")+` e WHERE e.id = b.id FOR UPDATE) l`,
 		idArray(done))
 	if err != nil {
 		return err
 	}
 	edges := store.Edges{}
-	var found []string
 	var id string
 	var edge job.Edge
-	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch}, func() error {
-		edges[id], found = edge, append(found, id)
+	var confidence *float32
+	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
+		edge.Confidence = widened(confidence)
+		edges[id] = edge
 		return nil
 	}); err != nil {
 		return err
 	}
-	if err := w.keepImages(ctx, w.batch.Images(w.written, edges)); err != nil || len(found) == 0 {
+	if err := w.keepImages(ctx, w.batch.Images(w.written, edges)); err != nil || len(edges) == 0 {
+		return err
+	}
+	plain, weighed := w.batch.Edges(w.written, edges)
+	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
 		return err
 	}
 	_, err = w.tx.Exec(ctx, `
 		UPDATE `+w.table("entity_edges")+` SET valid_until = $2, decay_epoch = $3 WHERE id = `+anyKey,
-		found, w.asOf, w.batch.AsOf.UnixMilli())
+		idArray(plain), w.asOf, w.batch.AsOf.UnixMilli())
+	return err
+}
+
+// weighEdges gives edges the confidence of their facts, and of those that end the expiry too.
+func (w *writer) weighEdges(ctx context.Context, weighed []store.Expiry) error {
+	if len(weighed) == 0 {
+		return nil
+	}
+	var lives []bool
+	var confidences []*float32
+	for _, e := range weighed {
+		lives, confidences = append(lives, e.Lives), append(confidences, narrowed(e.Confidence))
+	}
+	_, err := w.tx.Exec(ctx, `
+		UPDATE `+w.table("entity_edges")+` e
+		SET valid_until = CASE WHEN b.lives THEN e.valid_until ELSE $2 END, decay_epoch = $3, confidence = b.confidence
+		FROM unnest($1::text[], $4::bool[], $5::float4[]) AS b(id, lives, confidence)
+		WHERE e.id = `+anyKey+` AND e.id = b.id`,
+		idArray(weighed), w.asOf, w.batch.AsOf.UnixMilli(), lives, confidences)
 	return err
 }
 
@@ -205,7 +242,12 @@ const anyKey = `ANY(ARRAY(SELECT unnest($1::text[])))`
 
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
 func (w *writer) deleteVectors(ctx context.Context) error {
-	return w.execWritten(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = `+anyKey)
+	forgotten := w.batch.Forgotten(w.written)
+	if len(forgotten) == 0 {
+		return nil
+	}
+	_, err := w.tx.Exec(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = `+anyKey, idArray(forgotten))
+	return err
 }
 
 // staleCards marks the memory cards that were made of a fact now expired. Many facts share a card,
@@ -253,16 +295,6 @@ func (w *writer) collectWritten(ctx context.Context, query string, args ...any) 
 		w.written[id] = true
 		return nil
 	})
-	return err
-}
-
-// execWritten runs a statement over exactly the facts whose override was written: they are $1.
-func (w *writer) execWritten(ctx context.Context, query string, args ...any) error {
-	done := w.batch.Done(w.written)
-	if len(done) == 0 {
-		return nil
-	}
-	_, err := w.tx.Exec(ctx, query, append([]any{idArray(done)}, args...)...)
 	return err
 }
 

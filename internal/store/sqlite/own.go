@@ -5,7 +5,9 @@ import (
 	"database/sql"
 	_ "embed"
 	"errors"
+	"fmt"
 	"net/url"
+	"strings"
 	"time"
 
 	"github.com/pressly/goose/v3"
@@ -16,9 +18,15 @@ import (
 //go:embed migrations/0001_jobs.sql
 var jobsSQL string
 
+//go:embed migrations/0002_edge_confidence.sql
+var edgeConfidenceSQL string
+
+// migrations are what was done to decayctl's own tables, in order: the first is version 1.
+var migrations = []string{jobsSQL, edgeConfidenceSQL}
+
 const (
 	ownVersions = "decayctl_migrations" // the table in which goose notes the migrations there were
-	newestOwn   = 1
+	newestOwn   = 2
 )
 
 // Prepare makes decayctl's own tables where they are missing. Two processes may do so at once: the one
@@ -82,12 +90,16 @@ func (s *Store) migrate(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = db.Close() }()
-	first := goose.NewGoMigration(1, &goose.GoFunc{RunTx: func(ctx context.Context, tx *sql.Tx) error {
-		_, err := tx.ExecContext(ctx, jobsSQL)
-		return err
-	}}, nil)
+	var all []*goose.Migration
+	for i, statements := range migrations {
+		run := func(ctx context.Context, tx *sql.Tx) error {
+			_, err := tx.ExecContext(ctx, statements)
+			return err
+		}
+		all = append(all, goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: run}, nil))
+	}
 	provider, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithTableName(ownVersions),
-		goose.WithGoMigrations(first), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
+		goose.WithGoMigrations(all...), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
 	}
@@ -100,8 +112,19 @@ func (s *Store) migrate(ctx context.Context) error {
 }
 
 // DDL is what Prepare would run, goose's own table included.
-func (s *Store) DDL(context.Context) (string, error) {
-	return jobsSQL + `
+func (s *Store) DDL(ctx context.Context) (string, error) {
+	version, err := s.prepared(ctx)
+	if err != nil {
+		return "", s.translate(err, "read decayctl's own tables")
+	}
+	if version > 0 && version < newestOwn {
+		ddl := strings.Join(migrations[version:], "\n")
+		for version++; version <= newestOwn; version++ {
+			ddl += fmt.Sprintf("INSERT INTO "+ownVersions+" (version_id, is_applied) VALUES (%d, 1);\n", version)
+		}
+		return ddl, nil
+	}
+	return strings.Join(migrations, "\n") + `
 -- The migrations that were run.
 CREATE TABLE ` + ownVersions + ` (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
@@ -109,7 +132,7 @@ CREATE TABLE ` + ownVersions + ` (
     is_applied INTEGER NOT NULL,
     tstamp     TIMESTAMP DEFAULT (datetime('now'))
 );
-INSERT INTO ` + ownVersions + ` (version_id, is_applied) VALUES (0, 1), (1, 1);
+INSERT INTO ` + ownVersions + ` (version_id, is_applied) VALUES (0, 1), (1, 1), (2, 1);
 `, nil
 }
 

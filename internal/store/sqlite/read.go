@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	"fmt"
 	"strings"
+	"time"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
@@ -52,9 +53,12 @@ const heldSQL = `EXISTS (
 		  AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id))`
 
 // pendingSQL: the effective quarantine status of f is pending.
-const pendingSQL = `coalesce(
+const pendingSQL = statusSQL + ` IS 'pending'`
+
+// statusSQL is the effective quarantine status of f.
+const statusSQL = `coalesce(
 		(SELECT q.quarantine_status FROM fact_quarantine_status q WHERE q.fact_id = f.id),
-		f.quarantine_status) IS 'pending'`
+		f.quarantine_status)`
 
 // Candidates reads one range on one state of the store, and keeps no transaction open while its caller
 // works: a reader that lingers would keep the node's log from being checkpointed.
@@ -83,24 +87,36 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 	defer func() { _ = rows.Close() }()
 	var found []fact.Candidate
 	for rows.Next() {
-		var c fact.Candidate
-		var o fact.Override
-		var overridden bool
-		var updatedAt *string
-		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
-			&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
-			&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine); err != nil {
+		c, err := scanCandidate(rows)
+		if err != nil {
 			return nil, err
-		}
-		if overridden {
-			override := o
-			override.UpdatedAt = *updatedAt
-			c.Override = &override
 		}
 		beside.Complete(&c)
 		found = append(found, c)
 	}
 	return found, rows.Err()
+}
+
+// candidateColumns are the columns that scanCandidate reads.
+func candidateColumns(held, quarantine, source string) string {
+	return `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
+			o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
+			` + held + `, ` + quarantine + `, ` + source
+}
+
+func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, err error) {
+	var o fact.Override
+	var overridden bool
+	var updatedAt *string
+	err = rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
+		&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
+		&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source)
+	if err == nil && overridden {
+		override := o
+		override.UpdatedAt = *updatedAt
+		c.Override = &override
+	}
+	return c, err
 }
 
 // untilSQL is the effective expiry of the fact f under its override o.
@@ -135,30 +151,60 @@ func candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool)
 	if holdsKnown {
 		held = "0"
 	}
+	source := "''"
+	if p.Source {
+		source = "f.source"
+	}
 	return `
-		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
-			o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
-			` + held + `, f.quarantine_status
+		SELECT ` + candidateColumns(held, "f.quarantine_status", source) + `
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
 		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
 		ORDER BY f.id`, args
 }
 
-// selectable is what the rules may select: by age, or by confidence.
+// selectable is what the rules may select: by age, by confidence, or by fading.
 func selectable(n store.Narrow, arg func(any) string) []string {
-	var wanted []string
-	if n.Age {
-		old := "NOT " + canonicalSQL("f.timestamp")
-		if !n.Before.IsZero() {
-			old = "f.timestamp <= " + arg(fact.FormatInstant(n.Before)) + " OR " + old
+	const confidence = "coalesce(o.confidence, f.confidence)"
+	var wanted, old, fading []string
+	aged := n.Age
+	cutoff := func(before time.Time) string { return "f.timestamp <= " + arg(fact.FormatInstant(before)) }
+	if n.Age && !n.Before.IsZero() {
+		old = append(old, cutoff(n.Before))
+	}
+	for _, p := range n.Parts {
+		aged = aged || p.Age
+		if p.Age && !p.Before.IsZero() {
+			old = append(old, related(p, arg)+" AND "+cutoff(p.Before))
 		}
-		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+old+")")
+		if p.Fades {
+			fading = append(fading, related(p, arg))
+		}
+	}
+	if aged {
+		old = append(old, "NOT "+canonicalSQL("f.timestamp"))
+		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+strings.Join(old, " OR ")+")")
 	}
 	if n.Below != nil {
-		const confidence = "coalesce(o.confidence, f.confidence)"
 		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*n.Below))
 	}
+	if fading != nil {
+		wanted = append(wanted, confidence+" > 0 AND ("+strings.Join(fading, " OR ")+")")
+	}
+	if wanted == nil {
+		wanted = append(wanted, "false")
+	}
 	return wanted
+}
+
+// related tells whether the fact f is of the relations of a part.
+func related(p store.Part, arg func(any) string) string {
+	switch {
+	case p.Relation == "":
+		return "true"
+	case p.Prefix:
+		return "instr(f.relation, " + arg(p.Relation) + ") = 1"
+	}
+	return "f.relation = " + arg(p.Relation)
 }
 
 // canonicalSQL tells whether a stamp has the node's own form and names a real date: text that

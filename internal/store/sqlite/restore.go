@@ -12,6 +12,7 @@ import (
 type restorer struct {
 	*Store
 	tx       querier
+	job      job.Job
 	changes  []job.Change
 	asOf     string
 	stamp    string
@@ -25,7 +26,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 	var made []string
 	var updated []job.Change
 	for _, c := range r.changes {
-		if c.Before == nil {
+		if c.Before == nil && job.PolicyOf(c.After) == "" {
 			made = append(made, c.FactID)
 		} else {
 			updated = append(updated, c)
@@ -44,18 +45,25 @@ func (r *restorer) overrides(ctx context.Context) error {
 	if len(updated) == 0 {
 		return nil
 	}
+	const asWritten = `WHERE fact_id = $1 AND confidence IS $2 AND valid_until IS $3 AND reason = $4 AND updated_at = $5 AND updated_by = $6`
 	update, err := r.tx.PrepareContext(ctx, `
 		UPDATE fact_validity_overrides
-		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
-		WHERE fact_id = $6 AND confidence IS $7 AND valid_until = $8 AND reason = $9 AND updated_at = $10 AND updated_by = $11`)
+		SET valid_until = $7, confidence = $8, reason = $9, updated_at = $10, updated_by = $11 `+asWritten)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = update.Close() }()
+	remove, err := r.tx.PrepareContext(ctx, `DELETE FROM fact_validity_overrides `+asWritten)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = remove.Close() }()
 	for _, c := range updated {
-		was := c.Before
-		result, err := update.ExecContext(ctx, was.ValidUntil, was.Confidence, was.Reason, was.UpdatedAt, was.UpdatedBy,
-			c.FactID, c.After.Confidence, r.asOf, store.Reason, r.stamp, store.Actor)
+		statement, args := remove, []any{c.FactID, c.After.Confidence, c.After.ValidUntil, c.After.Reason, r.stamp, store.Actor}
+		if was := c.Before; was != nil {
+			statement, args = update, append(args, was.ValidUntil, was.Confidence, was.Reason, was.UpdatedAt, was.UpdatedBy)
+		}
+		result, err := statement.ExecContext(ctx, args...)
 		if err != nil {
 			return err
 		}
@@ -71,13 +79,18 @@ func (r *restorer) overrides(ctx context.Context) error {
 // edges gives edges back what they were, as far as they still are what the job made of them.
 func (r *restorer) edges(ctx context.Context) error {
 	var plain []string
-	var differed []job.Change
+	var differed, weighed []job.Change
 	for _, c := range r.done() {
-		if c.Edge == nil {
+		if c.Weighed(r.job.Rules) {
+			weighed = append(weighed, c)
+		} else if c.Edge == nil {
 			plain = append(plain, c.FactID)
 		} else {
 			differed = append(differed, c)
 		}
+	}
+	if err := r.weighedEdges(ctx, weighed); err != nil {
+		return err
 	}
 	if len(plain) > 0 {
 		ids := pack(plain)
@@ -125,7 +138,9 @@ func (r *restorer) retractions(ctx context.Context) error {
 func (r *restorer) vectors(ctx context.Context) error {
 	var done []string
 	for _, c := range r.done() {
-		done = append(done, c.FactID)
+		if store.Forgot(r.job, c) {
+			done = append(done, c.FactID)
+		}
 	}
 	if !r.backfill || len(done) == 0 {
 		return nil

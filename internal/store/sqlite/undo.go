@@ -38,21 +38,26 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 
 func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, last string) ([]job.Change, error) {
 	from := "o.fact_id >= ''"
-	args := []any{p.Job.ID, last, fact.FormatInstant(p.Job.AsOf), fact.FormatSecond(p.Job.Stamp), store.Reason, store.Actor, p.Job.Tag()}
+	args := []any{p.Job.ID, last, fact.FormatInstant(p.Job.AsOf), fact.FormatSecond(p.Job.Stamp), store.Reason, store.Actor, p.Job.Tag(), store.PolicyReason + "*"}
 	if p.After.Set {
-		from, args = "o.fact_id > $8", append(args, p.After.ID)
+		from, args = "o.fact_id > $9", append(args, p.After.ID)
+	}
+	edgeConfidence, err := s.edgeConfidence(ctx, tx)
+	if err != nil {
+		return nil, err
 	}
 	rows, err := tx.QueryContext(ctx, `
 		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
 			b.had_override IS 1, b.valid_until, b.confidence, b.reason, b.updated_at, b.updated_by,
-			b.had_edge IS 1, b.edge_valid_until, b.edge_decay_epoch,
+			b.had_edge IS 1, b.edge_valid_until, b.edge_decay_epoch, `+edgeConfidence+`, f.timestamp, f.valid_until, f.confidence,
 			(SELECT r.id FROM fact_retractions r
 				WHERE r.fact_id = o.fact_id AND r.retracted_at = $3 AND r.retracted_by = $6 AND substr(r.id, -length($7)) = $7)
 		FROM fact_validity_overrides o
 		LEFT JOIN decayctl_before b ON b.job_id = $1 AND b.fact_id = o.fact_id
+		LEFT JOIN facts f ON o.reason GLOB $8 AND f.id = o.fact_id
 		WHERE `+from+` AND o.fact_id <= $2
-		  AND o.updated_at = $4 AND o.updated_by = $6 AND o.reason = $5 AND o.valid_until = $3
-		  AND o.confidence IS b.confidence
+		  AND o.updated_at = $4 AND o.updated_by = $6
+		  AND (o.reason = $5 AND o.valid_until = $3 AND o.confidence IS b.confidence OR o.reason GLOB $8)
 		ORDER BY o.fact_id`, args...)
 	if err != nil {
 		return nil, err
@@ -64,10 +69,12 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 		var before fact.Override
 		var edge job.Edge
 		var hadOverride, hadEdge bool
-		var updatedAt, retraction *string
+		var updatedAt, retraction, timestamp *string
+		var base fact.Fact
+		var confidence *float64
 		if err := rows.Scan(&c.FactID, &c.After.ValidUntil, &c.After.Confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
 			&hadOverride, &before.ValidUntil, &before.Confidence, &before.Reason, &updatedAt, &before.UpdatedBy,
-			&hadEdge, &edge.ValidUntil, &edge.DecayEpoch, &retraction); err != nil {
+			&hadEdge, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence, &timestamp, &base.ValidUntil, &confidence, &retraction); err != nil {
 			return nil, err
 		}
 		if hadOverride {
@@ -78,9 +85,26 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 			c.Edge = &edge
 		}
 		c.Retraction = text(retraction)
-		found = append(found, c)
+		if confidence != nil {
+			base.ID, base.Timestamp, base.Confidence = c.FactID, text(timestamp), *confidence
+			c.Base = &base
+		}
+		if store.Wrote(p.Job, c) {
+			found = append(found, c)
+		}
 	}
 	return found, rows.Err()
+}
+
+// edgeConfidence is where the confidence of edges is kept: nowhere, in tables of an older decayctl that
+// nothing has been written to since.
+func (s *Store) edgeConfidence(ctx context.Context, tx querier) (column string, err error) {
+	var there bool
+	err = tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pragma_table_info('decayctl_before') WHERE name = 'edge_confidence')").Scan(&there)
+	if there {
+		return "b.edge_confidence", err
+	}
+	return "NULL", err
 }
 
 // Restore undoes changes in one transaction.
@@ -94,7 +118,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 			return err
 		}
 		r := restorer{
-			Store: s, tx: tx, changes: p.Changes.List, restored: store.Written{},
+			Store: s, tx: tx, job: p.Job, changes: p.Changes.List, restored: store.Written{},
 			asOf: fact.FormatInstant(j.AsOf), stamp: fact.FormatSecond(j.Stamp), epoch: j.AsOf.UnixMilli(),
 		}
 		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {

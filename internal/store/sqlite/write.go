@@ -97,26 +97,36 @@ type writer struct {
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
 // stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
 func (w *writer) insertOverrides(ctx context.Context) error {
-	fresh := w.batch.Fresh()
-	if len(fresh) == 0 {
-		return nil
+	for _, kind := range store.AlikeOf(w.batch.Fresh(), w.asOf) {
+		if err := w.insertAlike(ctx, kind); err != nil {
+			return err
+		}
 	}
-	ids := packFacts(fresh)
-	guarded := `SELECT f.id FROM (` + ids.sql + `) b CROSS JOIN facts f ON f.id = b.id
-		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `)`
+	return nil
+}
+
+func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
+	ids := packFacts(kind.List)
+	rows, id, confidence := ids, "b.id", "NULL"
+	if kind.Weighed { // in front of the id, which may be any text
+		rows = packWeighed(kind.List)
+		id, confidence = "substr(b.id, instr(b.id, '|') + 1)", "CAST(substr(b.id, 1, instr(b.id, '|') - 1) AS REAL)"
+	}
+	guarded := `(SELECT f.id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b CROSS JOIN facts f ON f.id = ` + id + `
+		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
 	if w.undisturbed { // the guard would see what the read saw, fact by fact, for most of the time
-		guarded = ids.sql
+		guarded = `(SELECT ` + id + ` AS id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b)`
 	}
 	result, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
-		SELECT id, $2, NULL, $3, $4, $5 FROM (`+guarded+`) WHERE true
-		ON CONFLICT (fact_id) DO NOTHING`, ids.json, w.asOf, store.Reason, w.stamp, store.Actor)
+		SELECT id, $2, confidence, $3, $4, $5 FROM `+guarded+` WHERE true
+		ON CONFLICT (fact_id) DO NOTHING`, rows.json, kind.ValidUntil, kind.Reason, w.stamp, store.Actor)
 	if err != nil {
 		return err
 	}
 	n, err := result.RowsAffected()
-	if err == nil && n == int64(len(fresh)) {
-		for _, e := range fresh {
+	if err == nil && n == int64(len(kind.List)) {
+		for _, e := range kind.List {
 			w.written[e.Fact.ID] = true
 		}
 		return nil
@@ -125,13 +135,13 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	// this stamp, and this one handles a fact once.
 	return errors.Join(err, collect(ctx, w.tx, w.written, `
 		SELECT fact_id FROM fact_validity_overrides
-		WHERE fact_id IN (`+ids.sql+`) AND valid_until = $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
-		ids.json, w.asOf, store.Reason, w.stamp, store.Actor))
+		WHERE fact_id IN (`+ids.sql+`) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
+		ids.json, kind.ValidUntil, kind.Reason, w.stamp, store.Actor))
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is
-// what was read. Its confidence is kept: a rejected fact stays rejected. Few facts are live under
-// an override, so a statement for each is cheap, and bound values compare exactly.
+// what was read. Its confidence is kept, unless a policy lowers it: a rejected fact stays rejected. A
+// statement for each is cheap, and bound values compare exactly.
 func (w *writer) updateOverrides(ctx context.Context) error {
 	overridden := w.batch.Overridden()
 	if len(overridden) == 0 {
@@ -139,17 +149,17 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	}
 	update, err := w.tx.PrepareContext(ctx, `
 		UPDATE fact_validity_overrides AS o
-		SET valid_until = $1, reason = $2, updated_at = $3, updated_by = $4
-		WHERE o.fact_id = $5 AND o.valid_until IS $6 AND o.confidence IS $7 AND o.reason IS $8
-		  AND o.updated_at IS $9 AND o.updated_by IS $10
+		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
+		WHERE o.fact_id = $6 AND o.valid_until IS $7 AND o.confidence IS $8 AND o.reason IS $9
+		  AND o.updated_at IS $10 AND o.updated_by IS $11
 		  AND EXISTS (SELECT 1 FROM facts f WHERE f.id = o.fact_id AND NOT (`+heldSQL+`) AND NOT (`+pendingSQL+`))`)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = update.Close() }()
 	for _, e := range overridden {
-		o := e.Fact.Override
-		result, err := update.ExecContext(ctx, w.asOf, store.Reason, w.stamp, store.Actor,
+		o, becomes := e.Fact.Override, e.After(w.asOf, w.stamp)
+		result, err := update.ExecContext(ctx, becomes.ValidUntil, becomes.Confidence, becomes.Reason, w.stamp, store.Actor,
 			e.Fact.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy)
 		if err != nil {
 			return err
@@ -203,7 +213,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if len(done) == 0 {
 		return nil
 	}
-	edges, ids, err := w.findEdges(ctx, done)
+	edges, err := w.findEdges(ctx, done)
 	if err != nil {
 		return err
 	}
@@ -213,18 +223,22 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if len(edges) == 0 {
 		return nil
 	}
-	found := pack(ids)
+	plain, weighed := w.batch.Edges(w.written, edges)
+	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
+		return err
+	}
+	found := packFacts(plain)
 	_, err = w.tx.ExecContext(ctx, `
 		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+found.sql+`)`,
 		found.json, w.asOf, w.batch.AsOf.UnixMilli())
 	return err
 }
 
-// findEdges reads the edges of the facts that were written, and lists their ids. SQLite keeps text in
+// findEdges reads the edges of the facts that were written. SQLite keeps text in
 // a column of integers if it is told to: that is no epoch, and must not keep the fact from expiring.
 // Where the batch has a good part of the facts in its range, the edges of the range are read in order.
-func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, []string, error) {
-	const columns = "SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER) "
+func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, error) {
+	const columns = "SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), e.confidence "
 	list := packFacts(done)
 	query, args := columns+"FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", []any{list.json}
 	if len(done) > w.batch.Claim.Facts/8 {
@@ -235,22 +249,21 @@ func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edge
 	}
 	rows, err := w.tx.QueryContext(ctx, query, args...)
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	edges, ids := store.Edges{}, []string(nil)
+	edges := store.Edges{}
 	for rows.Next() {
 		var id string
 		var edge job.Edge
-		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch); err != nil {
-			return nil, nil, err
+		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence); err != nil {
+			return nil, err
 		}
 		if w.written[id] {
 			edges[id] = edge
-			ids = append(ids, id)
 		}
 	}
-	return edges, ids, rows.Err()
+	return edges, rows.Err()
 }
 
 // keep writes before-images. They are few: most facts had no override, and an edge as the node made it.
@@ -261,20 +274,20 @@ func (w *writer) keep(ctx context.Context, images []store.Image) error {
 	}
 	insert, err := w.tx.PrepareContext(ctx, `
 		INSERT INTO decayctl_before (job_id, fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by,
-			had_edge, edge_valid_until, edge_decay_epoch)
-		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11)
+			had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
+		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
 		ON CONFLICT (job_id, fact_id) DO NOTHING`)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = insert.Close() }()
 	for _, image := range images {
-		args := []any{w.batch.Lease.JobID, image.FactID, 0, nil, nil, nil, nil, nil, 0, nil, nil}
+		args := []any{w.batch.Lease.JobID, image.FactID, 0, nil, nil, nil, nil, nil, 0, nil, nil, nil}
 		if o := image.Override; o != nil {
 			copy(args[2:], []any{1, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy})
 		}
 		if image.Edge != nil {
-			copy(args[8:], []any{1, image.Edge.ValidUntil, image.Edge.DecayEpoch})
+			copy(args[8:], []any{1, image.Edge.ValidUntil, image.Edge.DecayEpoch, image.Edge.Confidence})
 		}
 		if _, err := insert.ExecContext(ctx, args...); err != nil {
 			return err
@@ -291,7 +304,7 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = remove.Close() }()
-	for _, e := range w.batch.Done(w.written) {
+	for _, e := range w.batch.Forgotten(w.written) {
 		if _, err := remove.ExecContext(ctx, e.Fact.ID); err != nil {
 			return err
 		}

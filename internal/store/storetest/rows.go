@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	stdcmp "cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -64,9 +65,10 @@ func (d Database) Insert(t testing.TB, candidates ...fact.Candidate) {
 		}
 	}
 	for _, c := range candidates {
+		source := stdcmp.Or(c.Source, "stigmem://acme/agent/1")
 		exec(`INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, valid_until, confidence, scope, tenant_id)
-			VALUES ($1, $2, $3, 'string', 'v', 'stigmem://acme/agent/1', $4, $5, $6, $7, $8)`,
-			c.ID, c.Entity, c.Relation, c.Timestamp, c.ValidUntil, c.Confidence, c.Scope, c.Tenant)
+			VALUES ($1, $2, $3, 'string', 'v', $4, $5, $6, $7, $8, $9)`,
+			c.ID, c.Entity, c.Relation, source, c.Timestamp, c.ValidUntil, c.Confidence, c.Scope, c.Tenant)
 		if o := c.Override; o != nil {
 			exec(`INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 				VALUES ($1, $2, $3, $4, $5, $6)`, c.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy)
@@ -259,7 +261,7 @@ func (d Database) Touched(t testing.TB) [][]string {
 	t.Helper()
 	var all [][]string
 	for _, query := range []string{
-		"SELECT fact_id, valid_until, confidence, reason, CASE WHEN reason = '" + store.Reason + "' THEN '' ELSE updated_at END, updated_by FROM fact_validity_overrides",
+		"SELECT fact_id, valid_until, confidence, reason, CASE WHEN updated_by = '" + store.Actor + "' THEN '' ELSE updated_at END, updated_by FROM fact_validity_overrides",
 		"SELECT fact_id, retracted_at, retracted_by FROM fact_retractions",
 		"SELECT id, valid_until, confidence, decay_epoch FROM entity_edges",
 		"SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards",

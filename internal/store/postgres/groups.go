@@ -1,0 +1,71 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// Fact reads one fact as Candidates would, with its source.
+func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
+	var found []fact.Candidate
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		var err error
+		found, err = s.candidates(ctx, tx, `
+			SELECT `+candidateColumns(s.heldSQL(), s.statusSQL(), "f.source")+`
+			FROM `+s.table("facts")+` f
+			LEFT JOIN `+s.table("fact_validity_overrides")+` o ON o.fact_id = f.id
+			WHERE f.id = $1`, []any{id})
+		return err
+	})
+	switch {
+	case err != nil:
+		return fact.Candidate{}, s.translate(err, "read the fact")
+	case len(found) == 0:
+		return fact.Candidate{}, &store.UnknownFact{ID: id}
+	}
+	c := found[0]
+	c.QuarantinePending = c.Quarantine != nil && *c.Quarantine == "pending"
+	return c, nil
+}
+
+// Groups looks every group up by the index on entity, relation and scope, whose help the planner would do
+// without where it takes the groups for many. The concatenation keeps the index on tenant_id out of it.
+func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.Candidate)) error {
+	var entities, relations, scopes, tenants []string
+	for _, g := range groups {
+		entities, relations, scopes, tenants = append(entities, g.Entity), append(relations, g.Relation), append(scopes, g.Scope), append(tenants, g.Tenant)
+	}
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until, o.fact_id IS NOT NULL, o.valid_until
+			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g(entity, relation, scope, tenant_id)
+			CROSS JOIN LATERAL (
+				SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until
+				FROM `+s.table("facts")+` f
+				WHERE f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND f.tenant_id || '' = g.tenant_id
+				OFFSET 0) f
+			LEFT JOIN LATERAL (
+				SELECT o.fact_id, o.valid_until FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = f.id LIMIT 1) o ON true
+			ORDER BY f.id`, entities, relations, scopes, tenants)
+		if err != nil {
+			return err
+		}
+		var c fact.Candidate
+		var overridden bool
+		var until *string
+		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &until}, func() error {
+			each := c
+			if overridden {
+				each.Override = &fact.Override{ValidUntil: until}
+			}
+			use(each)
+			return nil
+		})
+		return err
+	})
+	return s.translate(err, "read groups of facts")
+}

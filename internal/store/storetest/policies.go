@@ -1,0 +1,459 @@
+package storetest
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/sweep"
+)
+
+// ago is a stamp some time before the tests' as-of.
+func ago(d time.Duration) string { return fact.FormatInstant(AsOf.Add(-d)) }
+
+func policies(list ...rule.Policy) rule.Set {
+	rule.Order(list)
+	return rule.Set{Policies: list}
+}
+
+// sweepBy sweeps by a set, and gives the job.
+func (d Database) sweepBy(t testing.TB, rules rule.Set, change ...func(*store.StartParams)) job.Job {
+	t.Helper()
+	p := store.StartParams{Rules: rules, AsOf: AsOf}
+	for _, each := range change {
+		each(&p)
+	}
+	j, err := Sweep(context.Background(), Engine(d.open(t, false)), p, sweep.Work{BatchSize: 7})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// takeBack undoes a job.
+func (d Database) takeBack(t testing.TB, id string) job.Job {
+	t.Helper()
+	engine := Engine(d.open(t, false))
+	joined, err := engine.Store.Join(context.Background(), store.JoinParams{ID: id, Undo: true, Worker: Worker("a test", 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := engine.Undo(context.Background(), joined, sweep.Work{BatchSize: 3, Pace: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return j
+}
+
+// preview is a dry run on a store opened read-only.
+func (d Database) preview(t testing.TB, rules rule.Set) *sweep.Result {
+	t.Helper()
+	result, err := Engine(d.open(t, true)).Preview(context.Background(), sweep.Params{Rules: rules, AsOf: AsOf})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return result
+}
+
+// The five cases of the node's specification, 15.7, with overrides in the place of new facts.
+func testSpecification(t *testing.T, d Database) {
+	ttl := rule.TTL(3600)
+	retract := rule.Policy{ID: "stale", Relation: "test:*", Mode: rule.ModeRetract, TTL: &ttl}
+	halve := rule.Policy{ID: "halve", Relation: "test:halving", Mode: rule.ModeConfidence, HalfLife: 3600, MinStep: rule.DefaultMinStep}
+	add := func(id, relation, scope string, age time.Duration) {
+		d.Insert(t, Fact(id, func(c *fact.Candidate) {
+			c.Relation, c.Scope, c.Confidence, c.Timestamp = relation, scope, 1, ago(age)
+		}))
+	}
+	company := func(p *store.StartParams) { p.Scope = "company" }
+	const by = " | " + stampAny + " | stigmem:system:decay"
+	rows := `SELECT fact_id, valid_until, confidence, reason, 'then', updated_by FROM fact_validity_overrides ORDER BY fact_id`
+
+	// 4: a dry run over one stale fact tells of it, and stores nothing.
+	add("2 stale", "test:stale", "company", 3601*time.Second)
+	dry := retract
+	dry.Mode = rule.ModeDryRun
+	j := d.sweepBy(t, policies(dry), company)
+	if w := j.Counts.WouldAll(); w != (job.Would{Retract: 1}) || j.Counts.Selected != 0 {
+		t.Errorf("a policy in mode dry_run: %+v", j.Counts)
+	}
+	if result := d.preview(t, policies(retract)); result.Selected != 1 || result.Decayed != 0 {
+		t.Errorf("a dry run: %+v", result.Counts)
+	}
+	d.expect(t, rows)
+	// 1: two half-lives leave a quarter. 3: another scope is left alone. 5: so are the node's own facts.
+	add("1 halved", "test:halving", "company", 2*time.Hour)
+	add("3 public", "test:stale", "public", 3601*time.Second)
+	d.Insert(t, Fact("5 system", func(c *fact.Candidate) {
+		c.Entity, c.Relation, c.Scope, c.Timestamp = "stigmem:fact:1", "stigmem:received_from", "company", ago(9999*time.Hour)
+	}))
+	every := rule.Policy{ID: "every", Relation: "*", Mode: rule.ModeRetract, TTL: &ttl}
+	j = d.sweepBy(t, policies(every, retract, halve), company)
+	// 2: an hour and a second old, retracted.
+	d.expect(t, rows,
+		"1 halved | - | 0.25 | decay_policy:halve"+by,
+		"2 stale | "+asOfText+" | 0 | decay_policy:stale"+by)
+	d.expect(t, retractionRows, "2 stale | "+asOfText+" | stigmem:system:decay")
+	want := map[string]int64{"policy:halve": 1, "policy:stale": 1}
+	if diff := cmp.Diff(want, j.Counts.ByRule); diff != "" || j.Counts.Decayed != 2 || j.Counts.Reduced != 1 || j.Counts.Expired() != 1 || j.Counts.Kept[rule.System] != 1 {
+		t.Errorf("%+v (-want +got):\n%s", j.Counts, diff)
+	}
+	// A second run finds nothing more.
+	if again := d.sweepBy(t, policies(every, retract, halve), company); again.Counts.Selected != 0 {
+		t.Errorf("the second sweep selects %+v", again.Counts)
+	}
+}
+
+const stampAny = "then"
+
+// weighedRows are what a policy may change of facts and edges.
+const weighedRows = `SELECT f.id, o.valid_until, o.confidence, o.reason, e.valid_until, e.confidence, e.decay_epoch
+	FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id LEFT JOIN entity_edges e ON e.id = f.id ORDER BY f.id`
+
+// testWeighed writes everything that a policy can make of a fact, with its neighbours, and takes it back.
+func testWeighed(t *testing.T, d Database) {
+	const day = 24 * time.Hour
+	ttl := rule.TTL(86400)
+	set := policies(
+		rule.Policy{ID: "fade", Relation: "fade:*", Mode: rule.ModeConfidence, HalfLife: 86400, MinConfidence: 0.05, MinStep: 0.01},
+		rule.Policy{ID: "retract", Relation: "retract", Mode: rule.ModeRetract, TTL: &ttl},
+		rule.Policy{ID: "expire", Relation: "expire", Mode: rule.ModeExpire, TTL: &ttl},
+	)
+	floor := rule.Floor(0.15)
+	set.Floor = &floor
+	of := func(relation string, confidence float64, age time.Duration) func(*fact.Candidate) {
+		return func(c *fact.Candidate) {
+			c.Relation, c.Confidence, c.Timestamp, c.Entity = relation, confidence, ago(age), "e:"+relation
+		}
+	}
+	with := func(o fact.Override) func(*fact.Candidate) { return Overridden(o) }
+	d.Insert(t,
+		Fact("a fades", of("fade:a", 0.8, day)),
+		Fact("b fades below the floor", of("fade:b", 0.4, 2*day)),
+		Fact("c fades under an override", of("fade:c", 0.8, day), with(fact.Override{ValidUntil: ptr(farOff), Reason: ptr("extended")})),
+		Fact("d faded before", of("fade:d", 0.8, day), with(fact.Override{Confidence: ptr(0.6), Reason: ptr("x"), UpdatedBy: ptr("y")})),
+		Fact("e a step too small", of("fade:e", 0.8, time.Minute)),
+		Fact("f retracted", of("retract", 0.8, day)),
+		Fact("g retracted after a rejection", of("retract", 0.8, day), with(fact.Override{Confidence: ptr(0.0), Reason: ptr("quarantine_rejected")})),
+		Fact("h expires", of("expire", 0.8, day)),
+		Fact("i raised above its base", of("fade:i", 0.5, time.Second), with(fact.Override{Confidence: ptr(0.9)})),
+		Fact("j fades with an expiry of its own", of("fade:j", 0.8, day), func(c *fact.Candidate) { c.ValidUntil = ptr(farOff) }),
+		Fact("k by the floor", of("other", 0.1, day)),
+	)
+	for _, id := range []string{"a fades", "b fades below the floor", "c fades under an override", "f retracted", "g retracted after a rejection", "h expires", "j fades with an expiry of its own"} {
+		d.Edge(t, id, nil)
+	}
+	// As the node makes edges: with the confidence and the expiry of their facts. The others differ.
+	d.Exec(t, `UPDATE entity_edges SET confidence = 0.8 WHERE id IN ('a fades', 'f retracted')`)
+	d.Exec(t, `UPDATE entity_edges SET confidence = 0.8, valid_until = $1 WHERE id = 'j fades with an expiry of its own'`, farOff)
+	d.Exec(t, `UPDATE entity_edges SET decay_epoch = 7 WHERE id = 'c fades under an override'`)
+	d.Card(t, "e:fade:a", "default", "local", 0)
+	d.Card(t, "e:fade:e", "default", "local", 0)
+	before := d.rows(t, factTables...)
+
+	j := d.sweepBy(t, set)
+	const ms = " | 1795435200123"
+	d.expect(t, weighedRows,
+		"a fades | - | 0.4 | decay_policy:fade | - | 0.4"+ms,
+		"b fades below the floor | "+asOfText+" | 0.1 | decay_policy:fade | "+asOfText+" | 0.1"+ms,
+		"c fades under an override | "+farOff+" | 0.4 | decay_policy:fade | - | 0.4"+ms,
+		"d faded before | - | 0.4 | decay_policy:fade | - | - | -",
+		"e a step too small | - | - | - | - | - | -",
+		"f retracted | "+asOfText+" | 0 | decay_policy:retract | "+asOfText+" | 0"+ms,
+		"g retracted after a rejection | "+asOfText+" | 0 | decay_policy:retract | "+asOfText+" | 0"+ms,
+		"h expires | "+asOfText+" | - | decay_policy:expire | "+asOfText+" | 0.5"+ms,
+		"i raised above its base | - | 0.49999598 | decay_policy:fade | - | - | -",
+		"j fades with an expiry of its own | - | 0.4 | decay_policy:fade | "+farOff+" | 0.4"+ms,
+		"k by the floor | "+asOfText+" | - | decay_sweep | - | - | -")
+	d.expect(t, `SELECT fact_id FROM fact_retractions ORDER BY fact_id`, "b fades below the floor", "f retracted", "g retracted after a rejection", "k by the floor")
+	d.expect(t, cardRows, "e:fade:a | default | local | 1", "e:fade:e | default | local | 0")
+	want := job.Counts{Selected: 10, Decayed: 10, Reduced: 6, ReducedOnly: 5, ByRule: map[string]int64{
+		"policy:fade": 6, "policy:retract": 2, "policy:expire": 1, "min_confidence": 2,
+	}}
+	got := job.Counts{Selected: j.Counts.Selected, Decayed: j.Counts.Decayed, Reduced: j.Counts.Reduced, ReducedOnly: j.Counts.ReducedOnly, ByRule: j.Counts.ByRule}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+
+	var changed []string
+	if err := Engine(d.open(t, true)).Changes(context.Background(), j, func(c job.Change) error {
+		changed = append(changed, c.FactID+": "+c.Rule())
+		return nil
+	}); err != nil || len(changed) != 10 || !slices.Contains(changed, "a fades: policy:fade") || !slices.Contains(changed, "k by the floor: min_confidence") {
+		t.Errorf("changes %q, %v", changed, err)
+	}
+	if again := d.sweepBy(t, set); again.Counts.Selected != 0 {
+		t.Errorf("the second sweep selects %+v", again.Counts)
+	}
+	undone := d.takeBack(t, j.ID)
+	if diff := cmp.Diff(before, d.rows(t, factTables...)); diff != "" || undone.Counts.Restored != 10 || undone.Counts.LeftAlone != 0 {
+		t.Errorf("taken back %+v (-before +after):\n%s", undone.Counts, diff)
+	}
+}
+
+// testWeighedByOthers: a fact that somebody has changed since is not given back, also where all that
+// changed is the confidence that a policy wrote, within the very second.
+func testWeighedByOthers(t *testing.T, d Database) {
+	set := policies(rule.Policy{ID: "fade", Relation: "*", Mode: rule.ModeConfidence, HalfLife: 86400})
+	for _, id := range []string{"a", "b", "c", "d"} {
+		d.Insert(t, Fact(id, func(c *fact.Candidate) { c.Confidence, c.Timestamp = 0.8, ago(24*time.Hour) }))
+	}
+	j := d.sweepBy(t, set)
+	d.Exec(t, `UPDATE fact_validity_overrides SET confidence = 0.41 WHERE fact_id = 'a'`)
+	d.Exec(t, `UPDATE fact_validity_overrides SET valid_until = '2030-01-01T00:00:00Z' WHERE fact_id = 'b'`)
+	d.Exec(t, `UPDATE fact_validity_overrides SET reason = 'decay_policy:other' WHERE fact_id = 'c'`)
+	left := d.Rows(t, `SELECT fact_id, valid_until, confidence, reason FROM fact_validity_overrides WHERE fact_id < 'd' ORDER BY fact_id`)
+	undone := d.takeBack(t, j.ID)
+	if undone.Counts.Restored != 1 || undone.Counts.LeftAlone != 3 {
+		t.Errorf("%+v", undone.Counts)
+	}
+	d.expect(t, `SELECT fact_id, valid_until, confidence, reason FROM fact_validity_overrides ORDER BY fact_id`, left...)
+}
+
+// testUpgraded: tables of the first version, with a job in them, become those of this one; until then
+// they can be read.
+func testUpgraded(t *testing.T, d Database) {
+	d.Insert(t, Fact("a"), Fact("b", Overridden(fact.Override{ValidUntil: ptr(farOff)})))
+	d.Edge(t, "b", ptr(farOff))
+	floor := rule.Floor(0.5)
+	j := d.sweepBy(t, rule.Set{Floor: &floor})
+	d.Exec(t, `ALTER TABLE decayctl_before DROP COLUMN edge_confidence`)
+	d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id = 2`)
+	if n, err := Engine(d.openBare(t, true)).Undoable(context.Background(), j); err != nil || n != 2 {
+		t.Errorf("undoable %d, %v", n, err)
+	}
+	ddl, err := d.openBare(t, true).DDL(context.Background())
+	if err != nil || strings.Contains(ddl, "CREATE TABLE") || !strings.Contains(ddl, "edge_confidence") {
+		t.Errorf("the statements are %s, %v", ddl, err)
+	}
+	for _, byHand := range []bool{true, false} {
+		if byHand {
+			d.Exec(t, ddl)
+		}
+		if err := d.openBare(t, false).Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2")
+		if byHand {
+			d.Exec(t, `ALTER TABLE decayctl_before DROP COLUMN edge_confidence`)
+			d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id = 2`)
+		}
+	}
+	d.takeBack(t, j.ID)
+	d.expect(t, overrideRows, "b | "+farOff+" | - | - | 2026-02-01T00:00:00+00:00 | -")
+}
+
+// testNewest keeps the newest of every group, whatever ranges and batches they are in.
+func testNewest(t *testing.T, d Database) {
+	ttl := rule.TTL(86400)
+	keep := rule.Policy{ID: "keep", Relation: "r", Mode: rule.ModeRetract, TTL: &ttl, KeepLast: 2}
+	other := rule.Policy{ID: "other", Relation: "r", Source: "bot:*", Mode: rule.ModeExpire, TTL: &ttl}
+	rule.Order([]rule.Policy{other, keep})
+	set := rule.Set{Policies: []rule.Policy{other, keep}}
+	add := func(id string, days int, change ...func(*fact.Candidate)) {
+		d.Insert(t, Fact(id, append([]func(*fact.Candidate){func(c *fact.Candidate) {
+			c.Entity, c.Relation, c.Timestamp, c.Confidence = "e", "r", ago(time.Duration(days)*24*time.Hour), 0.9
+		}}, change...)...))
+	}
+	add("a old", 10)
+	add("b newest", 2, func(c *fact.Candidate) { c.Timestamp = "2026-11-21T21:00:00+09:00" }) // the instant counts, not the text
+	add("c old", 5)
+	add("d old", 4)
+	add("e same instant, earlier id", 3)
+	add("f same instant", 3)
+	add("g another policy's", 2, func(c *fact.Candidate) { c.Source = "bot:1" })
+	add("h expired", 2, func(c *fact.Candidate) { c.ValidUntil = ptr("2026-11-22T00:00:00Z") })
+	add("i no date", 0, func(c *fact.Candidate) { c.Timestamp = "not a date" })
+	add("j another scope", 9, func(c *fact.Candidate) { c.Scope = "team" })
+	add("k another tenant", 9, func(c *fact.Candidate) { c.Tenant = "acme" })
+	add("l another entity", 9, func(c *fact.Candidate) { c.Entity = "f" })
+	result := d.preview(t, set)
+	j := d.sweepBy(t, set)
+	d.expect(t, `SELECT fact_id FROM fact_validity_overrides ORDER BY fact_id`, "a old", "c old", "d old", "f same instant", "g another policy's")
+	if j.Counts.Kept[rule.KeptAsNewest] != 5 || result.Kept[rule.KeptAsNewest] != 5 || result.Selected != 5 || j.Counts.Kept[rule.UnreadableTimestamp] != 1 {
+		t.Errorf("%+v, and the dry run %+v", j.Counts, result.Counts)
+	}
+	x, err := Engine(d.open(t, true)).Explain(context.Background(), sweep.Params{Rules: set, AsOf: AsOf}, "b newest")
+	if err != nil || x.Verdict.Kept != rule.KeptAsNewest || !x.Fact.Newest {
+		t.Errorf("%+v, %v", x.Verdict, err)
+	}
+	_, err = Engine(d.open(t, true)).Explain(context.Background(), sweep.Params{Rules: set, AsOf: AsOf}, "nobody")
+	_ = is[*store.UnknownFact](t, "a fact that is not there", err)
+}
+
+// testProtections holds every protection against every mode: nothing is written, forecast, or left to be
+// undone, and each is counted under its own name.
+func testProtections(t *testing.T, d Database) {
+	ttl := rule.TTL(1)
+	protections := map[rule.Protection]func(*fact.Candidate){
+		rule.System:               func(c *fact.Candidate) { c.Entity = "stigmem:node:x" },
+		rule.Rel:                  func(c *fact.Candidate) { c.Relation = "rel:x" },
+		rule.LegalHold:            func(c *fact.Candidate) { c.LegalHold = true },
+		rule.QuarantinePending:    func(c *fact.Candidate) { c.QuarantinePending = true },
+		rule.UnreadableTimestamp:  func(c *fact.Candidate) { c.Timestamp = "yesterday" },
+		rule.UnreadableValidUntil: func(c *fact.Candidate) { c.ValidUntil = ptr("tomorrow") },
+		rule.Exempt:               func(c *fact.Candidate) { c.Relation = "exempt:x" },
+		rule.KeptAsNewest:         func(c *fact.Candidate) { c.Relation = "keep:x" },
+	}
+	for _, mode := range rule.Modes {
+		tenant := string(mode) // so that one store does for all of them
+		p := rule.Policy{ID: "p", Relation: "*", Tenant: tenant, Mode: mode, Exempt: []string{"exempt:*"}}
+		if mode == rule.ModeConfidence || mode == rule.ModeDryRun {
+			p.HalfLife = 86400
+		}
+		if mode != rule.ModeConfidence {
+			p.TTL = &ttl
+		}
+		keep := p
+		keep.ID, keep.Relation, keep.KeepLast = "k", "keep:*", 1
+		set := policies(p, keep)
+		if mode == rule.ModeConfidence { // what keeps the newest from ending by the floor; it fades all the same
+			floor := rule.Floor(0.5)
+			set.Floor = &floor
+		}
+		wantKept := map[rule.Protection]int64{}
+		for why, change := range protections {
+			d.Insert(t, Fact(tenant+" "+string(why), func(c *fact.Candidate) {
+				c.Tenant, c.Entity, c.Confidence, c.Timestamp = tenant, "e:"+tenant+string(why), 0.9, ago(72*time.Hour)
+				change(c)
+			}))
+			wantKept[why] = 1
+		}
+		if mode == rule.ModeDryRun {
+			wantKept = nil // it keeps nothing from anything
+		}
+		var written int64
+		if mode == rule.ModeConfidence {
+			written = 1
+		}
+		before := d.rows(t, factTables...)
+		only := func(p *store.StartParams) { p.Tenant = tenant }
+		result, err := Engine(d.open(t, true)).Preview(context.Background(), sweep.Params{Rules: set, AsOf: AsOf, Tenant: tenant})
+		if err != nil {
+			t.Fatal(err)
+		}
+		j := d.sweepBy(t, set, only)
+		for what, c := range map[string]job.Counts{"dry run": result.Counts, "sweep": j.Counts} {
+			if diff := cmp.Diff(wantKept, c.Kept); diff != "" || c.Selected != written {
+				t.Errorf("%s, %s: %+v (-want +got):\n%s", mode, what, c, diff)
+			}
+			want := job.Would{}
+			if mode == rule.ModeDryRun { // the newest would fade, were the policy to act
+				want.Reduce = 1
+			}
+			if w := c.WouldAll(); w != want {
+				t.Errorf("%s, %s: would %+v", mode, what, w)
+			}
+		}
+		d.expectArgs(t, []any{tenant}, `SELECT count(*) FROM fact_validity_overrides o JOIN facts f ON f.id = o.fact_id WHERE f.tenant_id = $1`, fmt.Sprint(written))
+		// A job that is left in the middle keeps to all that when it goes on.
+		stopped := d.stopped(t, set, tenant)
+		if diff := cmp.Diff(wantKept, stopped.Counts.Kept); diff != "" && written == 0 {
+			t.Errorf("%s, resumed: (-want +got):\n%s", mode, diff)
+		}
+		if undone := d.takeBack(t, j.ID); undone.Counts.Restored != written {
+			t.Errorf("%s, undone: %+v", mode, undone.Counts)
+		}
+		if diff := cmp.Diff(before, d.rows(t, factTables...)); diff != "" {
+			t.Errorf("%s, undone (-before +after):\n%s", mode, diff)
+		}
+	}
+}
+
+// stopped sweeps in two parts: by a process that stops after its first batch, and by one that resumes.
+func (d Database) stopped(t testing.TB, rules rule.Set, tenant string) job.Job {
+	t.Helper()
+	ctx, s := context.Background(), d.open(t, false)
+	engine := Engine(s)
+	engine.Halt = func() error { return &sweep.Stopped{Why: "a test"} }
+	left, err := Sweep(ctx, engine, store.StartParams{Rules: rules, AsOf: AsOf, Tenant: tenant}, sweep.Work{BatchSize: 1})
+	if stop := (*sweep.Stopped)(nil); err == nil || left.State != job.Paused {
+		t.Fatalf("stopped as %s, %v (%v)", left.State, err, stop)
+	}
+	joined, err := s.Join(ctx, store.JoinParams{ID: left.ID, Worker: Worker("a test", 3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := Engine(s).Sweep(ctx, joined, sweep.Work{Workers: 1, BatchSize: 2, Pace: 1})
+	if err != nil || j.Rules.String() != rules.String() {
+		t.Fatalf("resumed by %s, %v", j.Rules, err)
+	}
+	return j
+}
+
+// DrawPolicies draws policies for the facts that Draw draws.
+func DrawPolicies(t *rapid.T) rule.Set {
+	rules, _ := DrawRules(t)
+	var list []rule.Policy
+	for i := range rapid.IntRange(0, 4).Draw(t, "policies") {
+		p := rule.Policy{
+			ID:       fmt.Sprint("p", i),
+			Relation: rapid.SampledFrom([]string{"a", "*", "a*", "re*", "S*c", "*b"}).Draw(t, "policy relation"),
+			Entity:   rapid.SampledFrom([]string{"", "", "e1", "stigmem://*"}).Draw(t, "policy entity"),
+			Source:   rapid.SampledFrom([]string{"", "", "*agent/1", "none"}).Draw(t, "policy source"),
+			Mode:     rapid.SampledFrom(rule.Modes).Draw(t, "mode"),
+			KeepLast: rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "keep last"),
+			Exempt:   rapid.SampledFrom([][]string{nil, nil, nil, {"a"}}).Draw(t, "exempt"),
+		}
+		if p.Mode != rule.ModeConfidence {
+			p.TTL = ptr(rapid.SampledFrom([]rule.TTL{1, 86400, 1e11}).Draw(t, "policy ttl"))
+		}
+		if p.Mode == rule.ModeConfidence || p.Mode == rule.ModeDryRun {
+			p.HalfLife = rapid.SampledFrom([]rule.TTL{3600, 86400 * 30, 1e11}).Draw(t, "half-life")
+			p.MinConfidence = rapid.SampledFrom([]float64{0, 0.1, 0.3}).Draw(t, "least")
+			p.MinStep = rapid.SampledFrom([]float64{0, 0.01, 0.2}).Draw(t, "step")
+		}
+		list = append(list, p)
+	}
+	rule.Order(list)
+	rules.Policies = list
+	if len(list) > 0 && rapid.IntRange(0, 4).Draw(t, "only") == 0 {
+		rules.Only, rules.TTL, rules.Floor = list[0].ID, nil, nil
+	}
+	return rules
+}
+
+// testPolicyNarrowing draws stores and policies: no fact may be missing of which they make anything.
+func testPolicyNarrowing(t *testing.T, d Database) {
+	s, ctx := d.open(t, false), context.Background()
+	round := 0
+	rapid.Check(t, func(rt *rapid.T) {
+		round++
+		var written []fact.Candidate
+		after := store.Cursor{}
+		if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
+			after = store.After(last[0])
+		}
+		for i := range rapid.IntRange(1, 12).Draw(rt, "facts") {
+			written = append(written, Draw(rt, fmt.Sprintf("%06d-%02d", round, i)))
+		}
+		d.Insert(t, written...)
+		r, err := s.NextRange(ctx, store.RangeParams{After: after, Size: 100})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		rules := DrawPolicies(rt)
+		found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Source: true, Narrow: sweep.Params{Rules: rules, AsOf: AsOf}.Narrow()})
+		if err != nil {
+			rt.Fatal(err)
+		}
+		for _, c := range written {
+			c.Source = "stigmem://acme/agent/1"
+			verdict := rules.Decide(&c, AsOf)
+			read := slices.ContainsFunc(found, func(f fact.Candidate) bool { return f.ID == c.ID && cmp.Equal(f, c) })
+			if !read && (verdict.Action != rule.Ignore || verdict.Aside.Policy != "") {
+				rt.Fatalf("left out with %s, although the rules say %+v: %+v (override %+v)", rules, verdict, c.Fact, c.Override)
+			}
+		}
+	})
+}

@@ -1,0 +1,181 @@
+package sweep
+
+import (
+	"cmp"
+	"container/list"
+	"context"
+	"slices"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+)
+
+// newest knows which facts are the newest of their groups, as keep_last of the policies has it. It looks
+// groups up as they are asked for, whatever range or batch their facts stand in, and forgets those asked
+// for longest ago: a group of a million facts is not read again for each of its ranges. It belongs to
+// one goroutine.
+type newest struct {
+	*Engine
+	judge *rule.Judge
+	asOf  time.Time
+
+	known map[store.Group]*list.Element // of *ranking
+	used  list.List                     // the last one asked for in front
+	ids   int                           // in all rankings
+}
+
+// ranking is the ids of the newest facts of a group, by the policy that keeps them.
+type ranking struct {
+	group store.Group
+	kept  map[string]map[string]bool
+}
+
+const (
+	groupsAtOnce = 500
+	knownIDs     = 200_000 // in memory, beyond those asked for at once
+	knownGroups  = 50_000
+)
+
+func newNewest(e *Engine, j *rule.Judge, asOf time.Time) *newest {
+	return &newest{Engine: e, judge: j, asOf: asOf, known: map[store.Group]*list.Element{}}
+}
+
+// ranked is a fact whose verdict turns on its rank.
+type ranked struct {
+	*fact.Candidate
+	act, aside string // policies whose keep_last it turns on; "" is none
+}
+
+// mark sets Newest and NewestAside of facts that are among the newest of their groups.
+func (n *newest) mark(ctx context.Context, facts []ranked) error {
+	byGroup := map[store.Group][]ranked{}
+	var unknown []store.Group
+	for _, f := range facts {
+		g := store.GroupOf(f.Candidate)
+		if at, known := n.known[g]; known {
+			n.used.MoveToFront(at)
+			f.set(at.Value.(*ranking)) //nolint:forcetypeassert // nothing else is put in
+			continue
+		}
+		if byGroup[g] == nil {
+			unknown = append(unknown, g)
+		}
+		byGroup[g] = append(byGroup[g], f)
+	}
+	for chunk := range slices.Chunk(unknown, groupsAtOnce) {
+		found, err := n.rank(ctx, chunk)
+		if err != nil {
+			return err
+		}
+		for g, r := range found {
+			for _, f := range byGroup[g] {
+				f.set(r)
+			}
+			n.remember(r)
+		}
+	}
+	return nil
+}
+
+func (f ranked) set(r *ranking) {
+	f.Newest, f.NewestAside = f.act != "" && r.kept[f.act][f.ID], f.aside != "" && r.kept[f.aside][f.ID]
+}
+
+func (n *newest) remember(r *ranking) {
+	n.known[r.group] = n.used.PushFront(r)
+	n.ids += r.size()
+	for n.ids > knownIDs || n.used.Len() > knownGroups {
+		last := n.used.Remove(n.used.Back()).(*ranking) //nolint:forcetypeassert // nothing else is put in
+		n.ids -= last.size()
+		delete(n.known, last.group)
+	}
+}
+
+func (r *ranking) size() (ids int) {
+	for _, kept := range r.kept {
+		ids += len(kept)
+	}
+	return ids
+}
+
+// rank reads groups and keeps the newest facts of each. A policy ranks the live facts that it decides on,
+// or counts: newest first, those without a readable stamp last, and in id order where stamps are equal.
+func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Group]*ranking, error) {
+	type key struct {
+		store.Group
+		policy string
+	}
+	var tops map[key]*top
+	err := n.retry(ctx, func() error {
+		tops = map[key]*top{}
+		return n.Store.Groups(ctx, groups, func(c fact.Candidate) {
+			if !rule.Live(&c, n.asOf) {
+				return
+			}
+			act, aside := n.judge.Policy(&c)
+			for _, p := range []*rule.Policy{act, aside} {
+				if p == nil || p.KeepLast == 0 {
+					continue
+				}
+				at := key{store.GroupOf(&c), p.ID}
+				if tops[at] == nil {
+					tops[at] = &top{size: p.KeepLast}
+				}
+				tops[at].add(&c)
+			}
+		})
+	})
+	found := map[store.Group]*ranking{}
+	for _, g := range groups {
+		found[g] = &ranking{group: g, kept: map[string]map[string]bool{}}
+	}
+	for at, t := range tops {
+		ids := map[string]bool{}
+		for _, each := range t.facts {
+			ids[each.id] = true
+		}
+		found[at.Group].kept[at.policy] = ids
+	}
+	return found, err
+}
+
+// top is the newest facts so far, the newest first.
+type top struct {
+	size  int
+	facts []stamped
+}
+
+type stamped struct {
+	id    string
+	stamp time.Time
+	dated bool
+}
+
+// add takes facts in id order: one of the same stamp as another goes behind it.
+func (t *top) add(c *fact.Candidate) {
+	stamp, err := fact.ParseInstant(c.Timestamp)
+	each := stamped{c.ID, stamp, err == nil}
+	at, _ := slices.BinarySearchFunc(t.facts, each, func(there, each stamped) int {
+		if there.dated != each.dated {
+			return cmp.Compare(order(each.dated), order(there.dated))
+		}
+		if there.stamp.Compare(each.stamp) >= 0 {
+			return -1
+		}
+		return 1
+	})
+	if at >= t.size {
+		return
+	}
+	t.facts = slices.Insert(t.facts, at, each)
+	t.facts = t.facts[:min(len(t.facts), t.size)]
+}
+
+func order(dated bool) int {
+	if dated {
+		return 1
+	}
+	return 0
+}

@@ -1,0 +1,55 @@
+package sweep
+
+import (
+	"context"
+
+	"decayctl/internal/rule"
+)
+
+// Survey is what policies find in a store.
+type Survey struct {
+	Live     map[string]int64     // live facts, by scope
+	Policies map[string]*Surveyed // by id
+}
+
+// Surveyed is what one policy finds.
+type Surveyed struct {
+	Matched int64            // live facts that it decides on, or counts
+	Faint   int64            // those of them whose base confidence is not above where its fading stops
+	Expires map[string]int64 // facts that it would expire or retract now, by scope
+}
+
+// Survey judges everything that is live, and counts what each policy finds. It writes nothing.
+func (e *Engine) Survey(ctx context.Context, p Params) (*Survey, error) {
+	var s *Survey
+	j := p.Rules.Judge(p.AsOf)
+	p.Live = true
+	p.each = func(f judgedFact) {
+		if !rule.Live(f.Candidate, p.AsOf) {
+			return
+		}
+		s.Live[f.Scope]++
+		act, aside := j.Policy(f.Candidate)
+		for _, policy := range []*rule.Policy{act, aside} {
+			if policy == nil {
+				continue
+			}
+			found := s.Policies[policy.ID]
+			found.Matched++
+			if policy.HalfLife > 0 && f.Candidate.Confidence <= policy.MinConfidence {
+				found.Faint++
+			}
+			if policy == act && f.Expires() && f.Policy == policy.ID || policy == aside && f.Aside.Retract {
+				found.Expires[f.Scope]++
+			}
+		}
+	}
+	p.begin = func() {
+		s = &Survey{Live: map[string]int64{}, Policies: map[string]*Surveyed{}}
+		for _, policy := range p.Rules.Policies {
+			s.Policies[policy.ID] = &Surveyed{Expires: map[string]int64{}}
+		}
+	}
+	_, err := e.judge(ctx, p, Counting)
+	return s, err
+}
