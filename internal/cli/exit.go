@@ -43,7 +43,7 @@ const exitCodeHelp = `Exit codes:
   3    stopped before the end (time limit, paused, lease lost); the job can be resumed
   4    refused by a guard or declined at the prompt, no fact written; a superseded job
   5    another sweep is working on this store and scope
-  6    no such job
+  6    no such job or fact
   7    not permitted by the store (read-only file or role, hot standby)
   8    store missing, unreachable, of a kind not supported, not a Stigmem store, or too old
   10   dry-run --detailed-exitcode: there is something to decay
@@ -110,6 +110,8 @@ func classify(err error) (code string, exit int) {
 		return "busy", exitBusy
 	case is[*job.Unknown](err):
 		return "no_such_job", exitUnknown
+	case is[*store.UnknownFact](err):
+		return "no_such_fact", exitUnknown
 	case is[*sweep.Stopped](err):
 		return "paused", exitPaused
 	case sweep.IsLost(err):

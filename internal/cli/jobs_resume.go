@@ -128,8 +128,8 @@ func deserted(j job.Job, gone func(job.Owner) bool) bool {
 // announceJob names the target and the job before anything is written.
 func (a *app) announceJob(c config.Config, doing string, j job.Job) {
 	if a.forPeople(c) {
-		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules)
+		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules.Words())
 		return
 	}
-	a.logger(c).Info(strings.ToLower(doing), "job", j.ID, "store", c.Store.Display, "rules", j.Rules.String(), "as_of", j.AsOf)
+	a.logger(c).Info(strings.ToLower(doing), "job", j.ID, "store", c.Store.Display, "rules", j.Rules.Words(), "fingerprint", j.Rules.Fingerprint(), "as_of", j.AsOf)
 }

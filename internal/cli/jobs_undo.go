@@ -58,7 +58,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 		return err
 	}
 	if !c.Yes {
-		why := fmt.Sprintf("undoing job %s gives back %s facts that it expired", report.ShortID(j.ID), humanize.Comma(j.Counts.Decayed-j.Counts.Restored))
+		why := fmt.Sprintf("undoing job %s gives back %s facts that it changed", report.ShortID(j.ID), humanize.Comma(j.Counts.Decayed-j.Counts.Restored))
 		if err := a.confirm(ctx, why, c.Store.Display, "add --yes if that is what you want, or --dry-run to look first"); err != nil {
 			return err
 		}

@@ -23,9 +23,10 @@ func (a *app) newSweepCmd() *cobra.Command {
 		Use:   "sweep",
 		Short: "Expire stale facts",
 		Long: `Expire every fact that the rules select: older than a time to live (--ttl), or
-below a confidence floor (--min-confidence). Facts are never deleted: each gets
-an expiry in the override table. System facts, relations in rel:, facts under a
-legal hold and facts pending in quarantine are left alone, and counted.
+below a confidence floor (--min-confidence); policies (--policies) say otherwise
+for some facts, and may lower their confidence instead. Facts are never deleted:
+each gets an expiry in the override table. System facts, relations in rel:, facts
+under a legal hold and facts pending in quarantine are left alone, and counted.
 
 A sweep is a job, written in short transactions. It may be interrupted or killed
 at any time: what was committed stays, 'decayctl jobs resume' goes on from there,
@@ -35,6 +36,7 @@ run at once.
 ` + exitCodeHelp,
 		Example: `  decayctl sweep --ttl 90d --min-confidence 0.4
   decayctl sweep --ttl 30d --scope local --max-expire 5%
+  decayctl sweep --policies policies.yaml
   decayctl sweep --wait 10m --max-runtime 2h
   decayctl sweep -o json | jq .decayed`,
 		Args: noArgs,
@@ -123,7 +125,7 @@ func (a *app) start(ctx context.Context, c config.Config, s store.Store, p store
 
 func checkRules(rules rule.Set) error {
 	if rules.Empty() {
-		return usageError{"no rule is on: give --ttl or --min-confidence, or set DECAYCTL_TTL, DECAYCTL_MIN_CONFIDENCE or the node's STIGMEM_DECAY_* variables"}
+		return usageError{"no rule is on: give --ttl, --min-confidence or --policies, or set DECAYCTL_TTL, DECAYCTL_MIN_CONFIDENCE, DECAYCTL_POLICIES or the node's STIGMEM_DECAY_* variables"}
 	}
 	return nil
 }
@@ -131,8 +133,8 @@ func checkRules(rules rule.Set) error {
 // announce names the target before anything is written: a line for people, a log line for the rest.
 func (a *app) announce(c config.Config) {
 	if a.forPeople(c) {
-		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(c.Store.Display), c.Rules)
+		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(c.Store.Display), c.Rules.Words())
 		return
 	}
-	a.logger(c).Info("sweeping", "store", c.Store.Display, "rules", c.Rules.String())
+	a.logger(c).Info("sweeping", "store", c.Store.Display, "rules", c.Rules.Words(), "fingerprint", c.Rules.Fingerprint())
 }

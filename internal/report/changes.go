@@ -80,7 +80,7 @@ var changeColumns = []string{
 	"fact_id", "rule",
 	"before_valid_until", "before_confidence", "before_reason", "before_updated_at", "before_updated_by",
 	"valid_until", "confidence", "reason", "updated_at", "updated_by",
-	"retraction_id", "edge_before_valid_until", "edge_before_decay_epoch",
+	"retraction_id", "edge_before_valid_until", "edge_before_decay_epoch", "edge_before_confidence",
 }
 
 // record is a change in the order of changeColumns, NULL as nothing.
@@ -100,7 +100,7 @@ func record(c job.Change) []string {
 	for _, o := range []fact.Override{before, c.After} {
 		cells = append(cells, orNothing(o.ValidUntil), decimal(o.Confidence), orNothing(o.Reason), o.UpdatedAt, orNothing(o.UpdatedBy))
 	}
-	cells = append(cells, c.Retraction, orNothing(edge.ValidUntil), epoch)
+	cells = append(cells, c.Retraction, orNothing(edge.ValidUntil), epoch, decimal(edge.Confidence))
 	for i, cell := range cells {
 		cells[i] = escape(cell, "")
 	}
@@ -141,8 +141,9 @@ type override struct {
 }
 
 type edge struct {
-	ValidUntil *string `json:"valid_until"`
-	DecayEpoch *int64  `json:"decay_epoch"`
+	ValidUntil *string  `json:"valid_until"`
+	DecayEpoch *int64   `json:"decay_epoch"`
+	Confidence *float64 `json:"confidence"`
 }
 
 func changeOf(c job.Change) changeLine {
@@ -152,7 +153,7 @@ func changeOf(c job.Change) changeLine {
 		line.Before = &before
 	}
 	if c.Edge != nil {
-		line.EdgeBefore = &edge{c.Edge.ValidUntil, c.Edge.DecayEpoch}
+		line.EdgeBefore = &edge{c.Edge.ValidUntil, c.Edge.DecayEpoch, finite(c.Edge.Confidence)}
 	}
 	return line
 }

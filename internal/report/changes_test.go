@@ -30,7 +30,7 @@ func TestChangesForm(t *testing.T) {
 func TestChangesFields(t *testing.T) {
 	t.Parallel()
 	want := "fact_id,rule,before_valid_until,before_confidence,before_reason,before_updated_at,before_updated_by," +
-		"valid_until,confidence,reason,updated_at,updated_by,retraction_id,edge_before_valid_until,edge_before_decay_epoch\n"
+		"valid_until,confidence,reason,updated_at,updated_by,retraction_id,edge_before_valid_until,edge_before_decay_epoch,edge_before_confidence\n"
 	if got := stream(t, "csv"); got != want {
 		t.Errorf("the header is %q, not %q", got, want)
 	}
@@ -45,7 +45,7 @@ func TestChangesFields(t *testing.T) {
 			sameKeys(t, "before", doc["before"], override)
 		}
 		if doc["edge_before"] != nil {
-			sameKeys(t, "edge_before", doc["edge_before"], []string{"valid_until", "decay_epoch"})
+			sameKeys(t, "edge_before", doc["edge_before"], []string{"valid_until", "decay_epoch", "confidence"})
 		}
 	}
 }

@@ -2,6 +2,7 @@ package report
 
 import (
 	"fmt"
+	"maps"
 	"time"
 
 	"decayctl/internal/fact"
@@ -158,6 +159,7 @@ func nodes(state job.State) Run {
 // runs are all that a run can be, by the names of their golden files.
 func runs() map[string]Run {
 	return map[string]Run{
+		"policies-sweep": sweptByPolicies(), "policies-dry-run": dryRunByPolicies(),
 		"dry-run": dryRun(), "nothing-to-expire": nothingToExpire(),
 		"sweep": swept(), "nothing": nothingToDo(), "pending": pending(), "running": running(), "left-behind": leftBehind(),
 		"paused": paused(), "failed": failed(), "failed-facts": failing(1), "cancelled": cancelled(), "cancelled-before": cancelledBefore(),
@@ -185,7 +187,8 @@ func list() Jobs {
 // notices are the documents of commands that have no job to show.
 func notices() map[string]writer {
 	done, half := swept().Job, leftUndoing().Job
-	return map[string]writer{
+	all := policyNotices()
+	maps.Copy(all, map[string]writer{
 		"no-job":        Nothing{Text: "There is no job to resume in " + target + "."},
 		"detached":      Pending{Target: target, Job: pending().Job},
 		"pruned":        Pruned{Count: 1234, Before: asOf},
@@ -195,7 +198,8 @@ func notices() map[string]writer {
 		"undoable":      Undoable{Target: target, Job: done, Count: 11190},
 		"undoable-half": Undoable{Target: target, Job: half, Count: half.Counts.Decayed - half.Counts.Restored - 1},
 		"undoable-more": Undoable{Target: target, Job: done, Count: done.Counts.Decayed + 1},
-	}
+	})
+	return all
 }
 
 func changes() []job.Change {
@@ -218,6 +222,10 @@ func changes() []job.Change {
 		{
 			FactID: "0193a7f2-77aa-7d40-8c15-5e1f0a9b2c3d", After: after,
 			Before: &fact.Override{UpdatedAt: "2026-05-01T00:00:00+00:00"}, Edge: &job.Edge{},
+		},
+		{
+			FactID: "0193a7f2-8b10-7c55-b0f4-2a6c1d3e5f70", Edge: &job.Edge{Confidence: ptr(0.9)},
+			After: fact.Override{Confidence: ptr(0.4), Reason: ptr("decay_policy:context"), UpdatedAt: "2026-11-23T17:15:00+00:00", UpdatedBy: ptr(by)},
 		},
 	}
 }

@@ -61,7 +61,13 @@ func (p *page) jobs(l Jobs) {
 			return orAll(j.Tenant)
 		}},
 		{column{"PROGRESS", numberCells}, progressCell},
-		{column{"EXPIRED", numberCells}, func(j job.Job) string { return humanize.Comma(j.Counts.Decayed) }},
+		{column{"EXPIRED", numberCells}, func(j job.Job) string { return humanize.Comma(j.Counts.Expired()) }},
+		{column{"FADED", numberCells}, func(j job.Job) string {
+			if j.Counts.Reduced == 0 {
+				return ""
+			}
+			return humanize.Comma(j.Counts.Reduced)
+		}},
 		{column{"AGE", numberCells}, func(j job.Job) string { return age(l.Now, j.Created) }},
 		{column{"OWNER", nameCells}, ownerCell},
 		{column{"WHY", nameCells}, func(j job.Job) string { return short(j.StopReason) }},

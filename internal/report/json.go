@@ -33,9 +33,11 @@ type document struct {
 	Examined      int64                     `json:"examined"`
 	Scanned       int64                     `json:"scanned"`
 	Decayed       int64                     `json:"decayed"`
+	Reduced       int64                     `json:"reduced"`
 	ByRule        map[string]int64          `json:"by_rule"`
 	Skipped       map[rule.Protection]int64 `json:"skipped"`
 	ByTenant      map[string]int64          `json:"by_tenant"`
+	specified
 	*preview
 	Failed        []failure `json:"failed"`
 	FailedCount   int64     `json:"failed_count"`
@@ -64,8 +66,60 @@ type preview struct {
 }
 
 type ruleSet struct {
-	TTL           *string     `json:"ttl"`
-	MinConfidence *rule.Floor `json:"min_confidence"`
+	TTL           *string       `json:"ttl"`
+	MinConfidence *rule.Floor   `json:"min_confidence"`
+	Policies      []shownPolicy `json:"policies"`
+	Only          *string       `json:"only"`
+}
+
+func ruleSetOf(s rule.Set) *ruleSet {
+	set := &ruleSet{MinConfidence: s.Floor, Policies: policyDocuments(s), Only: orNull(s.Only)}
+	if s.TTL != nil {
+		set.TTL = orNull(s.TTL.String())
+	}
+	return set
+}
+
+// specified are the counters of the node's specification, beside decayctl's own.
+type specified struct {
+	SweptAt       *string                `json:"swept_at"`
+	Evaluated     int64                  `json:"facts_evaluated"`
+	Retracted     int64                  `json:"facts_retracted"`
+	FactsReduced  int64                  `json:"facts_reduced"`
+	WouldRetract  int64                  `json:"dry_run_would_retract"`
+	WouldReduce   int64                  `json:"dry_run_would_reduce"`
+	Applied       []string               `json:"policies_applied"`
+	WouldByPolicy map[string]wouldCounts `json:"dry_run_by_policy"`
+}
+
+type wouldCounts struct {
+	WouldRetract int64 `json:"would_retract"`
+	WouldReduce  int64 `json:"would_reduce"`
+}
+
+// specifiedOf counts as the specification does: a dry run counts what it would do as what policies in
+// mode dry_run would do, and nothing as done.
+func specifiedOf(j job.Job, dryRun bool) specified {
+	c, would := j.Counts, j.Counts.WouldAll()
+	s := specified{
+		SweptAt: instant(j.AsOf), Evaluated: c.Examined, Retracted: c.Expired(), FactsReduced: c.Reduced,
+		WouldRetract: would.Retract, WouldReduce: would.Reduce, Applied: []string{}, WouldByPolicy: map[string]wouldCounts{},
+	}
+	if dryRun {
+		s.Retracted, s.FactsReduced = 0, 0
+		s.WouldRetract += c.Selected - c.ReducedOnly
+		s.WouldReduce += c.Reduced
+	}
+	for i := range j.Rules.Policies {
+		p := &j.Rules.Policies[i]
+		if p.Mode == rule.ModeDryRun {
+			s.WouldByPolicy[p.ID] = wouldCounts{c.Would[p.ID].Retract, c.Would[p.ID].Reduce}
+		}
+		if c.ByRule[p.Name()] > 0 || c.Would[p.ID] != (job.Would{}) {
+			s.Applied = append(s.Applied, p.ID)
+		}
+	}
+	return s
 }
 
 type progress struct {
@@ -117,6 +171,7 @@ const (
 func (r Run) WriteJSON(w io.Writer) error {
 	doc := documentOf(r.Target, r.job(), r.Notes)
 	if r.Preview != nil {
+		doc.specified = specifiedOf(r.job(), true)
 		doc.DryRun, doc.Stamp = true, nil // it writes nothing that a stamp could mark
 		doc.preview = &preview{
 			Oldest: instant(r.Preview.Oldest), Newest: instant(r.Preview.Newest), Groups: r.groups(), Samples: r.samples(),
@@ -134,13 +189,15 @@ func documentOf(target string, j job.Job, notes []string) document {
 		Status:        j.State,
 		Store:         target,
 		AsOf:          instant(j.AsOf),
-		Rules:         &ruleSet{MinConfidence: j.Rules.Floor},
+		Rules:         ruleSetOf(j.Rules),
 		Fingerprint:   orNull(j.Rules.Fingerprint()),
 		Scope:         orNull(j.Scope),
 		Tenant:        orNull(j.Tenant),
 		Examined:      c.Examined,
 		Scanned:       c.Selected,
 		Decayed:       c.Decayed,
+		Reduced:       c.Reduced,
+		specified:     specifiedOf(j, false),
 		ByRule:        map[string]int64{},
 		Skipped:       map[rule.Protection]int64{job.ChangedMeanwhile: c.Kept[job.ChangedMeanwhile]},
 		ByTenant:      map[string]int64{},
@@ -161,16 +218,13 @@ func documentOf(target string, j job.Job, notes []string) document {
 		StartedAt:     instant(j.Started),
 		CompletedAt:   instant(j.Completed),
 	}
-	if ttl := j.Rules.TTL; ttl != nil {
-		doc.Rules.TTL = orNull(ttl.String())
-	}
 	if !j.Stamp.IsZero() {
 		doc.Stamp = orNull(fact.FormatSecond(j.Stamp))
 	}
 	if j.Node { // what it did not write down is not known, and not nothing
 		doc.Source, doc.AsOf, doc.Rules, doc.Fingerprint, doc.Stamp, doc.Progress = sourceNode, nil, nil, nil, nil, nil
 	}
-	for _, name := range ruleNames(j.Rules) {
+	for _, name := range j.Rules.Names() {
 		doc.ByRule[name] = c.ByRule[name]
 	}
 	for _, p := range protections {
@@ -200,7 +254,7 @@ func (r Run) groups() []group {
 		return cmp.Or(cmp.Compare(b.Count, a.Count), cmp.Compare(a.Tenant, b.Tenant),
 			cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Relation, b.Relation), cmp.Compare(a.Rule, b.Rule))
 	})
-	for _, name := range ruleNames(r.Job.Rules) {
+	for _, name := range r.Job.Rules.Names() {
 		if count := r.Preview.Other.ByRule[name]; count > 0 {
 			groups = append(groups, group{Relation: "other", Rule: name, Count: count})
 		}

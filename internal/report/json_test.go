@@ -32,10 +32,11 @@ func TestJSONFields(t *testing.T) {
 	t.Parallel()
 	always := []string{
 		"schema_version", "job_id", "source", "status", "dry_run", "store", "as_of", "rules", "fingerprint", "stamp", "scope", "tenant",
-		"examined", "scanned", "decayed", "by_rule", "skipped", "by_tenant", "failed", "failed_count", "restored", "left_alone", "before_images",
+		"examined", "scanned", "decayed", "reduced", "swept_at", "facts_evaluated", "facts_retracted", "facts_reduced",
+		"dry_run_would_retract", "dry_run_would_reduce", "policies_applied", "dry_run_by_policy", "by_rule", "skipped", "by_tenant", "failed", "failed_count", "restored", "left_alone", "before_images",
 		"stop_reason", "notes", "progress", "batches", "retries", "longest_lock_ms", "workers", "estimated_s", "created_at", "started_at", "completed_at",
 	}
-	reasons := []string{"system", "rel", "legal_hold", "quarantine_pending", "unreadable_timestamp", "unreadable_valid_until", "changed_meanwhile"}
+	reasons := []string{"system", "rel", "legal_hold", "quarantine_pending", "unreadable_timestamp", "unreadable_valid_until", "exempt", "kept_as_newest", "changed_meanwhile"}
 	preview := []string{"oldest", "newest", "groups", "samples"}
 	all := runs()
 	all["empty"], all["empty dry run"] = Run{}, Run{Preview: &sweep.Result{}}
@@ -54,7 +55,7 @@ func TestJSONFields(t *testing.T) {
 			}
 		}
 		if !r.Job.Node {
-			sameKeys(t, name+" rules", doc["rules"], []string{"ttl", "min_confidence"})
+			sameKeys(t, name+" rules", doc["rules"], []string{"ttl", "min_confidence", "policies", "only"})
 			sameKeys(t, name+" progress", doc["progress"], []string{"done", "total"})
 		}
 		for _, list := range []string{"failed", "notes", "workers", "groups", "samples"} {
@@ -77,6 +78,12 @@ func TestJSONFields(t *testing.T) {
 	sameKeys(t, "worker", decode(t, running())["workers"].([]any)[0], []string{"host", "pid", "live", "lease_s", "joined_at"})
 	sameKeys(t, "both rules", doc["by_rule"], []string{"ttl", "min_confidence"})
 	sameKeys(t, "one rule", decode(t, nothingToDo())["by_rule"], []string{"min_confidence"})
+	sameKeys(t, "rules of policies", decode(t, sweptByPolicies())["by_rule"], policySet().Names())
+	sameKeys(t, "the one rule", decode(t, dryRunByPolicies())["by_rule"], []string{"policy:context\u202e"})
+	sameKeys(t, "aside", decode(t, sweptByPolicies())["dry_run_by_policy"], []string{"trial"})
+	sameKeys(t, "explained", decode(t, explainedFading()), []string{"schema_version", "store", "as_of", "fingerprint", "outside", "fact", "rules_tried", "verdict", "next", "notes"})
+	sameKeys(t, "policies", decode(t, shownPolicies()), []string{"schema_version", "fingerprint", "rules", "from"})
+	sameKeys(t, "checked", decode(t, checkedPolicies()), []string{"schema_version", "store", "policies", "fingerprint", "warnings", "notes"})
 	sameKeys(t, "jobs", decode(t, list()), []string{"schema_version", "jobs"})
 	sameKeys(t, "no jobs", decode(t, Jobs{}), []string{"schema_version", "jobs"})
 	sameKeys(t, "pending", decode(t, Pending{}), []string{"schema_version", "job_id", "status", "estimated_s"})
@@ -99,7 +106,7 @@ func sameKeys(t *testing.T, what string, object any, want []string) {
 
 func TestJSONSums(t *testing.T) {
 	t.Parallel()
-	for _, r := range []Run{swept(), failing(1), failing(12), paused(), undone(), nothingToDo()} {
+	for _, r := range []Run{swept(), sweptByPolicies(), failing(1), failing(12), paused(), undone(), nothingToDo()} {
 		doc := decode(t, r)
 		changed := doc["skipped"].(map[string]any)["changed_meanwhile"].(float64)
 		if sum := doc["decayed"].(float64) + changed + doc["failed_count"].(float64); doc["scanned"] != sum {

@@ -47,18 +47,8 @@ var protections = []struct {
 	{rule.QuarantinePending, "awaiting a moderator"},
 	{rule.UnreadableTimestamp, "stamp that is no date"},
 	{rule.UnreadableValidUntil, "expiry that is no date"},
-}
-
-// ruleNames are the names of the rules that are on.
-func ruleNames(s rule.Set) []string {
-	var names []string
-	if s.TTL != nil {
-		names = append(names, rule.NameTTL)
-	}
-	if s.Floor != nil {
-		names = append(names, rule.NameFloor)
-	}
-	return names
+	{rule.Exempt, "exempt by its policy"},
+	{rule.KeptAsNewest, "among the newest, which keep_last keeps"},
 }
 
 // ended tells whether a sweep has passed over the whole store. One that failed may have: then only the

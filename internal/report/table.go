@@ -16,6 +16,7 @@ import (
 
 const (
 	shownGroups  = 20
+	columnRules  = 4 // rules with a column of their own
 	narrowestCol = 8 // columns a name keeps, however narrow the terminal
 	gap          = 2 // columns between columns
 )
@@ -75,9 +76,9 @@ func (p *page) groups(r Run) {
 	if apart {
 		columns = slices.Insert(columns, 0, column{"TENANT", nameCells})
 	}
-	rules := ruleNames(r.Job.Rules)
-	if len(rules) == 1 {
-		rules = nil // the same numbers again
+	rules := r.Job.Rules.Names()
+	if len(rules) == 1 || len(rules) > columnRules {
+		rules = nil // the same numbers again, or more columns than a line has
 	}
 	for _, rule := range rules {
 		columns = append(columns, column{strings.ToUpper(rule), numberCells})

@@ -82,6 +82,13 @@ func (p *page) settings(j job.Job) {
 	}
 	p.row(rule.NameTTL, ttl)
 	p.row(rule.NameFloor, floor)
+	if n := len(j.Rules.Policies); n > 0 {
+		words := counted(int64(n), "policy", "policies") + ", fingerprint " + j.Rules.Fingerprint()
+		if j.Rules.Only != "" {
+			words += "; only " + short(j.Rules.Only) + " acts"
+		}
+		p.row("policies", words)
+	}
 	p.row("scope", orAll(j.Scope))
 	p.row("tenant", orAll(j.Tenant))
 	p.WriteString("\n")
@@ -94,7 +101,8 @@ func (p *page) counts(r Run) {
 		p.count(c.Examined, examined(j))
 	}
 	digits := partDigits(c)
-	p.expired(r, digits)
+	p.decayed(r, digits)
+	p.aside(j)
 	if r.Preview != nil && !r.Preview.Oldest.IsZero() {
 		p.row("stamped", second(r.Preview.Oldest)+" to "+second(r.Preview.Newest))
 	}
@@ -128,27 +136,57 @@ func examined(j job.Job) string {
 	return fmt.Sprintf("of about %s facts examined, %d%%", humanize.Comma(total(j)), percent(j))
 }
 
-// expired counts the facts that the rules are about: those that a dry run selects, or a sweep expired.
-func (p *page) expired(r Run, digits int) {
+// decayed counts the facts that the rules are about: those that a dry run selects, or a sweep changed.
+func (p *page) decayed(r Run, digits int) {
 	j := r.job()
-	n, verb := j.Counts.Decayed, "expired"
+	n, ends, fades := j.Counts.Decayed, "expired", "faded"
 	if r.Preview != nil {
-		n, verb = j.Counts.Selected, "would expire"
+		n, ends, fades = j.Counts.Selected, "would expire", "would fade"
 	}
 	if j.Counts.Selected == 0 {
 		return
 	}
-	p.count(n, verb)
-	names := ruleNames(j.Rules)
+	faded, only := j.Counts.Reduced, j.Counts.ReducedOnly
+	if n > only || faded == 0 {
+		p.count(n-only, ends)
+	}
+	if faded > 0 {
+		p.count(faded, fades)
+		if ended := faded - only; ended > 0 {
+			p.part(digits, ended, "of them below the floor by that, so they end", "")
+		}
+	}
+	names := j.Rules.Names()
 	if len(names) < 2 || n == 0 {
 		return
 	}
 	both := -n
 	for _, name := range names {
-		both += j.Counts.ByRule[name]
-		p.part(digits, j.Counts.ByRule[name], "by "+name, "")
+		count := j.Counts.ByRule[name]
+		both += count
+		if count > 0 || len(j.Rules.Policies) == 0 {
+			p.part(digits, count, "by "+short(name), "")
+		}
 	}
-	p.part(digits, both, "of them by both", "")
+	if both > 0 || len(j.Rules.Policies) == 0 {
+		p.part(digits, both, "of them by both", "")
+	}
+}
+
+// aside counts what policies in mode dry_run would do.
+func (p *page) aside(j job.Job) {
+	for i := range j.Rules.Policies {
+		id := j.Rules.Policies[i].ID
+		w := j.Counts.Would[id]
+		switch {
+		case w.Retract > 0 && w.Reduce > 0:
+			p.count(w.Retract, "would be retracted, and "+humanize.Comma(w.Reduce)+" reduced, by "+short(id)+" (dry_run)")
+		case w.Retract > 0:
+			p.count(w.Retract, "would be retracted by "+short(id)+" (dry_run)")
+		case w.Reduce > 0:
+			p.count(w.Reduce, "would be reduced by "+short(id)+" (dry_run)")
+		}
+	}
 }
 
 // kept names every protection that held: one that cannot be seen looks like a sweep that missed.
