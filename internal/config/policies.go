@@ -217,6 +217,9 @@ func (r policyReader) read(node *yaml.Node) (p rule.Policy, origin PolicyOrigin,
 		}
 		stepped = stepped || field.name == "min_step"
 	}
+	if r.node && p.Mode == rule.ModeExpire {
+		return p, origin, errorf("%s: the node's specification has no mode expire; write retract, or write the policies into a file for --policies", r.at(lines["mode"]))
+	}
 	if !stepped && p.HalfLife > 0 {
 		p.MinStep = rule.DefaultMinStep
 	}

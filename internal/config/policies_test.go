@@ -131,6 +131,7 @@ func TestPolicyErrors(t *testing.T) {
 		{node(`[{"id": "a", "ttl": "1d"}]`), "STIGMEM_DECAY_POLICIES: the node's specification has no field ttl; write the policies into a file for --policies"},
 		{node(`[{"id": "a", "relaton": "1d"}]`), "STIGMEM_DECAY_POLICIES: a policy has no field relaton; did you mean relation?"},
 		{node("[\n{\"id\": \"a\",\n\"id\": \"a\"}]"), "STIGMEM_DECAY_POLICIES, line 3: id is set twice; keep one"},
+		{node(`[{"id": "a", "relation": "*", "mode": "expire", "ttl_s": 60}]`), "STIGMEM_DECAY_POLICIES: the node's specification has no mode expire; write retract, or "},
 		{node(""), "STIGMEM_DECAY_POLICIES is empty"},
 		{arg("--policy=a"), `--policy is "a", and there is no such policy; there are no policies; name their file with --policies`},
 		{given{args: []string{"--policy=b"}, file: "policies: [{id: a, relation: x, mode: expire, ttl: 1d}]"}, `--policy is "b", and there is no such policy; the policies are a`},

@@ -210,6 +210,10 @@ func (j *Judge) outlook(r *reading, p *ready) (o Outlook) {
 		if crosses, within := p.crossing(r.Confidence, stamp, float64(*j.set.Floor)); within {
 			o.Crosses = crosses
 		}
+		// An override may be below the floor long before the base fades to it.
+		if j.set.Floor.selects(o.Fades[0].Confidence) && (o.Crosses.IsZero() || !o.Crosses.Before(j.asOf)) {
+			o.Crosses = j.asOf
+		}
 	}
 	return o
 }

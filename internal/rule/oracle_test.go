@@ -3,6 +3,7 @@ package rule
 import (
 	"math"
 	"reflect"
+	"slices"
 	"strconv"
 	"testing"
 	"time"
@@ -28,6 +29,67 @@ func TestDecideAgreesWithAnOracle(t *testing.T) {
 			t.Fatalf("explained as %+v", e)
 		}
 	})
+}
+
+// TestExplainSaysWhatDecideDoes: the rules that select a fact by their steps are those of the verdict.
+func TestExplainSaysWhatDecideDoes(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		s, c := anyPolicySet(t), anyPlacedCandidate(t)
+		e := s.Judge(asOf).Explain(c)
+		var acting, aside []string
+		for _, step := range e.Steps {
+			switch {
+			case step.Why == "":
+				t.Fatalf("no reason: %+v", step)
+			case step.Selects && step.Aside:
+				aside = append(aside, step.Rule)
+			case step.Selects:
+				acting = append(acting, step.Rule)
+			}
+		}
+		if e.Verdict.Kept == "" && s.Only == "" && !slices.Equal(acting, e.Verdict.Rules) {
+			t.Fatalf("%s\n%+v\nsteps %+v, verdict %+v", s, c, e.Steps, e.Verdict)
+		}
+		if e.Verdict.Aside.Some() && !slices.Contains(aside, NamePolicy+e.Verdict.Aside.Policy) {
+			t.Fatalf("%s\n%+v\nsteps %+v, verdict %+v", s, c, e.Steps, e.Verdict)
+		}
+		if floor := s.Floor; floor != nil && len(e.Outlook.Fades) > 0 {
+			now := e.Outlook.Fades[0].Confidence
+			if passed := !e.Outlook.Crosses.IsZero() && !e.Outlook.Crosses.After(asOf); passed != floor.selects(now) && now > 0 {
+				t.Fatalf("%v under a floor of %v crosses it %v", now, *floor, e.Outlook.Crosses)
+			}
+		}
+	})
+}
+
+func TestOutlook(t *testing.T) {
+	t.Parallel()
+	set := Set{TTL: ptr(TTL(86400 * 30)), Floor: ptr(Floor(0.1)), Policies: []Policy{{ID: "f", Relation: "memory:*", Mode: ModeConfidence, HalfLife: 86400 * 10}}}
+	at := func(relation string, change func(*fact.Candidate)) Outlook {
+		c := stale(func(c *fact.Candidate) {
+			c.Relation, c.Timestamp, c.Confidence = relation, "2026-06-05T12:00:00.5Z", 0.8
+		})
+		change(c)
+		return set.Judge(asOf).Explain(c).Outlook
+	}
+	same := func(*fact.Candidate) {}
+	if o, want := at("other", same), (Outlook{Expires: time.Date(2026, 7, 5, 12, 0, 0, 500_000_000, time.UTC), By: NameTTL}); !reflect.DeepEqual(o, want) {
+		t.Errorf("by ttl: %+v", o)
+	}
+	o := at("memory:x", same)
+	want := Outlook{Fades: []Ahead{{0, 0.4}, {7, 0.24622889}, {30, 0.05}, {90, 0.00078125}}, Crosses: time.Date(2026, 7, 5, 12, 0, 0, 500_000_000, time.UTC)}
+	if !reflect.DeepEqual(o, want) {
+		t.Errorf("by half-life: %+v", o)
+	}
+	for name, change := range map[string]func(*fact.Candidate){
+		"held": func(c *fact.Candidate) { c.LegalHold = true }, "expired": func(c *fact.Candidate) { c.ValidUntil = ptr("2026-01-01") },
+		"no date": func(c *fact.Candidate) { c.Timestamp = "x" }, "has an expiry": func(c *fact.Candidate) { c.Relation, c.ValidUntil = "other", ptr("2027-01-01") },
+	} {
+		if o := at("memory:x", change); !reflect.DeepEqual(o, Outlook{}) {
+			t.Errorf("%s: %+v", name, o)
+		}
+	}
 }
 
 func onRules(s Set) (n int) {
