@@ -227,6 +227,23 @@ func DrawRules(t *rapid.T) (rule.Set, store.Narrow) {
 	return rules, narrow
 }
 
+// drawRange adds a few facts to a store, behind all others, and gives the range that they are.
+func (d Database) drawRange(t *testing.T, rt *rapid.T, s store.Store, round int) (written []fact.Candidate, r store.Range) {
+	after := store.Cursor{}
+	if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
+		after = store.After(last[0])
+	}
+	for i := range rapid.IntRange(1, 12).Draw(rt, "facts") {
+		written = append(written, Draw(rt, fmt.Sprintf("%06d-%02d", round, i)))
+	}
+	d.Insert(t, written...)
+	r, err := s.NextRange(context.Background(), store.RangeParams{After: after, Size: 100})
+	if err != nil || r.Facts != len(written) {
+		rt.Fatalf("%d facts written, range %+v, %v", len(written), r, err)
+	}
+	return written, r
+}
+
 // testNarrowing draws stores and rules, and holds what the store left out against the rules: no
 // fact may be missing that they would expire, or that a protection keeps. Every fact read must be
 // the fact that was written, so that both databases hand the rules the same.
@@ -235,20 +252,7 @@ func testNarrowing(t *testing.T, d Database) {
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
-		var written []fact.Candidate
-		after := store.Cursor{}
-		if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
-			after = store.After(last[0])
-		}
-		for i := range rapid.IntRange(1, 12).Draw(rt, "facts") {
-			written = append(written, Draw(rt, fmt.Sprintf("%06d-%02d", round, i)))
-		}
-		d.Insert(t, written...)
-		r, err := s.NextRange(ctx, store.RangeParams{After: after, Size: 100})
-		if err != nil || r.Facts != len(written) {
-			rt.Fatalf("%d facts written, range %+v, %v", len(written), r, err)
-		}
-
+		written, r := d.drawRange(t, rt, s, round)
 		rules, narrow := DrawRules(rt)
 		byID := map[string]fact.Candidate{}
 		for _, live := range []bool{false, true} {
