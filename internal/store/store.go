@@ -48,6 +48,11 @@ type Store interface {
 	// without the rest of its context. It looks every group up and scans nothing.
 	Groups(ctx context.Context, groups []Group, use func(fact.Candidate)) error
 
+	// Each reads what Candidates would read of all ranges, on one state of the store and in any order, and
+	// hands it over in parts. total is the number of facts in the store. Where ranges in id order are as
+	// good, or the store is too large for one transaction, whole is false and nothing was read.
+	Each(ctx context.Context, p CandidatesParams, use func([]fact.Candidate) error) (total int64, whole bool, err error)
+
 	// Apply writes one batch in one transaction: all of it with the claim moved on and the job's counts,
 	// or nothing and an error. It fails with *job.Lost where the claim is not the worker's any more,
 	// its lease has ended, or the job is not running.

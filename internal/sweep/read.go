@@ -85,18 +85,22 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 
 // read reads and judges the facts of a range.
 func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
-	p := j.params
+	params := j.params.candidates()
+	params.Range = r.Range
 	var found []fact.Candidate
 	err := e.retry(ctx, func() (err error) {
-		found, err = e.Store.Candidates(ctx, store.CandidatesParams{
-			Range: r.Range, Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Narrow: p.Narrow(),
-		})
+		found, err = e.Store.Candidates(ctx, params)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	return j.judge(ctx, r, found)
+}
+
+// candidates asks a store for the facts that the rules may concern.
+func (p Params) candidates() store.CandidatesParams {
+	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Narrow: p.Narrow()}
 }
 
 // How often the same work is tried. Under contention four times at once suffice, or smaller batches

@@ -1,6 +1,8 @@
 package sweep
 
 import (
+	"slices"
+	"sort"
 	"time"
 
 	"decayctl/internal/fact"
@@ -72,10 +74,19 @@ func (r *Result) judged(p Params, f judgedFact) {
 			r.Newest = stamp
 		}
 	}
-	if len(r.Samples) < p.Samples {
-		// A copy: a pointer would keep the whole range it was read with.
-		r.Samples = append(r.Samples, Sample{Fact: *f.Candidate, Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf)})
+	r.sample(p, f)
+}
+
+// sample keeps the facts with the lowest ids, in whatever order they come.
+func (r *Result) sample(p Params, f judgedFact) {
+	at := sort.Search(len(r.Samples), func(i int) bool { return r.Samples[i].Fact.ID > f.ID })
+	if at >= p.Samples {
+		return
 	}
+	// A copy: a pointer would keep the whole range it was read with.
+	one := Sample{Fact: *f.Candidate, Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf)}
+	r.Samples = slices.Insert(r.Samples, at, one)
+	r.Samples = r.Samples[:min(len(r.Samples), p.Samples)]
 }
 
 func (r *Result) group(f judgedFact) *Group {

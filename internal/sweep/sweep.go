@@ -10,6 +10,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
@@ -242,19 +243,47 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 	}
 }
 
-// pass walks the store once, reading one range ahead of counting.
+// pass judges the store once: all of it in one go where the store has a way that is faster, else, or where
+// that is cut off, range by range.
 func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (*Result, error) {
-	result, at, size := newResult(total), store.Cursor{}, e.Store.Tuning().RangeSize
-	if p.begin != nil {
-		p.begin()
+	result, whole, err := e.passWhole(ctx, p, total, phase)
+	if whole && !store.Is(err, store.Disconnected) && !store.Is(err, store.Busy) {
+		return result, err
 	}
-	err := e.ahead(ctx, p, func() (store.Claim, error) {
+	at, size := store.Cursor{}, e.Store.Tuning().RangeSize
+	result, count := e.counting(p, total, phase)
+	err = e.ahead(ctx, p, func() (store.Claim, error) {
 		r, err := e.Store.NextRange(ctx, store.RangeParams{After: at, Size: size})
 		if err == nil {
 			at = r.Last
 		}
 		return store.Claim{Range: r}, err
-	}, func(r judgedRange) error {
+	}, count)
+	return result, err
+}
+
+func (e *Engine) passWhole(ctx context.Context, p Params, total int64, phase Phase) (*Result, bool, error) {
+	result, count := e.counting(p, total, phase)
+	judge := newJudging(e, p)
+	facts, whole, err := e.Store.Each(ctx, p.candidates(), func(found []fact.Candidate) error {
+		r := judgedRange{}
+		if err := judge.judge(ctx, &r, found); err != nil {
+			return err
+		}
+		r.Facts = len(r.facts) // the others are counted in the end
+		return count(r)
+	})
+	result.Examined = max(result.Examined, facts)
+	return result, whole || err != nil, err
+}
+
+// counting begins a result, and gives what counts a range into it.
+func (e *Engine) counting(p Params, total int64, phase Phase) (*Result, func(judgedRange) error) {
+	result := newResult(total)
+	if p.begin != nil {
+		p.begin()
+	}
+	return result, func(r judgedRange) error {
 		for _, f := range r.facts {
 			result.judged(p, f)
 			if p.each != nil {
@@ -264,8 +293,7 @@ func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (
 		result.passed(r)
 		e.Progress(progress(phase, result.Counts, total))
 		return nil
-	})
-	return result, err
+	}
 }
 
 func progress(phase Phase, c job.Counts, total int64) Progress {

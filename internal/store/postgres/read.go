@@ -119,9 +119,17 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 }
 
 func (s *Store) candidates(ctx context.Context, tx pgx.Tx, query string, args []any) (found []fact.Candidate, err error) {
+	err = s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
+		found = append(found, c)
+		return nil
+	})
+	return found, err
+}
+
+func (s *Store) eachCandidate(ctx context.Context, tx pgx.Tx, query string, args []any, use func(fact.Candidate) error) error {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	var c fact.Candidate
 	var o fact.Override
@@ -140,10 +148,9 @@ func (s *Store) candidates(ctx context.Context, tx pgx.Tx, query string, args []
 			override.UpdatedAt, override.Confidence = *updatedAt, widened(overriddenConfidence)
 			each.Override = &override
 		}
-		found = append(found, each)
-		return nil
+		return use(each)
 	})
-	return found, err
+	return err
 }
 
 // candidateColumns are the columns that candidates reads.
@@ -163,34 +170,49 @@ func shortest(value float32) float64 {
 // untilSQL is the effective expiry of the fact f under its override o.
 const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 
-// candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
-// node's own form, in which byte order is time order; every other stamp is read and left to Go.
-//
-// What an override has expired is left out first, from the two indexes by id and from the overrides,
-// which lie in id order: on a store that was swept before, few rows of facts are left to be fetched, and
-// those lie anywhere. LATERAL with LIMIT keeps that a look-up by key; a plain join may scan all facts.
-func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
-	inRange, args := within(p.Range, "f.id")
-	arg := func(value any) string {
-		args = append(args, value)
-		return "$" + strconv.Itoa(len(args))
-	}
-	overrideInRange, _ := within(p.Range, "o.fact_id")
-	asOf, known := arg(fact.FormatInstant(p.AsOf)), arg(common)
-	live := func(until string) string {
-		return fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT (coalesce(%[1]s = ANY(%[3]s::text[]), false) OR %[4]s))`,
-			until, asOf, known, canonicalSQL(until))
-	}
-	where := []string{live(untilSQL)}
+// narrowing is what a query of candidates is made of.
+type narrowing struct {
+	args  []any
+	asOf  string // the as-of, as a parameter
+	known string // the common expiries
+}
+
+func (n *narrowing) arg(value any) string {
+	n.args = append(n.args, value)
+	return "$" + strconv.Itoa(len(n.args))
+}
+
+// newNarrowing begins a query that has some parameters already.
+func newNarrowing(p store.CandidatesParams, common []string, args []any) *narrowing {
+	n := &narrowing{args: args}
+	n.asOf, n.known = n.arg(fact.FormatInstant(p.AsOf)), n.arg(common)
+	return n
+}
+
+// live leaves out what has surely expired. Stamps are compared as text only where they have the node's
+// own form, in which byte order is time order; every other stamp is read and left to Go.
+func (n *narrowing) live(until string) string {
+	return fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT (coalesce(%[1]s = ANY(%[3]s::text[]), false) OR %[4]s))`,
+		until, n.asOf, n.known, canonicalSQL(until))
+}
+
+// where is all that is asked of the fact f under its override o.
+func (n *narrowing) where(p store.CandidatesParams) string {
+	where := []string{n.live(untilSQL)}
 	if p.Scope != "" {
-		where = append(where, "f.scope = "+arg(p.Scope))
+		where = append(where, "f.scope = "+n.arg(p.Scope))
 	}
 	if p.Tenant != "" {
-		where = append(where, "f.tenant_id = "+arg(p.Tenant))
+		where = append(where, "f.tenant_id = "+n.arg(p.Tenant))
 	}
 	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
+		where = append(where, "("+strings.Join(selectable(p.Narrow, n.arg), " OR ")+")")
 	}
+	return strings.Join(where, "\n\t\t  AND ")
+}
+
+// selected are the columns of a candidate, as far as they are asked for.
+func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine string) string {
 	held := s.heldSQL()
 	if holdsKnown {
 		held = "false"
@@ -199,17 +221,29 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 	if p.Source {
 		source = "f.source"
 	}
+	return candidateColumns(held, quarantine, source)
+}
+
+// candidatesQuery asks for the facts of a range.
+//
+// What an override has expired is left out first, from the two indexes by id and from the overrides,
+// which lie in id order: on a store that was swept before, few rows of facts are left to be fetched, and
+// those lie anywhere. LATERAL with LIMIT keeps that a look-up by key; a plain join may scan all facts.
+func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+	inRange, args := within(p.Range, "f.id")
+	overrideInRange, _ := within(p.Range, "o.fact_id")
+	n := newNarrowing(p, common, args)
 	return `
 		WITH o AS MATERIALIZED (
 			SELECT f.id, o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by
 			FROM ` + s.table("facts") + ` f
 			LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
-			WHERE ` + inRange + ` AND ` + live("o.valid_until") + `)
-		SELECT ` + candidateColumns(held, "f.quarantine_status", source) + `
+			WHERE ` + inRange + ` AND ` + n.live("o.valid_until") + `)
+		SELECT ` + s.selected(p, holdsKnown, "f.quarantine_status") + `
 		FROM o
 		CROSS JOIN LATERAL (SELECT * FROM ` + s.table("facts") + ` f WHERE f.id = o.id LIMIT 1) f
-		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
-		ORDER BY f.id`, args
+		WHERE ` + n.where(p) + `
+		ORDER BY f.id`, n.args
 }
 
 // smallestFloat4 is above 0 with every digit that a float4 has; the server refuses to cast less.

@@ -221,3 +221,9 @@ func canonicalSQL(stamp string) string {
 
 // Lag is none: what copies a SQLite file is not known to it.
 func (s *Store) Lag(context.Context) (store.Lag, error) { return store.Lag{}, nil }
+
+// Each is not for SQLite: one long read would keep the node's log from being moved, and two readers of
+// ranges are faster.
+func (s *Store) Each(context.Context, store.CandidatesParams, func([]fact.Candidate) error) (total int64, whole bool, err error) {
+	return 0, false, nil
+}

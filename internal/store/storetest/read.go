@@ -257,22 +257,37 @@ func testNarrowing(t *testing.T, d Database) {
 		byID := map[string]fact.Candidate{}
 		for _, live := range []bool{false, true} {
 			narrow.Live = live
-			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow})
+			p := store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow}
+			found, err := s.Candidates(ctx, p)
 			if err != nil {
 				rt.Fatal(err)
 			}
-			clear(byID)
-			for _, c := range found {
-				byID[c.ID] = c
+			var all []fact.Candidate
+			_, whole, err := s.Each(ctx, p, func(part []fact.Candidate) error {
+				all = append(all, part...)
+				return nil
+			})
+			if err != nil {
+				rt.Fatal(err)
 			}
-			for _, c := range written {
-				read, found := byID[c.ID]
-				verdict := rules.Decide(&c, AsOf)
-				switch {
-				case found && !reflect.DeepEqual(read, c):
-					rt.Fatalf("written and read differ: %s", cmp.Diff(c, read))
-				case !found && (verdict.Action != rule.Ignore || live && rule.Live(&c, AsOf)):
-					rt.Fatalf("left out with %s, live %v, although the rules say %+v: %+v (override %+v)", rules, live, verdict, c.Fact, c.Override)
+			ways := map[string][]fact.Candidate{"Candidates": found}
+			if whole {
+				ways["Each"] = all
+			}
+			for way, found := range ways {
+				clear(byID)
+				for _, c := range found {
+					byID[c.ID] = c
+				}
+				for _, c := range written {
+					read, found := byID[c.ID]
+					verdict := rules.Decide(&c, AsOf)
+					switch {
+					case found && !reflect.DeepEqual(read, c):
+						rt.Fatalf("%s: written and read differ: %s", way, cmp.Diff(c, read))
+					case !found && (verdict.Action != rule.Ignore || live && rule.Live(&c, AsOf)):
+						rt.Fatalf("%s: left out with %s, live %v, although the rules say %+v: %+v (override %+v)", way, rules, live, verdict, c.Fact, c.Override)
+					}
 				}
 			}
 		}

@@ -1,0 +1,88 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// mostAtOnce is how many facts may be read in one transaction: half a minute or so, in which the server
+// keeps what others delete.
+const mostAtOnce = 20_000_000
+
+// eachSize is how many facts are handed over at once.
+const eachSize = 5_000
+
+// Each reads all facts in the order in which they lie, and joins every table once: two or three times as
+// fast as reading ranges in id order, where each row lies on another page.
+func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (total int64, whole bool, err error) {
+	if total, err = s.Estimate(ctx); err != nil || total > mostAtOnce {
+		return 0, false, err
+	}
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		// A nested loop would be those pages again, and the planner may believe it to be short. The memory
+		// is the server's, for the overrides.
+		if _, err := tx.Exec(ctx, "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"); err != nil {
+			return err
+		}
+		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+s.table("facts")).Scan(&total); err != nil {
+			return err
+		}
+		few, err := s.fewTombstones(ctx, tx)
+		if err != nil {
+			return err
+		}
+		beside := &store.Beside{}
+		if few {
+			if err := s.readHolds(ctx, tx, beside); err != nil {
+				return err
+			}
+		}
+		common, err := s.sampledExpiries(ctx, tx)
+		if err != nil {
+			return err
+		}
+		query, args := s.eachQuery(p, common, few)
+		chunk := make([]fact.Candidate, 0, eachSize)
+		if err := s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
+			beside.Complete(&c)
+			if chunk = append(chunk, c); len(chunk) < eachSize {
+				return nil
+			}
+			full := chunk
+			chunk = make([]fact.Candidate, 0, eachSize)
+			return use(full)
+		}); err != nil {
+			return err
+		}
+		return use(chunk)
+	})
+	return total, true, s.translate(err, "read the facts")
+}
+
+func (s *Store) eachQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+	n := newNarrowing(p, common, nil)
+	return `
+		SELECT ` + s.selected(p, holdsKnown, "coalesce(q.quarantine_status, f.quarantine_status)") + `
+		FROM ` + s.table("facts") + ` f
+		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id
+		LEFT JOIN ` + s.table("fact_quarantine_status") + ` q ON q.fact_id = f.id
+		WHERE ` + n.where(p), n.args
+}
+
+// sampledExpiries are expiries that many overrides share, looked for among the first that there are.
+func (s *Store) sampledExpiries(ctx context.Context, tx pgx.Tx) ([]string, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT valid_until
+		FROM (SELECT valid_until FROM `+s.table("fact_validity_overrides")+` LIMIT 20000) o
+		WHERE valid_until IS NOT NULL
+		GROUP BY valid_until HAVING count(*) >= 100 ORDER BY count(*) DESC LIMIT 20`)
+	if err != nil {
+		return nil, err
+	}
+	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	return store.CommonExpiries(found), err
+}
