@@ -2,12 +2,14 @@ package pgtest
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"testing"
 
 	"decayctl/internal/store/sample"
 
 	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
 )
 
 // DatabaseOptions say what a database is like.
@@ -16,6 +18,9 @@ type DatabaseOptions struct {
 	Schema    string // where the fact store's tables are; "" is public
 	Empty     bool   // the schema has no tables
 }
+
+// inUse is the SQLSTATE for a database that others are connected to.
+const inUse = "55006"
 
 // Database is a database of one test.
 type Database struct {
@@ -39,14 +44,35 @@ func (c *Cluster) NewDatabase(t testing.TB, o DatabaseOptions) *Database {
 	if err != nil {
 		t.Fatalf("make a template database: %v", err)
 	}
+	return c.copyOf(t, template, o.Schema)
+}
+
+// Copy is a new database with what this one holds. Connections to this one are waited for: PostgreSQL
+// copies no database that is in use.
+func (d *Database) Copy(t testing.TB) *Database {
+	t.Helper()
+	return d.cluster.copyOf(t, d.Name, d.Schema)
+}
+
+func (c *Cluster) copyOf(t testing.TB, template, schema string) *Database {
+	t.Helper()
 	name := c.newName("test")
 	d := &Database{
 		URL:    c.URL(name),
 		Socket: socketDSN(c.Folder, c.Port, superuser, name),
-		Name:   name, Schema: o.Schema, cluster: c,
+		Name:   name, Schema: schema, cluster: c,
 	}
-	if err := c.admin(t.Context(), superuser, "CREATE DATABASE "+name+" TEMPLATE "+template); err != nil {
-		t.Fatal(err)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
+	defer cancel()
+	for {
+		err := c.admin(ctx, superuser, "CREATE DATABASE "+name+" TEMPLATE "+template)
+		if err == nil {
+			break
+		}
+		if refused := (*pgconn.PgError)(nil); !errors.As(err, &refused) || refused.Code != inUse {
+			t.Fatal(err)
+		}
+		pause(ctx)
 	}
 	t.Cleanup(func() {
 		statements := []string{"DROP DATABASE " + name + " WITH (FORCE)"}

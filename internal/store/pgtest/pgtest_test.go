@@ -77,6 +77,24 @@ func TestNewDatabase(t *testing.T) {
 	}
 }
 
+func TestCopy(t *testing.T) {
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{Schema: "elsewhere"})
+	conn := db.Conn(t)
+	if _, err := conn.Exec(t.Context(), "INSERT INTO node_meta VALUES ('a', 'b')"); err != nil {
+		t.Fatal(err)
+	}
+	if err := conn.Close(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	other := db.Copy(t).Conn(t)
+	if _, err := other.Exec(t.Context(), "UPDATE node_meta SET value = 'c'"); err != nil {
+		t.Fatal(err)
+	}
+	if copied, kept := value(t, other, "SELECT value FROM node_meta"), value(t, db.Conn(t), "SELECT value FROM node_meta"); copied != "c" || kept != "b" {
+		t.Errorf("the copy has %s, the original %s", copied, kept)
+	}
+}
+
 func TestDatabaseIsDropped(t *testing.T) {
 	cluster := pgtest.Start(t)
 	var name string
