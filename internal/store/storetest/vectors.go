@@ -1,0 +1,232 @@
+package storetest
+
+import (
+	"bytes"
+	"context"
+	_ "embed"
+	"encoding/json"
+	"fmt"
+	"strconv"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/sweep"
+)
+
+//go:embed testdata/decay_vectors.json
+var vectorsJSON []byte
+
+// Vector is a small store, a sweep, and the store afterwards, as the node's own code made it.
+type Vector struct {
+	Name     string    `json:"name"`
+	HasRule  bool      `json:"has_rule"`
+	Now      time.Time `json:"now"`
+	Settings struct {
+		TTL   int64   `json:"decay_ttl_seconds"`
+		Floor float64 `json:"decay_min_confidence"`
+	} `json:"settings"`
+	Params struct {
+		TTL    *int64   `json:"ttl_seconds"`
+		Floor  *float64 `json:"min_confidence"`
+		Scope  *string  `json:"scope"`
+		DryRun bool     `json:"dry_run"`
+	} `json:"params"`
+	Store  map[string][]map[string]any `json:"store"`
+	Expect struct {
+		Result struct {
+			Scanned int64 `json:"scanned"`
+			Decayed int64 `json:"decayed"`
+		} `json:"result"`
+		Overrides   []map[string]any `json:"fact_validity_overrides"`
+		Retractions []map[string]any `json:"fact_retractions"`
+		Edges       []map[string]any `json:"entity_edges"`
+	} `json:"expect"`
+}
+
+// Vectors are those that are kept with the tests.
+func Vectors(t testing.TB) []Vector {
+	t.Helper()
+	return ReadVectors(t, vectorsJSON)
+}
+
+// ReadVectors reads a JSON array of vectors.
+func ReadVectors(t testing.TB, text []byte) []Vector {
+	t.Helper()
+	var vectors []Vector
+	decoder := json.NewDecoder(bytes.NewReader(text))
+	decoder.UseNumber()
+	if err := decoder.Decode(&vectors); err != nil {
+		t.Fatal(err)
+	}
+	return vectors
+}
+
+// Command is the vector's sweep as a command line, and what a node's environment says of its rules.
+func (v Vector) Command() (args, environ []string) {
+	args = []string{"sweep", "--yes"}
+	if v.Params.DryRun {
+		args = []string{"dry-run"}
+	}
+	args = append(args, "-o", "json", "--as-of", v.Now.Format("2006-01-02T15:04:05.000000Z07:00"))
+	if v.Params.TTL != nil {
+		args = append(args, "--ttl-seconds", strconv.FormatInt(*v.Params.TTL, 10))
+	}
+	if v.Params.Floor != nil {
+		args = append(args, "--min-confidence", strconv.FormatFloat(*v.Params.Floor, 'f', -1, 64))
+	}
+	if v.Params.Scope != nil {
+		args = append(args, "--scope", *v.Params.Scope)
+	}
+	return args, []string{
+		fmt.Sprintf("STIGMEM_DECAY_TTL_SECONDS=%d", v.Settings.TTL),
+		fmt.Sprintf("STIGMEM_DECAY_MIN_CONFIDENCE=%g", v.Settings.Floor),
+	}
+}
+
+// CheckAnswer compares how the command ended, and the document it wrote, with what the vector expects.
+func (v Vector) CheckAnswer(t testing.TB, exit int, stdout, stderr string) {
+	t.Helper()
+	if want := map[bool]int{true: 0, false: 2}[v.HasRule]; exit != want {
+		t.Fatalf("exit code %d, want %d: %s", exit, want, stderr)
+	}
+	if !v.HasRule {
+		return
+	}
+	var result struct {
+		Scanned, Decayed int64
+		DryRun           bool `json:"dry_run"`
+	}
+	if err := json.Unmarshal([]byte(stdout), &result); err != nil {
+		t.Fatalf("%v in %s", err, stdout)
+	}
+	if want := v.Expect.Result; result.Scanned != want.Scanned || result.Decayed != want.Decayed || result.DryRun != v.Params.DryRun {
+		t.Errorf("got %+v, want %+v", result, want)
+	}
+}
+
+// Load puts the vector's rows into an empty store.
+func (v Vector) Load(t testing.TB, d Database) {
+	t.Helper()
+	for _, table := range []string{"facts", "fact_validity_overrides", "entity_edges"} {
+		for _, row := range v.Store[table] {
+			var columns, places []string
+			var values []any
+			for column, value := range row {
+				values = append(values, plain(t, value))
+				columns, places = append(columns, column), append(places, fmt.Sprintf("$%d", len(values)))
+			}
+			d.Exec(t, "INSERT INTO "+table+" ("+strings.Join(columns, ", ")+") VALUES ("+strings.Join(places, ", ")+")", values...)
+		}
+	}
+}
+
+// Check compares the store with what the vector expects. updated_at is null where the sweep's own
+// clock wrote it.
+func (v Vector) Check(t testing.TB, d Database) {
+	t.Helper()
+	for _, table := range []struct {
+		query   string
+		columns []string
+		want    []map[string]any
+	}{
+		{overrideRows, []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"}, v.Expect.Overrides},
+		{retractionRows, []string{"fact_id", "retracted_at", "retracted_by"}, v.Expect.Retractions},
+		{edgeRows, []string{"id", "valid_until", "decay_epoch"}, v.Expect.Edges},
+	} {
+		got := d.Rows(t, table.query)
+		var want []string
+		for i, row := range table.want {
+			fields := make([]string, len(table.columns))
+			for j, column := range table.columns {
+				switch value := plain(t, row[column]).(type) {
+				case nil:
+					fields[j] = "-"
+					if column == "updated_at" && i < len(got) {
+						fields[j] = strings.Split(got[i], " | ")[j]
+					}
+				case float64:
+					fields[j] = strconv.FormatFloat(value, 'g', -1, 64)
+				default:
+					fields[j] = fmt.Sprint(value)
+				}
+			}
+			want = append(want, strings.Join(fields, " | "))
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("%s (-want +got):\n%s", table.query, diff)
+		}
+	}
+}
+
+// plain gives a JSON value the type its column has.
+func plain(t testing.TB, value any) any {
+	t.Helper()
+	number, ok := value.(json.Number)
+	if !ok {
+		return value
+	}
+	if whole, err := number.Int64(); err == nil {
+		return whole
+	}
+	real, err := number.Float64()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return real
+}
+
+// rules are what the vector's parameters make of its settings.
+func (v Vector) rules() rule.Set {
+	var rules rule.Set
+	switch {
+	case v.Params.TTL != nil:
+		rules.TTL = ptr(rule.TTL(*v.Params.TTL))
+	case v.Settings.TTL > 0:
+		rules.TTL = ptr(rule.TTL(v.Settings.TTL))
+	}
+	floor := v.Settings.Floor
+	if v.Params.Floor != nil {
+		floor = *v.Params.Floor
+	}
+	if floor > 0 {
+		rules.Floor = ptr(rule.Floor(floor))
+	}
+	return rules
+}
+
+func (v Vector) test(t *testing.T, d Database) {
+	v.Load(t, d)
+	if v.HasRule == v.rules().Empty() {
+		t.Fatalf("has a rule: %v, got %q", v.HasRule, v.rules())
+	}
+	if v.HasRule {
+		scope := ""
+		if v.Params.Scope != nil {
+			scope = *v.Params.Scope
+		}
+		var counts job.Counts
+		if engine := Engine(d.open(t, v.Params.DryRun)); v.Params.DryRun {
+			result, err := engine.Preview(context.Background(), sweep.Params{Rules: v.rules(), AsOf: v.Now, Scope: scope})
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts = result.Counts
+		} else {
+			j, err := Sweep(context.Background(), engine, store.StartParams{Rules: v.rules(), AsOf: v.Now, Scope: scope}, sweep.Work{BatchSize: 7})
+			if err != nil {
+				t.Fatal(err)
+			}
+			counts = j.Counts
+		}
+		if counts.Selected != v.Expect.Result.Scanned || counts.Decayed != v.Expect.Result.Decayed {
+			t.Errorf("scanned %d, decayed %d; want %+v", counts.Selected, counts.Decayed, v.Expect.Result)
+		}
+	}
+	v.Check(t, d)
+}
