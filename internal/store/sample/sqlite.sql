@@ -97,7 +97,7 @@ CREATE TRIGGER facts_fts_ai AFTER INSERT ON facts BEGIN
     INSERT INTO facts_fts (fact_id, entity, relation, value_v)
     VALUES (new.id, new.entity, new.relation, new.value_v);
 END;
-CREATE TRIGGER facts_fts_au AFTER UPDATE ON facts BEGIN
+CREATE TRIGGER facts_fts_au AFTER UPDATE OF entity, relation, value_v ON facts BEGIN
     DELETE FROM facts_fts WHERE fact_id = old.id;
     INSERT INTO facts_fts (fact_id, entity, relation, value_v)
     VALUES (new.id, new.entity, new.relation, new.value_v);
