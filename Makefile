@@ -12,6 +12,8 @@ CASES    ?= dry-run,first,nothing,nightly,undo,neighbour
 # Extra arguments, as in: make test TESTFLAGS='-run Undo -v', make bench BENCHFLAGS='-times 3'
 TESTFLAGS ?=
 BENCHFLAGS ?=
+# What the random stores of make interop come from. The one that failed makes them again.
+INTEROP_SEED := $(or $(INTEROP_SEED),$(shell date +%s))
 
 # Tools, pinned. goreleaser: newer ones than this want a newer Go than go.mod does.
 GOLANGCI_LINT_VERSION := v2.15.0
@@ -26,7 +28,7 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint fmt fmt-fix vet cross demo bench soak fuzz release-check clean $(PLATFORMS)
+.PHONY: help build test lint fmt fmt-fix vet cross demo bench soak interop fuzz release-check clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -56,8 +58,8 @@ fmt-fix: ## format the code and go.mod
 	gofmt -w cmd internal
 	$(GO) mod tidy
 
-vet: ## run go vet, on the soak tests too
-	$(GO) vet -tags soak ./...
+vet: ## run go vet, on the soak and the interop tests too
+	$(GO) vet -tags soak,interop ./...
 
 cross: $(PLATFORMS) ## build a static binary for every platform of a release
 
@@ -75,6 +77,13 @@ bench: build ## measure against the node's method and plain SQL into docs/benchm
 soak: ## run the long tests: minutes to an hour, a million facts
 	@bash .ci/install
 	STORETEST_NO_SKIP=1 $(GO) test -tags soak -run Soak -count=1 -timeout 60m -v ./...
+
+interop: ## run decayctl and real Stigmem nodes, from PyPI, on the same stores
+	@bash .ci/install python
+	@bash internal/interop/install bin/node
+	@echo "INTEROP_SEED=$(INTEROP_SEED)"
+	INTEROP_NODE='$(CURDIR)/bin/node' INTEROP_SEED=$(INTEROP_SEED) STORETEST_NO_SKIP=1 \
+		$(GO) test -tags interop -count=1 -timeout 15m $(TESTFLAGS) ./internal/interop
 
 fuzz: ## fuzz the parsers, each for FUZZTIME=30s
 	$(GO) test -run '^$$' -fuzz '^FuzzParseInstant$$' -fuzztime $(FUZZTIME) ./internal/fact
