@@ -3,9 +3,11 @@ package sweep_test
 import (
 	"context"
 	"flag"
+	"fmt"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"testing"
 	"time"
 
@@ -25,8 +27,29 @@ var benchWorkers = flag.Int("workers", 1, "that sweep at once in the benchmarks,
 
 var benchFacts = flag.Int("facts", 100_000, "facts in the stores of the benchmarks")
 
+var benchPolicies = flag.Int("policies", 0, "that take the place of the ttl in the benchmarks")
+
+// benchRules are a ttl and a floor, or as many policies as are asked for, which come to about as much.
+func benchRules() rule.Set {
+	ttl, floor := rule.TTL(90*86400), rule.Floor(0.4)
+	rules := rule.Set{TTL: &ttl, Floor: &floor}
+	relations := strings.Fields("* memory:* roadmap:status user:preference user:timezone user:role intent:* project:status project:budget agent:online task:priority")
+	for i := range *benchPolicies {
+		p := rule.Policy{ID: fmt.Sprint("p", i), Relation: relations[i%len(relations)], Mode: []rule.Mode{rule.ModeExpire, rule.ModeRetract, rule.ModeConfidence}[i%3], TTL: &ttl}
+		if i >= len(relations) { // what is left of them is tried for every fact
+			p.Entity = fmt.Sprint("*", i)
+		}
+		if p.Mode == rule.ModeConfidence {
+			p.TTL, p.HalfLife, p.MinStep = nil, 60*86400, rule.DefaultMinStep
+		}
+		rules.Policies = append(rules.Policies, p)
+	}
+	rule.Order(rules.Policies)
+	return rules
+}
+
 // BenchmarkSQLite and BenchmarkPostgres time a first sweep of a store, flat out, a second one that
-// finds nothing, and a dry run before both. Compare within one run only: go test -bench . -facts N
+// finds nothing, and a dry run before both. Compare within one run only: go test -bench . -facts N -policies N
 func BenchmarkSQLite(b *testing.B) {
 	path := filepath.Join(b.TempDir(), "stigmem.db")
 	ctx := context.Background()
@@ -61,8 +84,7 @@ func BenchmarkPostgres(b *testing.B) {
 
 func bench(b *testing.B, open func(readOnly bool) (store.Store, error)) {
 	b.Helper()
-	ttl, floor := rule.TTL(90*86400), rule.Floor(0.4)
-	rules := rule.Set{TTL: &ttl, Floor: &floor}
+	rules := benchRules()
 	for _, step := range []struct {
 		name   string
 		dryRun bool
