@@ -125,9 +125,9 @@ func (p *Progress) pace(now sweep.Progress) string {
 }
 
 // Aside takes the bar away for as long as something else is printed.
-func (p *Progress) Aside(print func()) {
+func (p *Progress) Aside(say func()) {
 	p.clear()
-	print()
+	say()
 }
 
 // Done takes the bar away for good, whether or not the sweep came to its end.
