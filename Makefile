@@ -40,7 +40,7 @@ test: export CGO_ENABLED = 1
 test: export STORETEST_NO_SKIP = 1
 test: ## run all tests with the race detector, none skipped (installs PostgreSQL and pgbouncer on Debian)
 	@bash .ci/install
-	$(GO) test -race $(TESTFLAGS) ./...
+	$(GO) test -race -timeout 20m $(TESTFLAGS) ./...
 
 lint: $(LINT) ## run the linters of .golangci.yaml
 	GOLANGCI_LINT_CACHE='$(CURDIR)/bin/lint-cache' $(LINT) run

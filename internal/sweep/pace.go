@@ -6,6 +6,7 @@ import (
 )
 
 const (
+	shortest     = 250 // facts; below that a transaction is all overhead, and no shorter for fewer of them
 	largestBatch = 50_000
 	growth       = 1.2 // per batch, at most
 	flatOut      = 10  // times as long may a transaction be where nobody else minds
@@ -55,13 +56,14 @@ func (p *pacer) pause(written int, locked time.Duration) time.Duration {
 }
 
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch
-// that was full.
+// that was full. On a slow disk or a busy machine no size may be short enough; only contention makes
+// batches smaller than what is worth a transaction.
 func (p *pacer) adapt(written int, locked time.Duration) {
 	switch {
 	case locked > 2*p.target:
-		p.halve()
+		p.size = max(min(p.size, shortest), p.size/2)
 	case locked > p.target: // one slow batch among others: the disk, or another writer
-		p.size = max(1, int(float64(p.size)/growth))
+		p.size = max(min(p.size, shortest), int(float64(p.size)/growth))
 	case written >= p.size:
 		factor := min(growth, float64(p.target)/float64(max(locked, time.Millisecond)))
 		p.size = min(largestBatch, max(p.size, int(math.Ceil(float64(p.size)*factor))))

@@ -276,27 +276,29 @@ func (l *lockTimes) Apply(ctx context.Context, b store.Batch) (store.Applied, er
 	return applied, err
 }
 
-// TestBatchesFollowTheTarget: too long a transaction halves the next batch, down to one fact; a short one
-// lets it grow by a fifth at most. Flat out, it begins ten times as large.
+// TestBatchesFollowTheTarget: too long a transaction halves the next batch, down to what is worth one; a
+// short one lets it grow by a fifth at most. Flat out, it begins ten times as large.
 func TestBatchesFollowTheTarget(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		target time.Duration
+		size   int
 		work   sweep.Work
 		want   []int
 	}{
-		"never fast enough": {1, sweep.Work{Pace: 0.5}, []int{20, 10, 5, 2, 1, 1, 1}},
-		"growing":           {time.Hour, sweep.Work{Pace: 0.5}, []int{20, 24, 29, 35, 42, 50}},
-		"flat out":          {time.Hour, sweep.Work{Pace: 1}, []int{200}},
-		"at a rate":         {time.Hour, sweep.Work{Pace: 1, MaxRate: 30}, []int{30, 30, 30}},
-		"of a size":         {1, sweep.Work{Pace: 0.5, BatchSize: 15}, []int{15, 15, 15}},
+		"never fast enough": {1, 600, sweep.Work{Pace: 0.5}, []int{600, 300, 250, 250}},
+		"small and slow":    {1, 20, sweep.Work{Pace: 0.5}, []int{20, 20, 20}},
+		"growing":           {time.Hour, 20, sweep.Work{Pace: 0.5}, []int{20, 24, 29, 35, 42, 50}},
+		"flat out":          {time.Hour, 20, sweep.Work{Pace: 1}, []int{200}},
+		"at a rate":         {time.Hour, 20, sweep.Work{Pace: 1, MaxRate: 30}, []int{30, 30, 30}},
+		"of a size":         {1, 20, sweep.Work{Pace: 0.5, BatchSize: 15}, []int{15, 15, 15}},
 	} {
 		total := 0
 		for _, n := range test.want {
 			total += n
 		}
 		s, _ := newStore(t, total)
-		s.tuning = &store.Tuning{RangeSize: 1000, BatchSize: 20, Target: test.target}
+		s.tuning = &store.Tuning{RangeSize: 10_000, BatchSize: test.size, Target: test.target}
 		engine := storetest.Engine(s)
 		engine.Sleep = func(context.Context, time.Duration) error { return nil }
 		if _, err := run(context.Background(), engine, weak(), test.work); err != nil {

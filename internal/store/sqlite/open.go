@@ -293,9 +293,7 @@ func (s *Store) Notes() []string { return s.notes }
 func (s *Store) Close() error {
 	var failed error
 	if s.conn != nil {
-		if s.wal {
-			s.moveLog(context.Background(), 1) // a node that has the file open would find all of it to do
-		}
+		s.moveRest()
 		failed = s.translate(s.conn.Close(), "close the store")
 	}
 	for _, db := range []*sql.DB{s.writes, s.read} {

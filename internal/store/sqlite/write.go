@@ -67,6 +67,20 @@ func (s *Store) checkpoint(ctx context.Context) {
 	s.moveLog(ctx, least)
 }
 
+// moveRest moves what is left of the log: a node that has the file open would find all of it to do. A
+// process that is being ended closes its stores while it is still writing, and then leaves it to the node.
+func (s *Store) moveRest() {
+	if !s.wal {
+		return
+	}
+	select {
+	case s.turn <- struct{}{}:
+		defer s.release()
+		s.moveLog(context.Background(), 1)
+	default:
+	}
+}
+
 // moveLog moves the log if at least some pages were written since the last time.
 func (s *Store) moveLog(ctx context.Context, least int) {
 	written := 0
