@@ -239,6 +239,10 @@ func ill() Health {
 		Found: store.Diagnosis{
 			Server: "PostgreSQL 15.3\x1b[2J", Migration: "038_peer_approval_flow", Own: 1,
 			Role: "decay\nsweeper", Held: []string{"SELECT on public.facts"}, Missing: []string{"UPDATE on public.jobs", "CREATE on schema public"},
+			Indexes: []store.MissingIndex{{
+				Table: "fact_retractions", Columns: []string{"fact_id"}, Effect: "every batch of an undo reads the whole retraction log",
+				Statement: "CREATE INDEX CONCURRENTLY ON \"a\x1bb\".\"fact_retractions\" (\"fact_id\");",
+			}},
 			Clock: &ahead, Facts: 1234567,
 			Stamps: store.Stamps{OddTimestamps: 1200, UnreadableTimestamps: 3, OddExpiries: 2, UnreadableExpiries: 1},
 			Images: 4321, ImageMB: 1.5,

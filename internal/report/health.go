@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"io"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -38,6 +39,13 @@ type leftJob struct {
 	Command    string    `json:"command"`
 }
 
+type missingIndex struct {
+	Table     string   `json:"table"`
+	Columns   []string `json:"columns"`
+	Effect    string   `json:"effect"`
+	Statement string   `json:"statement"`
+}
+
 // WriteJSON writes what was found as one JSON document.
 func (h Health) WriteJSON(w io.Writer) error {
 	type privileges struct {
@@ -56,6 +64,10 @@ func (h Health) WriteJSON(w io.Writer) error {
 		MB   float64 `json:"mb"`
 	}
 	d := h.Found
+	indexes := []missingIndex{}
+	for _, i := range d.Indexes {
+		indexes = append(indexes, missingIndex(i))
+	}
 	var clock *int64
 	if d.Clock != nil {
 		ms := d.Clock.Milliseconds()
@@ -70,22 +82,23 @@ func (h Health) WriteJSON(w io.Writer) error {
 		left = append(left, leftJob{l.Job.ID, l.Job.State, orNull(l.Job.StopReason), l.Command})
 	}
 	return write(w, struct {
-		SchemaVersion int        `json:"schema_version"`
-		Store         string     `json:"store"`
-		Server        string     `json:"server"`
-		Migration     string     `json:"migration"`
-		Tables        *int64     `json:"tables"`
-		Privileges    privileges `json:"privileges"`
-		ClockMS       *int64     `json:"clock_ms"`
-		Facts         int64      `json:"facts"`
-		Stamps        stamps     `json:"stamps"`
-		Jobs          []leftJob  `json:"jobs"`
-		BeforeImages  images     `json:"before_images"`
-		Notes         []string   `json:"notes"`
+		SchemaVersion int            `json:"schema_version"`
+		Store         string         `json:"store"`
+		Server        string         `json:"server"`
+		Migration     string         `json:"migration"`
+		Tables        *int64         `json:"tables"`
+		Privileges    privileges     `json:"privileges"`
+		Indexes       []missingIndex `json:"indexes"`
+		ClockMS       *int64         `json:"clock_ms"`
+		Facts         int64          `json:"facts"`
+		Stamps        stamps         `json:"stamps"`
+		Jobs          []leftJob      `json:"jobs"`
+		BeforeImages  images         `json:"before_images"`
+		Notes         []string       `json:"notes"`
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
-		clock, d.Facts,
+		indexes, clock, d.Facts,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.Images, d.ImageMB}, append([]string{}, h.Notes...),
 	})
@@ -106,6 +119,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 		p.row("own tables", "none yet; the first sweep makes them")
 	}
 	p.privileges(d)
+	p.indexes(d.Indexes)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
 	p.stamps(d.Stamps)
@@ -130,6 +144,19 @@ func (p *page) privileges(d store.Diagnosis) {
 	p.row("privileges", role+fmt.Sprintf("%d held, %d missing", len(d.Held), len(d.Missing)))
 	for _, missing := range d.Missing {
 		p.row("", "missing: "+short(missing))
+	}
+}
+
+// indexes come with the statements that make them, for an administrator to run.
+func (p *page) indexes(missing []store.MissingIndex) {
+	if len(missing) == 0 {
+		p.row("indexes", "none missing")
+		return
+	}
+	p.row("indexes", counted(int64(len(missing)), "is missing", "are missing")+":")
+	for _, i := range missing {
+		p.row("", short(i.Table)+" ("+strings.Join(i.Columns, ", ")+"): "+i.Effect)
+		p.row("", "  "+Clean(i.Statement))
 	}
 }
 

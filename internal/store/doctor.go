@@ -23,6 +23,8 @@ type Diagnosis struct {
 	Held    []string // what a sweep and an undo need and the role may do, such as "UPDATE on public.jobs"
 	Missing []string // and may not
 
+	Indexes []MissingIndex // without which sweeps are slower
+
 	Clock   *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
 	Facts   int64          // an estimate
 	Stamps  Stamps

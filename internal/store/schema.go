@@ -11,35 +11,70 @@ type Table struct {
 	Read   []string // columns
 	Insert []string // columns; only a sweep needs to
 	Update []string // columns; only a sweep needs to
+
+	Lookups []Lookup // the ways in which its rows are found
 }
 
 // Tables is all that decayctl needs of a fact store. vec_facts is not among them: it exists only
 // where the node makes embeddings.
 var Tables = []Table{
 	{Name: "schema_migrations", Read: []string{"version"}},
-	{Name: "facts", Read: []string{"id", "entity", "relation", "source", "tenant_id", "scope", "timestamp", "valid_until", "confidence", "quarantine_status"}},
+	{
+		Name: "facts",
+		Read: []string{"id", "entity", "relation", "source", "tenant_id", "scope", "timestamp", "valid_until", "confidence", "quarantine_status"},
+		Lookups: []Lookup{
+			{Columns: []string{"id"}, Effect: "every range and every batch reads all facts"},
+			{Columns: []string{"entity", "relation"}, Effect: "a policy with keep_last reads all facts for every range"},
+		},
+	},
 	{
 		Name:   "fact_validity_overrides",
 		Read:   []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"},
 		Insert: []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"},
 		Update: []string{"valid_until", "confidence", "reason", "updated_at", "updated_by"},
+		Lookups: []Lookup{{
+			Columns: []string{"fact_id"}, Unique: true,
+			Effect: "a sweep fails: it could write two overrides for a fact",
+		}},
 	},
-	{Name: "fact_quarantine_status", Read: []string{"fact_id", "quarantine_status"}},
-	{Name: "tombstones", Read: []string{"id", "entity_uri", "scope", "tenant_id", "legal_hold"}},
-	{Name: "tombstone_revocations", Read: []string{"tombstone_id"}},
+	{
+		Name:    "fact_quarantine_status",
+		Read:    []string{"fact_id", "quarantine_status"},
+		Lookups: []Lookup{{Columns: []string{"fact_id"}, Effect: "every range and every batch reads the status of all facts that have one"}},
+	},
+	{
+		Name:    "tombstones",
+		Read:    []string{"id", "entity_uri", "scope", "tenant_id", "legal_hold"},
+		Lookups: []Lookup{{Columns: []string{"entity_uri"}, Effect: "a fact that had an override reads all tombstones; where these are many, every fact does"}},
+	},
+	{
+		Name:    "tombstone_revocations",
+		Read:    []string{"tombstone_id"},
+		Lookups: []Lookup{{Columns: []string{"tombstone_id"}, Effect: "a legal hold reads all revocations"}},
+	},
 	{
 		Name:   "fact_retractions",
 		Read:   []string{"fact_id", "retracted_at"},
 		Insert: []string{"id", "fact_id", "retracted_at", "retracted_by"},
+		Lookups: []Lookup{
+			{Columns: []string{"fact_id"}, Effect: "a batch with a floor, and every batch of an undo, reads the whole retraction log"},
+			{Columns: []string{"id"}, Effect: "every batch of an undo reads the whole retraction log"},
+		},
 	},
-	{Name: "entity_edges", Read: []string{"id", "valid_until", "confidence", "decay_epoch"}, Update: []string{"valid_until", "confidence", "decay_epoch"}},
+	{
+		Name: "entity_edges", Read: []string{"id", "valid_until", "confidence", "decay_epoch"}, Update: []string{"valid_until", "confidence", "decay_epoch"},
+		Lookups: []Lookup{{Columns: []string{"id"}, Effect: "every batch reads all edges"}},
+	},
 	{
 		Name:   "jobs",
 		Read:   []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
 		Insert: []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
 		Update: []string{"status", "started_at", "completed_at", "result_json", "error"},
 	},
-	{Name: "memory_cards", Read: []string{"entity_uri", "tenant_id", "scope", "is_stale"}, Update: []string{"is_stale"}},
+	{
+		Name: "memory_cards", Read: []string{"entity_uri", "tenant_id", "scope", "is_stale"}, Update: []string{"is_stale"},
+		Lookups: []Lookup{{Columns: []string{"entity_uri", "tenant_id", "scope"}, Effect: "every batch reads all memory cards"}},
+	},
 }
 
 // Written tells whether a sweep writes the table. Those that only a sweep reads are written too.

@@ -3,6 +3,8 @@ package postgres
 import (
 	"context"
 	"fmt"
+	"slices"
+	"strings"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -15,7 +17,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
-			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseStamps,
+			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseStamps,
 		} {
 			if err := step(ctx, tx, &d); err != nil {
 				return err
@@ -91,6 +93,107 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) 
 	err = tx.QueryRow(ctx, `SELECT count(*), pg_catalog.pg_total_relation_size($1::regclass) FROM `+s.table("decayctl_before"), s.table("decayctl_before")).Scan(&d.Images, &bytes)
 	d.ImageMB = float64(bytes) / (1 << 20)
 	return err
+}
+
+// diagnoseIndexes looks at every partition by itself. Only what must be unique has to be an index of the
+// whole table.
+func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
+	relations, err := s.relations(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, table := range store.Tables {
+		for _, lookup := range table.Lookups {
+			for _, r := range relations[table.Name] {
+				if lookup.Unique && r.partition || !lookup.Unique && r.partitioned || lookup.Served(r.indexes) {
+					continue
+				}
+				d.Indexes = append(d.Indexes, store.MissingIndex{
+					Table: r.name, Columns: lookup.Columns, Effect: lookup.Effect, Statement: r.createIndex(lookup),
+				})
+			}
+		}
+	}
+	return nil
+}
+
+// relation is a table, or a partition of one.
+type relation struct {
+	schema, name string
+	partition    bool // of another
+	partitioned  bool // has no rows of its own
+	indexes      []store.Index
+}
+
+// relations are the tables that decayctl uses and their partitions, by the names of the tables. An index that
+// is being built, or failed to be, that is partial, or that has another order than the column, finds some
+// rows only, or none.
+func (s *Store) relations(ctx context.Context, tx pgx.Tx) (map[string][]relation, error) {
+	rows, err := tx.Query(ctx, `
+		WITH root AS (
+			SELECT c.oid, c.relname
+			FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
+		), relation AS (
+			SELECT root.oid AS root, root.relname AS root_name, root.oid FROM root
+			UNION
+			SELECT root.oid, root.relname, p.relid::oid FROM root CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) p
+		)
+		SELECT r.root_name, n.nspname, c.relname, r.oid <> r.root, c.relkind = 'p', i.indexrelid IS NOT NULL,
+		       coalesce(i.indisunique AND i.indimmediate, false),
+		       ARRAY(
+		           SELECT CASE WHEN o.opcdefault AND i.indcollation[k] = a.attcollation THEN a.attname ELSE '' END
+		           FROM generate_series(0, i.indnkeyatts - 1) k
+		           JOIN pg_catalog.pg_opclass o ON o.oid = i.indclass[k]
+		           LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = i.indkey[k]
+		           ORDER BY k)::text[]
+		FROM relation r
+		JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind IN ('r', 'p')
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		LEFT JOIN (
+			pg_catalog.pg_index i
+			JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
+			JOIN pg_catalog.pg_am am ON am.oid = ic.relam AND am.amname = 'btree'
+		) ON i.indrelid = c.oid AND i.indisvalid AND i.indisready AND i.indpred IS NULL
+		ORDER BY r.root_name, r.oid <> r.root, n.nspname, c.relname, r.oid, i.indexrelid`, s.schema, store.TableNames())
+	if err != nil {
+		return nil, err
+	}
+	found := map[string][]relation{}
+	var table string
+	var r relation
+	var indexed bool
+	var index store.Index
+	_, err = pgx.ForEachRow(rows, []any{&table, &r.schema, &r.name, &r.partition, &r.partitioned, &indexed, &index.Unique, &index.Columns}, func() error {
+		all := found[table]
+		if n := len(all); n == 0 || all[n-1].schema != r.schema || all[n-1].name != r.name {
+			all = append(all, relation{schema: r.schema, name: r.name, partition: r.partition, partitioned: r.partitioned})
+		}
+		if last := &all[len(all)-1]; indexed {
+			last.indexes = append(last.indexes, store.Index{Columns: slices.Clone(index.Columns), Unique: index.Unique})
+		}
+		found[table] = all
+		return nil
+	})
+	return found, err
+}
+
+// createIndex is the statement that makes the index for a look-up, without keeping the node from writing
+// meanwhile. The server does not offer that for the index of a partitioned table.
+func (r relation) createIndex(l store.Lookup) string {
+	create := "CREATE INDEX"
+	if l.Unique {
+		create = "CREATE UNIQUE INDEX"
+	}
+	if !r.partitioned {
+		create += " CONCURRENTLY"
+	}
+	columns := make([]string, len(l.Columns))
+	for i, column := range l.Columns {
+		columns[i] = pgx.Identifier{column}.Sanitize()
+	}
+	return fmt.Sprintf("%s ON %s (%s);", create, pgx.Identifier{r.schema, r.name}.Sanitize(), strings.Join(columns, ", "))
 }
 
 func (s *Store) diagnoseStamps(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {

@@ -3,8 +3,11 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"encoding/json"
 	"fmt"
 	"os"
+	"slices"
+	"strings"
 
 	"decayctl/internal/store"
 )
@@ -17,6 +20,9 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 			return err
 		}
 		if err := s.diagnoseOwn(ctx, tx, &d); err != nil {
+			return err
+		}
+		if err := s.diagnoseIndexes(ctx, tx, &d); err != nil {
 			return err
 		}
 		return s.diagnoseStamps(ctx, tx, &d)
@@ -60,6 +66,80 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx querier, d *store.Diagnosis)
 		FROM decayctl_before`).Scan(&d.Images, &bytes)
 	d.ImageMB = float64(bytes.Int64) / (1 << 20)
 	return err
+}
+
+// freshCards is a look-up that only this store does: see staleCards.
+var freshCards = store.Lookup{Columns: []string{"is_stale"}, Effect: "every batch reads all memory cards to see which are fresh"}
+
+func (s *Store) diagnoseIndexes(ctx context.Context, tx querier, d *store.Diagnosis) error {
+	indexes, err := tableIndexes(ctx, tx)
+	if err != nil {
+		return err
+	}
+	for _, table := range store.Tables {
+		lookups := table.Lookups
+		if table.Name == "memory_cards" {
+			lookups = append(slices.Clip(lookups), freshCards)
+		}
+		there, isTable := indexes[table.Name]
+		for _, lookup := range lookups {
+			if isTable && !lookup.Served(there) {
+				d.Indexes = append(d.Indexes, store.MissingIndex{
+					Table: table.Name, Columns: lookup.Columns, Effect: lookup.Effect, Statement: createIndex(table.Name, lookup),
+				})
+			}
+		}
+	}
+	return nil
+}
+
+// tableIndexes are the indexes of all tables that decayctl uses. A partial index, or one that orders text in
+// another way than the node's columns, finds some rows only.
+func tableIndexes(ctx context.Context, tx querier) (map[string][]store.Index, error) {
+	names, err := json.Marshal(store.TableNames())
+	if err != nil {
+		return nil, err
+	}
+	rows, err := tx.QueryContext(ctx, `
+		SELECT t.name, i.name, i."unique", CASE WHEN c.coll = 'BINARY' THEN c.name END
+		FROM sqlite_schema t
+		LEFT JOIN pragma_index_list(t.name) i ON NOT i.partial
+		LEFT JOIN pragma_index_xinfo(i.name) c ON c.key
+		WHERE t.type = 'table' AND t.name IN (SELECT value FROM json_each($1))
+		ORDER BY t.name, i.name, c.seqno`, string(names))
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	found, last := map[string][]store.Index{}, ""
+	for rows.Next() {
+		var table string
+		var index, column *string
+		var unique *bool
+		if err := rows.Scan(&table, &index, &unique, &column); err != nil {
+			return nil, err
+		}
+		if index == nil {
+			found[table] = nil
+			continue
+		}
+		if *index != last {
+			found[table] = append(found[table], store.Index{Unique: *unique})
+			last = *index
+		}
+		of := &found[table][len(found[table])-1]
+		of.Columns = append(of.Columns, text(column))
+	}
+	return found, rows.Err()
+}
+
+// createIndex is the statement that makes the index for a look-up.
+func createIndex(table string, l store.Lookup) string {
+	create := "CREATE INDEX"
+	if l.Unique {
+		create = "CREATE UNIQUE INDEX"
+	}
+	return fmt.Sprintf(`%s "idx_%s_%s" ON "%s" ("%s");`, create, table, strings.Join(l.Columns, "_"), table, strings.Join(l.Columns, `", "`))
 }
 
 func (s *Store) diagnoseStamps(ctx context.Context, tx querier, d *store.Diagnosis) error {

@@ -96,6 +96,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"a job that supersedes another is kept", testPruneSuperseding},
 		{"a job that cannot be pruned", testPruneStuck},
 		{"facts are counted up to a number", testCountUpTo},
+		{"a missing index is named", testIndexes},
 		{"a refused fact does not hold up the others", testRejected},
 		{"twice is once, and the dry run knew", testTwiceIsOnce},
 	} {

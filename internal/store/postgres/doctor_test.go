@@ -1,0 +1,94 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"decayctl/internal/store/pgtest"
+)
+
+// TestIndexesThatDoNotServe: an index of some rows, in another order, of another kind or half built is none,
+// and each partition needs its own.
+func TestIndexesThatDoNotServe(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{Schema: `the "node"`})
+	d := database(t, db, db.URL)
+	for _, statement := range []string{
+		"DROP INDEX idx_tombstones_entity_uri",
+		"CREATE INDEX few ON tombstones (entity_uri) WHERE legal_hold <> 0",
+		`CREATE INDEX other ON tombstones (entity_uri COLLATE "POSIX")`,
+		"CREATE INDEX patterns ON tombstones (entity_uri text_pattern_ops)",
+		"CREATE INDEX expression ON tombstones (lower(entity_uri))",
+		"CREATE INDEX second ON tombstones (scope, entity_uri)",
+		"CREATE INDEX hashed ON tombstones USING hash (entity_uri)",
+		"CREATE INDEX beside ON tombstones (scope) INCLUDE (entity_uri)",
+		"CREATE INDEX half ON tombstones (entity_uri)",
+		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass",
+
+		"ALTER TABLE fact_validity_overrides DROP CONSTRAINT fact_validity_overrides_pkey",
+		"CREATE INDEX many ON fact_validity_overrides (fact_id)",
+		"CREATE UNIQUE INDEX wide ON fact_validity_overrides (fact_id, updated_at)",
+		"ALTER TABLE fact_validity_overrides ADD CONSTRAINT late UNIQUE (fact_id) DEFERRABLE",
+
+		// Any order of the columns will do, and columns behind them.
+		"ALTER TABLE memory_cards DROP CONSTRAINT memory_cards_pkey",
+		"CREATE INDEX turned ON memory_cards (scope, entity_uri, tenant_id, is_stale)",
+
+		"DROP TABLE entity_edges",
+		`CREATE TABLE entity_edges (id text, valid_until text, confidence real, decay_epoch bigint, scope text) PARTITION BY LIST (scope)`,
+		"CREATE TABLE edges_local PARTITION OF entity_edges FOR VALUES IN ('local')",
+		"CREATE TABLE edges_team PARTITION OF entity_edges FOR VALUES IN ('team')",
+		"CREATE TABLE edges_other PARTITION OF entity_edges DEFAULT PARTITION BY LIST (scope)",
+		"CREATE TABLE edges_rest PARTITION OF edges_other DEFAULT",
+		"CREATE INDEX ON edges_local (id)",
+	} {
+		d.Exec(t, statement)
+	}
+	s, err := open(t, db.URL, db.Schema, true)
+	if err != nil {
+		t.Fatal(err)
+	}
+	diagnose := func() (statements []string) {
+		t.Helper()
+		found, err := s.Diagnose(context.Background())
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, i := range found.Indexes {
+			statements = append(statements, i.Statement)
+		}
+		return statements
+	}
+	want := []string{
+		`CREATE UNIQUE INDEX CONCURRENTLY ON "the ""node"""."fact_validity_overrides" ("fact_id");`,
+		`CREATE INDEX CONCURRENTLY ON "the ""node"""."tombstones" ("entity_uri");`,
+		`CREATE INDEX CONCURRENTLY ON "the ""node"""."edges_rest" ("id");`,
+		`CREATE INDEX CONCURRENTLY ON "the ""node"""."edges_team" ("id");`,
+	}
+	if diff := cmp.Diff(want, diagnose()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	for _, statement := range want {
+		d.Exec(t, statement)
+	}
+	if left := diagnose(); left != nil {
+		t.Errorf("after its own statements: %v", left)
+	}
+
+	// What must be unique must be so in the whole table, for which the server has no CONCURRENTLY.
+	d.Exec(t, "DROP TABLE fact_validity_overrides")
+	d.Exec(t, `CREATE TABLE fact_validity_overrides (fact_id text, valid_until text, confidence real, reason text, updated_at text, updated_by text)
+		PARTITION BY HASH (fact_id)`)
+	d.Exec(t, "CREATE TABLE overrides_all PARTITION OF fact_validity_overrides FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
+	d.Exec(t, "CREATE UNIQUE INDEX ON overrides_all (fact_id)")
+	want = []string{`CREATE UNIQUE INDEX ON "the ""node"""."fact_validity_overrides" ("fact_id");`}
+	if diff := cmp.Diff(want, diagnose()); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
+	}
+	d.Exec(t, want[0])
+	if left := diagnose(); left != nil {
+		t.Errorf("after its own statement: %v", left)
+	}
+}
