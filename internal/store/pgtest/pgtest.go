@@ -171,6 +171,16 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
+// Log is what the server has written to its log so far.
+func (c *Cluster) Log(t testing.TB) string {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(c.Folder, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(text)
+}
+
 // Mode is how a server is shut down.
 type Mode string
 

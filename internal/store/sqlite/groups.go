@@ -29,7 +29,7 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 	for _, g := range groups {
 		keys.hexes(g.Entity, g.Relation, g.Scope, g.Tenant)
 	}
-	rows, err := s.read.QueryContext(ctx, `
+	rows, err := s.passed(s.read).QueryContext(ctx, `
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until, o.fact_id IS NOT NULL, o.valid_until
 		FROM (SELECT CAST(unhex(value ->> 0) AS TEXT) AS entity, CAST(unhex(value ->> 1) AS TEXT) AS relation,
 				CAST(unhex(value ->> 2) AS TEXT) AS scope, CAST(unhex(value ->> 3) AS TEXT) AS tenant_id

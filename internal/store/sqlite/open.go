@@ -38,6 +38,8 @@ type Store struct {
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
 	notes    []string
+
+	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }
 
 var _ store.Store = (*Store)(nil)
@@ -227,7 +229,7 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 	if err := s.takeMark(ctx); err != nil {
 		return err
 	}
-	if err := work(s.conn); err != nil {
+	if err := work(s.passed(s.conn)); err != nil {
 		return err
 	}
 	end = tx.Commit // rolls back where it fails
@@ -275,7 +277,14 @@ func (s *Store) reading(ctx context.Context, work func(tx querier) error) error 
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	return work(tx)
+	return work(s.passed(tx))
+}
+
+func (s *Store) passed(tx querier) querier {
+	if s.through == nil {
+		return tx
+	}
+	return s.through(tx)
 }
 
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.

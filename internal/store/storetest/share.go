@@ -223,7 +223,12 @@ func (g *scene) changes(j job.Job, size int) (all []job.Change) {
 // takeBack undoes what is left to undo and closes the job.
 func (h *share) takeBack(size int) job.Job {
 	h.t.Helper()
-	j := h.find(h.Job.ID)
+	return h.takeBackFrom(h.find(h.Job.ID), size)
+}
+
+// takeBackFrom takes back what is left to undo of the job as it was.
+func (h *share) takeBackFrom(j job.Job, size int) job.Job {
+	h.t.Helper()
 	at := store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}
 	for range tooMany {
 		found, err := h.s.Changes(h.ctx, store.ChangesParams{Job: j, After: at, Size: size})

@@ -1,0 +1,220 @@
+package postgres_test
+
+import (
+	"context"
+	"encoding/json"
+	"net/url"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sample/samplepg"
+	"decayctl/internal/store/storetest"
+)
+
+// keys are the indexes by which the tables that grow with a store may be read, and the columns that a
+// look-up has to give.
+var keys = map[string]map[string][]string{
+	"facts": {
+		"facts_pkey": {"id"}, "idx_entity_relation": {"entity", "relation"}, "idx_entity_relation_scope": {"entity", "relation"},
+	},
+	"fact_validity_overrides": {"fact_validity_overrides_pkey": {"fact_id"}},
+	"fact_retractions": {
+		"fact_retractions_pkey": {"id"}, "idx_fact_retractions_fact_id": {"fact_id"}, "idx_fact_retractions_fact_ts": {"fact_id"},
+	},
+	"entity_edges":    {"entity_edges_pkey": {"id"}},
+	"memory_cards":    {"memory_cards_pkey": {"entity_uri"}, "idx_memory_cards_entity": {"entity_uri"}},
+	"decayctl_before": {"decayctl_before_pkey": {"job_id", "fact_id"}},
+	"vec_facts":       {"vec_facts_pkey": {"fact_id"}},
+}
+
+// plan is a step of a plan as the server tells it.
+type plan struct {
+	Type     string `json:"Node Type"`
+	Relation string `json:"Relation Name"`
+	Index    string `json:"Index Name"`
+	Cond     string `json:"Index Cond"`
+	Filter   string
+	Plans    []plan
+}
+
+// wrong lists the steps that read more of a table than is looked for.
+func (p plan) wrong(parent string, many bool) (all []string) {
+	indexes, guarded := keys[p.Relation]
+	if p.Relation == "tombstones" && many {
+		indexes, guarded = map[string][]string{"idx_tombstones_entity_uri": {"entity_uri"}}, true
+	}
+	by := func(scan plan) bool {
+		columns, known := indexes[scan.Index]
+		return known && !slices.ContainsFunc(columns, func(column string) bool { return !strings.Contains(scan.Cond, column) })
+	}
+	limited := parent == "Limit" && p.Filter == "" // reads as much as it returns
+	fine := true
+	switch p.Type {
+	case "Seq Scan", "Sample Scan", "Tid Scan", "Tid Range Scan":
+		fine = limited && p.Relation == "tombstones"
+	case "Index Scan", "Index Only Scan":
+		_, known := indexes[p.Index]
+		fine = by(p) || limited && known
+	case "Bitmap Heap Scan":
+		fine = slices.ContainsFunc(p.Plans, func(scan plan) bool { return scan.Type == "Bitmap Index Scan" && by(scan) })
+	}
+	if guarded && !fine {
+		all = append(all, p.Type+" of "+p.Relation+" by ["+p.Index+"] where ["+p.Cond+"] filtered ["+p.Filter+"]")
+	}
+	for _, each := range p.Plans {
+		all = append(all, each.wrong(p.Type, many)...)
+	}
+	return all
+}
+
+var parameter = regexp.MustCompile(`[=<>] \$\d`)
+
+// any tells whether the plan is for any values of the statement's parameters: it names them then.
+func (p plan) any() bool {
+	return parameter.MatchString(p.Cond+p.Filter) || slices.ContainsFunc(p.Plans, plan.any)
+}
+
+// planner is a database whose server writes down how it runs each statement of a store.
+type planner struct {
+	storetest.Database
+	cluster *pgtest.Cluster
+	dsn     string
+	mode    string // plan_cache_mode
+	read    int    // of the server's log
+	many    bool   // tombstones
+}
+
+// newPlanner makes one with facts.
+func newPlanner(t testing.TB, facts int) *planner {
+	t.Helper()
+	cluster := pgtest.Start(t)
+	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+	if err := samplepg.Fill(t.Context(), db.Conn(t), sample.Options{Facts: facts, AsOf: storetest.AsOf, VectorDimension: 2}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := open(t, db.URL, db.Schema, false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	p := &planner{Database: database(t, db, db.URL), cluster: cluster, dsn: db.URL}
+	for table := range keys {
+		p.Exec(t, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)") // statistics change when the test says so
+	}
+	p.Exec(t, "ALTER DATABASE "+db.Name+" SET session_preload_libraries = auto_explain")
+	p.Open = func(o store.OpenParams) (store.Store, error) {
+		settings := url.Values{
+			"plan_cache_mode": {p.mode}, "auto_explain.log_min_duration": {"0"}, "auto_explain.log_format": {"json"},
+		}
+		return postgres.Open(context.Background(), p.dsn+"&"+settings.Encode(), db.Schema, o)
+	}
+	return p
+}
+
+// analyze gathers statistics, and makes them tell of so many times more rows. Pages are counted by the
+// server when it plans: to read all of a table looks cheaper to it than it would be.
+func (p *planner) analyze(t testing.TB, times int) {
+	t.Helper()
+	p.Exec(t, "ANALYZE")
+	p.Exec(t, "UPDATE pg_class SET reltuples = reltuples * $1 WHERE relnamespace = 'public'::regnamespace AND reltuples > 0", times)
+}
+
+// manyTombstones makes a fact's own tombstones be looked up.
+func (p *planner) manyTombstones(t testing.TB) {
+	t.Helper()
+	p.many = true
+	p.Exec(t, `INSERT INTO tombstones (id, entity_uri, scope, signed_by, signature, created_at)
+		SELECT 'many' || i, 'nobody' || i, 'local', 'admin', 'x', '2026-01-01T00:00:00+00:00' FROM generate_series(0, $1::int) i`, store.MaxTombstones)
+}
+
+// forgetStatistics makes the tables as they are before the first ANALYZE.
+func (p *planner) forgetStatistics(t testing.TB) {
+	t.Helper()
+	p.Exec(t, "DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)")
+	p.Exec(t, "UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
+}
+
+// walk goes every path before a first sweep and after it, planning for the values of each statement and for
+// any values.
+func (p *planner) walk(t testing.TB, size, times int) {
+	t.Helper()
+	for _, state := range []struct {
+		name   string
+		change func()
+	}{
+		{"before a first sweep", func() { p.analyze(t, times) }},
+		{"after it", func() { p.SweptBefore(t); p.analyze(t, times) }},
+		{"with many tombstones", func() { p.manyTombstones(t); p.analyze(t, times) }},
+		{"never analysed", func() { p.forgetStatistics(t) }},
+	} {
+		state.change()
+		for _, p.mode = range []string{"force_custom_plan", "force_generic_plan"} {
+			p.Exec(t, "UPDATE memory_cards SET is_stale = 0")
+			p.EachPath(t, size, func(part string, begin ...string) {
+				t.Helper()
+				p.check(t, part+", "+state.name+", "+p.mode, begin...)
+			})
+		}
+	}
+}
+
+// check looks at the plans that were made since the last time.
+func (p *planner) check(t testing.TB, what string, begin ...string) {
+
+	t.Helper()
+	log := p.cluster.Log(t)
+	fresh := log[p.read:]
+	p.read = len(log)
+	said, plans, generic := map[string]bool{}, 0, 0
+	for {
+		_, after, found := strings.Cut(fresh, " plan:\n")
+		if !found {
+			break
+		}
+		fresh = after
+		var logged struct {
+			Query string `json:"Query Text"`
+			Plan  plan
+		}
+		if err := json.NewDecoder(strings.NewReader(fresh)).Decode(&logged); err != nil {
+			t.Fatal(err)
+		}
+		plans++
+		if logged.Plan.any() {
+			generic++
+		}
+		query := storetest.Bare(logged.Query, "public")
+		begin = slices.DeleteFunc(slices.Clone(begin), func(each string) bool { return strings.Contains(query, each) })
+		for _, wrong := range logged.Plan.wrong("", p.many) {
+			if !said[query+wrong] {
+				said[query+wrong] = true
+				t.Errorf("%s: %s\n%s", what, wrong, query)
+			}
+		}
+	}
+	if len(begin) > 0 {
+		t.Errorf("%s: of %d statements none has %q", what, plans, begin)
+	}
+	if plans == 0 || (generic > 0) != (p.mode == "force_generic_plan") {
+		t.Errorf("%s: %d of %d plans are for any values", what, generic, plans)
+	}
+}
+
+// TestPlans: no statement of a range or of a batch reads a table that grows with the store but by its keys.
+// A plain join hashed all overrides for every batch once, and made the cost of a sweep quadratic. The
+// store is a small one whose statistics are those of a million facts; TestSoakPlans has the million.
+func TestPlans(t *testing.T) {
+	t.Parallel()
+	const facts, crowd, times, size = 10_000, 40_000, 20, 500
+	p := newPlanner(t, facts)
+	p.Crowd(t, crowd)
+	p.walk(t, size, times)
+}

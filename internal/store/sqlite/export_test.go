@@ -1,0 +1,39 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+)
+
+// Watch hands every statement that the store is about to run to see, with the connection that it runs on.
+func (s *Store) Watch(see func(tx Querier, query string)) {
+	s.through = func(tx querier) querier { return watched{tx, see} }
+}
+
+// Querier is what statements run on.
+type Querier = querier
+
+type watched struct {
+	querier
+	see func(tx Querier, query string)
+}
+
+func (w watched) ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error) {
+	w.see(w.querier, query)
+	return w.querier.ExecContext(ctx, query, args...)
+}
+
+func (w watched) PrepareContext(ctx context.Context, query string) (*sql.Stmt, error) {
+	w.see(w.querier, query)
+	return w.querier.PrepareContext(ctx, query)
+}
+
+func (w watched) QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error) {
+	w.see(w.querier, query)
+	return w.querier.QueryContext(ctx, query, args...)
+}
+
+func (w watched) QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row {
+	w.see(w.querier, query)
+	return w.querier.QueryRowContext(ctx, query, args...)
+}
