@@ -53,14 +53,15 @@ func (p plan) wrong(parent string, many bool) (all []string) {
 		columns, known := indexes[scan.Index]
 		return known && !slices.ContainsFunc(columns, func(column string) bool { return !strings.Contains(scan.Cond, column) })
 	}
-	limited := parent == "Limit" && p.Filter == "" // reads as much as it returns
+	limited := parent == "Limit" && p.Filter == ""   // reads as much as it returns
+	counted := limited && p.Relation == "tombstones" // up to a number, in whatever order
 	fine := true
 	switch p.Type {
 	case "Seq Scan", "Sample Scan", "Tid Scan", "Tid Range Scan":
-		fine = limited && p.Relation == "tombstones"
+		fine = counted
 	case "Index Scan", "Index Only Scan":
 		_, known := indexes[p.Index]
-		fine = by(p) || limited && known
+		fine = by(p) || limited && known || counted
 	case "Bitmap Heap Scan":
 		fine = slices.ContainsFunc(p.Plans, func(scan plan) bool { return scan.Type == "Bitmap Index Scan" && by(scan) })
 	}
