@@ -16,6 +16,13 @@ const (
 // idList is some ids as a JSON array, and the query that unpacks it from $1.
 type idList struct{ json, sql string }
 
+// A row may have something in front of its id, and a bar between them. Functions on text end at a NUL,
+// which an id may hold, so both are taken as bytes.
+const (
+	beforeBarSQL = `CAST(substr(CAST(b.id AS BLOB), 1, instr(CAST(b.id AS BLOB), x'7c') - 1) AS TEXT)`
+	behindBarSQL = `CAST(substr(CAST(b.id AS BLOB), instr(CAST(b.id AS BLOB), x'7c') + 1) AS TEXT)`
+)
+
 // pack makes a list of some ids.
 func pack(ids []string) idList {
 	a := jsonArray{}

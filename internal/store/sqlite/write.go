@@ -122,9 +122,9 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 	ids := packFacts(kind.List)
 	rows, id, confidence := ids, "b.id", "NULL"
-	if kind.Weighed { // in front of the id, which may be any text
+	if kind.Weighed {
 		rows = packWeighed(kind.List)
-		id, confidence = "substr(b.id, instr(b.id, '|') + 1)", "CAST(substr(b.id, 1, instr(b.id, '|') - 1) AS REAL)"
+		id, confidence = behindBarSQL, "CAST("+beforeBarSQL+" AS REAL)"
 	}
 	guarded := `(SELECT f.id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b CROSS JOIN facts f ON f.id = ` + id + `
 		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
@@ -214,7 +214,7 @@ func (w *writer) retract(ctx context.Context) error {
 	_, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
-		FROM (SELECT substr(id, 1, instr(id, '|') - 1) AS id, substr(id, instr(id, '|') + 1) AS fact_id FROM (`+ids.sql+`)) b
+		FROM (SELECT `+beforeBarSQL+` AS id, `+behindBarSQL+` AS fact_id FROM (`+ids.sql+`) b) b
 		WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)`,
 		ids.json, w.asOf, store.Actor)
 	return err

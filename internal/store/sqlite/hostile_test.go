@@ -1,0 +1,55 @@
+package sqlite_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/sqlite"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// TestHostileIDs: SQLite keeps any text as an id, and its functions on text end at a NUL.
+func TestHostileIDs(t *testing.T) {
+	t.Parallel()
+	ids := []string{"a", "a\x00b", "a|b", "|", "'", `"\`, "not \xff utf-8", "\x80|\x00|", "0.25|a"}
+	slices.Sort(ids)
+	floor, day := rule.Floor(0.5), rule.TTL(86400)
+	policy := rule.Policy{ID: "old", Relation: "*", Mode: rule.ModeRetract, TTL: &day}
+	for name, rules := range map[string]rule.Set{
+		"a floor":  {Floor: &floor},
+		"a policy": {Policies: []rule.Policy{policy}},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			path := newFile(t)
+			d := database(t, path)
+			for _, id := range ids {
+				d.Insert(t, storetest.Fact(id))
+				d.Edge(t, id, nil)
+			}
+			s, err := sqlite.Open(context.Background(), path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = s.Close() })
+			j, err := storetest.Sweep(context.Background(), storetest.Engine(s), store.StartParams{Rules: rules, AsOf: storetest.AsOf}, sweep.Work{})
+			if err != nil || j.Counts.Decayed != int64(len(ids)) {
+				t.Errorf("%+v, %v", j.Counts, err)
+			}
+			for _, query := range []string{
+				"SELECT fact_id FROM fact_validity_overrides ORDER BY fact_id",
+				"SELECT id FROM entity_edges WHERE decay_epoch IS NOT NULL ORDER BY id",
+				"SELECT fact_id FROM fact_retractions ORDER BY fact_id",
+			} {
+				if got := d.Rows(t, query); !slices.Equal(got, ids) {
+					t.Errorf("%s: %q", query, got)
+				}
+			}
+		})
+	}
+}
