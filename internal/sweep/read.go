@@ -22,11 +22,11 @@ type judgedFact struct {
 	rule.Verdict
 }
 
-// aheadBy is how many ranges are read while one is used. Two make a pass that only reads twice as fast
-// on two cores; more would only take memory.
+// aheadBy is how many ranges are read at once: the one that is waited for and the next, or, while one is
+// used, the next. Two make a pass that only reads twice as fast on two cores; more would only take memory.
 const aheadBy = 2
 
-// ahead hands ranges to use, in order, and has the next ones read meanwhile. No more of them are held, so
+// ahead hands ranges to use, in order, and has the next one read meanwhile. No more of them are held, so
 // memory does not grow with the store. next is asked by one goroutine at a time, and gives a range without
 // a Last at the end.
 func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, error), use func(judgedRange) error) error {

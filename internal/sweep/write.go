@@ -103,7 +103,7 @@ func (b *board) watch() (done func()) {
 	return func() { close(over); <-gone }
 }
 
-// lane claims ranges and takes them to the store, one after the other, reading one ahead.
+// lane claims ranges and takes them to the store, one after the other, reading ahead.
 type lane struct {
 	*board
 	job  job.Job
@@ -200,7 +200,7 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact,
 		}
 		claim.After, claim.Facts = b.UpTo, b.Left()
 		return claim, l.rest(ctx, Sweeping, applied.Counts, l.pace.pause(len(b.Expiries), applied.Locked))
-	case len(b.Expiries) == 0 || !l.divisible(err):
+	case len(b.Expiries) == 0 || !l.divisible(err, len(facts)):
 		return claim, err
 	case len(facts) == 1:
 		return l.fail(ctx, b, err)
@@ -215,11 +215,12 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact,
 	return l.write(ctx, claim, facts[half:], upTo)
 }
 
-// divisible tells whether a smaller batch may do what this one could not. Where two facts in a row were
-// locked it is not about rows: somebody has the table, and facts would be left out one by one.
-func (l *lane) divisible(err error) bool {
+// divisible tells whether smaller batches, or none, may do what this one of some facts could not. Where
+// two facts in a row were locked it is not about rows: somebody has the table, and facts would be left out
+// one by one.
+func (l *lane) divisible(err error, facts int) bool {
 	return store.Is(err, store.Contention) || store.Is(err, store.Rejected) ||
-		store.Is(err, store.Busy) && l.Store.Tuning().RowLocks && l.stuck == 0
+		store.Is(err, store.Busy) && l.Store.Tuning().RowLocks && (l.stuck == 0 || facts > 1)
 }
 
 func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) store.Batch {

@@ -54,7 +54,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.MinConns = 0
-	config.MaxConns = int32(3*max(1, p.Workers) + 1) // each reads two ranges ahead while it writes; leases are renewed beside
+	config.MaxConns = int32(3*max(1, p.Workers) + 1) // each claims a range, reads one and reads or writes another; leases are renewed beside
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, s.translate(err, "connect to the store")
 	}

@@ -179,7 +179,7 @@ func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	return db, nil
 }
 
-// readers is how many connections read at once: a sweep reads two ranges ahead.
+// readers is how many connections read: a sweep reads two ranges at once.
 const readers = 2
 
 // querier is what statements run on: the connection of writes, or a transaction that reads.
