@@ -244,10 +244,11 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 }
 
 // pass judges the store once: all of it in one go where the store has a way that is faster, else, or where
-// that is cut off, range by range.
+// that fails, range by range. A long read is ended by more than what ends short ones: a standby's
+// replication, a limit on time or on temporary files.
 func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (*Result, error) {
 	result, whole, err := e.passWhole(ctx, p, total, phase)
-	if whole && !store.Is(err, store.Disconnected) && !store.Is(err, store.Busy) {
+	if whole && err == nil || err != nil && ctx.Err() != nil {
 		return result, err
 	}
 	at, size := store.Cursor{}, e.Store.Tuning().RangeSize
@@ -274,7 +275,7 @@ func (e *Engine) passWhole(ctx context.Context, p Params, total int64, phase Pha
 		return count(r)
 	})
 	result.Examined = max(result.Examined, facts)
-	return result, whole || err != nil, err
+	return result, whole, err
 }
 
 // counting begins a result, and gives what counts a range into it.

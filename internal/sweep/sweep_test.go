@@ -234,146 +234,39 @@ func TestInterrupted(t *testing.T) {
 	}
 }
 
-func TestPauses(t *testing.T) {
-	t.Parallel()
-	for _, test := range []struct {
-		pace  float64
-		least float64 // pause, in locks
-	}{{1, 0}, {0.9, 1}, {0.5, 1}, {0.2, 4}} {
-		s, _ := newStore(t, 20)
-		locks := &lockTimes{Store: s}
-		engine := storetest.Engine(locks)
-		var pauses []time.Duration
-		engine.Sleep = func(_ context.Context, d time.Duration) error { pauses = append(pauses, d); return nil }
-		if _, err := run(context.Background(), engine, weak(), sweep.Work{BatchSize: 10, Pace: test.pace}); err != nil {
-			t.Fatal(err)
-		}
-		if test.least == 0 {
-			if len(pauses) != 0 {
-				t.Errorf("flat out it paused for %v", pauses)
-			}
-			continue
-		}
-		if len(pauses) != 2 {
-			t.Fatalf("pace %g: pauses %v", test.pace, pauses)
-		}
-		for i, pause := range pauses {
-			if want := time.Duration(test.least * float64(locks.held[i])); pause < want-time.Microsecond || pause > want+time.Microsecond {
-				t.Errorf("pace %g: a pause of %v after a lock of %v", test.pace, pause, locks.held[i])
-			}
-		}
-	}
-}
-
-type lockTimes struct {
+// cutOff is a store whose pass in one go ends before it is through.
+type cutOff struct {
 	store.Store
-	held []time.Duration
+	err error
 }
 
-func (l *lockTimes) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	applied, err := l.Store.Apply(ctx, b)
-	l.held = append(l.held, applied.Locked)
-	return applied, err
+func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (int64, bool, error) {
+	all, err := c.NextRange(ctx, store.RangeParams{Size: 10})
+	if err != nil {
+		return 0, true, err
+	}
+	p.Range = all
+	found, err := c.Candidates(ctx, p)
+	if err != nil {
+		return 0, true, err
+	}
+	return 0, true, errors.Join(use(found), c.err)
 }
 
-// TestBatchesFollowTheTarget: too long a transaction halves the next batch, down to what is worth one; a
-// short one lets it grow by a fifth at most. Flat out, it begins ten times as large.
-func TestBatchesFollowTheTarget(t *testing.T) {
+// TestCutOff: what cannot be read in one go is read range by range, and nothing of the first try counts. A
+// hot standby ends a long read that is in the way of what it has to apply.
+func TestCutOff(t *testing.T) {
 	t.Parallel()
-	for name, test := range map[string]struct {
-		target time.Duration
-		size   int
-		work   sweep.Work
-		want   []int
-	}{
-		"never fast enough": {1, 600, sweep.Work{Pace: 0.5}, []int{600, 300, 250, 250}},
-		"small and slow":    {1, 20, sweep.Work{Pace: 0.5}, []int{20, 20, 20}},
-		"growing":           {time.Hour, 20, sweep.Work{Pace: 0.5}, []int{20, 24, 29, 35, 42, 50}},
-		"flat out":          {time.Hour, 20, sweep.Work{Pace: 1}, []int{200}},
-		"at a rate":         {time.Hour, 20, sweep.Work{Pace: 1, MaxRate: 30}, []int{30, 30, 30}},
-		"of a size":         {1, 20, sweep.Work{Pace: 0.5, BatchSize: 15}, []int{15, 15, 15}},
+	for name, err := range map[string]error{
+		"contention":   contention,
+		"busy":         &store.Error{Kind: store.Busy, Text: "canceling statement due to statement timeout"},
+		"disconnected": &store.Error{Kind: store.Disconnected, Text: "gone"},
+		"unknown":      errors.New("temporary file size exceeds temp_file_limit"),
 	} {
-		total := 0
-		for _, n := range test.want {
-			total += n
-		}
-		s, _ := newStore(t, total)
-		s.tuning = &store.Tuning{RangeSize: 10_000, BatchSize: test.size, Target: test.target}
-		engine := storetest.Engine(s)
-		engine.Sleep = func(context.Context, time.Duration) error { return nil }
-		if _, err := run(context.Background(), engine, weak(), test.work); err != nil {
-			t.Fatal(err)
-		}
-		if !slices.Equal(s.sizes, test.want) {
-			t.Errorf("%s: batches of %v, want %v", name, s.sizes, test.want)
-		}
-	}
-}
-
-// TestRate: what was written waits until its time is up, whatever the locks took.
-func TestRate(t *testing.T) {
-	t.Parallel()
-	s, _ := newStore(t, 40)
-	times := &lockTimes{Store: s}
-	engine := storetest.Engine(times)
-	var slept, held time.Duration
-	engine.Sleep = func(_ context.Context, d time.Duration) error {
-		slept += d
-		return nil
-	}
-	if _, err := run(context.Background(), engine, weak(), sweep.Work{Pace: 1, MaxRate: 10, BatchSize: 5}); err != nil {
-		t.Fatal(err)
-	}
-	for _, d := range times.held {
-		held += d
-	}
-	if slept+held != 4*time.Second {
-		t.Errorf("40 facts at 10/s took %s of pauses and %s of locks", slept, held)
-	}
-}
-
-// lagging is a store whose replica is behind for some looks.
-type lagging struct {
-	store.Store
-	looks int
-}
-
-func (l *lagging) Lag(context.Context) (store.Lag, error) {
-	if l.looks--; l.looks >= 0 {
-		return store.Lag{Replica: "far away", Behind: 7 * time.Second}, nil
-	}
-	return store.Lag{}, nil
-}
-
-// TestLag: a replica that is too far behind holds the next batch, and the job says so meanwhile.
-func TestLag(t *testing.T) {
-	t.Parallel()
-	s, d := newStore(t, 20)
-	engine := storetest.Engine(&lagging{s, 3})
-	const why = `waits: the replica "far away" is 7s behind, and --max-lag is 5s`
-	var notes, shown []string
-	var phases []sweep.Phase
-	engine.Note = func(why string) { notes = append(notes, why) }
-	engine.Progress = func(p sweep.Progress) { phases = append(phases, p.Phase) }
-	engine.Sleep = func(context.Context, time.Duration) error {
-		shown = append(shown, d.Rows(t, "SELECT stop_reason FROM decayctl_jobs")...)
-		return nil
-	}
-	j, err := storetest.Sweep(context.Background(), engine, weak(), sweep.Work{BatchSize: 10, Pace: 1, MaxLag: 5 * time.Second})
-	if err != nil || j.Counts.Decayed != 20 || j.StopReason != "" {
-		t.Errorf("%+v, %v", j, err)
-	}
-	if !slices.Equal(notes, []string{why}) || !slices.Equal(shown, []string{why, why, why}) || !slices.Contains(phases, sweep.Lagging) {
-		t.Errorf("noted %q, shown %q, phases %q", notes, shown, phases)
-	}
-
-	// Within the limit, and without one, nothing waits.
-	for _, most := range []time.Duration{0, 7 * time.Second} {
-		s, _ := newStore(t, 20)
-		engine := storetest.Engine(&lagging{s, 100})
-		engine.Sleep = func(context.Context, time.Duration) error { t.Errorf("waited with a limit of %s", most); return nil }
-		if _, err := run(context.Background(), engine, weak(), sweep.Work{BatchSize: 10, Pace: 1, MaxLag: most}); err != nil {
-			t.Error(err)
+		s, _ := newStore(t, 30)
+		result, err := storetest.Engine(&cutOff{s, err}).Preview(context.Background(), sweep.Params{Rules: weak().Rules, AsOf: asOf, Samples: 3})
+		if err != nil || result.Examined != 30 || result.Selected != 30 || len(result.Samples) != 3 {
+			t.Errorf("%s: %+v, %v", name, result, err)
 		}
 	}
 }
