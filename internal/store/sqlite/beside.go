@@ -22,9 +22,10 @@ func (s *Store) readBeside(ctx context.Context, tx querier, r store.Range) (*sto
 	return b, readStatus(ctx, tx, r, b)
 }
 
+// readHolds takes a scope that is no text for what it is to SQL: none of the four.
 func readHolds(ctx context.Context, tx querier, b *store.Beside) error {
 	rows, err := tx.QueryContext(ctx, `
-		SELECT t.entity_uri, t.tenant_id, t.scope FROM tombstones t
+		SELECT t.entity_uri, t.tenant_id, CASE typeof(t.scope) WHEN 'text' THEN t.scope ELSE '' END FROM tombstones t
 		WHERE t.legal_hold <> 0 AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id)`)
 	if err != nil {
 		return err

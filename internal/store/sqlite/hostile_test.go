@@ -6,6 +6,7 @@ import (
 	"testing"
 	"time"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/sqlite"
@@ -51,5 +52,18 @@ func TestHostileIDs(t *testing.T) {
 				}
 			}
 		})
+	}
+}
+
+// TestHoldOfNoText: a hold whose scope is none of the four covers every scope, and bytes are none.
+func TestHoldOfNoText(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b", func(c *fact.Candidate) { c.Scope = "team" }))
+	d.Exec(t, `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at)
+		VALUES ('h', (SELECT entity FROM facts WHERE id = 'a'), CAST('local' AS BLOB), 'default', 1, 'admin', 'x', '2026-01-01T00:00:00+00:00')`)
+	if got := run(t, open(t, path, false), false); got.Kept[rule.LegalHold] != 2 || got.Decayed != 0 {
+		t.Errorf("%+v", got)
 	}
 }
