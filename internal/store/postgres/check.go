@@ -53,12 +53,39 @@ func (s *Store) check(ctx context.Context) error {
 		if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
 			return err
 		}
-		if s.params.ReadOnly {
-			return nil
+		if err := s.checkCollations(ctx, tx); err != nil || s.params.ReadOnly {
+			return err
 		}
 		return s.checkVectors(ctx, tx)
 	})
 	return s.translate(err, "open the store")
+}
+
+// checkCollations refuses columns that would be compared in another way than the server compares them: what
+// belongs to a range of facts is read by its ids from each table, and what protects entities is found in Go.
+func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `
+		SELECT c.relname || '.' || a.attname
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+		JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+		JOIN (VALUES ('facts', 'id', true), ('fact_validity_overrides', 'fact_id', true), ('fact_quarantine_status', 'fact_id', true),
+				('facts', 'entity', false), ('facts', 'tenant_id', false), ('facts', 'scope', false),
+				('tombstones', 'entity_uri', false), ('tombstones', 'tenant_id', false), ('tombstones', 'scope', false))
+			AS w(relation, name, key) ON w.relation = c.relname AND w.name = a.attname
+		WHERE n.nspname = $1
+		  AND (NOT l.collisdeterministic OR w.key AND a.attcollation <> (
+			SELECT i.attcollation FROM pg_catalog.pg_attribute i WHERE i.attrelid = $2::regclass AND i.attname = 'id'))
+		ORDER BY 1`, s.schema, s.table("facts"))
+	if err != nil {
+		return err
+	}
+	odd, err := pgx.CollectRows(rows, pgx.RowTo[string])
+	if err != nil || len(odd) == 0 {
+		return err
+	}
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id, or takes different texts for equal: what protects a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
 }
 
 // columns asks the catalogue: information_schema hides what the role may not use.

@@ -316,6 +316,33 @@ func TestPartitioned(t *testing.T) {
 	}
 }
 
+// TestCollations: the quarantine of a fact is read by the range of its id, and holds are compared in Go.
+// Where columns do not order or compare alike, what protects a fact would be missed.
+func TestCollations(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	for column, statement := range map[string]string{
+		"fact_quarantine_status.fact_id": `ALTER TABLE fact_quarantine_status ALTER fact_id TYPE text COLLATE "und-x-icu"`,
+		"facts.entity":                   `ALTER TABLE facts ALTER entity TYPE text COLLATE folded`,
+		"tombstones.entity_uri":          `ALTER TABLE tombstones ALTER entity_uri TYPE text COLLATE folded`,
+	} {
+		db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+		d := database(t, db, db.URL)
+		d.Exec(t, `CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
+		d.Insert(t, storetest.Fact("B", func(c *fact.Candidate) { c.QuarantinePending = true }),
+			storetest.Fact("a", func(c *fact.Candidate) { c.Entity = "E" }))
+		d.Exec(t, `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at)
+			VALUES ('h', 'e', '*', 'default', 1, 'admin', 'x', '2026-01-01T00:00:00+00:00')`)
+		d.Exec(t, statement)
+		s, err := open(t, db.URL, "public", false)
+		if err == nil {
+			t.Errorf("%s: expired %d", column, run(t, s, err, false).Decayed)
+			continue
+		}
+		refused(t, err, store.Unusable, "collation of "+column+" is")
+	}
+}
+
 // TestRowSecurity: a policy must not hide a legal hold from a sweep; an error it may be.
 func TestRowSecurity(t *testing.T) {
 	t.Parallel()
