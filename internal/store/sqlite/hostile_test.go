@@ -67,3 +67,20 @@ func TestHoldOfNoText(t *testing.T) {
 		t.Errorf("%+v", got)
 	}
 }
+
+// TestEdgeOfNoNumber: SQLite keeps text in a column of numbers if it is told to, which must not keep the
+// fact from expiring, nor the next ones.
+func TestEdgeOfNoNumber(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+	d.Edge(t, "a", nil)
+	d.Exec(t, "UPDATE entity_edges SET confidence = 'high', decay_epoch = 'never'")
+	if got := run(t, open(t, path, false), false); got.Decayed != 2 {
+		t.Errorf("%+v", got)
+	}
+	if rows := d.Rows(t, "SELECT confidence FROM entity_edges WHERE valid_until IS NOT NULL"); !slices.Equal(rows, []string{"high"}) {
+		t.Errorf("%q", rows)
+	}
+}

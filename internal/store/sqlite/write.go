@@ -248,11 +248,11 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	return err
 }
 
-// findEdges reads the edges of the facts that were written. SQLite keeps text in
-// a column of integers if it is told to: that is no epoch, and must not keep the fact from expiring.
-// Where the batch has a good part of the facts in its range, the edges of the range are read in order.
+// findEdges reads the edges of the facts that were written. SQLite keeps text in a column of numbers if it
+// is told to: that is no epoch and no confidence, and must not keep the fact from expiring. Where the batch
+// has a good part of the facts in its range, the edges of the range are read in order.
 func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, error) {
-	const columns = "SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), e.confidence "
+	const columns = "SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END "
 	list := packFacts(done)
 	query, args := columns+"FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", []any{list.json}
 	if len(done) > w.batch.Claim.Facts/8 {
