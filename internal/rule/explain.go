@@ -191,10 +191,10 @@ func (j *Judge) outlook(r *reading, p *ready) (o Outlook) {
 	if p != nil {
 		ttl, by = p.TTL, p.Name()
 	}
-	if !ok || r.hasUntil && !r.untilReadable || r.Newest {
+	if !ok || r.hasUntil && !r.untilReadable {
 		return o
 	}
-	if ttl != nil && r.open() {
+	if ttl != nil && r.open() && !r.Newest {
 		if end, within := after(stamp, float64(*ttl)); within {
 			o.Expires, o.By = end, by
 		}

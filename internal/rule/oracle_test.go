@@ -82,6 +82,10 @@ func TestOutlook(t *testing.T) {
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("by half-life: %+v", o)
 	}
+	newest := func(c *fact.Candidate) { c.Newest = true }
+	if o := at("memory:x", newest); !reflect.DeepEqual(o, want) {
+		t.Errorf("the newest fades all the same: %+v", o)
+	}
 	for name, change := range map[string]func(*fact.Candidate){
 		"held": func(c *fact.Candidate) { c.LegalHold = true }, "expired": func(c *fact.Candidate) { c.ValidUntil = ptr("2026-01-01") },
 		"no date": func(c *fact.Candidate) { c.Timestamp = "x" }, "has an expiry": func(c *fact.Candidate) { c.Relation, c.ValidUntil = "other", ptr("2027-01-01") },

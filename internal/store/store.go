@@ -44,8 +44,8 @@ type Store interface {
 	// Fact reads one fact with all there is to know of it. Errors: *UnknownFact.
 	Fact(ctx context.Context, id string) (fact.Candidate, error)
 
-	// Groups hands over the facts of groups in the store's id order, each with its override's expiry and
-	// without the rest of its context. It looks every group up and scans nothing.
+	// Groups hands over the facts of groups in any order, each with its override's expiry and without the
+	// rest of its context. It looks every group up, and scans and sorts nothing: a group may be the whole store.
 	Groups(ctx context.Context, groups []Group, use func(fact.Candidate)) error
 
 	// Each reads what Candidates would read of all ranges, on one state of the store and in any order, and

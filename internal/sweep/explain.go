@@ -11,6 +11,7 @@ import (
 type Explained struct {
 	Fact    fact.Candidate
 	Outside string // why a sweep would not look at the fact; "" where it would
+	Ranked  bool   // keep_last of the policy that decides may keep the fact, now or later: Newest of it tells
 	rule.Explanation
 	Reason string // the verdict in words; "" where nothing is to be done
 }
@@ -32,8 +33,7 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 		x.Outside = "its tenant is not " + p.Tenant
 	}
 	j := newJudging(e, p)
-	v := j.Decide(&x.Fact)
-	if err := j.settle(ctx, []verdictOf{{&x.Fact, &v}}); err != nil {
+	if x.Ranked, err = j.rank(ctx, &x.Fact); err != nil {
 		return x, err
 	}
 	x.Explanation = j.Explain(&x.Fact)
@@ -41,4 +41,24 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 		x.Reason = p.Rules.Reason(&x.Fact, x.Verdict, p.AsOf)
 	}
 	return x, nil
+}
+
+// rank tells a fact whether it is among the newest of its group, also where its verdict does not turn on
+// that yet: what is to come does.
+func (j *judging) rank(ctx context.Context, c *fact.Candidate) (byAct bool, err error) {
+	if !rule.Live(c, j.params.AsOf) {
+		return false, nil
+	}
+	f := ranked{Candidate: c}
+	act, aside := j.Policy(c)
+	if act != nil && act.KeepLast > 0 {
+		f.act = act.ID
+	}
+	if aside != nil && aside.KeepLast > 0 {
+		f.aside = aside.ID
+	}
+	if f.act == "" && f.aside == "" {
+		return false, nil
+	}
+	return f.act != "", j.newest.mark(ctx, []ranked{f})
 }

@@ -101,7 +101,7 @@ func (r *ranking) size() (ids int) {
 }
 
 // rank reads groups and keeps the newest facts of each. A policy ranks the live facts that it decides on,
-// or counts: newest first, those without a readable stamp last, and in id order where stamps are equal.
+// or counts: newest first, those without a readable stamp last, and by id where stamps are equal.
 func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Group]*ranking, error) {
 	type key struct {
 		store.Group
@@ -153,24 +153,28 @@ type stamped struct {
 	dated bool
 }
 
-// add takes facts in id order: one of the same stamp as another goes behind it.
+// add keeps a fact if it is among the newest so far. Facts may come in any order: databases sort ids by
+// collations of their own, and which of two facts of one stamp is kept must not turn on that.
 func (t *top) add(c *fact.Candidate) {
 	stamp, err := fact.ParseInstant(c.Timestamp)
 	each := stamped{c.ID, stamp, err == nil}
-	at, _ := slices.BinarySearchFunc(t.facts, each, func(there, each stamped) int {
-		if there.dated != each.dated {
-			return cmp.Compare(order(each.dated), order(there.dated))
-		}
-		if there.stamp.Compare(each.stamp) >= 0 {
-			return -1
-		}
-		return 1
-	})
+	at, _ := slices.BinarySearchFunc(t.facts, each, stamped.compare)
 	if at >= t.size {
 		return
 	}
 	t.facts = slices.Insert(t.facts, at, each)
 	t.facts = t.facts[:min(len(t.facts), t.size)]
+}
+
+// compare puts the newer one first, those without a date last, and equal ones in the byte order of their ids.
+func (s stamped) compare(other stamped) int {
+	if s.dated != other.dated {
+		return cmp.Compare(order(other.dated), order(s.dated))
+	}
+	if newer := other.stamp.Compare(s.stamp); s.dated && newer != 0 {
+		return newer
+	}
+	return cmp.Compare(s.id, other.id)
 }
 
 func order(dated bool) int {

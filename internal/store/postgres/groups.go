@@ -49,8 +49,7 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 				WHERE f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND f.tenant_id || '' = g.tenant_id
 				OFFSET 0) f
 			LEFT JOIN LATERAL (
-				SELECT o.fact_id, o.valid_until FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = f.id LIMIT 1) o ON true
-			ORDER BY f.id`, entities, relations, scopes, tenants)
+				SELECT o.fact_id, o.valid_until FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = f.id LIMIT 1) o ON true`, entities, relations, scopes, tenants)
 		if err != nil {
 			return err
 		}

@@ -35,8 +35,7 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 				CAST(unhex(value ->> 2) AS TEXT) AS scope, CAST(unhex(value ->> 3) AS TEXT) AS tenant_id
 			FROM json_each($1)) g
 		CROSS JOIN facts f ON f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND +f.tenant_id = g.tenant_id
-		LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
-		ORDER BY f.id`, keys.String())
+		LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id`, keys.String())
 	if err != nil {
 		return s.translate(err, "read groups of facts")
 	}

@@ -1,0 +1,87 @@
+package sweep_test
+
+import (
+	"context"
+	"slices"
+	"testing"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// onEach runs a test on both databases; PostgreSQL sorts ids as people do.
+func onEach(t *testing.T, test func(t *testing.T, d storetest.Database)) {
+	t.Helper()
+	t.Run("sqlite", func(t *testing.T) {
+		t.Parallel()
+		test(t, openLite(t))
+	})
+	t.Run("postgres", func(t *testing.T) {
+		t.Parallel()
+		test(t, openPostgres(t, pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{ICULocale: "en-US"})))
+	})
+}
+
+func stamped(id, stamp string) fact.Candidate {
+	return storetest.Fact(id, func(c *fact.Candidate) { c.Timestamp = stamp })
+}
+
+var keepsTwo = rule.Set{Policies: []rule.Policy{{ID: "p", Relation: "memory:*", Mode: rule.ModeExpire, TTL: ptr(rule.TTL(86400)), KeepLast: 2}}}
+
+// Which facts of one stamp are kept is told by the bytes of their ids, whatever the order in which a database
+// reads them.
+func TestKeepLastTies(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d storetest.Database) {
+		for _, id := range []string{"a", "B", "ä", "C", "b"} {
+			d.Insert(t, stamped(id, "2026-01-01T00:00:00Z"))
+		}
+		d.Insert(t, stamped("A", "no date"))
+		counts, err := run(context.Background(), engineOf(t, d), store.StartParams{Rules: keepsTwo, AsOf: asOf}, sweep.Work{BatchSize: 1})
+		if err != nil {
+			t.Fatal(err)
+		}
+		expired := d.Rows(t, "SELECT fact_id FROM fact_validity_overrides")
+		slices.Sort(expired)
+		if !slices.Equal(expired, []string{"a", "b", "ä"}) || counts.Kept[rule.KeptAsNewest] != 2 {
+			t.Errorf("expired %v, kept %v", expired, counts.Kept)
+		}
+	})
+}
+
+// A fact that keep_last will keep is told no day to expire on, also while it is too young for the policy.
+func TestExplainNewest(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d storetest.Database) {
+		young := []string{"2026-11-23T11:00:00Z", "2026-11-23T11:00:01Z", "2026-11-23T11:00:02Z"}
+		for i, stamp := range young {
+			d.Insert(t, stamped(string(rune('a'+i)), stamp))
+		}
+		d.Insert(t, storetest.Fact("gone", func(c *fact.Candidate) { c.ValidUntil = ptr("2026-01-02T00:00:00Z") }))
+		e := engineOf(t, d)
+		for id, newest := range map[string]bool{"a": false, "b": true, "c": true, "gone": false} {
+			x, err := e.Explain(context.Background(), sweep.Params{Rules: keepsTwo, AsOf: asOf}, id)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if x.Fact.Newest != newest || x.Ranked != (id != "gone") || x.Outlook.Expires.IsZero() != (id != "a") || x.Verdict.Action != rule.Ignore {
+				t.Errorf("%s: newest %v, ranked %v, %+v, %+v", id, x.Fact.Newest, x.Ranked, x.Outlook, x.Verdict)
+			}
+		}
+	})
+}
+
+func engineOf(t *testing.T, d storetest.Database) *sweep.Engine {
+	t.Helper()
+	s, err := d.Open(store.OpenParams{LockTimeout: time.Minute, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	return storetest.Engine(s)
+}
