@@ -139,8 +139,9 @@ func TestPrivileges(t *testing.T) {
 	d.Exec(t, "INSERT INTO vec_facts VALUES ('a', '[1]'), ('z', '[1]')")
 
 	const usage = "USAGE ON SCHEMA memory"
-	const reading = "SELECT ON facts, fact_validity_overrides, fact_quarantine_status, tombstones, tombstone_revocations, schema_migrations"
-	reporter := db.NewRole(t, usage, reading)
+	const facts = "SELECT (id, entity, relation, source, tenant_id, scope, timestamp, valid_until, confidence, quarantine_status) ON facts"
+	const reading = "SELECT ON fact_validity_overrides, fact_quarantine_status, tombstones, tombstone_revocations, schema_migrations"
+	reporter := db.NewRole(t, usage, facts, reading)
 	s, err := open(t, reporter.URL, "memory", true)
 	if got := run(t, s, err, true); got.Selected != 2 {
 		t.Errorf("the reporting role's dry run selected %d", got.Selected)
@@ -154,7 +155,7 @@ func TestPrivileges(t *testing.T) {
 	refused(t, err, store.NotPermitted, "SELECT on memory.facts", "USAGE")
 
 	// The least a sweep needs, column by column, and without the vectors.
-	sweeper := db.NewRole(t, usage, reading,
+	sweeper := db.NewRole(t, usage, facts, reading,
 		"INSERT, UPDATE (valid_until, confidence, reason, updated_at, updated_by) ON fact_validity_overrides",
 		"SELECT (fact_id, retracted_at), INSERT ON fact_retractions",
 		"SELECT (id, valid_until, confidence, decay_epoch), UPDATE (valid_until, confidence, decay_epoch) ON entity_edges",

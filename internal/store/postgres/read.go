@@ -241,7 +241,9 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 			WHERE ` + inRange + ` AND ` + n.live("o.valid_until") + `)
 		SELECT ` + s.selected(p, holdsKnown, "f.quarantine_status") + `
 		FROM o
-		CROSS JOIN LATERAL (SELECT * FROM ` + s.table("facts") + ` f WHERE f.id = o.id LIMIT 1) f
+		CROSS JOIN LATERAL (
+			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence, f.quarantine_status, f.source
+			FROM ` + s.table("facts") + ` f WHERE f.id = o.id LIMIT 1) f
 		WHERE ` + n.where(p) + `
 		ORDER BY f.id`, n.args
 }
