@@ -186,6 +186,7 @@ func undoPrivileges() (w wanted) {
 	w.add("fact_validity_overrides", "DELETE", wholeTable)
 	w.add("fact_validity_overrides", "UPDATE", "confidence")
 	w.add("fact_retractions", "DELETE", wholeTable)
+	w.add("fact_retractions", "SELECT", "id", "retracted_by")
 	return w
 }
 

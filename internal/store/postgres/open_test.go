@@ -195,6 +195,20 @@ func TestPrivileges(t *testing.T) {
 			t.Errorf("%s: %s, want %s", query, got[0], want)
 		}
 	}
+
+	// And what an undo needs beyond that.
+	undo := store.JoinParams{ID: d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0], Undo: true, Worker: storetest.Worker("mars", 1)}
+	_, err = s.Join(context.Background(), undo)
+	refused(t, err, store.NotPermitted, "DELETE on memory.fact_retractions", "DELETE on memory.fact_validity_overrides", "SELECT on memory.fact_retractions")
+	d.Exec(t, "GRANT DELETE ON fact_retractions, fact_validity_overrides TO "+sweeper.Name)
+	d.Exec(t, "GRANT SELECT (id, retracted_by) ON fact_retractions TO "+sweeper.Name)
+	joined, err := s.Join(context.Background(), undo)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j, err := storetest.Engine(s).Undo(context.Background(), joined, sweep.Work{}); err != nil || j.Counts.Restored != 2 {
+		t.Errorf("restored %d, %v", j.Counts.Restored, err)
+	}
 }
 
 func TestVectors(t *testing.T) {
