@@ -56,7 +56,10 @@ func (s *settings) readNamed(key, byDefault string) (name string, data []byte, e
 			return name, nil, nil
 		}
 	}
-	data, err = os.ReadFile(s.path(name))
+	data, err = readFile(s.path(name))
+	if errors.Is(err, errTooLarge) {
+		return "", nil, errorf("%s: larger than %d MiB, so it is no such file", clean(name), largestFile>>20)
+	}
 	if err == nil {
 		return name, data, nil
 	}
@@ -70,6 +73,24 @@ func (s *settings) readNamed(key, byDefault string) (name string, data []byte, e
 	}
 	return "", nil, errorf("%s: %s; make it readable, or name another file with --%s",
 		name, reason, strings.ReplaceAll(key, "_", "-"))
+}
+
+// largestFile is more than anybody writes; a device, or a database, may have been named by mistake.
+const largestFile = 16 << 20
+
+var errTooLarge = errors.New("too large")
+
+func readFile(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	data, err := io.ReadAll(io.LimitReader(file, largestFile+1))
+	if err == nil && len(data) > largestFile {
+		err = errTooLarge
+	}
+	return data, err
 }
 
 // parseConfigFile takes values as they are written: 90 stays "90", and the reader that asks for a

@@ -1,11 +1,9 @@
 package config
 
 import (
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"strconv"
 	"strings"
@@ -65,55 +63,17 @@ func (s *settings) policies(has bool) ([]rule.Policy, map[string]PolicyOrigin) {
 // nodePolicies reads what the node's specification says of its variable: a JSON array, with its fields and
 // no others.
 func (s *settings) nodePolicies(place, text string) ([]rule.Policy, map[string]PolicyOrigin) {
+	list, err := jsonNode([]byte(text))
 	var syntax *json.SyntaxError
-	var any json.RawMessage
-	if err := json.Unmarshal([]byte(text), &any); errors.As(err, &syntax) {
+	switch {
+	case errors.As(err, &syntax):
 		s.fail("%s is not valid JSON at character %d: %s; write an array of policies", place, syntax.Offset, syntax)
 		return nil, nil
-	}
-	var document yaml.Node // JSON is YAML, and this reader keeps lines and keys given twice
-	if err := yaml.Unmarshal(untabbed([]byte(text)), &document); err != nil || len(document.Content) == 0 {
-		s.fail("%s cannot be read; write a JSON array of policies", place)
+	case err != nil:
+		s.fail("%s is not valid JSON: %s; write an array of policies", place, err)
 		return nil, nil
 	}
-	return s.readPolicies(policyReader{place: place, byLine: strings.Contains(text, "\n"), node: true}, document.Content[0])
-}
-
-// untabbed makes YAML of JSON: there a tab may stand between values, and nowhere else.
-func untabbed(data []byte) []byte {
-	if !json.Valid(data) {
-		return data
-	}
-	return bytes.ReplaceAll(data, []byte("\t"), []byte(" "))
-}
-
-// parsePolicyFile finds the list of policies in a file: the document itself, or under the key policies.
-func parsePolicyFile(file string, data []byte) (*yaml.Node, error) {
-	decoder := yaml.NewDecoder(bytes.NewReader(untabbed(data)))
-	var document, more yaml.Node
-	err := decoder.Decode(&document)
-	if errors.Is(err, io.EOF) {
-		return nil, errorf("%s is empty; write a list of policies, or name no file", file)
-	}
-	if err == nil && !errors.Is(decoder.Decode(&more), io.EOF) {
-		return nil, errorf("%s holds more than one YAML document; keep one", file)
-	}
-	if err != nil {
-		return nil, errorf("%s is not valid YAML or JSON: %s", file, clean(strings.TrimPrefix(err.Error(), "yaml: ")))
-	}
-	root := document.Content[0]
-	if root.Kind != yaml.MappingNode {
-		return root, nil
-	}
-	for i := 0; i+1 < len(root.Content); i += 2 {
-		if key := root.Content[i]; key.Value != "policies" || i > 0 {
-			return nil, errorf("%s:%d: %s is no part of a policy file; write a list of policies, or one key policies with that list", file, key.Line, plainName(key.Value))
-		}
-	}
-	if len(root.Content) == 0 {
-		return nil, errorf("%s:%d: no policies; write a list of them", file, root.Line)
-	}
-	return root.Content[1], nil
+	return s.readPolicies(policyReader{place: place, byLine: strings.Contains(text, "\n"), node: true}, list)
 }
 
 // policyReader reads a list of policies from one place.
@@ -134,6 +94,10 @@ func (r policyReader) at(line int) string {
 }
 
 func (s *settings) readPolicies(r policyReader, list *yaml.Node) ([]rule.Policy, map[string]PolicyOrigin) {
+	if list.Kind != yaml.SequenceNode && r.node {
+		s.fail("%s: not a list of policies; write a JSON array of them", r.at(list.Line))
+		return nil, nil
+	}
 	if list.Kind != yaml.SequenceNode {
 		s.fail("%s: not a list of policies; begin each with a dash, as in  - id: heartbeats", r.at(list.Line))
 		return nil, nil
@@ -231,6 +195,9 @@ func (r policyReader) read(node *yaml.Node) (p rule.Policy, origin PolicyOrigin,
 }
 
 func (r policyReader) field(key *yaml.Node) (policyField, error) {
+	if key.Kind != yaml.ScalarNode {
+		return policyField{}, errorf("%s: not the name of a field; write it plainly, not as an alias", r.at(key.Line))
+	}
 	var names []string
 	for _, field := range policyFields {
 		if field.name == key.Value && (field.node || !r.node) {

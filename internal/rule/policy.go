@@ -104,7 +104,7 @@ func (p *Policy) checkNames() *Fault {
 		return &Fault{"scope", "write one of " + strings.Join(fact.Scopes, ", ") + ", or leave it out for every scope"}
 	}
 	for _, pattern := range slices.Concat([]string{p.Relation, p.Entity, p.Source, p.Tenant}, p.Exempt) {
-		if !utf8.ValidString(pattern) || strings.ContainsRune(pattern, 0) {
+		if strings.ContainsRune(pattern, utf8.RuneError) || strings.ContainsRune(pattern, 0) { // what JSON makes of half a character, too
 			return &Fault{"relation", "a pattern holds bytes that no text has"}
 		}
 	}
@@ -164,7 +164,7 @@ func (p *Policy) checkNumbers() *Fault {
 		return &Fault{"keep_last", fmt.Sprintf("write a whole number from 1 to %d", MaxKeepLast)}
 	case !p.fades() && p.MinConfidence > 0:
 		return &Fault{"min_confidence", "it is where fading stops, and says nothing without a half_life; to expire weak facts use the setting min_confidence"}
-	case !p.fades() && p.MinStep > 0 && p.MinStep != DefaultMinStep:
+	case !p.fades() && p.MinStep > 0:
 		return &Fault{"min_step", "it says nothing without a half_life"}
 	}
 	return nil
