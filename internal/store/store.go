@@ -44,8 +44,9 @@ type Store interface {
 	// Fact reads one fact with all there is to know of it. Errors: *UnknownFact.
 	Fact(ctx context.Context, id string) (fact.Candidate, error)
 
-	// Groups hands over the facts of groups in any order, each with its override's expiry and without the
-	// rest of its context. It looks every group up, and scans and sorts nothing: a group may be the whole store.
+	// Groups hands over the facts of groups in any order, each with its override but for confidence and
+	// reason, and without the rest of its context. It looks every group up, and scans and sorts nothing: a
+	// group may be the whole store.
 	Groups(ctx context.Context, groups []Group, use func(fact.Candidate)) error
 
 	// Each reads what Candidates would read of all ranges, on one state of the store and in any order, and

@@ -17,7 +17,7 @@ type judging struct {
 
 func newJudging(e *Engine, p Params) *judging {
 	j := p.Rules.Judge(p.AsOf)
-	return &judging{Judge: j, params: p, newest: newNewest(e, j, p.AsOf)}
+	return &judging{Judge: j, params: p, newest: newNewest(e, j, p)}
 }
 
 // verdictOf is a fact with the verdict on it.

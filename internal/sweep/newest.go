@@ -20,6 +20,7 @@ type newest struct {
 	*Engine
 	judge *rule.Judge
 	asOf  time.Time
+	stamp string // of the job's own overrides; "" where there is no job
 
 	known map[store.Group]*list.Element // of *ranking
 	used  list.List                     // the last one asked for in front
@@ -38,8 +39,12 @@ const (
 	knownGroups  = 50_000
 )
 
-func newNewest(e *Engine, j *rule.Judge, asOf time.Time) *newest {
-	return &newest{Engine: e, judge: j, asOf: asOf, known: map[store.Group]*list.Element{}}
+func newNewest(e *Engine, j *rule.Judge, p Params) *newest {
+	n := &newest{Engine: e, judge: j, asOf: p.AsOf, known: map[store.Group]*list.Element{}}
+	if !p.Stamp.IsZero() {
+		n.stamp = fact.FormatSecond(p.Stamp)
+	}
+	return n
 }
 
 // ranked is a fact whose verdict turns on its rank.
@@ -111,10 +116,14 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 	err := n.retry(ctx, func() error {
 		tops = map[key]*top{}
 		return n.Store.Groups(ctx, groups, func(c fact.Candidate) {
-			if !rule.Live(&c, n.asOf) {
+			live := rule.Live(&c, n.asOf)
+			if !live && !n.ended(&c) {
 				return
 			}
 			act, aside := n.judge.Policy(&c)
+			if !live {
+				act = nil
+			}
 			for _, p := range []*rule.Policy{act, aside} {
 				if p == nil || p.KeepLast == 0 {
 					continue
@@ -139,6 +148,14 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 		found[at.Group].kept[at.policy] = ids
 	}
 	return found, err
+}
+
+// ended tells whether the job itself has expired a fact, which was live when it began. A policy in mode
+// dry_run ranks such facts too: what it counts must not turn on how far other rules had come when the group
+// was read. For a policy that acts only what lives is kept.
+func (n *newest) ended(c *fact.Candidate) bool {
+	o := c.Override
+	return n.stamp != "" && o != nil && o.UpdatedAt == n.stamp && o.UpdatedBy != nil && *o.UpdatedBy == store.Actor
 }
 
 // top is the newest facts so far, the newest first.

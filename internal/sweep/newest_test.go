@@ -2,6 +2,7 @@ package sweep_test
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"testing"
 	"time"
@@ -72,6 +73,36 @@ func TestExplainNewest(t *testing.T) {
 			if x.Fact.Newest != newest || x.Ranked != (id != "gone") || x.Outlook.Expires.IsZero() != (id != "a") || x.Verdict.Action != rule.Ignore {
 				t.Errorf("%s: newest %v, ranked %v, %+v, %+v", id, x.Fact.Newest, x.Ranked, x.Outlook, x.Verdict)
 			}
+		}
+	})
+}
+
+// What a policy in mode dry_run counts does not turn on what the same job has expired before it was resumed.
+func TestDryRunPolicyResumed(t *testing.T) {
+	t.Parallel()
+	rules := rule.Set{Policies: []rule.Policy{
+		{ID: "p", Relation: "memory:*", Mode: rule.ModeExpire, TTL: ptr(rule.TTL(86400))},
+		{ID: "trial", Relation: "*", Mode: rule.ModeDryRun, TTL: ptr(rule.TTL(86400)), KeepLast: 2},
+	}}
+	onEach(t, func(t *testing.T, d storetest.Database) {
+		ctx := context.Background()
+		for id, day := range map[string]string{"a": "04", "b": "03", "c": "02", "d": "01"} {
+			d.Insert(t, stamped(id, "2026-01-"+day+"T00:00:00Z"))
+		}
+		e := engineOf(t, d)
+		e.Halt = func() error { return &sweep.Stopped{Why: "after the first batch"} }
+		w := sweep.Work{Workers: 1, BatchSize: 1, Pace: 1}
+		j, err := storetest.Sweep(ctx, e, store.StartParams{Rules: rules, AsOf: asOf}, w)
+		if stopped := (*sweep.Stopped)(nil); !errors.As(err, &stopped) || j.Counts.Decayed != 1 {
+			t.Fatalf("%+v, %v", j.Counts, err)
+		}
+		again := engineOf(t, d)
+		joined, err := again.Store.Join(ctx, store.JoinParams{ID: j.ID, Worker: storetest.Worker("a test", 2)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j, err = again.Sweep(ctx, joined, w); err != nil || j.Counts.Decayed != 4 || j.Counts.Would["trial"].Retract != 2 {
+			t.Errorf("%+v, %v", j.Counts, err)
 		}
 	})
 }

@@ -20,6 +20,7 @@ import (
 type Params struct {
 	Rules   rule.Set
 	AsOf    time.Time // the instant to judge by; microseconds
+	Stamp   time.Time // of the job's own overrides; zero where there is no job
 	Scope   string    // "" is every scope
 	Tenant  string    // "" is every tenant
 	Samples int       // selected facts to show one by one
@@ -33,7 +34,7 @@ type Params struct {
 
 // ParamsOf say how a job judges.
 func ParamsOf(j job.Job) Params {
-	return Params{Rules: j.Rules, AsOf: j.AsOf, Scope: j.Scope, Tenant: j.Tenant}
+	return Params{Rules: j.Rules, AsOf: j.AsOf, Stamp: j.Stamp, Scope: j.Scope, Tenant: j.Tenant}
 }
 
 // Work says how to go about a job. It is this process's choice, not the job's.

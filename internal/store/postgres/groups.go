@@ -41,7 +41,8 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 	}
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		rows, err := tx.Query(ctx, `
-			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until, o.fact_id IS NOT NULL, o.valid_until
+			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
+				o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by
 			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g(entity, relation, scope, tenant_id)
 			CROSS JOIN LATERAL (
 				SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until
@@ -49,17 +50,18 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 				WHERE f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND f.tenant_id || '' = g.tenant_id
 				OFFSET 0) f
 			LEFT JOIN LATERAL (
-				SELECT o.fact_id, o.valid_until FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = f.id LIMIT 1) o ON true`, entities, relations, scopes, tenants)
+				SELECT o.fact_id, o.valid_until, o.updated_at, o.updated_by FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = f.id LIMIT 1) o ON true`, entities, relations, scopes, tenants)
 		if err != nil {
 			return err
 		}
 		var c fact.Candidate
 		var overridden bool
-		var until *string
-		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &until}, func() error {
+		var until, by *string
+		var at string
+		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &until, &at, &by}, func() error {
 			each := c
 			if overridden {
-				each.Override = &fact.Override{ValidUntil: until}
+				each.Override = &fact.Override{ValidUntil: until, UpdatedAt: at, UpdatedBy: by}
 			}
 			use(each)
 			return nil

@@ -30,7 +30,8 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 		keys.hexes(g.Entity, g.Relation, g.Scope, g.Tenant)
 	}
 	rows, err := s.passed(s.read).QueryContext(ctx, `
-		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until, o.fact_id IS NOT NULL, o.valid_until
+		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
+			o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by
 		FROM (SELECT CAST(unhex(value ->> 0) AS TEXT) AS entity, CAST(unhex(value ->> 1) AS TEXT) AS relation,
 				CAST(unhex(value ->> 2) AS TEXT) AS scope, CAST(unhex(value ->> 3) AS TEXT) AS tenant_id
 			FROM json_each($1)) g
@@ -44,7 +45,7 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 		var c fact.Candidate
 		var o fact.Override
 		var overridden bool
-		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &o.ValidUntil); err != nil {
+		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &o.ValidUntil, &o.UpdatedAt, &o.UpdatedBy); err != nil {
 			return s.translate(err, "read groups of facts")
 		}
 		if overridden {
