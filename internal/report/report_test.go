@@ -1,6 +1,8 @@
 package report
 
 import (
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -58,5 +60,20 @@ func TestAge(t *testing.T) {
 	}
 	if age(time.Time{}, asOf) != "" || age(asOf, time.Time{}) != "" {
 		t.Error("an age without an instant")
+	}
+}
+
+// Policies have columns by their ids as given, and as wide as the terminal allows. One that only counts has none.
+func TestPolicyColumns(t *testing.T) {
+	t.Parallel()
+	r := dryRunByPolicies()
+	r.Job.Rules.Only = ""
+	r.Job.Rules.Policies = slices.Clone(r.Job.Rules.Policies[1:])
+	r.Job.Rules.Policies[1].ID = strings.Repeat("Long", 25)
+	shown := asText(t, r, Style{Width: 80})
+	at := strings.Index(shown, "SCOPE")
+	header, _, _ := strings.Cut(shown[max(at, 0):], "\n")
+	if want := `SCOPE  RELATION        FACTS  context\u202e  LongLongLongL…`; header != want {
+		t.Errorf("got  %q\nwant %q", header, want)
 	}
 }

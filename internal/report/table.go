@@ -11,12 +11,14 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"decayctl/internal/rule"
 	"decayctl/internal/sweep"
 )
 
 const (
 	shownGroups  = 20
 	columnRules  = 4 // rules with a column of their own
+	widestRule   = len("MIN_CONFIDENCE")
 	narrowestCol = 8 // columns a name keeps, however narrow the terminal
 	gap          = 2 // columns between columns
 )
@@ -76,12 +78,17 @@ func (p *page) groups(r Run) {
 	if apart {
 		columns = slices.Insert(columns, 0, column{"TENANT", nameCells})
 	}
-	rules := r.Job.Rules.Names()
+	// A policy in mode dry_run selects nothing.
+	rules := slices.DeleteFunc(r.Job.Rules.Names(), func(name string) bool {
+		id, byPolicy := strings.CutPrefix(name, rule.NamePolicy)
+		policy := r.Job.Rules.Policy(id)
+		return byPolicy && policy != nil && policy.Mode == rule.ModeDryRun
+	})
 	if len(rules) == 1 || len(rules) > columnRules {
 		rules = nil // the same numbers again, or more columns than a line has
 	}
-	for _, rule := range rules {
-		columns = append(columns, column{strings.ToUpper(rule), numberCells})
+	for _, name := range rules {
+		columns = append(columns, column{ruleHeader(name), numberCells})
 	}
 
 	var rows [][]string
@@ -90,13 +97,22 @@ func (p *page) groups(r Run) {
 		if apart {
 			row = slices.Insert(row, 0, short(g.Tenant))
 		}
-		for _, rule := range rules {
-			row = append(row, humanize.Comma(g.byRule[rule]))
+		for _, name := range rules {
+			row = append(row, humanize.Comma(g.byRule[name]))
 		}
 		rows = append(rows, row)
 	}
 	p.WriteString("\n")
 	p.table(columns, rows)
+}
+
+// ruleHeader is a rule's name above its numbers. A policy's id keeps its letters, so that it can be found in
+// the file, and no more of them than leave room for others.
+func ruleHeader(name string) string {
+	if id, byPolicy := strings.CutPrefix(name, rule.NamePolicy); byPolicy {
+		return text.Snip(Clean(id), widestRule, "…")
+	}
+	return strings.ToUpper(name)
 }
 
 // shownRows are the largest groups, and the others in one row.
