@@ -85,7 +85,14 @@ func (n *newest) mark(ctx context.Context, facts []ranked) error {
 }
 
 func (f ranked) set(r *ranking) {
-	f.Newest, f.NewestAside = f.act != "" && r.kept[f.act][f.ID], f.aside != "" && r.kept[f.aside][f.ID]
+	f.Newest, f.NewestAside = r.keeps(f.act, f.ID), r.keeps(f.aside, f.ID)
+}
+
+// keeps tells whether a policy keeps a fact. Where the store found no fact of the group, although there is
+// this one (SQLite lets names be blobs, which equal no text), nobody knows its rank: it lives.
+func (r *ranking) keeps(policy, id string) bool {
+	ids, found := r.kept[policy]
+	return policy != "" && (!found || ids[id])
 }
 
 func (n *newest) remember(r *ranking) {

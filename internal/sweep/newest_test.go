@@ -55,6 +55,18 @@ func TestKeepLastTies(t *testing.T) {
 	})
 }
 
+// SQLite finds no group of a name that is a blob: its facts are kept.
+func TestKeepLastUnfound(t *testing.T) {
+	t.Parallel()
+	d := openLite(t)
+	d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope)
+		VALUES ('a', x'65', 'memory:x', 'string', 'v', 's', '2026-01-01T00:00:00+00:00', 1, 'local')`)
+	counts, err := run(context.Background(), engineOf(t, d), store.StartParams{Rules: keepsTwo, AsOf: asOf}, sweep.Work{})
+	if err != nil || counts.Kept[rule.KeptAsNewest] != 1 || counts.Decayed != 0 {
+		t.Errorf("%+v, %v", counts, err)
+	}
+}
+
 // A fact that keep_last will keep is told no day to expire on, also while it is too young for the policy.
 func TestExplainNewest(t *testing.T) {
 	t.Parallel()
