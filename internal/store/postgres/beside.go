@@ -68,23 +68,27 @@ func within(r store.Range, column string) (string, []any) {
 	return column + " > $2 AND " + column + " <= $1", []any{r.Last.ID, r.After.ID}
 }
 
-// commonExpiries are the expiries that many overrides of a range share, as those of earlier sweeps do.
-// Once there are any they are kept: what was missed only costs time.
-func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx, r store.Range) ([]string, error) {
+// commonExpiries are the expiries that many overrides share, as those of earlier sweeps do. They are
+// looked for once, among the overrides on some pages anywhere in the table: what was missed only costs time.
+func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	if known := s.common.Load(); known != nil {
 		return *known, nil
 	}
-	where, args := within(r, "o.fact_id")
 	rows, err := tx.Query(ctx, `
-		SELECT o.valid_until FROM `+s.table("fact_validity_overrides")+` o
-		WHERE `+where+` AND o.valid_until IS NOT NULL
-		GROUP BY o.valid_until HAVING count(*) >= 100 LIMIT 20`, args...)
+		SELECT valid_until
+		FROM (SELECT valid_until
+		      FROM `+s.table("fact_validity_overrides")+` TABLESAMPLE SYSTEM (least(100, 100 * 2e6 / greatest(1, pg_catalog.pg_relation_size($1::regclass))))
+		      LIMIT 20000) o
+		WHERE valid_until IS NOT NULL
+		GROUP BY valid_until HAVING count(*) >= 100 ORDER BY count(*) DESC LIMIT 20`, s.table("fact_validity_overrides"))
 	if err != nil {
 		return nil, err
 	}
 	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	if found = store.CommonExpiries(found); err == nil && len(found) > 0 {
-		s.common.Store(&found)
+	if err != nil {
+		return nil, err
 	}
-	return found, err
+	found = store.CommonExpiries(found)
+	s.common.Store(&found)
+	return found, nil
 }

@@ -41,7 +41,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]f
 				return err
 			}
 		}
-		common, err := s.sampledExpiries(ctx, tx)
+		common, err := s.commonExpiries(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -71,18 +71,4 @@ func (s *Store) eachQuery(p store.CandidatesParams, common []string, holdsKnown 
 		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id
 		LEFT JOIN ` + s.table("fact_quarantine_status") + ` q ON q.fact_id = f.id
 		WHERE ` + n.where(p), n.args
-}
-
-// sampledExpiries are expiries that many overrides share, looked for among the first that there are.
-func (s *Store) sampledExpiries(ctx context.Context, tx pgx.Tx) ([]string, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT valid_until
-		FROM (SELECT valid_until FROM `+s.table("fact_validity_overrides")+` LIMIT 20000) o
-		WHERE valid_until IS NOT NULL
-		GROUP BY valid_until HAVING count(*) >= 100 ORDER BY count(*) DESC LIMIT 20`)
-	if err != nil {
-		return nil, err
-	}
-	found, err := pgx.CollectRows(rows, pgx.RowTo[string])
-	return store.CommonExpiries(found), err
 }

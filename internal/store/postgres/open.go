@@ -26,7 +26,7 @@ type Store struct {
 	settings []setting
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // fact_embedding_status exists and can be written
-	common   atomic.Pointer[[]string] // see commonExpiries; nil until there are any
+	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	opened   bool                     // a connection that fails now may come back
 	notes    []string
 }

@@ -97,7 +97,7 @@ func (s *Store) statusSQL() string {
 // a fact may be newer than the fact, which is the safe way round.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found []fact.Candidate, err error) {
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
-		common, err := s.commonExpiries(ctx, tx, p.Range)
+		common, err := s.commonExpiries(ctx, tx)
 		if err != nil {
 			return err
 		}
@@ -105,7 +105,14 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 		if err != nil {
 			return err
 		}
+		fresh, err := s.fresh(ctx, tx, p.Range)
+		if err != nil {
+			return err
+		}
 		query, args := s.candidatesQuery(p, common, few)
+		if fresh {
+			query, args = s.freshQuery(p, common, few)
+		}
 		if found, err = s.candidates(ctx, tx, query, args); err != nil || len(found) == 0 {
 			return err
 		}
@@ -116,6 +123,14 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 		return err
 	})
 	return found, s.translate(err, "read the facts")
+}
+
+// fresh tells whether few facts of a range have an override.
+func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, error) {
+	where, args := within(r, "fact_id")
+	var overrides int
+	err := tx.QueryRow(ctx, "SELECT count(*) FROM "+s.table("fact_validity_overrides")+" WHERE "+where, args...).Scan(&overrides)
+	return overrides < r.Facts/3, err
 }
 
 func (s *Store) candidates(ctx context.Context, tx pgx.Tx, query string, args []any) (found []fact.Candidate, err error) {
@@ -222,6 +237,20 @@ func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine s
 		source = "f.source"
 	}
 	return candidateColumns(held, quarantine, source)
+}
+
+// freshQuery asks for the facts of a range few of which have an override: their rows are fetched in the
+// order in which they lie, which takes half as long as to look each up.
+func (s *Store) freshQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+	inRange, args := within(p.Range, "f.id")
+	overrideInRange, _ := within(p.Range, "o.fact_id")
+	n := newNarrowing(p, common, args)
+	return `
+		SELECT ` + s.selected(p, holdsKnown, "f.quarantine_status") + `
+		FROM ` + s.table("facts") + ` f
+		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
+		WHERE ` + inRange + ` AND ` + n.where(p) + `
+		ORDER BY f.id`, n.args
 }
 
 // candidatesQuery asks for the facts of a range.

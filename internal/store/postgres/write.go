@@ -64,13 +64,28 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 				confidences = append(confidences, narrowed(e.Confidence))
 			}
 		}
-		if err := w.collectWritten(ctx, `
+		ids := idArray(kind.List)
+		result, err := w.tx.Exec(ctx, `
 			INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 			SELECT b.id, $2, b.confidence, $3, $4, $5
 			FROM unnest($1::text[], $6::float4[]) AS b(id, confidence)
 			`+guard+`
-			ON CONFLICT (fact_id) DO NOTHING
-			RETURNING fact_id`, idArray(kind.List), kind.ValidUntil, kind.Reason, w.stamp, store.Actor, confidences); err != nil {
+			ON CONFLICT (fact_id) DO NOTHING`, ids, kind.ValidUntil, kind.Reason, w.stamp, store.Actor, confidences)
+		if err != nil {
+			return err
+		}
+		if result.RowsAffected() == int64(len(ids)) {
+			for _, id := range ids {
+				w.written[id] = true
+			}
+			continue
+		}
+		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
+		// this stamp, and this one handles a fact once.
+		if err := w.collectWritten(ctx, `
+			SELECT fact_id FROM `+w.table("fact_validity_overrides")+`
+			WHERE fact_id = `+anyKey+` AND valid_until IS NOT DISTINCT FROM $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
+			ids, kind.ValidUntil, kind.Reason, w.stamp, store.Actor); err != nil {
 			return err
 		}
 	}
@@ -184,12 +199,16 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if len(done) == 0 {
 		return nil
 	}
+	edged, err := w.edged(ctx, done)
+	if err != nil {
+		return err
+	}
 	rows, err := w.tx.Query(ctx, `
 		SELECT l.id, l.valid_until, l.decay_epoch, l.confidence
 		FROM unnest($1::text[]) AS b(id)
 		CROSS JOIN LATERAL (
 			SELECT e.id, e.valid_until, e.decay_epoch, e.confidence FROM `+w.table("entity_edges")+` e WHERE e.id = b.id FOR UPDATE) l`,
-		idArray(done))
+		edged)
 	if err != nil {
 		return err
 	}
@@ -215,6 +234,28 @@ func (w *writer) expireEdges(ctx context.Context) error {
 		UPDATE `+w.table("entity_edges")+` SET valid_until = $2, decay_epoch = $3 WHERE id = `+anyKey,
 		idArray(plain), w.asOf, w.batch.AsOf.UnixMilli())
 	return err
+}
+
+// edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
+// facts in its range, these are found by reading the edges of the range, which are fewer.
+func (w *writer) edged(ctx context.Context, done []store.Expiry) ([]string, error) {
+	if len(done) <= w.batch.Claim.Facts/8 {
+		return idArray(done), nil
+	}
+	where, args := within(store.Range{After: w.batch.Claim.After, Last: w.batch.UpTo}, "id")
+	rows, err := w.tx.Query(ctx, `SELECT id FROM `+w.table("entity_edges")+` WHERE `+where+` ORDER BY id`, args...)
+	if err != nil {
+		return nil, err
+	}
+	ids := []string{}
+	var id string
+	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+		if w.written[id] {
+			ids = append(ids, id)
+		}
+		return nil
+	})
+	return ids, err
 }
 
 // weighEdges gives edges the confidence of their facts, and of those that end the expiry too.
@@ -263,23 +304,17 @@ func (w *writer) staleCards(ctx context.Context) error {
 	for _, card := range cards {
 		entities, tenants, scopes = append(entities, card.Entity), append(tenants, card.Tenant), append(scopes, card.Scope)
 	}
+	// What is left is a nested loop: it takes the list in its order, and looks each card up.
+	if _, err := w.tx.Exec(ctx, "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"); err != nil {
+		return err
+	}
 	_, err := w.tx.Exec(ctx, `
-		WITH touched AS MATERIALIZED (
+		UPDATE `+w.table("memory_cards")+` m SET is_stale = 1
+		FROM (
 			SELECT entity_uri, tenant_id, scope
 			FROM unnest($1::text[], $2::text[], $3::text[]) AS t(entity_uri, tenant_id, scope)
-			ORDER BY entity_uri, tenant_id, scope
-		), locked AS (
-			SELECT l.entity_uri, l.tenant_id, l.scope
-			FROM touched t
-			CROSS JOIN LATERAL (
-				SELECT m.entity_uri, m.tenant_id, m.scope FROM `+w.table("memory_cards")+` m
-				WHERE m.entity_uri = t.entity_uri AND m.tenant_id = t.tenant_id AND m.scope = t.scope
-				  AND m.is_stale + 0 = 0 FOR UPDATE) l
-		)
-		UPDATE `+w.table("memory_cards")+` m SET is_stale = 1
-		FROM locked l
-		WHERE m.entity_uri = ANY(ARRAY(SELECT entity_uri FROM locked))
-		  AND m.entity_uri = l.entity_uri AND m.tenant_id = l.tenant_id AND m.scope = l.scope`,
+			ORDER BY entity_uri, tenant_id, scope) t
+		WHERE m.entity_uri = t.entity_uri AND m.tenant_id = t.tenant_id AND m.scope = t.scope AND m.is_stale + 0 = 0`,
 		entities, tenants, scopes)
 	return err
 }
