@@ -114,6 +114,16 @@ func (b Batch) Left() int {
 	return max(0, b.Claim.Facts-int(b.Count.Examined)-len(b.Expiries))
 }
 
+// Range is the part of the claim that the batch covers.
+func (b Batch) Range() Range { return b.Claim.upTo(b.UpTo) }
+
+// Rest is what the batch leaves of the claim.
+func (b Batch) Rest() Claim {
+	rest := Claim{Number: b.Claim.Number, Range: b.Claim.Behind(b.UpTo)}
+	rest.Facts = b.Left()
+	return rest
+}
+
 // Edges are the before-images of edges that the facts of a batch had, as they were found.
 type Edges map[string]job.Edge
 

@@ -2,6 +2,8 @@ package store
 
 import (
 	"context"
+	"encoding/json"
+	"slices"
 	"time"
 
 	"decayctl/internal/job"
@@ -47,6 +49,11 @@ type Jobs interface {
 	// of other workers may still be open. Where the outcome of its COMMIT is not known, it returns what it
 	// may have claimed beside the error, for Claimed.
 	Claim(ctx context.Context, l Lease, size int) (Claim, error)
+
+	// Offer puts facts up for claiming that a pass over the whole store has found, as claims of nobody, and
+	// counts all others, so that the job goes on behind what the pass has seen. Where the job has begun in
+	// another way, it does nothing.
+	Offer(ctx context.Context, l Lease, f Found) error
 
 	// Claimed reads a claim again, after a COMMIT whose outcome is not known. found is false where
 	// the claim is finished, or not this worker's any more.
@@ -137,6 +144,55 @@ type Lease struct {
 type Claim struct {
 	Number int64
 	Range
+}
+
+// Found is what a pass over the whole store has found.
+type Found struct {
+	Seen  Range
+	IDs   []string   // facts to do something to, in any order
+	Count job.Counts // of the others, but for how many they are
+	Size  int        // facts in a claim, at most
+}
+
+// Claims are the claims to be made of the facts, once these are in id order. They have no numbers yet.
+func (f Found) Claims(ids []string) []Range {
+	var claims []Range
+	after := f.Seen.After
+	for part := range slices.Chunk(ids, f.Size) {
+		last := After(part[len(part)-1])
+		claims = append(claims, Range{After: after, Last: last, Facts: len(part), IDs: part})
+		after = last
+	}
+	return claims
+}
+
+// Counts are those of all facts that were seen, but for some that are left to be claimed.
+func (f Found) Counts(left int) job.Counts {
+	c := job.Counts{Examined: int64(max(0, f.Seen.Facts-left))}
+	c.Add(f.Count)
+	return c
+}
+
+// IDsText writes the ids of a claim as a column holds them: a JSON array, or nil.
+func (r Range) IDsText() (*string, error) {
+	if r.IDs == nil {
+		return nil, nil
+	}
+	text, err := json.Marshal(r.IDs)
+	list := string(text)
+	return &list, err
+}
+
+// ReadIDs reads the ids of a claim, of which some may be done by now.
+func (r *Range) ReadIDs(text *string) error {
+	if text == nil {
+		return nil
+	}
+	if err := json.Unmarshal([]byte(*text), &r.IDs); err != nil {
+		return err
+	}
+	*r = r.Behind(r.After)
+	return nil
 }
 
 // ChangesParams ask for the changes of a job among the next overrides.

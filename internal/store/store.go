@@ -5,6 +5,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"decayctl/internal/fact"
@@ -50,9 +51,9 @@ type Store interface {
 	Groups(ctx context.Context, groups []Group, use func(fact.Candidate)) error
 
 	// Each reads what Candidates would read of all ranges, on one state of the store and in any order, and
-	// hands it over in parts. total is the number of facts in the store. Where ranges in id order are as
+	// hands it over in parts. seen is the range that the whole store is. Where ranges in id order are as
 	// good, or the store is too large for one transaction, whole is false and nothing was read.
-	Each(ctx context.Context, p CandidatesParams, use func([]fact.Candidate) error) (total int64, whole bool, err error)
+	Each(ctx context.Context, p CandidatesParams, use func([]fact.Candidate) error) (seen Range, whole bool, err error)
 
 	// Apply writes one batch in one transaction: all of it with the claim moved on and the job's counts,
 	// or nothing and an error. It fails with *job.Lost where the claim is not the worker's any more,
@@ -133,6 +134,27 @@ type Range struct {
 	Last  Cursor // not set where no fact is left
 	Facts int    // facts in the range, whatever their scope, tenant or state
 	Mark  Mark   // of the store before the range was read
+
+	// The only facts of the range that are meant, in id order; nil is all of them.
+	IDs []string
+}
+
+// upTo is the part of a range up to a cursor that is a fact of it.
+func (r Range) upTo(at Cursor) Range {
+	if i := slices.Index(r.IDs, at.ID); i >= 0 {
+		r.IDs = r.IDs[:i+1]
+	}
+	r.Last = at
+	return r
+}
+
+// Behind is the part of a range behind a cursor that is a fact of it, or the place where it begins.
+func (r Range) Behind(at Cursor) Range {
+	if i := slices.Index(r.IDs, at.ID); i >= 0 && at.Set {
+		r.IDs = r.IDs[i+1:]
+	}
+	r.After = at
+	return r
 }
 
 // Mark tells one state of a store from others: where it is the same later, nobody else has written

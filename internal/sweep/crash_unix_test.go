@@ -36,7 +36,7 @@ import (
 const (
 	crashStore = "DECAYCTL_TEST_CRASH_STORE" // a path, or a PostgreSQL address
 	crashAt    = "DECAYCTL_TEST_CRASH_AT"
-	crashWork  = "DECAYCTL_TEST_CRASH_WORK" // sweep, or the id of a job to undo
+	crashWork  = "DECAYCTL_TEST_CRASH_WORK" // the name of a sweep, or the id of a job to undo
 )
 
 func TestMain(m *testing.M) {
@@ -53,7 +53,8 @@ func TestMain(m *testing.M) {
 // places kills the process at the n-th of the places it comes by.
 type places struct {
 	store.Store
-	left atomic.Int64
+	left  atomic.Int64
+	offer int64 // where above 0: how many places are left when the store has been looked through
 }
 
 func (p *places) here() {
@@ -74,6 +75,15 @@ func (p *places) Claim(ctx context.Context, l store.Lease, size int) (store.Clai
 	p.here()
 	defer p.here()
 	return p.Store.Claim(ctx, l, size)
+}
+
+func (p *places) Offer(ctx context.Context, l store.Lease, f store.Found) error {
+	if p.offer > 0 {
+		p.left.Store(p.offer)
+	}
+	p.here()
+	defer p.here()
+	return p.Store.Offer(ctx, l, f)
 }
 
 func (p *places) Candidates(ctx context.Context, c store.CandidatesParams) (facts []fact.Candidate, err error) {
@@ -129,9 +139,8 @@ func crash(target string) error {
 	worker := storetest.Worker("a test", os.Getpid())
 	worker.Gone = func(job.Owner) bool { return true } // whoever was here before was killed
 	join := store.JoinParams{ID: os.Getenv(crashWork), Undo: true, Worker: worker}
-	if join.ID == "sweep" {
-		join.ID, join.Undo = crashJob.ID, false
-		start := crashJob
+	if start := crashJob(join.ID); start.ID != "" {
+		join.ID, join.Undo = start.ID, false
 		start.Worker = worker
 		var unknown *job.Unknown
 		if _, err := p.Find(ctx, start.ID); errors.As(err, &unknown) {
@@ -147,7 +156,10 @@ func crash(target string) error {
 	if err != nil {
 		return err
 	}
-	p.left.Store(int64(at))
+	if p.left.Store(int64(at)); joined.Lease.Worker == 1 && joined.Job.AsOf.After(asOf) {
+		p.left.Store(0)
+		p.offer = int64(at)
+	}
 	engine := storetest.Engine(p)
 	if join.Undo {
 		_, err = engine.Undo(ctx, joined, sweep.Work{BatchSize: 7, Pace: 1})
@@ -157,10 +169,20 @@ func crash(target string) error {
 	return err
 }
 
-var crashJob = store.StartParams{
-	ID: "c0ffee00-0000-4000-8000-0123456789ab", AsOf: asOf,
-	Rules: rule.Set{TTL: ptr(rule.TTL(90 * 86400)), Floor: ptr(rule.Floor(0.4))},
+// crashJob is a sweep by its name: the first one, or one of some nights later, when little is stale. Its
+// ID is "" where the name is none.
+func crashJob(name string) (p store.StartParams) {
+	p.Rules = crashRules
+	switch night, found := strings.CutPrefix(name, "night "); {
+	case name == "sweep":
+		p.ID, p.AsOf = "c0ffeeff-0000-4000-8000-0123456789ab", asOf
+	case found:
+		p.ID, p.AsOf = "c0ffee0"+night+"-0000-4000-8000-0123456789ab", asOf.AddDate(0, 0, 5)
+	}
+	return p
 }
+
+var crashRules = rule.Set{TTL: ptr(rule.TTL(90 * 86400)), Floor: ptr(rule.Floor(0.4))}
 
 // TestKilledAtEveryPlace kills a sweep at its first place, resumes it and kills it at the second, and so
 // on, until one comes to its end: between reading and writing, within transactions, before and after
@@ -168,8 +190,69 @@ var crashJob = store.StartParams{
 // undo of it all, killed in the same way, gives back what was there before.
 func TestKilledAtEveryPlace(t *testing.T) {
 	t.Parallel()
+	for name, fresh := range crashStores() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole, target := fresh(t)
+			if killed, err := crashed(t, target, "sweep", 0); killed || err != nil {
+				t.Fatal("the undisturbed sweep failed:", err)
+			}
+			d, disturbed := fresh(t)
+			before := d.Touched(t)
+			kills := untilDone(t, disturbed, "sweep")
+			alike(t, "sweep", whole, "sweep", d)
+			undoKills := untilDone(t, disturbed, crashJob("sweep").ID)
+			if diff := cmp.Diff(before[:cards], d.Touched(t)[:cards]); diff != "" {
+				t.Errorf("(-before the sweep +after an undo killed %d times):\n%s", undoKills, diff)
+			}
+			if undone := jobOf(t, d, "sweep"); undone.State != job.Undone || undone.Counts.Restored != jobOf(t, whole, "sweep").Counts.Decayed {
+				t.Errorf("%+v", undone)
+			}
+			if kills < 50 || undoKills < 20 {
+				t.Errorf("killed %d and %d times only", kills, undoKills)
+			}
+		})
+	}
+}
+
+// TestKilledByNight kills the sweep of some nights later, which looks through the whole store first: at each
+// of the places from there on that its first process comes by. Whoever resumes it goes on with what was
+// offered, or from the beginning, and is killed in its turn.
+func TestKilledByNight(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range crashStores() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			whole, target := fresh(t)
+			d, disturbed := fresh(t)
+			for _, each := range [][2]string{{target, "sweep"}, {target, "night 0"}, {disturbed, "sweep"}} {
+				if killed, err := crashed(t, each[0], each[1], 0); killed || err != nil {
+					t.Fatal("the undisturbed sweep failed:", err)
+				}
+			}
+			for place := 1; place <= 9; place++ {
+				work := fmt.Sprint("night ", place)
+				if killed, err := crashed(t, disturbed, work, place); !killed || err != nil {
+					t.Fatalf("place %d: killed %t, %v", place, killed, err)
+				}
+				if place%3 == 0 {
+					untilDone(t, disturbed, work)
+				} else if killed, err := crashed(t, disturbed, work, 0); killed || err != nil {
+					t.Fatal(err)
+				}
+				alike(t, "night 0", whole, work, d)
+				if killed, err := crashed(t, disturbed, crashJob(work).ID, 0); killed || err != nil {
+					t.Fatal("the undo failed:", err)
+				}
+			}
+		})
+	}
+}
+
+// crashStores are stores of both kinds with the same facts, and where to find them.
+func crashStores() map[string]func(t *testing.T) (storetest.Database, string) {
 	options := sample.Options{Facts: 700, AsOf: asOf, Seed: 5}
-	for name, fresh := range map[string]func(t *testing.T) (storetest.Database, string){
+	return map[string]func(t *testing.T) (storetest.Database, string){
 		"sqlite": func(t *testing.T) (storetest.Database, string) {
 			t.Helper()
 			return storetest.NewSQLite(t, func(path string) error { return sample.FillSQLite(context.Background(), path, options) })
@@ -182,34 +265,18 @@ func TestKilledAtEveryPlace(t *testing.T) {
 			}
 			return storetest.Database{SQL: storetest.OpenPostgres(t, db.URL, db.Schema)}, db.URL
 		},
-	} {
-		t.Run(name, func(t *testing.T) {
-			t.Parallel()
-			whole, target := fresh(t)
-			if killed, err := crashed(t, target, "sweep", 0); killed || err != nil {
-				t.Fatal("the undisturbed sweep failed:", err)
-			}
-			d, target := fresh(t)
-			before := d.Touched(t)
-			kills := untilDone(t, target, "sweep")
-			if diff := cmp.Diff(whole.Touched(t), d.Touched(t)); diff != "" {
-				t.Errorf("(-undisturbed +killed %d times):\n%s", kills, diff)
-			}
-			one, two := jobOf(t, whole), jobOf(t, d)
-			if diff := cmp.Diff(one.Counts, two.Counts, notCompared); diff != "" || two.State != job.Done || one.Counts.Decayed == 0 {
-				t.Errorf("%s (-undisturbed +killed):\n%s", two.State, diff)
-			}
-			undoKills := untilDone(t, target, crashJob.ID)
-			if diff := cmp.Diff(before[:cards], d.Touched(t)[:cards]); diff != "" {
-				t.Errorf("(-before the sweep +after an undo killed %d times):\n%s", undoKills, diff)
-			}
-			if undone := jobOf(t, d); undone.State != job.Undone || undone.Counts.Restored != two.Counts.Decayed {
-				t.Errorf("%+v", undone)
-			}
-			if kills < 50 || undoKills < 20 {
-				t.Errorf("killed %d and %d times only", kills, undoKills)
-			}
-		})
+	}
+}
+
+// alike holds a sweep that was killed to one that nobody disturbed.
+func alike(t *testing.T, undisturbed string, whole storetest.Database, killed string, d storetest.Database) {
+	t.Helper()
+	if diff := cmp.Diff(whole.Touched(t), d.Touched(t)); diff != "" {
+		t.Errorf("%s (-undisturbed +killed):\n%s", killed, diff)
+	}
+	one, two := jobOf(t, whole, undisturbed), jobOf(t, d, killed)
+	if diff := cmp.Diff(one.Counts, two.Counts, notCompared); diff != "" || two.State != job.Done || one.Counts.Decayed == 0 {
+		t.Errorf("%s: %s (-undisturbed +killed):\n%s", killed, two.State, diff)
 	}
 }
 
@@ -249,11 +316,11 @@ func crashed(t *testing.T, target, work string, at int) (killed bool, err error)
 	return false, nil
 }
 
-// jobOf reads the one job of a store as its tables have it.
-func jobOf(t *testing.T, d storetest.Database) (j job.Job) {
+// jobOf reads a job as the tables have it.
+func jobOf(t *testing.T, d storetest.Database, work string) (j job.Job) {
 	t.Helper()
 	var counts string
-	if err := d.SQL.QueryRowContext(t.Context(), "SELECT state, counts FROM decayctl_jobs").Scan(&j.State, &counts); err != nil {
+	if err := d.SQL.QueryRowContext(t.Context(), "SELECT state, counts FROM decayctl_jobs WHERE job_id = $1", crashJob(work).ID).Scan(&j.State, &counts); err != nil {
 		t.Fatal(err)
 	}
 	var err error

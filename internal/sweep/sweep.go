@@ -69,7 +69,7 @@ type Phase string
 
 // The phases, as progress lines show them.
 const (
-	Counting Phase = "counting" // before the first write, for a limit
+	Counting Phase = "counting" // before the first write
 	Sweeping Phase = "sweeping"
 	Pausing  Phase = "pausing"  // for Work.Pace
 	Retrying Phase = "retrying" // after a deadlock, a serialization failure or a lost connection
@@ -90,6 +90,9 @@ func (e *Engine) Preview(ctx context.Context, p Params) (*Result, error) {
 func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
 		if err := e.allow(ctx, in); err != nil {
+			return in.Job, err
+		}
+		if err := e.skim(ctx, in); err != nil {
 			return in.Job, err
 		}
 		b := &board{Engine: e, total: in.Job.Total, counts: in.Job.Counts, lease: in.Lease, maxLag: w.MaxLag}
@@ -229,7 +232,12 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 		return newResult(total), err
 	}
 	for {
-		result, err := e.pass(ctx, p, total, phase)
+		var result *Result
+		seen, err := e.pass(ctx, p, func(bool) (use func(judgedRange) error) {
+			result, use = e.counting(p, total, phase)
+			return use
+		})
+		result.Examined = max(result.Examined, int64(seen.Facts))
 		if ctx.Err() != nil {
 			return result, err
 		}
@@ -246,37 +254,44 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 
 // pass judges the store once: all of it in one go where the store has a way that is faster, else, or where
 // that fails, range by range. A long read is ended by more than what ends short ones: a standby's
-// replication, a limit on time or on temporary files.
-func (e *Engine) pass(ctx context.Context, p Params, total int64, phase Phase) (*Result, error) {
-	result, whole, err := e.passWhole(ctx, p, total, phase)
-	if whole && err == nil || err != nil && ctx.Err() != nil {
-		return result, err
+// replication, a limit on time or on temporary files. begin is told which way it is, before every attempt,
+// and gives what to do with each part; a range of a store read in one go has no facts but those judged.
+func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func(judgedRange) error) (store.Range, error) {
+	var refused error // by the use of a part: no other way would help
+	use := begin(true)
+	seen, whole, err := e.passWhole(ctx, p, func(r judgedRange) error {
+		refused = use(r)
+		return refused
+	})
+	switch {
+	case whole && err == nil, ctx.Err() != nil:
+		return seen, err
+	case refused != nil:
+		return seen, refused
 	}
-	at, size := store.Cursor{}, e.Store.Tuning().RangeSize
-	result, count := e.counting(p, total, phase)
+	seen, use = store.Range{}, begin(false)
+	size := e.Store.Tuning().RangeSize
 	err = e.ahead(ctx, p, func() (store.Claim, error) {
-		r, err := e.Store.NextRange(ctx, store.RangeParams{After: at, Size: size})
-		if err == nil {
-			at = r.Last
+		r, err := e.Store.NextRange(ctx, store.RangeParams{After: seen.Last, Size: size})
+		if err == nil && !r.End() {
+			seen.Last = r.Last
+			seen.Facts += r.Facts
 		}
 		return store.Claim{Range: r}, err
-	}, count)
-	return result, err
+	}, use)
+	return seen, err
 }
 
-func (e *Engine) passWhole(ctx context.Context, p Params, total int64, phase Phase) (*Result, bool, error) {
-	result, count := e.counting(p, total, phase)
+func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) error) (store.Range, bool, error) {
 	judge := newJudging(e, p)
-	facts, whole, err := e.Store.Each(ctx, p.candidates(), func(found []fact.Candidate) error {
+	return e.Store.Each(ctx, p.candidates(), func(found []fact.Candidate) error {
 		r := judgedRange{}
 		if err := judge.judge(ctx, &r, found); err != nil {
 			return err
 		}
 		r.Facts = len(r.facts) // the others are counted in the end
-		return count(r)
+		return use(r)
 	})
-	result.Examined = max(result.Examined, facts)
-	return result, whole, err
 }
 
 // counting begins a result, and gives what counts a range into it.

@@ -240,17 +240,17 @@ type cutOff struct {
 	err error
 }
 
-func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (int64, bool, error) {
+func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (store.Range, bool, error) {
 	all, err := c.NextRange(ctx, store.RangeParams{Size: 10})
 	if err != nil {
-		return 0, true, err
+		return store.Range{}, true, err
 	}
 	p.Range = all
 	found, err := c.Candidates(ctx, p)
 	if err != nil {
-		return 0, true, err
+		return store.Range{}, true, err
 	}
-	return 0, true, errors.Join(use(found), c.err)
+	return store.Range{}, true, errors.Join(use(found), c.err)
 }
 
 // TestCutOff: what cannot be read in one go is read range by range, and nothing of the first try counts. A

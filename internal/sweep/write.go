@@ -198,8 +198,7 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact,
 		if len(b.Expiries) > 0 {
 			l.stuck = 0
 		}
-		claim.After, claim.Facts = b.UpTo, b.Left()
-		return claim, l.rest(ctx, Sweeping, applied.Counts, l.pace.pause(len(b.Expiries), applied.Locked))
+		return b.Rest(), l.rest(ctx, Sweeping, applied.Counts, l.pace.pause(len(b.Expiries), applied.Locked))
 	case len(b.Expiries) == 0 || !l.divisible(err, len(facts)):
 		return claim, err
 	case len(facts) == 1:
@@ -296,7 +295,5 @@ func (l *lane) fail(ctx context.Context, b store.Batch, cause error) (store.Clai
 	if n := applied.Counts.FailedCount - l.job.Counts.FailedCount; n > maxFailed {
 		return b.Claim, fmt.Errorf("gave up after %d facts could not be written; the last: %w", n, cause)
 	}
-	left := b.Claim
-	left.After, left.Facts = b.UpTo, b.Left()
-	return left, nil
+	return b.Rest(), nil
 }

@@ -59,10 +59,13 @@ func (s *Store) readStatus(ctx context.Context, tx pgx.Tx, r store.Range, b *sto
 }
 
 // within is the condition that a column lies in a range, and its arguments: $1, and $2 where the range
-// does not begin before the first fact. A range without a low end would be taken for a third of all
+// neither is a list nor begins before the first fact. A range without a low end would be taken for a third of all
 // facts by a planner that has no statistics, or plans for any values.
 func within(r store.Range, column string) (string, []any) {
-	if !r.After.Set {
+	switch {
+	case r.IDs != nil:
+		return column + " = " + anyKey, []any{r.IDs}
+	case !r.After.Set:
 		return column + " >= '' AND " + column + " <= $1", []any{r.Last.ID}
 	}
 	return column + " > $2 AND " + column + " <= $1", []any{r.Last.ID, r.After.ID}

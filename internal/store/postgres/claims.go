@@ -51,23 +51,20 @@ func (s *Store) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 // by its worker, who was silent for long but is not gone.
 func (s *Store) orphan(ctx context.Context, tx pgx.Tx, l store.Lease) (store.Claim, error) {
 	var c store.Claim
-	var low *string
-	var high string
-	err := tx.QueryRow(ctx, `
-		SELECT c.claim, c.low, c.high, c.remaining
+	err := readClaim(&c, tx.QueryRow(ctx, `
+		SELECT c.claim, c.low, c.high, c.remaining, c.ids
 		FROM `+s.table("decayctl_claims")+` c
 		WHERE c.job_id = $1 AND NOT EXISTS (
 			SELECT 1 FROM `+s.table("decayctl_workers")+` w
 			WHERE w.job_id = c.job_id AND w.worker = c.worker AND w.lease_until > `+nowSQL+`)
 		ORDER BY c.claim LIMIT 1
-		FOR UPDATE OF c SKIP LOCKED`, l.JobID).Scan(&c.Number, &low, &high, &c.Facts)
+		FOR UPDATE OF c SKIP LOCKED`, l.JobID))
 	if errors.Is(err, pgx.ErrNoRows) {
 		return store.Claim{}, nil
 	}
 	if err != nil {
 		return store.Claim{}, err
 	}
-	c.After, c.Last = cursor(low), store.After(high)
 	_, err = tx.Exec(ctx, `UPDATE `+s.table("decayctl_claims")+` SET worker = $3 WHERE job_id = $1 AND claim = $2`, l.JobID, c.Number, l.Worker)
 	return c, err
 }
@@ -95,18 +92,80 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, l store.Lease, p store.R
 	return c, err
 }
 
+// Offer is ordered by the job's row.
+func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
+	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+		j, err := s.held(ctx, tx, l, job.Running)
+		if err != nil {
+			return err
+		}
+		var begun bool
+		var number int64
+		if err := tx.QueryRow(ctx, `
+			SELECT frontier IS NOT NULL OR end_reached <> 0, next_claim FROM `+s.table("decayctl_jobs")+` WHERE job_id = $1`,
+			j.ID).Scan(&begun, &number); err != nil || begun {
+			return err
+		}
+		ids, err := s.sorted(ctx, tx, f)
+		if err != nil {
+			return err
+		}
+		for _, c := range f.Claims(ids) {
+			list, err := c.IDsText()
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `
+				INSERT INTO `+s.table("decayctl_claims")+` (job_id, claim, worker, low, high, remaining, ids) VALUES ($1, $2, 0, $3, $4, $5, $6)`,
+				j.ID, number, place(c.After), c.Last.ID, c.Facts, list); err != nil {
+				return err
+			}
+			number++
+		}
+		if _, err := tx.Exec(ctx, `UPDATE `+s.table("decayctl_jobs")+` SET frontier = $2, next_claim = $3 WHERE job_id = $1`,
+			j.ID, place(f.Seen.Last), number); err != nil {
+			return err
+		}
+		j.Counts.Add(f.Counts(len(ids)))
+		j.Updated = s.params.Now()
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		return s.renew(ctx, tx, l)
+	})
+	return s.translate(err, "put facts up for claiming")
+}
+
+// sorted are the ids that were found, in id order, as far as the facts are still there.
+func (s *Store) sorted(ctx context.Context, tx pgx.Tx, f store.Found) ([]string, error) {
+	rows, err := tx.Query(ctx, `SELECT id FROM `+s.table("facts")+` WHERE id = `+anyKey+` AND id <= $2 ORDER BY id`, f.IDs, f.Seen.Last.ID)
+	if err != nil {
+		return nil, err
+	}
+	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// readClaim reads the columns of a claim.
+func readClaim(c *store.Claim, row pgx.Row) error {
+	var low, ids *string
+	var high string
+	if err := row.Scan(&c.Number, &low, &high, &c.Facts, &ids); err != nil {
+		return err
+	}
+	c.After, c.Last = cursor(low), store.After(high)
+	return c.ReadIDs(ids)
+}
+
 // Claimed reads a claim by its owner.
 func (s *Store) Claimed(ctx context.Context, l store.Lease, number int64) (c store.Claim, found bool, err error) {
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
-		var low *string
-		var high string
-		err := tx.QueryRow(ctx, `
-			SELECT claim, low, high, remaining FROM `+s.table("decayctl_claims")+` WHERE job_id = $1 AND claim = $2 AND worker = $3`,
-			l.JobID, number, l.Worker).Scan(&c.Number, &low, &high, &c.Facts)
+		err := readClaim(&c, tx.QueryRow(ctx, `
+			SELECT claim, low, high, remaining, ids FROM `+s.table("decayctl_claims")+` WHERE job_id = $1 AND claim = $2 AND worker = $3`,
+			l.JobID, number, l.Worker))
 		if errors.Is(err, pgx.ErrNoRows) {
 			return nil
 		}
-		c.After, c.Last, found = cursor(low), store.After(high), err == nil
+		found = err == nil
 		return err
 	})
 	return c, found, s.translate(err, "read a claim")

@@ -18,9 +18,9 @@ const eachSize = 5_000
 
 // Each reads all facts in the order in which they lie, and joins every table once: two or three times as
 // fast as reading ranges in id order, where each row lies on another page.
-func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (total int64, whole bool, err error) {
-	if total, err = s.Estimate(ctx); err != nil || total > mostAtOnce {
-		return 0, false, err
+func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (seen store.Range, whole bool, err error) {
+	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
+		return store.Range{}, false, err
 	}
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
 		// A nested loop would be those pages again, and the planner may believe it to be short. The memory
@@ -28,9 +28,11 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]f
 		if _, err := tx.Exec(ctx, "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"); err != nil {
 			return err
 		}
-		if err := tx.QueryRow(ctx, "SELECT count(*) FROM "+s.table("facts")).Scan(&total); err != nil {
+		var last *string
+		if err := tx.QueryRow(ctx, "SELECT count(*), (SELECT max(id) FROM "+s.table("facts")+") FROM "+s.table("facts")).Scan(&seen.Facts, &last); err != nil {
 			return err
 		}
+		seen.Last = cursor(last)
 		few, err := s.fewTombstones(ctx, tx)
 		if err != nil {
 			return err
@@ -60,7 +62,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]f
 		}
 		return use(chunk)
 	})
-	return total, true, s.translate(err, "read the facts")
+	return seen, true, s.translate(err, "read the facts")
 }
 
 func (s *Store) eachQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {

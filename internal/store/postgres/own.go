@@ -22,12 +22,15 @@ var jobTables string
 //go:embed migrations/0002_edge_confidence.sql
 var edgeConfidence string
 
+//go:embed migrations/0003_claimed_ids.sql
+var claimedIDs string
+
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
-var migrations = []string{jobTables, edgeConfidence}
+var migrations = []string{jobTables, edgeConfidence, claimedIDs}
 
 // The version of decayctl's own tables, and the table that tells which one is there.
 const (
-	newest   = 2
+	newest   = 3
 	versions = "decayctl_migrations"
 )
 
@@ -259,11 +262,7 @@ func (s *Store) DDL(ctx context.Context) (ddl string, err error) {
 			return err
 		}
 		if version > 0 && version < newest {
-			ddl = s.inSchema(strings.Join(migrations[version:], "\n"))
-			for version++; version <= newest; version++ {
-				ddl += fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, true);\n", s.table(versions), version)
-			}
-			ddl += "\n" + grants
+			ddl = s.inSchema(strings.Join(migrations[version:], "\n")) + s.applied(version+1) + "\n" + grants
 			return nil
 		}
 		ddl = s.inSchema(strings.Join(migrations, "\n")+`
@@ -274,12 +273,18 @@ CREATE TABLE {schema}.`+versions+` (
     is_applied boolean NOT NULL,
     tstamp     timestamp NOT NULL DEFAULT now()
 );
-INSERT INTO {schema}.`+versions+fmt.Sprintf(` (version_id, is_applied) VALUES (0, true), (1, true), (%d, true);
-
-`, newest)) + grants
+`) + s.applied(0) + "\n" + grants
 		return err
 	})
 	return ddl, s.translate(err, "write down the statements for decayctl's own tables")
+}
+
+// applied notes the migrations that were run, from one on.
+func (s *Store) applied(first int) (notes string) {
+	for version := first; version <= newest; version++ {
+		notes += fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, true);\n", s.table(versions), version)
+	}
+	return notes
 }
 
 // grants are the statements that let the role use decayctl's own tables.

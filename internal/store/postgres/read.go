@@ -127,6 +127,9 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 
 // fresh tells whether few facts of a range have an override.
 func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, error) {
+	if r.IDs != nil {
+		return false, nil
+	}
 	where, args := within(r, "fact_id")
 	var overrides int
 	err := tx.QueryRow(ctx, "SELECT count(*) FROM "+s.table("fact_validity_overrides")+" WHERE "+where, args...).Scan(&overrides)

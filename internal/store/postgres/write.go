@@ -106,7 +106,7 @@ func (w *writer) unprotected(ctx context.Context, facts []store.Expiry) (free []
 			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
 			WHERE NOT ` + w.heldSQL() + ` AND NOT ` + w.pendingSQL(), nil
 	}
-	beside, err := w.readBeside(ctx, w.tx, store.Range{After: w.batch.Claim.After, Last: w.batch.UpTo}, few)
+	beside, err := w.readBeside(ctx, w.tx, w.batch.Range(), few)
 	if err != nil {
 		return nil, "", err
 	}
@@ -239,10 +239,10 @@ func (w *writer) expireEdges(ctx context.Context) error {
 // edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
 // facts in its range, these are found by reading the edges of the range, which are fewer.
 func (w *writer) edged(ctx context.Context, done []store.Expiry) ([]string, error) {
-	if len(done) <= w.batch.Claim.Facts/8 {
+	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Claim.Facts/8 {
 		return idArray(done), nil
 	}
-	where, args := within(store.Range{After: w.batch.Claim.After, Last: w.batch.UpTo}, "id")
+	where, args := within(w.batch.Range(), "id")
 	rows, err := w.tx.Query(ctx, `SELECT id FROM `+w.table("entity_edges")+` WHERE `+where+` ORDER BY id`, args...)
 	if err != nil {
 		return nil, err

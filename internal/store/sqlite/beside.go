@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"strconv"
 	"strings"
 
 	"decayctl/internal/store"
@@ -43,11 +44,8 @@ func readHolds(ctx context.Context, tx querier, b *store.Beside) error {
 }
 
 func readStatus(ctx context.Context, tx querier, r store.Range, b *store.Beside) error {
-	from, args := "fact_id >= ''", []any{r.Last.ID}
-	if r.After.Set {
-		from, args = "fact_id > $2", append(args, r.After.ID)
-	}
-	rows, err := tx.QueryContext(ctx, "SELECT fact_id, quarantine_status FROM fact_quarantine_status WHERE "+from+" AND fact_id <= $1", args...)
+	a := arguments{}
+	rows, err := tx.QueryContext(ctx, "SELECT fact_id, quarantine_status FROM fact_quarantine_status WHERE "+within(r, "fact_id", a.add), a...)
 	if err != nil {
 		return err
 	}
@@ -61,6 +59,28 @@ func readStatus(ctx context.Context, tx querier, r store.Range, b *store.Beside)
 		b.AddStatus(id, status)
 	}
 	return rows.Err()
+}
+
+// arguments are the values of a statement, as far as it is written.
+type arguments []any
+
+// add adds a value, and names its place.
+func (a *arguments) add(value any) string {
+	*a = append(*a, value)
+	return "$" + strconv.Itoa(len(*a))
+}
+
+// within is the condition that a column lies in a range.
+func within(r store.Range, column string, arg func(any) string) string {
+	if r.IDs != nil {
+		list := pack(r.IDs)
+		return column + " IN (" + strings.ReplaceAll(list.sql, "$1", arg(list.json)) + ")"
+	}
+	from := column + " >= ''"
+	if r.After.Set {
+		from = column + " > " + arg(r.After.ID)
+	}
+	return from + " AND " + column + " <= " + arg(r.Last.ID)
 }
 
 // commonExpiries are the expiries that many overrides share, as those of earlier sweeps do. They are

@@ -70,6 +70,50 @@ func (s *Store) advance(ctx context.Context, tx querier, l store.Lease, size int
 	return c, err
 }
 
+// Offer puts up what a pass over the whole store has found.
+func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
+	err := s.within(ctx, func(tx querier) error {
+		j, err := s.held(ctx, tx, l, job.Running)
+		if err != nil {
+			return err
+		}
+		var begun bool
+		var number int64
+		if err := tx.QueryRowContext(ctx, "SELECT frontier IS NOT NULL OR end_reached <> 0, next_claim FROM decayctl_jobs WHERE job_id = $1", j.ID).
+			Scan(&begun, &number); err != nil || begun {
+			return err
+		}
+		list := pack(f.IDs)
+		ids, err := s.strings(ctx, tx, "SELECT id FROM facts WHERE id IN ("+list.sql+") AND id <= $2 ORDER BY id", list.json, f.Seen.Last.ID)
+		if err != nil {
+			return err
+		}
+		for _, c := range f.Claims(ids) {
+			list, err := c.IDsText()
+			if err != nil {
+				return err
+			}
+			if _, err := tx.ExecContext(ctx, `
+				INSERT INTO decayctl_claims (job_id, claim, worker, low, high, remaining, ids) VALUES ($1, $2, 0, $3, $4, $5, $6)`,
+				j.ID, number, place(c.After), c.Last.ID, c.Facts, list); err != nil {
+				return err
+			}
+			number++
+		}
+		if _, err := tx.ExecContext(ctx, "UPDATE decayctl_jobs SET frontier = $2, next_claim = $3 WHERE job_id = $1",
+			j.ID, place(f.Seen.Last), number); err != nil {
+			return err
+		}
+		j.Counts.Add(f.Counts(len(ids)))
+		j.Updated = s.params.Now()
+		if err := s.write(ctx, tx, j); err != nil {
+			return err
+		}
+		return s.renew(ctx, tx, l)
+	})
+	return s.translate(err, "put facts up for claiming")
+}
+
 // Claimed reads a claim again.
 func (s *Store) Claimed(ctx context.Context, l store.Lease, number int64) (store.Claim, bool, error) {
 	c, found, err := s.claim(ctx, s.read, "WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3", l.JobID, number, l.Worker)
@@ -78,14 +122,18 @@ func (s *Store) Claimed(ctx context.Context, l store.Lease, number int64) (store
 
 func (s *Store) claim(ctx context.Context, tx querier, where string, args ...any) (c store.Claim, found bool, err error) {
 	mark := store.Mark(s.mark.Load())
-	var low *string
+	var low, ids *string
 	var high string
-	err = tx.QueryRowContext(ctx, "SELECT c.claim, c.low, c.high, c.remaining FROM decayctl_claims c "+where, args...).
-		Scan(&c.Number, &low, &high, &c.Facts)
+	err = tx.QueryRowContext(ctx, "SELECT c.claim, c.low, c.high, c.remaining, c.ids FROM decayctl_claims c "+where, args...).
+		Scan(&c.Number, &low, &high, &c.Facts, &ids)
 	if errors.Is(err, sql.ErrNoRows) {
 		return store.Claim{}, false, nil
 	}
+	if err != nil {
+		return store.Claim{}, false, err
+	}
 	c.After, c.Last, c.Mark = cursor(low), store.After(high), mark
+	err = c.ReadIDs(ids)
 	return c, err == nil, err
 }
 

@@ -21,12 +21,15 @@ var jobsSQL string
 //go:embed migrations/0002_edge_confidence.sql
 var edgeConfidenceSQL string
 
+//go:embed migrations/0003_claimed_ids.sql
+var claimedIDsSQL string
+
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
-var migrations = []string{jobsSQL, edgeConfidenceSQL}
+var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL}
 
 const (
 	ownVersions = "decayctl_migrations" // the table in which goose notes the migrations there were
-	newestOwn   = 2
+	newestOwn   = 3
 )
 
 // Prepare makes decayctl's own tables where they are missing. Two processes may do so at once: the one
@@ -118,11 +121,7 @@ func (s *Store) DDL(ctx context.Context) (string, error) {
 		return "", s.translate(err, "read decayctl's own tables")
 	}
 	if version > 0 && version < newestOwn {
-		ddl := strings.Join(migrations[version:], "\n")
-		for version++; version <= newestOwn; version++ {
-			ddl += fmt.Sprintf("INSERT INTO "+ownVersions+" (version_id, is_applied) VALUES (%d, 1);\n", version)
-		}
-		return ddl, nil
+		return strings.Join(migrations[version:], "\n") + applied(version+1), nil
 	}
 	return strings.Join(migrations, "\n") + `
 -- The migrations that were run.
@@ -132,8 +131,15 @@ CREATE TABLE ` + ownVersions + ` (
     is_applied INTEGER NOT NULL,
     tstamp     TIMESTAMP DEFAULT (datetime('now'))
 );
-INSERT INTO ` + ownVersions + ` (version_id, is_applied) VALUES (0, 1), (1, 1), (2, 1);
-`, nil
+` + applied(0), nil
+}
+
+// applied notes the migrations that were run, from one on.
+func applied(first int) (notes string) {
+	for version := first; version <= newestOwn; version++ {
+		notes += fmt.Sprintf("INSERT INTO "+ownVersions+" (version_id, is_applied) VALUES (%d, 1);\n", version)
+	}
+	return notes
 }
 
 // sleep waits, unless the context ends first.

@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"fmt"
 	"strings"
 	"time"
 
@@ -126,17 +125,10 @@ const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 // node's own form, in which text order is time order; every other stamp is read and left to Go. The plus
 // keeps the indexes on scope and tenant out of it: every range would read all facts of the scope.
 func candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
-	var args []any
-	arg := func(value any) string {
-		args = append(args, value)
-		return fmt.Sprintf("$%d", len(args))
-	}
-	from := "f.id >= ''"
-	if p.Range.After.Set {
-		from = "f.id > " + arg(p.Range.After.ID)
-	}
+	var args arguments
+	arg := args.add
 	where := []string{
-		from + " AND f.id <= " + arg(p.Range.Last.ID),
+		within(p.Range, "f.id", arg),
 		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT (" + commonSQL(common, arg) + " OR " + canonicalSQL(untilSQL) + "))",
 	}
 	if p.Scope != "" {
@@ -225,6 +217,6 @@ func (s *Store) Lag(context.Context) (store.Lag, error) { return store.Lag{}, ni
 
 // Each is not for SQLite: one long read would keep the node's log from being moved, and two readers of
 // ranges are faster.
-func (s *Store) Each(context.Context, store.CandidatesParams, func([]fact.Candidate) error) (total int64, whole bool, err error) {
-	return 0, false, nil
+func (s *Store) Each(context.Context, store.CandidatesParams, func([]fact.Candidate) error) (seen store.Range, whole bool, err error) {
+	return store.Range{}, false, nil
 }

@@ -201,12 +201,10 @@ func (w *writer) expireEdges(ctx context.Context) error {
 func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, error) {
 	const columns = "SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END "
 	list := packFacts(done)
-	query, args := columns+"FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", []any{list.json}
-	if len(done) > w.batch.Claim.Facts/8 {
-		query, args = columns+"FROM entity_edges e WHERE e.id >= '' AND e.id <= $1", []any{w.batch.UpTo.ID}
-		if after := w.batch.Claim.After; after.Set {
-			query, args = columns+"FROM entity_edges e WHERE e.id > $2 AND e.id <= $1", append(args, after.ID)
-		}
+	query, args := columns+"FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", arguments{list.json}
+	if w.batch.Claim.IDs == nil && len(done) > w.batch.Claim.Facts/8 {
+		args = nil
+		query = columns + "FROM entity_edges e WHERE " + within(w.batch.Range(), "e.id", args.add)
 	}
 	rows, err := w.tx.QueryContext(ctx, query, args...)
 	if err != nil {

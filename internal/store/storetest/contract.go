@@ -66,6 +66,8 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"a later sweep supersedes", testSuperseded},
 		{"the node's jobs are the node's", testForeign},
 		{"a claim, batch by batch", testClaims},
+		{"what a pass has found", testOffered},
+		{"a pass that found nothing", testNothingOffered},
 		{"a job ends", testFinish},
 		{"a worker leaves", testLeave},
 		{"what workers count adds up", testTwoCounts},

@@ -162,7 +162,7 @@ func testTakeover(t *testing.T, d Database) {
 	} {
 		got := next.claim(100)
 		want.Mark = got.Mark
-		if got != want {
+		if !cmp.Equal(got, want) {
 			t.Errorf("claim %d is %+v, want %+v", i, got, want)
 		}
 		next.apply(next.whole(got))

@@ -228,7 +228,8 @@ func testUpgraded(t *testing.T, d Database) {
 	floor := rule.Floor(0.5)
 	j := d.sweepBy(t, rule.Set{Floor: &floor})
 	d.Exec(t, `ALTER TABLE decayctl_before DROP COLUMN edge_confidence`)
-	d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id = 2`)
+	d.Exec(t, `ALTER TABLE decayctl_claims DROP COLUMN ids`)
+	d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id >= 2`)
 	if n, err := Engine(d.openBare(t, true)).Undoable(context.Background(), j); err != nil || n != 2 {
 		t.Errorf("undoable %d, %v", n, err)
 	}
@@ -243,10 +244,11 @@ func testUpgraded(t *testing.T, d Database) {
 		if err := d.openBare(t, false).Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
 		if byHand {
 			d.Exec(t, `ALTER TABLE decayctl_before DROP COLUMN edge_confidence`)
-			d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id = 2`)
+			d.Exec(t, `ALTER TABLE decayctl_claims DROP COLUMN ids`)
+			d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id >= 2`)
 		}
 	}
 	d.takeBack(t, j.ID)

@@ -41,7 +41,7 @@ func testPrepare(t *testing.T, d Database) {
 		if err := first.Prepare(ctx); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
 		d.expect(t, "SELECT id, last_stamp, pruned_before FROM decayctl_store", "1 | - | -")
 	}
 	g := d.scene(t)
@@ -49,9 +49,9 @@ func testPrepare(t *testing.T, d Database) {
 	g.start().sweep(2)
 
 	// What a newer decayctl has made of the tables is not for this one to write to.
-	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 3, is_applied FROM decayctl_migrations WHERE version_id = 1")
+	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 4, is_applied FROM decayctl_migrations WHERE version_id = 1")
 	err := d.openBare(t, false).Prepare(ctx)
-	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 3")
+	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 4")
 	if !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("tables of a newer decayctl: %v", err)
 	}
@@ -73,7 +73,7 @@ func testPrepareAtOnce(t *testing.T, d Database) {
 		})
 	}
 	all.Wait()
-	d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2")
+	d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
 	d.expect(t, "SELECT count(*) FROM decayctl_store", "1")
 }
 
@@ -107,7 +107,7 @@ func testDDL(t *testing.T, d Database) {
 			t.Fatal(err)
 		}
 		d.expect(t, versions, before...)
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
 	}
 	g := d.scene(t)
 	g.many(5)

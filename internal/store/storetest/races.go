@@ -8,6 +8,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/google/go-cmp/cmp"
+
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
@@ -253,7 +255,7 @@ func testSilent(t *testing.T, d Database) {
 		t.Errorf("claimed %+v while the first one lives", next)
 	}
 	g.Exec(t, "UPDATE decayctl_workers SET lease_until = 1 WHERE worker = $1", silent.Lease.Worker)
-	if next := other.claim(2); next != c {
+	if next := other.claim(2); !cmp.Equal(next, c) {
 		t.Errorf("claimed %+v, want %+v", next, c)
 	}
 	other.apply(other.whole(c))

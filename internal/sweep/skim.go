@@ -1,0 +1,67 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"unicode/utf8"
+
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// mostFound is how many facts a pass may find and keep in memory.
+const mostFound = 100_000
+
+// errMany ends a pass that is not worth it.
+var errMany = errors.New("many facts are stale")
+
+// skim looks through the store before the work on a job begins. Where little is stale, as every night after
+// the first, only those facts are claimed and read again, and the others are counted: a pass that claims
+// nothing may read in any order, and writes nothing where nothing is to be done. Where much is stale, it
+// stops soon, and ranges are claimed one by one. Only the first process of a job does so: a job that is
+// stopped before its pass is through must come further the next time.
+func (e *Engine) skim(ctx context.Context, in store.Joined) error {
+	size := e.Store.Tuning().RangeSize
+	total, err := e.Store.Estimate(ctx)
+	if err != nil || total <= int64(size) || in.Lease.Worker > 1 {
+		return err
+	}
+	var found store.Found
+	seen, err := e.pass(ctx, ParamsOf(in.Job), func(whole bool) func(judgedRange) error {
+		found = store.Found{Size: size}
+		var examined int64
+		return func(r judgedRange) error {
+			examined += int64(r.Facts)
+			for _, f := range r.facts {
+				if f.Acts() {
+					if !utf8.ValidString(f.ID) { // cannot stand in a list
+						return errMany
+					}
+					found.IDs = append(found.IDs, f.ID)
+					continue
+				}
+				found.Count.AddAside(f.Aside)
+				if f.Kept != "" {
+					found.Count.AddKept(f.Kept)
+				}
+			}
+			of := examined
+			if whole { // in whatever order: those to expire may come first
+				of = total
+			}
+			if n := int64(len(found.IDs)); n > int64(size)/10+of/50 || n > mostFound {
+				return errMany
+			}
+			e.Progress(progress(Counting, job.Counts{Examined: examined}, total))
+			return e.Halt()
+		}
+	})
+	switch {
+	case errors.Is(err, errMany):
+		return nil
+	case err != nil || seen.End():
+		return err
+	}
+	found.Seen = seen
+	return e.retry(ctx, func() error { return again(e.Store.Offer(ctx, in.Lease, found)) })
+}
