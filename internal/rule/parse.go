@@ -113,10 +113,11 @@ func (t TTL) String() string {
 
 // ParseSet reads a set as Set.String writes it.
 func ParseSet(text string) (s Set, err error) {
+	ids := map[string]bool{}
 	for rest, more := text, true; more && err == nil; {
 		switch {
 		case strings.HasPrefix(rest, textPolicy):
-			rest, more, err = s.parsePolicy(strings.TrimPrefix(rest, textPolicy))
+			rest, more, err = s.parsePolicy(strings.TrimPrefix(rest, textPolicy), ids)
 		case strings.HasPrefix(rest, textOnly) && s.Only == "":
 			err, more = json.Unmarshal([]byte(strings.TrimPrefix(rest, textOnly)), &s.Only), false
 		default:
@@ -125,7 +126,7 @@ func ParseSet(text string) (s Set, err error) {
 			err = s.parseRule(part)
 		}
 	}
-	if err == nil && s.Only != "" && s.Policy(s.Only) == nil {
+	if err == nil && s.Only != "" && !ids[s.Only] {
 		err = fmt.Errorf("there is no policy %q", s.Only)
 	}
 	if err != nil {
@@ -147,15 +148,16 @@ func (s *Set) parseRule(part string) (err error) {
 	return err
 }
 
-func (s *Set) parsePolicy(text string) (rest string, more bool, err error) {
+// parsePolicy reads the policy that a text begins with. ids are those of the policies before it.
+func (s *Set) parsePolicy(text string, ids map[string]bool) (rest string, more bool, err error) {
 	p, length, err := parsePolicy(text)
 	if err != nil {
 		return "", false, err
 	}
-	if s.Policy(p.ID) != nil {
+	if ids[p.ID] {
 		return "", false, fmt.Errorf("two policies are called %q", p.ID)
 	}
-	s.Policies = append(s.Policies, p)
+	s.Policies, ids[p.ID] = append(s.Policies, p), true
 	if rest = text[length:]; rest == "" {
 		return "", false, nil
 	}

@@ -1,8 +1,10 @@
 package rule
 
 import (
+	"fmt"
 	"math"
 	"reflect"
+	"runtime"
 	"strings"
 	"testing"
 
@@ -121,6 +123,28 @@ func TestSetsSurviveTheirText(t *testing.T) {
 		if s, err := ParseSet(text); err == nil {
 			t.Errorf("%q reads as %q", text, s)
 		}
+	}
+}
+
+// TestParseSetGrowsWithItsText: every transaction of a job reads the job's rules. Twice as many policies may
+// take twice the memory, and not four times.
+func TestParseSetGrowsWithItsText(t *testing.T) { // not parallel: others allocate too
+	allocated := func(policies int) uint64 {
+		var s Set
+		for i := range policies {
+			s.Policies = append(s.Policies, expire(fmt.Sprint("p", i), "memory:*", ""))
+		}
+		text := s.String()
+		var before, after runtime.MemStats
+		runtime.ReadMemStats(&before)
+		if _, err := ParseSet(text); err != nil {
+			t.Fatal(err)
+		}
+		runtime.ReadMemStats(&after)
+		return after.TotalAlloc - before.TotalAlloc
+	}
+	if some, twice := allocated(1000), allocated(2000); twice > 3*some {
+		t.Errorf("%d bytes for 1000 policies, %d for 2000", some, twice)
 	}
 }
 
