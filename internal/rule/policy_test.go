@@ -74,6 +74,19 @@ func TestOrder(t *testing.T) {
 	}
 }
 
+// TestPoliciesAreTriedAsTheyStand: a set keeps the order it was given, whatever Order would make of it.
+func TestPoliciesAreTriedAsTheyStand(t *testing.T) {
+	t.Parallel()
+	first, all, last := expire("first", "a", "team"), expire("all", "*", "local"), expire("last", "a", "")
+	j := Set{Policies: []Policy{first, all, last}}.Judge(asOf)
+	for scope, want := range map[string]string{"team": "first", "local": "all", "company": "last"} {
+		c := stale(func(c *fact.Candidate) { c.Relation, c.Scope = "a", scope })
+		if got, _ := j.Policy(c); got == nil || got.ID != want {
+			t.Errorf("in %s: got %v, want %s", scope, got, want)
+		}
+	}
+}
+
 func TestShadow(t *testing.T) {
 	t.Parallel()
 	dry := expire("dry", "*", "")
