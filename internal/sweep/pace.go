@@ -6,7 +6,7 @@ import (
 )
 
 const (
-	shortest     = 250 // facts; below that a transaction is all overhead, and no shorter for fewer of them
+	smallest     = 250 // facts; below that a transaction is all overhead, and no shorter for fewer of them
 	largestBatch = 50_000
 	growth       = 1.2 // per batch, at most
 	flatOut      = 10  // times as long may a transaction be where nobody else minds
@@ -61,9 +61,9 @@ func (p *pacer) pause(written int, locked time.Duration) time.Duration {
 func (p *pacer) adapt(written int, locked time.Duration) {
 	switch {
 	case locked > 2*p.target:
-		p.size = max(min(p.size, shortest), p.size/2)
+		p.size = max(min(p.size, smallest), p.size/2)
 	case locked > p.target: // one slow batch among others: the disk, or another writer
-		p.size = max(min(p.size, shortest), int(float64(p.size)/growth))
+		p.size = max(min(p.size, smallest), int(float64(p.size)/growth))
 	case written >= p.size:
 		factor := min(growth, float64(p.target)/float64(max(locked, time.Millisecond)))
 		p.size = min(largestBatch, max(p.size, int(math.Ceil(float64(p.size)*factor))))
