@@ -69,6 +69,12 @@ func (p *Policy) Relations() (name string, prefix bool) {
 	return g.prefix(), g.prefix() != ""
 }
 
+// Unlimited tells whether the policy matches every fact of every scope. A tenant is no limit: many stores
+// have one.
+func (p *Policy) Unlimited() bool {
+	return glob(p.Relation).any() && glob(p.Entity).any() && glob(p.Source).any() && p.Scope == ""
+}
+
 // exempts tells whether facts of a relation are left alone where the policy matches.
 func (p *Policy) exempts(relation string) bool {
 	return slices.ContainsFunc(p.Exempt, func(pattern string) bool { return glob(pattern).matches(relation) })

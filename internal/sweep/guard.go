@@ -35,6 +35,19 @@ func Everything(rules rule.Set, scope string) string {
 	case rules.Floor != nil && *rules.Floor >= 1:
 		return "min-confidence 1 expires every fact that is not fully certain, in every scope"
 	}
+	for i := range rules.Policies {
+		p := &rules.Policies[i]
+		if rules.Only != "" && rules.Only != p.ID || p.Mode == rule.ModeDryRun || p.KeepLast > 0 || !p.Unlimited() {
+			continue
+		}
+		// 1s is as near to 0 as a policy comes.
+		if p.TTL != nil && *p.TTL <= 1 {
+			return "policy " + p.ID + " expires every fact that has no expiry of its own, in every scope"
+		}
+		if p.HalfLife == 1 && rules.Floor != nil && p.MinConfidence < float64(*rules.Floor) {
+			return "policy " + p.ID + " has every fact fade below the floor and expire, in every scope"
+		}
+	}
 	return ""
 }
 

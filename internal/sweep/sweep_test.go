@@ -299,7 +299,18 @@ func TestMaxExpire(t *testing.T) {
 
 func TestEverything(t *testing.T) {
 	t.Parallel()
-	zero, day, most, all := rule.TTL(0), rule.TTL(86400), rule.Floor(0.99), rule.Floor(1)
+	zero, second, day, most, all := rule.TTL(0), rule.TTL(1), rule.TTL(86400), rule.Floor(0.99), rule.Floor(1)
+	policies := func(change func(*rule.Policy)) rule.Set {
+		p := rule.Policy{ID: "p", Relation: "*", Mode: rule.ModeExpire, TTL: &second}
+		change(&p)
+		return rule.Set{Policies: []rule.Policy{{ID: "other", Relation: "a", Mode: rule.ModeExpire, TTL: &second}, p}, Floor: &most}
+	}
+	fading := func(p *rule.Policy) { p.Mode, p.TTL, p.HalfLife = rule.ModeConfidence, nil, 1 }
+	only := func(s rule.Set, id string) rule.Set {
+		s.Only, s.Floor = id, nil
+		return s
+	}
+	same := func(*rule.Policy) {}
 	for _, test := range []struct {
 		rules rule.Set
 		scope string
@@ -307,6 +318,20 @@ func TestEverything(t *testing.T) {
 	}{
 		{rule.Set{TTL: &zero}, "", true}, {rule.Set{TTL: &zero}, "local", false}, {rule.Set{TTL: &day}, "", false},
 		{rule.Set{Floor: &all}, "", true}, {rule.Set{Floor: &all}, "team", false}, {rule.Set{TTL: &day, Floor: &most}, "", false},
+
+		{policies(same), "", true}, {policies(same), "local", false},
+		{only(policies(same), "p"), "", true}, {only(policies(same), "other"), "", false},
+		{policies(func(p *rule.Policy) { p.Mode, p.Entity, p.Source, p.Tenant = rule.ModeRetract, "**", "*", "acme" }), "", true},
+		{policies(func(p *rule.Policy) { p.Mode = rule.ModeDryRun }), "", false},
+		{policies(func(p *rule.Policy) { p.TTL = &day }), "", false},
+		{policies(func(p *rule.Policy) { p.Relation = "a*" }), "", false},
+		{policies(func(p *rule.Policy) { p.Entity = "a*" }), "", false},
+		{policies(func(p *rule.Policy) { p.Source = "a" }), "", false},
+		{policies(func(p *rule.Policy) { p.Scope = "team" }), "", false},
+		{policies(func(p *rule.Policy) { p.KeepLast = 1 }), "", false},
+		{policies(fading), "", true}, {only(policies(fading), "p"), "", false},
+		{policies(func(p *rule.Policy) { fading(p); p.HalfLife = day }), "", false},
+		{policies(func(p *rule.Policy) { fading(p); p.MinConfidence = 0.99 }), "", false},
 	} {
 		if got := sweep.Everything(test.rules, test.scope); (got != "") != test.want {
 			t.Errorf("%s in %q: %q", test.rules, test.scope, got)
