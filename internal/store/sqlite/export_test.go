@@ -10,6 +10,11 @@ func (s *Store) Watch(see func(tx Querier, query string)) {
 	s.through = func(tx querier) querier { return watched{tx, see} }
 }
 
+// Hold takes the connection of writes, as whoever writes does, until it is released.
+func (s *Store) Hold(ctx context.Context) (release func(), err error) {
+	return s.release, s.take(ctx)
+}
+
 // Querier is what statements run on.
 type Querier = querier
 

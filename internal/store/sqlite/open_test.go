@@ -225,31 +225,6 @@ func TestRowsOnlySQLiteHolds(t *testing.T) {
 	}
 }
 
-// TestWriteAheadLogStaysSmall: without automatic checkpoints the log must not grow with the sweep.
-func TestWriteAheadLogStaysSmall(t *testing.T) {
-	t.Parallel()
-	path := newFile(t)
-	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
-	s := open(t, path, false)
-	largest := int64(0)
-	engine := storetest.Engine(s)
-	engine.Progress = func(sweep.Progress) {
-		if info, err := os.Stat(path + "-wal"); err == nil {
-			largest = max(largest, info.Size())
-		}
-	}
-	j, err := storetest.Sweep(context.Background(), engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{BatchSize: 50})
-	if err != nil || j.Counts.Batches < 20 {
-		t.Fatalf("%+v, %v", j, err)
-	}
-	// 1000 pages of 4096 bytes, and what one batch adds to them.
-	if largest == 0 || largest > 5<<20 {
-		t.Errorf("the log grew to %d bytes", largest)
-	}
-}
-
 // TestOtherEncoding: ids travel as UTF-8, so a database in UTF-16 would match none of them.
 func TestOtherEncoding(t *testing.T) {
 	t.Parallel()

@@ -1,0 +1,121 @@
+package sqlite_test
+
+import (
+	"bytes"
+	"context"
+	"os"
+	"strings"
+	"testing"
+	"time"
+
+	"decayctl/internal/store"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/sqlite"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// TestWriteAheadLogStaysSmall: without automatic checkpoints the log must not grow with the sweep.
+func TestWriteAheadLogStaysSmall(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path, false)
+	largest := int64(0)
+	engine := storetest.Engine(s)
+	engine.Progress = func(sweep.Progress) {
+		if info, err := os.Stat(path + "-wal"); err == nil {
+			largest = max(largest, info.Size())
+		}
+	}
+	j, err := storetest.Sweep(context.Background(), engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{BatchSize: 50})
+	if err != nil || j.Counts.Batches < 20 {
+		t.Fatalf("%+v, %v", j, err)
+	}
+	// 1000 pages of 4096 bytes, and what one batch adds to them.
+	if largest == 0 || largest > 5<<20 {
+		t.Errorf("the log grew to %d bytes", largest)
+	}
+}
+
+// TestCloseMovesTheLog: what is left of the log is moved into the database, or a node that has the file
+// open would find all of it to do; but not by the connection that somebody is still writing on.
+func TestCloseMovesTheLog(t *testing.T) {
+	t.Parallel()
+	for _, busy := range []bool{false, true} {
+		path, ctx := newFile(t), context.Background()
+		database(t, path).Insert(t, storetest.Fact("a")) // a node: SQLite moves the log when the last one closes
+		s := openOwn(t, path)
+		run(t, s, false)
+		if busy {
+			release, err := s.Hold(ctx)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer release()
+		}
+		before := read(t, path)
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		if moved := !bytes.Equal(read(t, path), before); moved == busy {
+			t.Errorf("somebody is writing: %v; the log was moved: %v", busy, moved)
+		}
+	}
+}
+
+// TestCloseBesideAWriter: a process that is being ended closes its stores while a transaction is under way.
+// Close does not wait for it, and nothing of it is written.
+func TestCloseBesideAWriter(t *testing.T) {
+	t.Parallel()
+	path, ctx := newFile(t), context.Background()
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"))
+	s := openOwn(t, path)
+	if err := s.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	within, closed, ended := make(chan struct{}), make(chan struct{}), make(chan error, 1)
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, "INTO decayctl_jobs") {
+			close(within)
+			<-closed
+		}
+	})
+	go func() {
+		_, err := s.Start(ctx, store.StartParams{ID: "one", Rules: weak, Worker: storetest.Worker("mars", 1)})
+		ended <- err
+	}()
+	<-within
+	if err := s.Close(); err != nil {
+		t.Error(err)
+	}
+	close(closed)
+	if err := <-ended; err == nil {
+		t.Error("a transaction ended well on a store that was closed")
+	}
+	d.Lock(t, "")() // nobody else has it
+	if rows := d.Rows(t, "SELECT job_id FROM decayctl_jobs"); len(rows) > 0 {
+		t.Errorf("written: %q", rows)
+	}
+}
+
+func openOwn(t testing.TB, path string) *sqlite.Store {
+	t.Helper()
+	s, err := sqlite.Open(context.Background(), path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
+func read(t testing.TB, path string) []byte {
+	t.Helper()
+	data, err := os.ReadFile(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return data
+}
