@@ -87,12 +87,13 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 
 // idlePolicies warns of policies that can never act, whatever a store holds.
 func idlePolicies(rules rule.Set) (warnings []report.Warning) {
+	shadows := rules.Shadows()
 	for i := range rules.Policies {
 		p := &rules.Policies[i]
 		if why := p.Idle(); why != "" {
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "never_acts", Text: "it can never act: " + why})
 		}
-		if by := rules.Shadow(i); by != nil {
+		if by := shadows[i]; by != nil {
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "shadowed", Text: "it can never match: policy " + by.ID + " is tried before it and matches all that it does"})
 		}
 	}

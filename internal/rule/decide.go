@@ -16,8 +16,8 @@ type Judge struct {
 	cutoff   time.Time // of the set's ttl
 	possible bool
 	ready    []ready
-	exact    map[string][]int // by relation, where the policies for it alone stand in ready
-	wide     []int            // where all others do
+	exact    map[string][]int // see byRelation
+	wide     []int
 	places   map[place][2][]*ready
 }
 
@@ -39,7 +39,8 @@ func (s Set) Judge(asOf time.Time) *Judge {
 	if s.Only != "" {
 		s.TTL, s.Floor = nil, nil
 	}
-	j := &Judge{set: s, asOf: asOf, exact: map[string][]int{}, places: map[place][2][]*ready{}}
+	j := &Judge{set: s, asOf: asOf, places: map[place][2][]*ready{}}
+	j.exact, j.wide = s.byRelation()
 	j.cutoff, j.possible = s.Cutoff(asOf)
 	for i := range s.Policies {
 		r := ready{Policy: &s.Policies[i]}
@@ -47,11 +48,6 @@ func (s Set) Judge(asOf time.Time) *Judge {
 		name := r.Name()
 		r.rules = [4][]string{nil, {name}, {NameFloor}, {name, NameFloor}}
 		j.ready = append(j.ready, r)
-		if glob(r.Relation).exact() {
-			j.exact[r.Relation] = append(j.exact[r.Relation], i)
-		} else {
-			j.wide = append(j.wide, i)
-		}
 	}
 	return j
 }
@@ -110,7 +106,6 @@ func (j *Judge) policies(c *fact.Candidate) (act, aside *ready) {
 // near are the policies that match a place, those that act and those aside, up to the first that
 // matches every fact there.
 func (j *Judge) near(at place) (found [2][]*ready) {
-	// There may be a policy for every relation: looking at each of them for each relation is quadratic.
 	inOrder := slices.Concat(j.exact[at.relation], j.wide)
 	slices.Sort(inOrder)
 	var closed [2]bool

@@ -39,17 +39,39 @@ func anyScope(p Policy) int {
 // aside tells whether a policy is tried apart from those that act.
 func (p *Policy) aside() bool { return p.Mode == ModeDryRun }
 
-// Shadow is the policy that keeps the i-th of a set from ever deciding on a fact, as far as patterns
-// tell: one that is tried before it and matches all that it matches. nil is none.
-func (s Set) Shadow(i int) *Policy {
-	late := &s.Policies[i]
-	for k := range s.Policies[:i] {
-		early := &s.Policies[k]
-		if early.aside() == late.aside() && early.covers(late) {
-			return early
+// byRelation is where policies stand in the set: those for one relation alone by its name, and all others.
+// There may be a policy for every relation, and to look at all of them for each is quadratic.
+func (s Set) byRelation() (exact map[string][]int, wide []int) {
+	exact = map[string][]int{}
+	for i := range s.Policies {
+		if relation := s.Policies[i].Relation; glob(relation).exact() {
+			exact[relation] = append(exact[relation], i)
+		} else {
+			wide = append(wide, i)
 		}
 	}
-	return nil
+	return exact, wide
+}
+
+// Shadows are, by their place in the set, the policies that can never decide on a fact as far as patterns
+// tell, each with one that is tried before it and matches all that it matches.
+func (s Set) Shadows() map[int]*Policy {
+	shadows := map[int]*Policy{}
+	exact, wide := s.byRelation()
+	for i := range s.Policies {
+		late := &s.Policies[i]
+		for _, places := range [][]int{exact[late.Relation], wide} {
+			at := slices.IndexFunc(places, func(k int) bool {
+				early := &s.Policies[k]
+				return k >= i || early.aside() == late.aside() && early.covers(late)
+			})
+			if at >= 0 && places[at] < i {
+				shadows[i] = &s.Policies[places[at]]
+				break
+			}
+		}
+	}
+	return shadows
 }
 
 func (p *Policy) covers(other *Policy) bool {

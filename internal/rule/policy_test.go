@@ -87,22 +87,27 @@ func TestPoliciesAreTriedAsTheyStand(t *testing.T) {
 	}
 }
 
-func TestShadow(t *testing.T) {
+func TestShadows(t *testing.T) {
 	t.Parallel()
 	dry := expire("dry", "*", "")
 	dry.Mode = ModeDryRun
 	byEntity := expire("by entity", "a", "")
 	byEntity.Entity = "user:*"
 	s := Set{Policies: []Policy{byEntity, expire("a", "a", ""), expire("a again", "a", ""), expire("b", "b*", ""), expire("b again", "b*c", ""), expire("all", "*", ""), dry}}
-	Order(s.Policies)
-	got := map[string]string{}
-	for i, p := range s.Policies {
-		if by := s.Shadow(i); by != nil {
-			got[p.ID] = by.ID
+	shadows := func() map[string]string {
+		got := map[string]string{}
+		for i, by := range s.Shadows() {
+			got[s.Policies[i].ID] = by.ID
 		}
+		return got
 	}
-	if want := map[string]string{"a again": "a", "b again": "b"}; !reflect.DeepEqual(got, want) {
+	Order(s.Policies)
+	if got, want := shadows(), map[string]string{"a again": "a", "b again": "b"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
+	}
+	slices.Reverse(s.Policies)
+	if got, want := shadows(), map[string]string{"b again": "all", "b": "all", "a again": "all", "a": "a again", "by entity": "a again"}; !reflect.DeepEqual(got, want) {
+		t.Errorf("in reverse: %v", got)
 	}
 	for relation, idle := range map[string]bool{
 		"rel:*": true, "REL:x": true, "rel*": false, "stigmem:ttl": true, "stigmem:t*": true, "stigmem:*": false, "stigmem://*": false,
