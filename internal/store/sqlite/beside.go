@@ -10,17 +10,36 @@ import (
 
 // readBeside reads what belongs to the facts of a range.
 func (s *Store) readBeside(ctx context.Context, tx querier, r store.Range) (*store.Beside, error) {
-	b := &store.Beside{}
-	var tombstones int
-	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(rowid), 0) FROM tombstones").Scan(&tombstones); err != nil {
+	b, err := s.readHolds(ctx, tx, r.Mark)
+	if err != nil {
 		return nil, err
 	}
+	return &b, readStatus(ctx, tx, r, &b)
+}
+
+// holdsAt is the holds of a store at a mark.
+type holdsAt struct {
+	mark  store.Mark
+	holds store.Beside
+}
+
+// readHolds reads the holds where tombstones are few, or takes those it has for a range of the same mark. A
+// hold that somebody has put since changes the mark, and the batch looks at each fact once more.
+func (s *Store) readHolds(ctx context.Context, tx querier, mark store.Mark) (b store.Beside, err error) {
+	if known := s.holds.Load(); known != nil && mark != 0 && known.mark == mark {
+		return known.holds, nil
+	}
+	var tombstones int
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(rowid), 0) FROM tombstones").Scan(&tombstones); err != nil {
+		return b, err
+	}
 	if tombstones <= store.MaxTombstones {
-		if err := readHolds(ctx, tx, b); err != nil {
-			return nil, err
+		if err := readHolds(ctx, tx, &b); err != nil {
+			return b, err
 		}
 	}
-	return b, readStatus(ctx, tx, r, b)
+	s.holds.Store(&holdsAt{mark, b})
+	return b, nil
 }
 
 // readHolds takes a scope that is no text for what it is to SQL: none of the four.

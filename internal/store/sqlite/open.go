@@ -35,6 +35,8 @@ type Store struct {
 	mark     atomic.Int64
 	moved    int                      // pages written when the log was last moved into the database; under turn
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	holds    atomic.Pointer[holdsAt]  // the last ones that were read
+	cards    cardFilter               // for the connection of writes
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
 	notes    []string

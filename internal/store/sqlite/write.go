@@ -16,7 +16,8 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	var applied store.Applied
 	err := s.within(ctx, func(tx querier) error {
 		w.tx, w.locked = tx, s.params.Now()
-		w.undisturbed = store.Mark(s.mark.Load()) == b.Mark
+		w.mark = store.Mark(s.mark.Load())
+		w.undisturbed = w.mark == b.Mark
 		steps := []func(context.Context) error{w.lockClaim}
 		if len(b.Expiries) > 0 {
 			steps = append(steps, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges)
@@ -38,7 +39,9 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
 	applied.Changed, applied.Locked = b.Changed(w.written), s.params.Now().Sub(w.locked)
+	s.cards.remove(w.mark, w.staled)
 	s.checkpoint(ctx)
+	s.readFreshCards(ctx, w.mark)
 	return applied, nil
 }
 
@@ -52,7 +55,9 @@ type writer struct {
 	stamp   string
 	written store.Written
 
-	undisturbed bool // nobody else has written since the batch was read
+	mark        store.Mark   // of the store as the transaction found it
+	undisturbed bool         // nobody else has written since the batch was read
+	staled      []store.Card // that were fresh before the batch
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -271,66 +276,29 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	return nil
 }
 
-// staleCards marks the memory cards that were made of a fact now expired. Where few cards are fresh, these
-// are read and compared with the facts; where many are, every fact's card is looked up by its key.
+// staleCards marks the memory cards that were made of a fact now expired, and notes which were fresh.
 func (w *writer) staleCards(ctx context.Context) error {
-	cards := w.batch.Cards(w.written)
-	if len(cards) == 0 {
-		return nil
-	}
-	few := 4 * len(cards) // a look-up costs about as much as reading as many
-	var fresh int
-	if err := w.tx.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM memory_cards WHERE is_stale = 0 LIMIT $1)", few+1).Scan(&fresh); err != nil {
-		return err
-	}
-	if fresh <= few {
-		var err error
-		if cards, err = w.freshCards(ctx, cards); err != nil {
-			return err
-		}
-	}
 	// A statement for each tenant and scope, of which there are few: what SQLite sorts is a plain list then.
 	type group struct{ tenant, scope string }
 	entities := map[group][]string{}
-	for _, card := range cards {
+	for _, card := range w.cards.maybe(w.mark, w.batch.Cards(w.written)) {
 		g := group{card.Tenant, card.Scope}
 		entities[g] = append(entities[g], card.Entity)
 	}
 	for g, of := range entities {
 		// The plus leaves the primary key as the only way: most cards of a tenant and scope are fresh.
-		list := pack(of)
-		if _, err := w.tx.ExecContext(ctx, `
+		list, marked := pack(of), store.Written{}
+		if err := collect(ctx, w.tx, marked, `
 			UPDATE memory_cards SET is_stale = 1
-			WHERE +is_stale = 0 AND entity_uri IN (`+list.sql+`) AND tenant_id = $2 AND scope = $3`,
-			list.json, g.tenant, g.scope); err != nil {
+			WHERE +is_stale = 0 AND entity_uri IN (`+list.sql+`) AND tenant_id = $2 AND scope = $3
+			RETURNING entity_uri`, list.json, g.tenant, g.scope); err != nil {
 			return err
+		}
+		for entity := range marked {
+			w.staled = append(w.staled, store.Card{Entity: entity, Tenant: g.tenant, Scope: g.scope})
 		}
 	}
 	return nil
-}
-
-// freshCards are those of some cards that are not stale yet.
-func (w *writer) freshCards(ctx context.Context, cards []store.Card) ([]store.Card, error) {
-	wanted := make(map[store.Card]bool, len(cards))
-	for _, card := range cards {
-		wanted[card] = true
-	}
-	rows, err := w.tx.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	var fresh []store.Card
-	for rows.Next() {
-		var card store.Card
-		if err := rows.Scan(&card.Entity, &card.Tenant, &card.Scope); err != nil {
-			return nil, err
-		}
-		if wanted[card] {
-			fresh = append(fresh, card)
-		}
-	}
-	return fresh, rows.Err()
 }
 
 // collect runs a statement that returns the ids it wrote.

@@ -1,0 +1,104 @@
+package sqlite
+
+import (
+	"context"
+	"hash/maphash"
+	"sync"
+
+	"decayctl/internal/store"
+)
+
+// cardFilter knows which memory cards may be fresh. Most facts of a first sweep have no card, or one that is
+// stale by now, and to look each of them up, on a page anywhere, is half of what a batch writes for. It is a
+// filter of fixed size: each slot counts the fresh cards that fall on it, so that none is ever missed, and a
+// few are looked up in vain. It holds for as long as nobody else writes.
+type cardFilter struct {
+	mu    sync.Mutex
+	seed  maphash.Seed
+	slots []uint8
+	mark  store.Mark // of the store that it tells of; 0 is none
+	read  int        // cards, the last time
+	asked int        // cards that were looked up without it since then
+}
+
+const (
+	cardSlots = 1 << 22
+	fullSlot  = 255 // has counted as far as it goes, and is never emptied again
+)
+
+func (f *cardFilter) slot(c store.Card) *uint8 {
+	return &f.slots[maphash.Comparable(f.seed, c)%cardSlots]
+}
+
+// maybe leaves out of some cards those that are not fresh for sure.
+func (f *cardFilter) maybe(mark store.Mark, cards []store.Card) []store.Card {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mark != mark {
+		f.asked += len(cards)
+		return cards
+	}
+	var left []store.Card
+	for _, c := range cards {
+		if *f.slot(c) > 0 {
+			left = append(left, c)
+		}
+	}
+	return left
+}
+
+// remove takes cards out that were fresh and are stale now.
+func (f *cardFilter) remove(mark store.Mark, cards []store.Card) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.mark != mark {
+		return
+	}
+	for _, c := range cards {
+		if slot := f.slot(c); *slot > 0 && *slot < fullSlot {
+			*slot--
+		}
+	}
+}
+
+// due tells whether it is time to read the fresh cards again: once as many were looked up without, twice
+// over. Beside somebody who writes all the time what is read holds for no batch.
+func (f *cardFilter) due(mark store.Mark) bool {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.mark != mark && f.asked > 2*f.read
+}
+
+// readFreshCards fills the filter after a transaction. What somebody else has written since is no matter: the
+// next transaction has another mark then. Where the cards cannot be read, all are looked up.
+func (s *Store) readFreshCards(ctx context.Context, mark store.Mark) {
+	f := &s.cards
+	if !f.due(mark) {
+		return
+	}
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	if f.slots == nil {
+		f.seed, f.slots = maphash.MakeSeed(), make([]uint8, cardSlots)
+	}
+	clear(f.slots)
+	f.mark, f.read, f.asked = 0, 0, 0
+	rows, err := s.read.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
+	if err != nil {
+		return
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var card store.Card
+		if rows.Scan(&card.Entity, &card.Tenant, &card.Scope) != nil {
+			return
+		}
+		if slot := f.slot(card); *slot < fullSlot {
+			*slot++
+		}
+		f.read++
+	}
+	if rows.Err() == nil {
+		f.mark = mark
+	}
+}
