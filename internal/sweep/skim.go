@@ -28,7 +28,7 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) error {
 	}
 	var found store.Found
 	seen, err := e.pass(ctx, ParamsOf(in.Job), func(whole bool) func(judgedRange) error {
-		found = store.Found{Size: size}
+		found = store.Found{Size: size / 20}
 		var examined int64
 		return func(r judgedRange) error {
 			examined += int64(r.Facts)

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,7 +20,9 @@ import (
 // skimmed is a store that is large enough for a pass of its own, and tells what was claimed.
 type skimmed struct {
 	store.Store
-	offer   func() error // after a pass has come to its end; an error is given in its place
+	offer func() error // after a pass has come to its end; an error is given in its place
+
+	mu      sync.Mutex
 	claimed []store.Range
 }
 
@@ -42,6 +45,8 @@ func (s *skimmed) Offer(ctx context.Context, l store.Lease, f store.Found) error
 
 func (s *skimmed) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
 	c, err := s.Store.Claim(ctx, l, size)
+	s.mu.Lock()
+	defer s.mu.Unlock()
 	if err == nil && !c.End() {
 		s.claimed = append(s.claimed, c.Range)
 	}

@@ -19,11 +19,13 @@ type cardFilter struct {
 	mark  store.Mark // of the store that it tells of; 0 is none
 	read  int        // cards, the last time
 	asked int        // cards that were looked up without it since then
+	least int        // so many, before it is worth while
 }
 
 const (
-	cardSlots = 1 << 22
-	fullSlot  = 255 // has counted as far as it goes, and is never emptied again
+	cardSlots  = 1 << 22
+	fullSlot   = 255 // has counted as far as it goes, and is never emptied again
+	leastCards = 5000
 )
 
 func (f *cardFilter) slot(c store.Card) *uint8 {
@@ -61,12 +63,11 @@ func (f *cardFilter) remove(mark store.Mark, cards []store.Card) {
 	}
 }
 
-// due tells whether it is time to read the fresh cards again: once as many were looked up without, twice
-// over. Beside somebody who writes all the time what is read holds for no batch.
+// due tells whether it is time to read the fresh cards again: once twice as many were looked up without. Beside somebody who writes all the time what is read holds for no batch.
 func (f *cardFilter) due(mark store.Mark) bool {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	return f.mark != mark && f.asked > 2*f.read
+	return f.mark != mark && f.asked >= f.least+2*f.read
 }
 
 // readFreshCards fills the filter after a transaction. What somebody else has written since is no matter: the

@@ -56,6 +56,7 @@ func TestCardFilter(t *testing.T) {
 					WHEN NEW.low = '`+test.refused+`' AND EXISTS (SELECT 1 FROM fact_validity_overrides WHERE fact_id = NEW.low)
 					BEGIN SELECT RAISE(ABORT, 'refused'); END`)
 			}
+			s.FilterCards()
 			looks, batches := 0, 0
 			s.Watch(func(_ sqlite.Querier, query string) {
 				if strings.Contains(query, "UPDATE memory_cards") {

@@ -10,6 +10,9 @@ func (s *Store) Watch(see func(tx Querier, query string)) {
 	s.through = func(tx querier) querier { return watched{tx, see} }
 }
 
+// FilterCards has the fresh cards read as soon as one card was looked up.
+func (s *Store) FilterCards() { s.cards.least = 1 }
+
 // Hold takes the connection of writes, as whoever writes does, until it is released.
 func (s *Store) Hold(ctx context.Context) (release func(), err error) {
 	return s.release, s.take(ctx)

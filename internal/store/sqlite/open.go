@@ -53,7 +53,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: real, params: p, turn: make(chan struct{}, 1)}
+	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), cards: cardFilter{least: leastCards}}
 	if p.ReadOnly {
 		err = s.openReadOnly()
 	} else {
@@ -150,7 +150,7 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 		"mode": {"rw"}, "_txlock": {"immediate"},
 		// Foreign keys are not checked: a batch writes nothing but rows of facts that it has just read,
 		// or looks up itself, and one more look-up in a random page for every row is a third of its time.
-		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-16384"},
+		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-12288"},
 	}, 1)
 	if err != nil {
 		return err
