@@ -52,8 +52,8 @@ type Jobs interface {
 
 	// Offer puts facts up for claiming that a pass over the whole store has found, as claims of nobody, and
 	// counts all others, so that the job goes on behind what the pass has seen. Where the job has begun in
-	// another way, it does nothing.
-	Offer(ctx context.Context, l Lease, f Found) error
+	// another way, it does nothing. It gives the job's counts as they are then.
+	Offer(ctx context.Context, l Lease, f Found) (job.Counts, error)
 
 	// Claimed reads a claim again, after a COMMIT whose outcome is not known. found is false where
 	// the claim is finished, or not this worker's any more.

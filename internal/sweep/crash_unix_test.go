@@ -77,7 +77,7 @@ func (p *places) Claim(ctx context.Context, l store.Lease, size int) (store.Clai
 	return p.Store.Claim(ctx, l, size)
 }
 
-func (p *places) Offer(ctx context.Context, l store.Lease, f store.Found) error {
+func (p *places) Offer(ctx context.Context, l store.Lease, f store.Found) (job.Counts, error) {
 	if p.offer > 0 {
 		p.left.Store(p.offer)
 	}

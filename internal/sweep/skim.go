@@ -19,12 +19,13 @@ var errMany = errors.New("many facts are stale")
 // the first, only those facts are claimed and read again, and the others are counted: a pass that claims
 // nothing may read in any order, and writes nothing where nothing is to be done. Where much is stale, it
 // stops soon, and ranges are claimed one by one. Only the first process of a job does so: a job that is
-// stopped before its pass is through must come further the next time.
-func (e *Engine) skim(ctx context.Context, in store.Joined) error {
+// stopped before its pass is through must come further the next time. It gives the job's counts as they are then.
+func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, err error) {
+	counts = in.Job.Counts
 	size := e.Store.Tuning().RangeSize
 	total, err := e.Store.Estimate(ctx)
 	if err != nil || total <= int64(size) || in.Lease.Worker > 1 {
-		return err
+		return counts, err
 	}
 	var found store.Found
 	seen, err := e.pass(ctx, ParamsOf(in.Job), func(whole bool) func(judgedRange) error {
@@ -58,10 +59,14 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) error {
 	})
 	switch {
 	case errors.Is(err, errMany):
-		return nil
+		return counts, nil
 	case err != nil || seen.End():
-		return err
+		return counts, err
 	}
 	found.Seen = seen
-	return e.retry(ctx, func() error { return again(e.Store.Offer(ctx, in.Lease, found)) })
+	err = e.retry(ctx, func() (err error) {
+		counts, err = e.Store.Offer(ctx, in.Lease, found)
+		return again(err)
+	})
+	return counts, err
 }

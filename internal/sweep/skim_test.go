@@ -34,10 +34,10 @@ func (s *skimmed) Tuning() store.Tuning {
 	return t
 }
 
-func (s *skimmed) Offer(ctx context.Context, l store.Lease, f store.Found) error {
+func (s *skimmed) Offer(ctx context.Context, l store.Lease, f store.Found) (job.Counts, error) {
 	if s.offer != nil {
 		if err := s.offer(); err != nil {
-			return err
+			return job.Counts{}, err
 		}
 	}
 	return s.Store.Offer(ctx, l, f)
@@ -153,16 +153,16 @@ type uncertainOffer struct {
 	offers   int
 }
 
-func (u *uncertainOffer) Offer(ctx context.Context, l store.Lease, f store.Found) error {
+func (u *uncertainOffer) Offer(ctx context.Context, l store.Lease, f store.Found) (job.Counts, error) {
 	if u.offers++; u.offers > 1 {
 		return u.skimmed.Offer(ctx, l, f)
 	}
 	if u.happened {
-		if err := u.skimmed.Offer(ctx, l, f); err != nil {
-			return err
+		if c, err := u.skimmed.Offer(ctx, l, f); err != nil {
+			return c, err
 		}
 	}
-	return &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
+	return job.Counts{}, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
 }
 
 // TestSkimmedHalted: a sweep that is stopped during its pass has done nothing. Resumed, it claims ranges: it

@@ -92,10 +92,11 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		if err := e.allow(ctx, in); err != nil {
 			return in.Job, err
 		}
-		if err := e.skim(ctx, in); err != nil {
+		counts, err := e.skim(ctx, in)
+		if err != nil {
 			return in.Job, err
 		}
-		b := &board{Engine: e, total: in.Job.Total, counts: in.Job.Counts, lease: in.Lease, maxLag: w.MaxLag}
+		b := &board{Engine: e, total: in.Job.Total, counts: counts, lease: in.Lease, maxLag: w.MaxLag}
 		for {
 			lanes, laneCtx := errgroup.WithContext(ctx)
 			for range w.Workers {
@@ -264,8 +265,10 @@ func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func
 		return refused
 	})
 	switch {
-	case whole && err == nil, ctx.Err() != nil:
-		return seen, err
+	case whole && err == nil:
+		return seen, nil
+	case ctx.Err() != nil:
+		return seen, errors.Join(err, ctx.Err())
 	case refused != nil:
 		return seen, refused
 	}

@@ -271,6 +271,28 @@ func TestCutOff(t *testing.T) {
 	}
 }
 
+// interrupted is a store on which the operator's patience ends with the first look.
+type interrupted struct {
+	store.Store
+	interrupt context.CancelFunc
+}
+
+func (i interrupted) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (store.Range, bool, error) {
+	i.interrupt()
+	return i.Store.Each(ctx, p, use)
+}
+
+// TestInterruptedPreview: what was cut short is never given as whole.
+func TestInterruptedPreview(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 30)
+	ctx, interrupt := context.WithCancel(context.Background())
+	_, err := storetest.Engine(interrupted{s, interrupt}).Preview(ctx, sweep.Params{Rules: weak().Rules, AsOf: asOf})
+	if !errors.Is(err, context.Canceled) {
+		t.Error(err)
+	}
+}
+
 func limit(text string) *rule.Limit {
 	l, err := rule.ParseLimit(text)
 	if err != nil {

@@ -2,6 +2,8 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -77,13 +79,22 @@ func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx) ([]string, error)
 	if known := s.common.Load(); known != nil {
 		return *known, nil
 	}
+	overrides := s.table("fact_validity_overrides")
+	var share *float64 // percent; NULL where it is no table that can be sampled
+	if err := tx.QueryRow(ctx, `
+		SELECT least(100, 100 * 2e6 / greatest(1, pg_catalog.pg_relation_size(oid)))::float8
+		FROM pg_catalog.pg_class WHERE oid = $1::regclass AND relkind IN ('r', 'p', 'm')`, overrides).Scan(&share); err != nil && !errors.Is(err, pgx.ErrNoRows) {
+		return nil, err
+	}
+	sample := ""
+	if share != nil {
+		sample = fmt.Sprintf(" TABLESAMPLE SYSTEM (%g)", *share)
+	}
 	rows, err := tx.Query(ctx, `
 		SELECT valid_until
-		FROM (SELECT valid_until
-		      FROM `+s.table("fact_validity_overrides")+` TABLESAMPLE SYSTEM (least(100, 100 * 2e6 / greatest(1, pg_catalog.pg_relation_size($1::regclass))))
-		      LIMIT 20000) o
+		FROM (SELECT valid_until FROM `+overrides+sample+` LIMIT 20000) o
 		WHERE valid_until IS NOT NULL
-		GROUP BY valid_until HAVING count(*) >= 100 ORDER BY count(*) DESC LIMIT 20`, s.table("fact_validity_overrides"))
+		GROUP BY valid_until HAVING count(*) >= 100 ORDER BY count(*) DESC LIMIT 20`)
 	if err != nil {
 		return nil, err
 	}

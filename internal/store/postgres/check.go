@@ -70,7 +70,7 @@ func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
 		JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-		JOIN (VALUES ('facts', 'id', true), ('fact_validity_overrides', 'fact_id', true), ('fact_quarantine_status', 'fact_id', true),
+		JOIN (VALUES ('facts', 'id', true), ('fact_validity_overrides', 'fact_id', true), ('fact_quarantine_status', 'fact_id', true), ('entity_edges', 'id', true),
 				('facts', 'entity', false), ('facts', 'tenant_id', false), ('facts', 'scope', false),
 				('tombstones', 'entity_uri', false), ('tombstones', 'tenant_id', false), ('tombstones', 'scope', false))
 			AS w(relation, name, key) ON w.relation = c.relname AND w.name = a.attname
@@ -85,7 +85,7 @@ func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 	if err != nil || len(odd) == 0 {
 		return err
 	}
-	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id, or takes different texts for equal: what protects a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id, or takes different texts for equal: what belongs to a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
 }
 
 // columns asks the catalogue: information_schema hides what the role may not use.

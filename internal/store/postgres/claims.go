@@ -93,12 +93,13 @@ func (s *Store) advance(ctx context.Context, tx pgx.Tx, l store.Lease, p store.R
 }
 
 // Offer is ordered by the job's row.
-func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
-	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) (counts job.Counts, err error) {
+	err = s.within(ctx, writing, func(tx pgx.Tx) error {
 		j, err := s.held(ctx, tx, l, job.Running)
 		if err != nil {
 			return err
 		}
+		counts = j.Counts
 		var begun bool
 		var number int64
 		if err := tx.QueryRow(ctx, `
@@ -127,13 +128,14 @@ func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
 			return err
 		}
 		j.Counts.Add(f.Counts(len(ids)))
+		counts = j.Counts
 		j.Updated = s.params.Now()
 		if err := s.write(ctx, tx, j); err != nil {
 			return err
 		}
 		return s.renew(ctx, tx, l)
 	})
-	return s.translate(err, "put facts up for claiming")
+	return counts, s.translate(err, "put facts up for claiming")
 }
 
 // sorted are the ids that were found, in id order, as far as the facts are still there.

@@ -22,7 +22,16 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]f
 	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
 		return store.Range{}, false, err
 	}
-	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	hand := func(part []fact.Candidate) error {
+		err := use(part)
+		if err != nil {
+			stop() // else all that is left would be fetched before the rows are closed
+		}
+		return err
+	}
+	err = s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
 		// A nested loop would be those pages again, and the planner may believe it to be short. The memory
 		// is the server's, for the overrides.
 		if _, err := tx.Exec(ctx, "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"); err != nil {
@@ -56,11 +65,11 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]f
 			}
 			full := chunk
 			chunk = make([]fact.Candidate, 0, eachSize)
-			return use(full)
+			return hand(full)
 		}); err != nil {
 			return err
 		}
-		return use(chunk)
+		return hand(chunk)
 	})
 	return seen, true, s.translate(err, "read the facts")
 }

@@ -136,12 +136,17 @@ type severed struct {
 
 func (e *severed) Unwrap() error { return e.error }
 
-// within runs work in one transaction that begins with the settings.
+// within runs work in one transaction that begins with the settings. Each of its statements sees what was
+// committed before it.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
+	return s.isolated(ctx, pgx.ReadCommitted, access, work)
+}
+
+func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
 	if access == writing && s.params.ReadOnly {
 		return store.ErrReadOnly
 	}
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: pgx.ReadCommitted, AccessMode: access})
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level, AccessMode: access})
 	if err != nil {
 		return &severed{err, false}
 	}

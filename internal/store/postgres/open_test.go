@@ -331,13 +331,28 @@ func TestPartitioned(t *testing.T) {
 	}
 }
 
-// TestCollations: the quarantine of a fact is read by the range of its id, and holds are compared in Go.
+// TestView: a view can stand in for the overrides.
+func TestView(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	d.Insert(t, storetest.Fact("a"))
+	d.Exec(t, "ALTER TABLE fact_validity_overrides RENAME TO kept")
+	d.Exec(t, "CREATE VIEW fact_validity_overrides AS SELECT * FROM kept")
+	s, err := open(t, db.URL, "public", false)
+	if got := run(t, s, err, false); got.Decayed != 1 {
+		t.Errorf("expired %d", got.Decayed)
+	}
+}
+
+// TestCollations: the quarantine and the edge of a fact are found by the range of its id, and holds are compared in Go.
 // Where columns do not order or compare alike, what protects a fact would be missed.
 func TestCollations(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	for column, statement := range map[string]string{
 		"fact_quarantine_status.fact_id": `ALTER TABLE fact_quarantine_status ALTER fact_id TYPE text COLLATE "und-x-icu"`,
+		"entity_edges.id":                `ALTER TABLE entity_edges ALTER id TYPE text COLLATE "und-x-icu"`,
 		"facts.entity":                   `ALTER TABLE facts ALTER entity TYPE text COLLATE folded`,
 		"tombstones.entity_uri":          `ALTER TABLE tombstones ALTER entity_uri TYPE text COLLATE folded`,
 	} {

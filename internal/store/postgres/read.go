@@ -117,10 +117,13 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 			return err
 		}
 		beside, err := s.readBeside(ctx, tx, p.Range, few)
+		if err != nil {
+			return err
+		}
 		for i := range found {
 			beside.Complete(&found[i])
 		}
-		return err
+		return nil
 	})
 	return found, s.translate(err, "read the facts")
 }

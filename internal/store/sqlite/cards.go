@@ -17,6 +17,7 @@ type cardFilter struct {
 	seed  maphash.Seed
 	slots []uint8
 	mark  store.Mark // of the store that it tells of; 0 is none
+	fills int        // how many times it was filled
 	read  int        // cards, the last time
 	asked int        // cards that were looked up without it since then
 	least int        // so many, before it is worth while
@@ -32,28 +33,29 @@ func (f *cardFilter) slot(c store.Card) *uint8 {
 	return &f.slots[maphash.Comparable(f.seed, c)%cardSlots]
 }
 
-// maybe leaves out of some cards those that are not fresh for sure.
-func (f *cardFilter) maybe(mark store.Mark, cards []store.Card) []store.Card {
+// maybe leaves out of some cards those that are not fresh for sure. filled is for remove: 0 where it does not
+// know.
+func (f *cardFilter) maybe(mark store.Mark, cards []store.Card) (left []store.Card, filled int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.mark != mark {
 		f.asked += len(cards)
-		return cards
+		return cards, 0
 	}
-	var left []store.Card
 	for _, c := range cards {
 		if *f.slot(c) > 0 {
 			left = append(left, c)
 		}
 	}
-	return left
+	return left, f.fills
 }
 
-// remove takes cards out that were fresh and are stale now.
-func (f *cardFilter) remove(mark store.Mark, cards []store.Card) {
+// remove takes cards out that were fresh when it was asked and are stale now, unless it was filled since: then
+// it may never have counted them.
+func (f *cardFilter) remove(filled int, cards []store.Card) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mark != mark {
+	if filled == 0 || f.fills != filled {
 		return
 	}
 	for _, c := range cards {
@@ -73,10 +75,28 @@ func (f *cardFilter) due(mark store.Mark) bool {
 // readFreshCards fills the filter after a transaction. What somebody else has written since is no matter: the
 // next transaction has another mark then. Where the cards cannot be read, all are looked up.
 func (s *Store) readFreshCards(ctx context.Context, mark store.Mark) {
-	f := &s.cards
-	if !f.due(mark) {
+	if !s.cards.due(mark) {
 		return
 	}
+	s.cards.fill(mark, func(add func(store.Card)) error {
+		rows, err := s.read.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var card store.Card
+			if err := rows.Scan(&card.Entity, &card.Tenant, &card.Scope); err != nil {
+				return err
+			}
+			add(card)
+		}
+		return rows.Err()
+	})
+}
+
+// fill counts all fresh cards there are.
+func (f *cardFilter) fill(mark store.Mark, each func(add func(store.Card)) error) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	if f.slots == nil {
@@ -84,22 +104,13 @@ func (s *Store) readFreshCards(ctx context.Context, mark store.Mark) {
 	}
 	clear(f.slots)
 	f.mark, f.read, f.asked = 0, 0, 0
-	rows, err := s.read.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
-	if err != nil {
-		return
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var card store.Card
-		if rows.Scan(&card.Entity, &card.Tenant, &card.Scope) != nil {
-			return
-		}
+	f.fills++
+	if err := each(func(card store.Card) {
 		if slot := f.slot(card); *slot < fullSlot {
 			*slot++
 		}
 		f.read++
-	}
-	if rows.Err() == nil {
+	}); err == nil {
 		f.mark = mark
 	}
 }

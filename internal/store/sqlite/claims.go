@@ -71,12 +71,13 @@ func (s *Store) advance(ctx context.Context, tx querier, l store.Lease, size int
 }
 
 // Offer puts up what a pass over the whole store has found.
-func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
-	err := s.within(ctx, func(tx querier) error {
+func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) (counts job.Counts, err error) {
+	err = s.within(ctx, func(tx querier) error {
 		j, err := s.held(ctx, tx, l, job.Running)
 		if err != nil {
 			return err
 		}
+		counts = j.Counts
 		var begun bool
 		var number int64
 		if err := tx.QueryRowContext(ctx, "SELECT frontier IS NOT NULL OR end_reached <> 0, next_claim FROM decayctl_jobs WHERE job_id = $1", j.ID).
@@ -84,7 +85,8 @@ func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
 			return err
 		}
 		list := pack(f.IDs)
-		ids, err := s.strings(ctx, tx, "SELECT id FROM facts WHERE id IN ("+list.sql+") AND id <= $2 ORDER BY id", list.json, f.Seen.Last.ID)
+		// The facts are not looked up, which would take long under the lock; who reads a claim finds what is there.
+		ids, err := s.strings(ctx, tx, "SELECT id FROM ("+list.sql+") WHERE id <= $2 ORDER BY id", list.json, f.Seen.Last.ID)
 		if err != nil {
 			return err
 		}
@@ -105,13 +107,14 @@ func (s *Store) Offer(ctx context.Context, l store.Lease, f store.Found) error {
 			return err
 		}
 		j.Counts.Add(f.Counts(len(ids)))
+		counts = j.Counts
 		j.Updated = s.params.Now()
 		if err := s.write(ctx, tx, j); err != nil {
 			return err
 		}
 		return s.renew(ctx, tx, l)
 	})
-	return s.translate(err, "put facts up for claiming")
+	return counts, s.translate(err, "put facts up for claiming")
 }
 
 // Claimed reads a claim again.

@@ -150,7 +150,7 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 		"mode": {"rw"}, "_txlock": {"immediate"},
 		// Foreign keys are not checked: a batch writes nothing but rows of facts that it has just read,
 		// or looks up itself, and one more look-up in a random page for every row is a third of its time.
-		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-12288"},
+		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-8192"},
 	}, 1)
 	if err != nil {
 		return err

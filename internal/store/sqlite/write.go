@@ -39,7 +39,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
 	applied.Changed, applied.Locked = b.Changed(w.written), s.params.Now().Sub(w.locked)
-	s.cards.remove(w.mark, w.staled)
+	s.cards.remove(w.filled, w.staled)
 	s.checkpoint(ctx)
 	s.readFreshCards(ctx, w.mark)
 	return applied, nil
@@ -58,6 +58,7 @@ type writer struct {
 	mark        store.Mark   // of the store as the transaction found it
 	undisturbed bool         // nobody else has written since the batch was read
 	staled      []store.Card // that were fresh before the batch
+	filled      int          // see cardFilter.maybe
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -281,7 +282,9 @@ func (w *writer) staleCards(ctx context.Context) error {
 	// A statement for each tenant and scope, of which there are few: what SQLite sorts is a plain list then.
 	type group struct{ tenant, scope string }
 	entities := map[group][]string{}
-	for _, card := range w.cards.maybe(w.mark, w.batch.Cards(w.written)) {
+	var cards []store.Card
+	cards, w.filled = w.cards.maybe(w.mark, w.batch.Cards(w.written))
+	for _, card := range cards {
 		g := group{card.Tenant, card.Scope}
 		entities[g] = append(entities[g], card.Entity)
 	}

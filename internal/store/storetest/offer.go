@@ -82,7 +82,8 @@ func testNothingOffered(t *testing.T, d Database) {
 	h := g.start()
 	found := store.Found{Seen: store.Range{Last: store.After("0002"), Facts: 3}, Size: 2}
 	g.end(h.Job.ID)
-	h.lost("an offer of a worker whose lease has ended", g.s.Offer(g.ctx, h.Lease, found), job.Running)
+	_, err := g.s.Offer(g.ctx, h.Lease, found)
+	h.lost("an offer of a worker whose lease has ended", err, job.Running)
 	h = g.join(h.Job.ID, false)
 	g.offer(h.Lease, found)
 	if end, err := g.s.Claim(g.ctx, h.Lease, 100); err != nil || !end.End() {
@@ -95,7 +96,7 @@ func testNothingOffered(t *testing.T, d Database) {
 
 func (g *scene) offer(l store.Lease, f store.Found) {
 	g.t.Helper()
-	if err := g.s.Offer(g.ctx, l, f); err != nil {
+	if _, err := g.s.Offer(g.ctx, l, f); err != nil {
 		g.t.Fatalf("offer: %v", err)
 	}
 }

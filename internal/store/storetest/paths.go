@@ -68,6 +68,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 	again, meanwhile := unswept[0], unswept[len(unswept)-1]
 	override(again) // an earlier sweep has expired it, and somebody has put that off
 	h := g.start(func(p *store.StartParams) { p.Rules = pathPolicies })
+	g.offer(h.Lease, store.Found{Seen: store.Range{Last: at, Facts: 2 * size}, IDs: unswept, Size: (len(unswept) + 1) / 2})
 	for i := range 4 {
 		c := h.claim(size)
 		found := slices.DeleteFunc(candidates(store.CandidatesParams{Range: c.Range, Narrow: narrow}), func(c fact.Candidate) bool {
@@ -80,7 +81,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 		if now, there, err := g.s.Claimed(g.ctx, h.Lease, c.Number); err != nil || !there || now.After != b.UpTo {
 			t.Fatalf("%+v, %v, %v", now, there, err)
 		}
-		c.After, c.Facts = b.UpTo, b.Left()
+		c = b.Rest()
 		rest := byPolicies(h.batch(c, found[half:]))
 		rest.Mark, rest.UpTo, rest.Close = 0, c.Last, true // for all that is known, somebody has written meanwhile
 		if i == 1 {

@@ -1,0 +1,78 @@
+package postgres_test
+
+import (
+	"context"
+	"database/sql"
+	"testing"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
+	"decayctl/internal/store/storetest"
+)
+
+// lockable is a store of one fact, and a transaction that keeps a table locked.
+func lockable(t *testing.T, table string, patience time.Duration) (s store.Store, d storetest.Database, tx *sql.Tx) {
+	t.Helper()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d = database(t, db, db.URL)
+	d.Insert(t, storetest.Fact("a"))
+	s, err := postgres.Open(t.Context(), db.URL, "public", store.OpenParams{LockTimeout: patience, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	if tx, err = d.SQL.BeginTx(t.Context(), nil); err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = tx.Rollback() })
+	if _, err := tx.ExecContext(t.Context(), "LOCK TABLE "+table+" IN ACCESS EXCLUSIVE MODE"); err != nil {
+		t.Fatal(err)
+	}
+	return s, d, tx
+}
+
+var everything = store.CandidatesParams{AsOf: storetest.AsOf, Narrow: store.Narrow{Live: true}}
+
+// TestLockedBeside: what belongs to facts may be locked while they are read.
+func TestLockedBeside(t *testing.T) {
+	t.Parallel()
+	s, _, _ := lockable(t, "tombstone_revocations", 20*time.Millisecond)
+	p := everything
+	p.Range = store.Range{Last: store.After("a"), Facts: 1}
+	if found, err := s.Candidates(t.Context(), p); !store.Is(err, store.Busy) {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// TestEachSeesOneState: what comes while the store is read is neither counted nor given.
+func TestEachSeesOneState(t *testing.T) {
+	t.Parallel()
+	s, d, tx := lockable(t, "tombstones", time.Minute) // read after the facts are counted, and before they are given
+	given, done := 0, make(chan error, 1)
+	var seen store.Range
+	go func() {
+		var err error
+		seen, _, err = s.Each(context.Background(), everything, func(part []fact.Candidate) error {
+			given += len(part)
+			return nil
+		})
+		done <- err
+	}()
+	for d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] == "0" {
+		select {
+		case err := <-done:
+			t.Fatal("it did not wait:", err)
+		default:
+		}
+	}
+	d.Insert(t, storetest.Fact("b"))
+	if err := tx.Commit(); err != nil {
+		t.Fatal(err)
+	}
+	if err := <-done; err != nil || given != 1 || seen.Facts != 1 || seen.Last != store.After("a") {
+		t.Errorf("saw %+v, was given %d, %v", seen, given, err)
+	}
+}
