@@ -304,8 +304,10 @@ func (w *writer) staleCards(ctx context.Context) error {
 	for _, card := range cards {
 		entities, tenants, scopes = append(entities, card.Entity), append(tenants, card.Tenant), append(scopes, card.Scope)
 	}
-	// What is left is a nested loop: it takes the list in its order, and looks each card up.
-	if _, err := w.tx.Exec(ctx, "SELECT set_config('enable_hashjoin', 'off', true), set_config('enable_mergejoin', 'off', true)"); err != nil {
+	// What is left is a loop that takes the list in its order, and looks each card up by its key. Where few
+	// cards are fresh the planner would rather compare all of them with each of the list.
+	if _, err := w.tx.Exec(ctx, `SELECT set_config(setting, 'off', true)
+		FROM unnest('{enable_hashjoin,enable_mergejoin,enable_material,enable_seqscan}'::text[]) AS setting`); err != nil {
 		return err
 	}
 	_, err := w.tx.Exec(ctx, `
