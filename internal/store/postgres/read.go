@@ -217,14 +217,15 @@ func (n *narrowing) live(until string) string {
 		until, n.asOf, n.known, canonicalSQL(until))
 }
 
-// where is all that is asked of the fact f under its override o.
+// where is all that is asked of the fact f under its override o. The concatenation keeps the indexes on scope
+// and tenant out of it: every range would read the entries of all facts of the scope.
 func (n *narrowing) where(p store.CandidatesParams) string {
 	where := []string{n.live(untilSQL)}
 	if p.Scope != "" {
-		where = append(where, "f.scope = "+n.arg(p.Scope))
+		where = append(where, "f.scope || '' = "+n.arg(p.Scope))
 	}
 	if p.Tenant != "" {
-		where = append(where, "f.tenant_id = "+n.arg(p.Tenant))
+		where = append(where, "f.tenant_id || '' = "+n.arg(p.Tenant))
 	}
 	if !p.Narrow.Live {
 		where = append(where, "("+strings.Join(selectable(p.Narrow, n.arg), " OR ")+")")
