@@ -173,17 +173,13 @@ func (f Found) Counts(left int) job.Counts {
 	return c
 }
 
-// IDsText writes the ids of a claim as a column holds them: a JSON array, or nil.
-func (r Range) IDsText() (*string, error) {
-	if r.IDs == nil {
-		return nil, nil
-	}
+// IDsText writes the ids of a claim that has some as a column holds them: a JSON array.
+func (r Range) IDsText() (string, error) {
 	text, err := json.Marshal(r.IDs)
-	list := string(text)
-	return &list, err
+	return string(text), err
 }
 
-// ReadIDs reads the ids of a claim, of which some may be done by now.
+// ReadIDs reads the ids of a claim, of which some may be done by now; nil is a claim of its whole range.
 func (r *Range) ReadIDs(text *string) error {
 	if text == nil {
 		return nil

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
@@ -20,6 +21,14 @@ type judgedRange struct {
 type judgedFact struct {
 	*fact.Candidate
 	rule.Verdict
+}
+
+// addKept counts why a fact is kept, and what policies in mode dry_run would do with it.
+func (f judgedFact) addKept(c *job.Counts) {
+	c.AddAside(f.Aside)
+	if f.Kept != "" {
+		c.AddKept(f.Kept)
+	}
 }
 
 // aheadBy is how many ranges are read at once: the one that is waited for and the next, or, while one is

@@ -52,10 +52,7 @@ func (r *Result) passed(done judgedRange) {
 // judged counts one fact of a range.
 func (r *Result) judged(p Params, f judgedFact) {
 	r.Examined++
-	r.AddAside(f.Aside)
-	if f.Kept != "" {
-		r.AddKept(f.Kept)
-	}
+	f.addKept(&r.Counts)
 	if !f.Acts() {
 		return
 	}

@@ -41,10 +41,7 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, 
 					found.IDs = append(found.IDs, f.ID)
 					continue
 				}
-				found.Count.AddAside(f.Aside)
-				if f.Kept != "" {
-					found.Count.AddKept(f.Kept)
-				}
+				f.addKept(&found.Count)
 			}
 			of := examined
 			if whole { // in whatever order: those to expire may come first

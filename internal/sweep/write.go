@@ -228,10 +228,7 @@ func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) s
 		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark,
 	}
 	for _, f := range facts {
-		b.Count.AddAside(f.Aside)
-		if f.Kept != "" {
-			b.Count.AddKept(f.Kept)
-		}
+		f.addKept(&b.Count)
 		if !f.Acts() {
 			b.Count.Examined++
 			continue

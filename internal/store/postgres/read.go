@@ -109,10 +109,11 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 		if err != nil {
 			return err
 		}
-		query, args := s.candidatesQuery(p, common, few)
+		ask := s.candidatesQuery
 		if fresh {
-			query, args = s.freshQuery(p, common, few)
+			ask = s.freshQuery
 		}
+		query, args := ask(p, common, few)
 		if found, err = s.candidates(ctx, tx, query, args); err != nil || len(found) == 0 {
 			return err
 		}
