@@ -218,6 +218,7 @@ func (p *planner) check(t testing.TB, what string, begin ...string) {
 func TestPlans(t *testing.T) {
 	t.Parallel()
 	t.Run("few cards", testPlansOfCards) // one after the other: they share a log
+	t.Run("few before-images", testPlansOfImages)
 	const facts, crowd, times, size = 10_000, 40_000, 20, 500
 	p := newPlanner(t, facts)
 	p.Crowd(t, crowd)
@@ -235,5 +236,17 @@ func testPlansOfCards(t *testing.T) {
 	p.EachPath(t, 500, func(part string, begin ...string) {
 		t.Helper()
 		p.check(t, part, begin...)
+	})
+}
+
+// testPlansOfImages: before-images are looked up one by one, in a table of a few pages too. All of them were read
+// for every fact that an undo looked at.
+func testPlansOfImages(t *testing.T) {
+	p := newPlanner(t, 2_000)
+	p.analyze(t, 1)
+	p.mode, p.only = "force_custom_plan", "decayctl_before"
+	p.EachPath(t, 100, func(part string, begin ...string) {
+		t.Helper()
+		p.check(t, part)
 	})
 }

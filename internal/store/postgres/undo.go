@@ -106,7 +106,7 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, err error) {
 	// The concatenation keeps the index on retracted_at out of it, where every row of the job is. Ids
 	// in decayctl_before have the database's collation, those of facts whichever the node gave them.
-	edgeConfidence, err := s.edgeConfidence(ctx, tx)
+	edgeConfidence, err := s.lookUp(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
@@ -175,13 +175,14 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 	return list, err
 }
 
-// edgeConfidence is where the confidence of edges is kept: nowhere, in tables of an older decayctl that
-// nothing has been written to since.
-func (s *Store) edgeConfidence(ctx context.Context, tx pgx.Tx) (column string, err error) {
+// lookUp has before-images looked up by their keys, however few pages they fill yet, and tells where the
+// confidence of edges is kept: nowhere, in tables of an older decayctl that nothing has been written to since.
+func (s *Store) lookUp(ctx context.Context, tx pgx.Tx) (edgeConfidence string, err error) {
 	var there bool
 	err = tx.QueryRow(ctx, `
 		SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
-			WHERE attrelid = $1::regclass AND attname = 'edge_confidence' AND NOT attisdropped)`, s.table("decayctl_before")).Scan(&there)
+			WHERE attrelid = $1::regclass AND attname = 'edge_confidence' AND NOT attisdropped)
+		FROM set_config('enable_seqscan', 'off', true)`, s.table("decayctl_before")).Scan(&there)
 	if there {
 		return "b.edge_confidence", err
 	}
