@@ -170,6 +170,16 @@ func (p *planner) walk(t testing.TB, size, times int) {
 	}
 }
 
+// look goes every path once, and looks at how one table is read.
+func (p *planner) look(t testing.TB, table string, size int) {
+	t.Helper()
+	p.mode, p.only = "force_custom_plan", table
+	p.EachPath(t, size, func(part string, begin ...string) {
+		t.Helper()
+		p.check(t, part, begin...)
+	})
+}
+
 // check looks at the plans that were made since the last time.
 func (p *planner) check(t testing.TB, what string, begin ...string) {
 
@@ -219,6 +229,7 @@ func TestPlans(t *testing.T) {
 	t.Parallel()
 	t.Run("few cards", testPlansOfCards) // one after the other: they share a log
 	t.Run("few before-images", testPlansOfImages)
+	t.Run("a small scope", testPlansOfScope)
 	const facts, crowd, times, size = 10_000, 40_000, 20, 500
 	p := newPlanner(t, facts)
 	p.Crowd(t, crowd)
@@ -232,11 +243,7 @@ func testPlansOfCards(t *testing.T) {
 	p.Crowd(t, 20_000)
 	p.Exec(t, "UPDATE memory_cards SET is_stale = 1 WHERE entity_uri LIKE '%0'")
 	p.analyze(t, 1)
-	p.mode, p.only = "force_custom_plan", "memory_cards"
-	p.EachPath(t, 500, func(part string, begin ...string) {
-		t.Helper()
-		p.check(t, part, begin...)
-	})
+	p.look(t, "memory_cards", 500)
 }
 
 // testPlansOfImages: before-images are looked up one by one, in a table of a few pages too. All of them were read
@@ -244,9 +251,14 @@ func testPlansOfCards(t *testing.T) {
 func testPlansOfImages(t *testing.T) {
 	p := newPlanner(t, 2_000)
 	p.analyze(t, 1)
-	p.mode, p.only = "force_custom_plan", "decayctl_before"
-	p.EachPath(t, 100, func(part string, begin ...string) {
-		t.Helper()
-		p.check(t, part)
-	})
+	p.look(t, "decayctl_before", 100)
+}
+
+// testPlansOfScope: a range is read by ids, not by the indexes on scope and tenant, however few facts are of the
+// scope that is asked for. Every range read all of those.
+func testPlansOfScope(t *testing.T) {
+	p := newPlanner(t, 20_000)
+	p.Exec(t, "UPDATE facts SET scope = 'public' WHERE scope = 'local' AND right(id, 1) > '0'")
+	p.analyze(t, 20)
+	p.look(t, "facts", 1_000)
 }
