@@ -144,6 +144,7 @@ type Lease struct {
 type Claim struct {
 	Number int64
 	Range
+	Locked time.Duration // for which claiming it kept other writers of facts out; 0 where it kept out nobody
 }
 
 // Found is what a pass over the whole store has found.

@@ -107,7 +107,7 @@ func GroupOf(c *fact.Candidate) Group { return Group{c.Entity, c.Relation, c.Sco
 type Tuning struct {
 	RangeSize int           // facts to read at once: large, since reading takes no lock
 	BatchSize int           // facts to write in the first transaction; later ones follow Target
-	Target    time.Duration // how long a transaction should hold its locks
+	Target    time.Duration // how long a transaction should hold its locks, at most
 	RowLocks  bool          // others may keep single rows locked: a smaller batch may do without them
 	Alone     string        // why only one worker at a time helps a job here; "" where more do
 }

@@ -10,11 +10,12 @@ const (
 	largestBatch = 50_000
 	growth       = 1.2 // per batch, at most
 	flatOut      = 10  // times as long may a transaction be where nobody else minds
+	aim          = 0.6 // of the store's target: no two batches take equally long, and nearly all are to keep to it
 )
 
 // pacer sets the size of batches, and the pauses between them.
 type pacer struct {
-	target time.Duration // how long a batch should hold its locks
+	target time.Duration // how long a batch should hold its locks, more or less
 	share  float64       // of the time that locks may be held
 	rate   float64       // facts to write per second, at most; 0 is any number
 	fixed  bool          // the size was asked for
@@ -23,7 +24,7 @@ type pacer struct {
 
 func newPacer(e *Engine, w Work) pacer {
 	t := e.Store.Tuning()
-	p := pacer{target: t.Target, share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize}
+	p := pacer{target: time.Duration(aim * float64(t.Target)), share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize}
 	if w.Pace >= 1 {
 		p.target, p.size = flatOut*p.target, flatOut*p.size
 	}
@@ -53,6 +54,14 @@ func (p *pacer) pause(written int, locked time.Duration) time.Duration {
 		pause = max(pause, time.Duration(float64(written)/p.rate*float64(time.Second))-locked)
 	}
 	return pause
+}
+
+// gap is how long to wait after a claim, which is short, before the next batch.
+func (p *pacer) gap(locked time.Duration) time.Duration {
+	if p.share >= 1 {
+		return 0
+	}
+	return locked
 }
 
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch

@@ -2,7 +2,9 @@ package sweep_test
 
 import (
 	"context"
+	"runtime"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -15,7 +17,7 @@ func TestPauses(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		pace  float64
-		least float64 // pause, in locks
+		least float64 // pause after a batch, in locks
 	}{{1, 0}, {0.9, 1}, {0.5, 1}, {0.2, 4}} {
 		s, _ := newStore(t, 20)
 		locks := &lockTimes{Store: s}
@@ -31,12 +33,16 @@ func TestPauses(t *testing.T) {
 			}
 			continue
 		}
-		if len(pauses) != 2 {
+		if len(pauses) != 4 { // after two claims, the second of which finds nothing, and after two batches
 			t.Fatalf("pace %g: pauses %v", test.pace, pauses)
 		}
 		for i, pause := range pauses {
-			if want := time.Duration(test.least * float64(locks.held[i])); pause < want-time.Microsecond || pause > want+time.Microsecond {
-				t.Errorf("pace %g: a pause of %v after a lock of %v", test.pace, pause, locks.held[i])
+			want := locks.held[i].time
+			if locks.held[i].batch {
+				want = time.Duration(test.least * float64(want))
+			}
+			if pause < want-time.Microsecond || pause > want+time.Microsecond {
+				t.Errorf("pace %g: a pause of %v after a lock of %+v", test.pace, pause, locks.held[i])
 			}
 		}
 	}
@@ -44,13 +50,25 @@ func TestPauses(t *testing.T) {
 
 type lockTimes struct {
 	store.Store
-	held []time.Duration
+	held []lock // one after the other
+}
+
+// lock is one of a batch, or of a claim.
+type lock struct {
+	batch bool
+	time  time.Duration
 }
 
 func (l *lockTimes) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	applied, err := l.Store.Apply(ctx, b)
-	l.held = append(l.held, applied.Locked)
+	l.held = append(l.held, lock{true, applied.Locked})
 	return applied, err
+}
+
+func (l *lockTimes) Claim(ctx context.Context, in store.Lease, size int) (store.Claim, error) {
+	c, err := l.Store.Claim(ctx, in, size)
+	l.held = append(l.held, lock{false, c.Locked})
+	return c, err
 }
 
 // TestBatchesFollowTheTarget: too long a transaction halves the next batch, down to what is worth one; a
@@ -102,7 +120,9 @@ func TestRate(t *testing.T) {
 		t.Fatal(err)
 	}
 	for _, d := range times.held {
-		held += d
+		if d.batch {
+			held += d.time
+		}
 	}
 	if slept+held != 4*time.Second {
 		t.Errorf("40 facts at 10/s took %s of pauses and %s of locks", slept, held)
@@ -153,4 +173,52 @@ func TestLag(t *testing.T) {
 			t.Error(err)
 		}
 	}
+}
+
+// TestPausesAreQuiet: nothing takes the lock of the store while the node's writers are let in; claims did.
+func TestPausesAreQuiet(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 200)
+	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 5, Target: time.Hour}
+	watched := &quiet{Store: s}
+	engine := storetest.Engine(watched)
+	pauses := 0
+	engine.Sleep = func(context.Context, time.Duration) error {
+		pauses++
+		watched.pausing.Store(true)
+		defer watched.pausing.Store(false)
+		for range 5_000 { // whoever may go on does
+			runtime.Gosched()
+		}
+		return nil
+	}
+	if _, err := run(context.Background(), engine, weak(), sweep.Work{BatchSize: 5, Pace: 0.5}); err != nil {
+		t.Fatal(err)
+	}
+	if pauses != 40+21 || watched.locks.Load() > 0 {
+		t.Errorf("%d times something was written in one of %d pauses", watched.locks.Load(), pauses)
+	}
+}
+
+// quiet is a store that counts what is written while it should not be.
+type quiet struct {
+	store.Store
+	pausing atomic.Bool
+	locks   atomic.Int64
+}
+
+func (q *quiet) locking() {
+	if q.pausing.Load() {
+		q.locks.Add(1)
+	}
+}
+
+func (q *quiet) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
+	defer q.locking() // at the end: it may wait for its turn before
+	return q.Store.Claim(ctx, l, size)
+}
+
+func (q *quiet) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	defer q.locking() // at the end: it may wait for its turn before
+	return q.Store.Apply(ctx, b)
 }

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strconv"
 	"testing"
 	"time"
 
@@ -212,25 +213,31 @@ func TestFailureKeepsTheCounts(t *testing.T) {
 	}
 }
 
+// TestInterrupted: in the pause after the first claim, or after the first batch.
 func TestInterrupted(t *testing.T) {
 	t.Parallel()
-	s, d := newStore(t, 30)
-	ctx, interrupt := context.WithCancel(context.Background())
-	engine := storetest.Engine(s)
-	engine.Sleep = func(ctx context.Context, _ time.Duration) error { // in the pause after the first batch
-		interrupt()
-		return ctx.Err()
-	}
-	result, err := run(ctx, engine, weak(), sweep.Work{BatchSize: 10, Pace: 0.5})
-	if !errors.Is(err, context.Canceled) || result.Decayed != 10 {
-		t.Fatalf("%+v, %v", result, err)
-	}
-	if rows := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides"); rows[0] != "10" {
-		t.Errorf("%s overrides", rows[0])
-	}
-	// Running again goes on from there.
-	if result, err := run(context.Background(), storetest.Engine(s), weak(), tens); err != nil || result.Decayed != 20 {
-		t.Errorf("%+v, %v", result, err)
+	for _, batches := range []int{0, 1} {
+		s, d := newStore(t, 30)
+		ctx, interrupt := context.WithCancel(context.Background())
+		engine := storetest.Engine(s)
+		engine.Sleep = func(ctx context.Context, _ time.Duration) error {
+			if len(s.sizes) == batches {
+				interrupt()
+			}
+			return ctx.Err()
+		}
+		result, err := run(ctx, engine, weak(), sweep.Work{BatchSize: 10, Pace: 0.5})
+		done := int64(10 * batches)
+		if !errors.Is(err, context.Canceled) || result.Decayed != done {
+			t.Fatalf("%+v, %v", result, err)
+		}
+		if rows := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides"); rows[0] != strconv.FormatInt(done, 10) {
+			t.Errorf("%s overrides", rows[0])
+		}
+		// Running again goes on from there.
+		if result, err := run(context.Background(), storetest.Engine(s), weak(), tens); err != nil || result.Decayed != 30-done {
+			t.Errorf("%+v, %v", result, err)
+		}
 	}
 }
 

@@ -110,7 +110,8 @@ type lane struct {
 	ids  retractions
 	pace pacer
 
-	stuck int // facts in a row that were left out because somebody has kept them locked
+	writing sync.Mutex // held through a batch and the pause after it, and through a claim that keeps other writers out
+	stuck   int        // facts in a row that were left out because somebody has kept them locked
 }
 
 func newLane(b *board, in store.Joined, w Work) *lane {
@@ -127,9 +128,24 @@ func (l *lane) run(ctx context.Context) error {
 	}, func(r judgedRange) error { return l.handle(ctx, r) })
 }
 
-// claim gets the next facts to sweep. Where the connection was lost in the COMMIT of a claim it is looked
-// up, and only claimed anew if it is not there: a claim that nobody knows of would never be finished.
+// claim gets the next facts to sweep, while batches are written. Where it keeps other writers out as a batch
+// does, it waits for the end of a pause, and pauses: else they would find no gap between the two.
 func (l *lane) claim(ctx context.Context, size int) (store.Claim, error) {
+	if l.Store.Tuning().RowLocks {
+		return l.claimNext(ctx, size)
+	}
+	l.writing.Lock()
+	defer l.writing.Unlock()
+	c, err := l.claimNext(ctx, size)
+	if gap := l.pace.gap(c.Locked); err == nil && gap > 0 {
+		err = l.Sleep(ctx, gap)
+	}
+	return c, err
+}
+
+// claimNext claims facts. Where the connection was lost in the COMMIT of a claim it is looked up, and only
+// claimed anew if it is not there: a claim that nobody knows of would never be finished.
+func (l *lane) claimNext(ctx context.Context, size int) (store.Claim, error) {
 	defer l.watch()()
 	c, err := l.Store.Claim(ctx, l.lease, size)
 	if !store.Is(err, store.Uncertain) {
@@ -164,8 +180,11 @@ func (l *lane) handle(ctx context.Context, r judgedRange) error {
 		if len(facts) > 0 {
 			upTo = store.After(part[len(part)-1].ID)
 		}
+		l.writing.Lock()
 		var err error
-		if claim, err = l.write(ctx, claim, part, upTo); err == nil {
+		claim, err = l.write(ctx, claim, part, upTo)
+		l.writing.Unlock()
+		if err == nil {
 			err = l.Halt()
 		}
 		if err != nil || len(facts) == 0 {

@@ -7,10 +7,10 @@ import (
 )
 
 // The pages that are written before the log is moved into the database. The node's own commits do that
-// beyond 1000 pages, and would have to do ours too; where it is told not to mind, more of them save
-// writing the same page again and again.
+// beyond 1000 pages, its own among them, and would have to do ours too; where it is told not to mind, more of
+// them save writing the same page again and again.
 const (
-	logPages        = 1000
+	logPages        = 250
 	logPagesFlatOut = 8192
 )
 

@@ -34,8 +34,8 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 	if err != nil || j.Counts.Batches < 20 {
 		t.Fatalf("%+v, %v", j, err)
 	}
-	// 1000 pages of 4096 bytes, and what one batch adds to them.
-	if largest == 0 || largest > 5<<20 {
+	// 250 pages of 4096 bytes, and what one batch adds to them.
+	if largest == 0 || largest > 2<<20 {
 		t.Errorf("the log grew to %d bytes", largest)
 	}
 }

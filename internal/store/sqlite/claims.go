@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"time"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
@@ -12,7 +13,9 @@ import (
 
 // Claim hands a worker facts to sweep.
 func (s *Store) Claim(ctx context.Context, l store.Lease, size int) (c store.Claim, err error) {
+	var locked time.Time
 	err = s.within(ctx, func(tx querier) error {
+		locked = s.params.Now()
 		j, err := s.held(ctx, tx, l, job.Running)
 		if err != nil {
 			return err
@@ -27,6 +30,7 @@ func (s *Store) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 	if err != nil {
 		return store.Claim{}, s.translate(err, "claim facts")
 	}
+	c.Locked = s.params.Now().Sub(locked)
 	return c, nil
 }
 
