@@ -12,11 +12,16 @@ import (
 const (
 	logPages        = 250
 	logPagesFlatOut = 8192
+	logPagesRead    = 1000 // from here on reading waits, see checkpoint
 )
 
 // checkpoint moves the log into the database, once it is worth it, without the write lock: other writers
 // go on. The batch is committed by now, so nothing here is a failure of it; what a checkpoint leaves, the
 // next one takes.
+//
+// While something is read the last pages stay in the log, which is then not begun anew; it would get longer and
+// longer, and every look-up of a page goes through all of it. So sometimes it waits until what is being read
+// has been, and what is to be read next waits for it.
 func (s *Store) checkpoint(ctx context.Context) {
 	if !s.wal || s.take(ctx) != nil {
 		return
@@ -26,7 +31,19 @@ func (s *Store) checkpoint(ctx context.Context) {
 	if s.params.Pace >= 1 {
 		least = logPagesFlatOut
 	}
-	s.moveLog(ctx, least)
+	if !s.worthMoving(least) {
+		return
+	}
+	alone := s.reads.TryLock()
+	if !alone && s.moved-s.begun >= logPagesRead {
+		s.reads.Lock()
+		alone = true
+	}
+	s.moveLog(ctx)
+	if alone {
+		s.begun = s.moved
+		s.reads.Unlock()
+	}
 }
 
 // moveRest moves what is left of the log: a node that has the file open would find all of it to do. A
@@ -38,21 +55,27 @@ func (s *Store) moveRest() {
 	select {
 	case s.turn <- struct{}{}:
 		defer s.release()
-		s.moveLog(context.Background(), 1)
+		if s.worthMoving(1) {
+			s.moveLog(context.Background())
+		}
 	default:
 	}
 }
 
-// moveLog moves the log if at least some pages were written since the last time.
-func (s *Store) moveLog(ctx context.Context, least int) {
+// worthMoving tells whether at least some pages were written since the log was last moved.
+func (s *Store) worthMoving(least int) bool {
 	written := 0
 	err := s.conn.Raw(func(conn any) (err error) {
 		written, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, false)
 		return err
 	})
 	if err != nil || written-s.moved < least {
-		return
+		return false
 	}
 	s.moved = written
+	return true
+}
+
+func (s *Store) moveLog(ctx context.Context) {
 	_, _ = s.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }

@@ -11,6 +11,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -29,11 +30,13 @@ type Store struct {
 	writes   *sql.DB       // nil where the store is opened read-only
 	conn     *sql.Conn     // the one connection of writes: data_version means nothing on another
 	turn     chan struct{} // holds what is using the connection of writes
+	reads    sync.RWMutex  // held while something is read, and against it while the log is moved
 	file     os.FileInfo   // what was opened to be written
 	frozen   *fileState    // set while the file is read as immutable: what it looked like at the start
 	wal      bool          // the file is in WAL mode
 	mark     atomic.Int64
 	moved    int                      // pages written when the log was last moved into the database; under turn
+	begun    int                      // and when all of it was; under turn
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	holds    atomic.Pointer[holdsAt]  // the last ones that were read
 	cards    cardFilter               // for the connection of writes
@@ -274,6 +277,8 @@ func (s *Store) takeMark(ctx context.Context) error {
 
 // reading runs work on one state of the store.
 func (s *Store) reading(ctx context.Context, work func(tx querier) error) error {
+	s.reads.RLock()
+	defer s.reads.RUnlock()
 	tx, err := s.read.BeginTx(ctx, nil)
 	if err != nil {
 		return err
