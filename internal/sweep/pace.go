@@ -56,14 +56,6 @@ func (p *pacer) pause(written int, locked time.Duration) time.Duration {
 	return pause
 }
 
-// gap is how long to wait after a claim, which is short, before the next batch.
-func (p *pacer) gap(locked time.Duration) time.Duration {
-	if p.share >= 1 {
-		return 0
-	}
-	return locked
-}
-
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch
 // that was full. On a slow disk or a busy machine no size may be short enough; only contention makes
 // batches smaller than what is worth a transaction.

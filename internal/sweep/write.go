@@ -128,17 +128,17 @@ func (l *lane) run(ctx context.Context) error {
 	}, func(r judgedRange) error { return l.handle(ctx, r) })
 }
 
-// claim gets the next facts to sweep, while batches are written. Where it keeps other writers out as a batch
-// does, it waits for the end of a pause, and pauses: else they would find no gap between the two.
+// claim gets the next facts to sweep, while batches are written. Where there are pauses, and it keeps other
+// writers out as a batch does, it waits for the end of one, and makes its own: else they would find no gap between the two.
 func (l *lane) claim(ctx context.Context, size int) (store.Claim, error) {
-	if l.Store.Tuning().RowLocks {
+	if l.pace.share >= 1 || l.Store.Tuning().RowLocks {
 		return l.claimNext(ctx, size)
 	}
 	l.writing.Lock()
 	defer l.writing.Unlock()
 	c, err := l.claimNext(ctx, size)
-	if gap := l.pace.gap(c.Locked); err == nil && gap > 0 {
-		err = l.Sleep(ctx, gap)
+	if err == nil && c.Locked > 0 {
+		err = l.Sleep(ctx, c.Locked)
 	}
 	return c, err
 }
