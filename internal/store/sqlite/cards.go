@@ -78,6 +78,8 @@ func (s *Store) readFreshCards(ctx context.Context, mark store.Mark) {
 	if !s.cards.due(mark) {
 		return
 	}
+	s.reads.RLock()
+	defer s.reads.RUnlock()
 	s.cards.fill(mark, func(add func(store.Card)) error {
 		rows, err := s.read.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
 		if err != nil {

@@ -21,29 +21,45 @@ const (
 //
 // While something is read the last pages stay in the log, which is then not begun anew; it would get longer and
 // longer, and every look-up of a page goes through all of it. So sometimes it waits until what is being read
-// has been, and what is to be read next waits for it.
+// has been, and what is to be read next waits for it. A heartbeat does not: the turn is taken afterwards.
 func (s *Store) checkpoint(ctx context.Context) {
-	if !s.wal || s.take(ctx) != nil {
+	if !s.wal {
 		return
 	}
-	defer s.release()
 	least := logPages
 	if s.params.Pace >= 1 {
 		least = logPagesFlatOut
 	}
-	if !s.worthMoving(least) {
+	due, wait := s.due(ctx, least)
+	if !due {
 		return
 	}
-	alone := s.reads.TryLock()
-	if !alone && s.moved-s.begun >= logPagesRead {
+	alone := true
+	if wait {
 		s.reads.Lock()
-		alone = true
+	} else {
+		alone = s.reads.TryLock()
 	}
-	s.moveLog(ctx)
+	if alone {
+		defer s.reads.Unlock()
+	}
+	if s.take(ctx) != nil {
+		return
+	}
+	defer s.release()
 	if alone {
 		s.begun = s.moved
-		s.reads.Unlock()
 	}
+	s.moveLog(ctx)
+}
+
+// due tells whether the log is to be moved, and whether that must wait for what is being read.
+func (s *Store) due(ctx context.Context, least int) (due, wait bool) {
+	if s.take(ctx) != nil {
+		return false, false
+	}
+	defer s.release()
+	return s.worthMoving(least), s.moved-s.begun >= logPagesRead
 }
 
 // moveRest moves what is left of the log: a node that has the file open would find all of it to do. A

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"os"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -54,6 +55,90 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 	// 1000 pages of 4096 bytes, and what some batches add to them.
 	if largest == 0 || largest > 6<<20 {
 		t.Errorf("the log grew to %d bytes", largest)
+	}
+}
+
+// TestHeartbeatBesideALongRead: a sweep waits with its log for what is being read, and its lease is renewed
+// meanwhile: who reads for longer than a lease lasts must not cost it the job.
+func TestHeartbeatBesideALongRead(t *testing.T) {
+	t.Parallel()
+	path, ctx := newFile(t), context.Background()
+	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := openOwn(t, path)
+	if err := s.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	reading, over := make(chan struct{}), make(chan struct{})
+	var begun sync.Once
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, "ORDER BY created_at DESC") { // List
+			begun.Do(func() { close(reading) })
+			<-over
+		}
+	})
+	var others errgroup.Group
+	others.Go(func() error {
+		_, err := s.List(ctx, store.ListParams{})
+		return err
+	})
+	<-reading
+	started := make(chan store.Lease, 1)
+	swept := make(chan error, 1)
+	go func() {
+		in, err := s.Start(ctx, store.StartParams{ID: "one", Rules: weak, AsOf: asOf, Worker: storetest.Worker("mars", 1)})
+		started <- in.Lease
+		if err == nil {
+			_, err = storetest.Engine(s).Sweep(ctx, in, sweep.Work{Workers: 1, BatchSize: 50, Pace: 0.5})
+		}
+		swept <- err
+	}()
+	lease := <-started
+	soon, stop := context.WithTimeout(ctx, time.Minute) // only where it hangs
+	defer stop()
+	for range 1000 { // until long after the sweep waits
+		if err := s.Renew(soon, lease); err != nil {
+			t.Fatal(err)
+		}
+	}
+	select {
+	case err := <-swept:
+		t.Errorf("the sweep did not wait: %v", err)
+		swept <- err
+	default:
+	}
+	close(over)
+	if err := errors.Join(<-swept, others.Wait()); err != nil {
+		t.Error(err)
+	}
+}
+
+// TestLogStaysSmallInAPrune: each job that is removed leaves the log as small as it was.
+func TestLogStaysSmallInAPrune(t *testing.T) {
+	t.Parallel()
+	path, ctx := newFile(t), context.Background()
+	s, d := openOwn(t, path), database(t, path)
+	if err := s.Prepare(ctx); err != nil {
+		t.Fatal(err)
+	}
+	const jobs = 12
+	for i := range jobs {
+		j, err := storetest.Sweep(ctx, storetest.Engine(s), store.StartParams{Rules: weak, AsOf: asOf.Add(time.Duration(i) * time.Second)}, sweep.Work{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		d.Exec(t, `INSERT INTO decayctl_before (job_id, fact_id, had_override, had_edge)
+			WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 10000)
+			SELECT $1, hex(randomblob(50)), 0, 0 FROM n`, j.ID)
+	}
+	d.Exec(t, "PRAGMA wal_checkpoint(TRUNCATE)")
+	if pruned, err := s.Prune(ctx, time.Now().Add(time.Hour)); pruned != jobs || err != nil {
+		t.Fatal(pruned, err)
+	}
+	info, err := os.Stat(path + "-wal")
+	if err != nil || info.Size() > 6<<20 {
+		t.Errorf("the log grew to %d bytes, %v", info.Size(), err)
 	}
 }
 

@@ -29,6 +29,8 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 	for _, g := range groups {
 		keys.hexes(g.Entity, g.Relation, g.Scope, g.Tenant)
 	}
+	s.reads.RLock()
+	defer s.reads.RUnlock()
 	rows, err := s.passed(s.read).QueryContext(ctx, `
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
 			o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by

@@ -36,7 +36,7 @@ type Store struct {
 	wal      bool          // the file is in WAL mode
 	mark     atomic.Int64
 	moved    int                      // pages written when the log was last moved into the database; under turn
-	begun    int                      // and when all of it was; under turn
+	begun    int                      // and when nothing was read meanwhile; under turn
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	holds    atomic.Pointer[holdsAt]  // the last ones that were read
 	cards    cardFilter               // for the connection of writes

@@ -24,6 +24,7 @@ func (s *Store) Prune(ctx context.Context, before time.Time) (pruned int64, err 
 		removed, err := s.prune(ctx, id, limit)
 		if removed {
 			pruned++
+			s.checkpoint(ctx)
 		}
 		if failed = errors.Join(failed, err); ctx.Err() != nil {
 			return pruned, ctx.Err()
