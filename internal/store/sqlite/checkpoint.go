@@ -47,10 +47,10 @@ func (s *Store) checkpoint(ctx context.Context) {
 		return
 	}
 	defer s.release()
+	s.moveLog(ctx)
 	if alone {
 		s.begun = s.moved
 	}
-	s.moveLog(ctx)
 }
 
 // due tells whether the log is to be moved, and whether that must wait for what is being read.
@@ -59,7 +59,8 @@ func (s *Store) due(ctx context.Context, least int) (due, wait bool) {
 		return false, false
 	}
 	defer s.release()
-	return s.worthMoving(least), s.moved-s.begun >= logPagesRead
+	written := s.written()
+	return written-s.moved >= least, written-s.begun >= logPagesRead
 }
 
 // moveRest moves what is left of the log: a node that has the file open would find all of it to do. A
@@ -71,27 +72,27 @@ func (s *Store) moveRest() {
 	select {
 	case s.turn <- struct{}{}:
 		defer s.release()
-		if s.worthMoving(1) {
+		if s.written() > s.moved {
 			s.moveLog(context.Background())
 		}
 	default:
 	}
 }
 
-// worthMoving tells whether at least some pages were written since the log was last moved.
-func (s *Store) worthMoving(least int) bool {
-	written := 0
+// written is how many pages the connection of writes has written so far. Where it cannot tell, none since the
+// log was last moved.
+func (s *Store) written() (pages int) {
 	err := s.conn.Raw(func(conn any) (err error) {
-		written, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, false)
+		pages, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, false)
 		return err
 	})
-	if err != nil || written-s.moved < least {
-		return false
+	if err != nil {
+		return s.moved
 	}
-	s.moved = written
-	return true
+	return pages
 }
 
 func (s *Store) moveLog(ctx context.Context) {
+	s.moved = s.written()
 	_, _ = s.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }
