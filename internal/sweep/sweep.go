@@ -256,7 +256,7 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 // pass judges the store once: all of it in one go where the store has a way that is faster, else, or where
 // that fails, range by range. A long read is ended by more than what ends short ones: a standby's
 // replication, a limit on time or on temporary files. begin is told which way it is, before every attempt,
-// and gives what to do with each part; a range of a store read in one go has no facts but those judged.
+// and gives what to do with each part; of a store read in one go, some facts may be counted in the end alone.
 func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func(judgedRange) error) (store.Range, error) {
 	var refused error // by the use of a part: no other way would help
 	use := begin(true)
@@ -287,12 +287,12 @@ func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func
 
 func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) error) (store.Range, bool, error) {
 	judge := newJudging(e, p)
-	return e.Store.Each(ctx, p.candidates(), func(found []fact.Candidate) error {
+	return e.Store.Each(ctx, p.candidates(), func(found []fact.Candidate, passed int) error {
 		r := judgedRange{}
 		if err := judge.judge(ctx, &r, found); err != nil {
 			return err
 		}
-		r.Facts = len(r.facts) // the others are counted in the end
+		r.Facts = passed
 		return use(r)
 	})
 }

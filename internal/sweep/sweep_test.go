@@ -247,7 +247,7 @@ type cutOff struct {
 	err error
 }
 
-func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (store.Range, bool, error) {
+func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	all, err := c.NextRange(ctx, store.RangeParams{Size: 10})
 	if err != nil {
 		return store.Range{}, true, err
@@ -257,7 +257,7 @@ func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]
 	if err != nil {
 		return store.Range{}, true, err
 	}
-	return store.Range{}, true, errors.Join(use(found), c.err)
+	return store.Range{}, true, errors.Join(use(found, all.Facts), c.err)
 }
 
 // TestCutOff: what cannot be read in one go is read range by range, and nothing of the first try counts. A
@@ -284,7 +284,7 @@ type interrupted struct {
 	interrupt context.CancelFunc
 }
 
-func (i interrupted) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (store.Range, bool, error) {
+func (i interrupted) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	i.interrupt()
 	return i.Store.Each(ctx, p, use)
 }

@@ -18,14 +18,14 @@ const eachSize = 5_000
 
 // Each reads all facts in the order in which they lie, and joins every table once: two or three times as
 // fast as reading ranges in id order, where each row lies on another page.
-func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) (seen store.Range, whole bool, err error) {
+func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen store.Range, whole bool, err error) {
 	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
 		return store.Range{}, false, err
 	}
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	hand := func(part []fact.Candidate) error {
-		err := use(part)
+		err := use(part, len(part)) // what was left out is counted in seen
 		if err != nil {
 			stop() // else all that is left would be fetched before the rows are closed
 		}

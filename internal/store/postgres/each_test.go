@@ -55,7 +55,7 @@ func TestEachSeesOneState(t *testing.T) {
 	var seen store.Range
 	go func() {
 		var err error
-		seen, _, err = s.Each(context.Background(), everything, func(part []fact.Candidate) error {
+		seen, _, err = s.Each(context.Background(), everything, func(part []fact.Candidate, _ int) error {
 			given += len(part)
 			return nil
 		})

@@ -122,9 +122,8 @@ func (s *Store) commonExpiries(ctx context.Context, tx querier) ([]string, error
 	return found, nil
 }
 
-// commonSQL tells whether the effective expiry of f is one of the common ones. It is never NULL for an
-// expiry that is not.
-func commonSQL(common []string, arg func(any) string) string {
+// commonSQL tells whether an expiry is one of the common ones. It is never NULL for one that is not.
+func commonSQL(until string, common []string, arg func(any) string) string {
 	if len(common) == 0 {
 		return "0"
 	}
@@ -132,5 +131,5 @@ func commonSQL(common []string, arg func(any) string) string {
 	for i, stamp := range common {
 		places[i] = arg(stamp)
 	}
-	return untilSQL + " IN (" + strings.Join(places, ", ") + ")"
+	return until + " IN (" + strings.Join(places, ", ") + ")"
 }

@@ -9,6 +9,7 @@ import (
 	"testing"
 	"time"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
@@ -97,23 +98,22 @@ func TestChangedUnderneath(t *testing.T) {
 	}
 }
 
-// changing changes the store after the first read of a pass.
+// changing changes the store while it is read for the first time.
 type changing struct {
 	store.Store
 	change func()
 	passes int
 }
 
-func (c *changing) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
-	r, err := c.Store.NextRange(ctx, p)
-	if !p.After.Set {
-		c.passes++
-	}
-	if c.change != nil {
-		c.change()
-		c.change = nil
-	}
-	return r, err
+func (c *changing) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+	c.passes++
+	return c.Store.Each(ctx, p, func(found []fact.Candidate, passed int) error {
+		if c.change != nil {
+			c.change()
+			c.change = nil
+		}
+		return use(found, passed)
+	})
 }
 
 // replace puts another database in the file's place, as a restore does.

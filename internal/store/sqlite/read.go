@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"strings"
 	"time"
 
@@ -31,11 +32,14 @@ func (s *Store) nextRange(ctx context.Context, tx querier, p store.RangeParams) 
 		from, args = "id > $2", append(args, p.After.ID)
 	}
 	next := store.Range{After: p.After, Mark: store.Mark(s.mark.Load())}
+	// The last fact of a full range is found by stepping over the others, a third of what counting takes.
+	facts := "FROM facts WHERE " + from + " AND id < x'' ORDER BY id LIMIT "
 	var last sql.NullString
-	err := tx.QueryRowContext(ctx, `
-		SELECT max(id), count(*)
-		FROM (SELECT id FROM facts WHERE `+from+` AND id < x'' ORDER BY id LIMIT $1)`,
-		args...).Scan(&last, &next.Facts)
+	err := tx.QueryRowContext(ctx, "SELECT id "+facts+"1 OFFSET $1 - 1", args...).Scan(&last)
+	next.Facts = p.Size
+	if errors.Is(err, sql.ErrNoRows) {
+		err = tx.QueryRowContext(ctx, "SELECT max(id), count(*) FROM (SELECT id "+facts+"$1)", args...).Scan(&last, &next.Facts)
+	}
 	if last.Valid {
 		next.Last = store.After(last.String)
 	}
@@ -79,6 +83,11 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 		return nil, err
 	}
 	query, args := candidatesQuery(p, common, beside.HoldsAll())
+	return readCandidates(ctx, tx, beside, query, args)
+}
+
+// readCandidates runs a query for the columns that scanCandidate reads.
+func readCandidates(ctx context.Context, tx querier, beside *store.Beside, query string, args []any) ([]fact.Candidate, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
@@ -121,16 +130,32 @@ func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, e
 // untilSQL is the effective expiry of the fact f under its override o.
 const untilSQL = "coalesce(o.valid_until, f.valid_until)"
 
-// candidatesQuery writes the narrowing. Stamps are compared as text only where they have the
-// node's own form, in which text order is time order; every other stamp is read and left to Go. The plus
-// keeps the indexes on scope and tenant out of it: every range would read all facts of the scope.
 func candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
 	var args arguments
-	arg := args.add
-	where := []string{
-		within(p.Range, "f.id", arg),
-		"(" + untilSQL + " IS NULL OR " + untilSQL + " > " + arg(fact.FormatInstant(p.AsOf)) + " OR NOT (" + commonSQL(common, arg) + " OR " + canonicalSQL(untilSQL) + "))",
+	return `
+		SELECT ` + selected(p, holdsKnown, "f.quarantine_status") + `
+		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
+		WHERE ` + within(p.Range, "f.id", args.add) + ` AND ` + where(p, common, args.add) + `
+		ORDER BY f.id`, args
+}
+
+// selected are the columns of a candidate, as far as they are asked for.
+func selected(p store.CandidatesParams, holdsKnown bool, quarantine string) string {
+	held := heldSQL
+	if holdsKnown {
+		held = "0"
 	}
+	source := "''"
+	if p.Source {
+		source = "f.source"
+	}
+	return candidateColumns(held, quarantine, source)
+}
+
+// where is all that is asked of the fact f under its override o. The plus keeps the indexes on scope and tenant
+// out of it: every range would read all facts of the scope.
+func where(p store.CandidatesParams, common []string, arg func(any) string) string {
+	where := []string{live(untilSQL, p.AsOf, common, arg)}
 	if p.Scope != "" {
 		where = append(where, "+f.scope = "+arg(p.Scope))
 	}
@@ -140,19 +165,14 @@ func candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool)
 	if !p.Narrow.Live {
 		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
 	}
-	held := heldSQL
-	if holdsKnown {
-		held = "0"
-	}
-	source := "''"
-	if p.Source {
-		source = "f.source"
-	}
-	return `
-		SELECT ` + candidateColumns(held, "f.quarantine_status", source) + `
-		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
-		WHERE ` + strings.Join(where, "\n\t\t  AND ") + `
-		ORDER BY f.id`, args
+	return strings.Join(where, "\n\t\t  AND ")
+}
+
+// live leaves out what has surely expired. Stamps are compared as text only where they have the node's own
+// form, in which text order is time order; every other stamp is read and left to Go.
+func live(until string, asOf time.Time, common []string, arg func(any) string) string {
+	return "(" + until + " IS NULL OR " + until + " > " + arg(fact.FormatInstant(asOf)) +
+		" OR NOT (" + commonSQL(until, common, arg) + " OR " + canonicalSQL(until) + "))"
 }
 
 // selectable is what the rules may select: by age, by confidence, or by fading.
@@ -202,21 +222,18 @@ func related(p store.Part, arg func(any) string) string {
 
 // canonicalSQL tells whether a stamp has the node's own form and names a real date: text that
 // fact.ParseInstant reads, and whose order is that of the instants. It is never NULL for a value
-// that is not. strftime moves a 30 February to March, and octet_length sees past a NUL.
+// that is not. octet_length sees past a NUL. strftime moves a 30 February to March; it takes longer than all
+// the rest, and is asked about the last days of months alone.
 func canonicalSQL(stamp string) string {
 	const digits = "[0-9][0-9]"
-	const seconds = digits + digits + "-" + digits + "-" + digits + "T" + digits + ":" + digits + ":" + digits
+	const seconds = digits + digits + "-" + digits + "-" + digits + "T" + digits + ":[0-5][0-9]:[0-5][0-9]"
 	return strings.NewReplacer("$stamp", stamp).Replace(`(
 			($stamp GLOB '` + seconds + `.` + digits + digits + digits + `+00:00' OR $stamp GLOB '` + seconds + `+00:00')
 			AND octet_length($stamp) IN (25, 32) AND typeof($stamp) = 'text' AND $stamp >= '0001'
-			AND strftime('%Y-%m-%dT%H:%M:%S', substr($stamp, 1, 19)) IS substr($stamp, 1, 19))`)
+			AND substr($stamp, 12, 2) < '24' AND substr($stamp, 6, 2) BETWEEN '01' AND '12'
+			AND (substr($stamp, 9, 2) BETWEEN '01' AND '28'
+				OR strftime('%Y-%m-%dT%H:%M:%S', substr($stamp, 1, 19)) IS substr($stamp, 1, 19)))`)
 }
 
 // Lag is none: what copies a SQLite file is not known to it.
 func (s *Store) Lag(context.Context) (store.Lag, error) { return store.Lag{}, nil }
-
-// Each is not for SQLite: one long read would keep the node's log from being moved, and two readers of
-// ranges are faster.
-func (s *Store) Each(context.Context, store.CandidatesParams, func([]fact.Candidate) error) (seen store.Range, whole bool, err error) {
-	return store.Range{}, false, nil
-}

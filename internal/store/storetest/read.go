@@ -263,7 +263,7 @@ func testNarrowing(t *testing.T, d Database) {
 				rt.Fatal(err)
 			}
 			var all []fact.Candidate
-			_, whole, err := s.Each(ctx, p, func(part []fact.Candidate) error {
+			_, whole, err := s.Each(ctx, p, func(part []fact.Candidate, _ int) error {
 				all = append(all, part...)
 				return nil
 			})

@@ -1,0 +1,16 @@
+package sqlite
+
+// bitmap is a set of numbers, none below 0, in as many bits as the largest of them.
+type bitmap []uint64
+
+func (b *bitmap) add(n int64) {
+	for int64(len(*b)) <= n/64 {
+		*b = append(*b, 0)
+	}
+	(*b)[n/64] |= 1 << (n % 64)
+}
+
+func (b bitmap) has(n int64) bool { return n < b.end() && b[n/64]>>(n%64)&1 == 1 }
+
+// end is above all numbers of the set.
+func (b bitmap) end() int64 { return int64(len(b)) * 64 }

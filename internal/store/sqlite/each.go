@@ -1,0 +1,234 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"errors"
+	"strconv"
+	"strings"
+
+	"golang.org/x/sync/errgroup"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+const (
+	mostRows = 1 << 27 // rows of facts that a pass keeps two bits of: 32 MB
+	eachSize = 10_000  // rows that are read at once
+)
+
+// Each goes by the index of ids first, and only notes which facts have not expired; then it reads those in
+// the order in which they lie, so that each page is read once. In id order it would be one for every fact.
+// No transaction is longer than for a range, so that nothing keeps the node's log from being moved. A fact that
+// had no override when the index was read is judged as it was then, since its row never changes; all others as
+// they are when their rows are read.
+func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen store.Range, whole bool, err error) {
+	e := each{Store: s, params: p, use: use, seen: store.Range{Mark: store.Mark(s.mark.Load())}}
+	whole, err = e.begin(ctx)
+	if err == nil && whole {
+		err = e.run(ctx)
+	}
+	return e.seen, whole, s.translate(err, "read the facts")
+}
+
+// each is one pass over all facts.
+type each struct {
+	*Store
+	params store.CandidatesParams
+	use    func([]fact.Candidate, int) error
+
+	version    int64 // of the schema
+	turns      turns
+	seen       store.Range
+	end        bool   // there is nothing behind seen
+	live       bitmap // rows of facts that have not expired
+	overridden bitmap // those of them that have an override
+	row        int64  // the next one to be read
+
+	common []string     // see commonExpiries
+	beside store.Beside // of all facts
+	status string       // what is selected for the quarantine status of a fact
+}
+
+// begin tells whether the rows have numbers that a bitmap can hold.
+func (e *each) begin(ctx context.Context) (possible bool, err error) {
+	var first, last sql.NullInt64
+	if err := e.read.QueryRowContext(ctx, "SELECT (SELECT min(rowid) FROM facts), (SELECT max(rowid) FROM facts)").Scan(&first, &last); err != nil {
+		return false, err
+	}
+	if first.Int64 < 1 || last.Int64 > mostRows {
+		return false, nil
+	}
+	if e.common, err = e.commonExpiries(ctx, e.read); err != nil {
+		return false, err
+	}
+	return true, e.read.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&e.version)
+}
+
+func (e *each) run(ctx context.Context) error {
+	if err := e.sideBySide(ctx, e.sift); err != nil {
+		return err
+	}
+	if err := e.reading(ctx, func(tx querier) error { return e.readBesideAll(ctx, tx) }); err != nil {
+		return err
+	}
+	return e.sideBySide(ctx, e.readRows)
+}
+
+// sideBySide has parts of the store read until there is no turn left, each in a transaction of its own, and
+// hands them over one by one.
+func (e *each) sideBySide(ctx context.Context, read func(context.Context, querier) (*turn, func() error, error)) error {
+	lanes, ctx := errgroup.WithContext(ctx)
+	for range readers {
+		lanes.Go(func() error {
+			for {
+				var mine *turn
+				var handOver func() error
+				err := e.reading(ctx, func(tx querier) (err error) {
+					if err := e.unchanged(ctx, tx); err != nil {
+						return err
+					}
+					mine, handOver, err = read(ctx, tx)
+					return err
+				})
+				if err != nil || mine == nil {
+					return err
+				}
+				if err := mine.take(ctx, handOver); err != nil {
+					return err
+				}
+			}
+		})
+	}
+	return lanes.Wait()
+}
+
+// unchanged makes sure that rows still have the numbers that they had. VACUUM may give new ones, and so does a
+// table that is made anew; both count as a change of the schema.
+func (e *each) unchanged(ctx context.Context, tx querier) error {
+	var version int64
+	err := tx.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)
+	if err == nil && version != e.version {
+		err = errRenumbered
+	}
+	return err
+}
+
+var errRenumbered = errors.New("the rows of facts have other numbers than before")
+
+// sift notes which facts of the next range of ids are to be read: those that no override has surely ended. An
+// expiry of their own stands in their rows.
+func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error) {
+	var r store.Range
+	mine, err := e.turns.next(func() (more bool, err error) {
+		if e.end {
+			return false, nil
+		}
+		r, err = e.nextRange(ctx, tx, store.RangeParams{After: e.seen.Last, Size: eachSize})
+		if e.end = err != nil || r.End(); e.end {
+			return false, err
+		}
+		e.seen.Last = r.Last
+		e.seen.Facts += r.Facts
+		return true, nil
+	})
+	if err != nil || mine == nil {
+		return nil, nil, err
+	}
+	var args arguments
+	var rows sql.NullString
+	err = tx.QueryRowContext(ctx, `
+		SELECT group_concat(CASE WHEN o.fact_id IS NULL THEN f.rowid ELSE -f.rowid END)
+		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
+		WHERE `+within(r, "f.id", args.add)+` AND `+live("o.valid_until", e.params.AsOf, e.common, args.add),
+		args...).Scan(&rows)
+	return mine, func() error {
+		noted, err := e.note(rows.String)
+		if err != nil {
+			return err
+		}
+		return e.use(nil, r.Facts-noted)
+	}, err
+}
+
+// note adds rows to the bitmaps: numbers with commas between them, those with an override negative.
+func (e *each) note(rows string) (noted int, err error) {
+	for rows != "" {
+		var number string
+		number, rows, _ = strings.Cut(rows, ",")
+		row, err := strconv.ParseInt(number, 10, 64)
+		if err != nil {
+			return 0, err
+		}
+		if row > mostRows || row < -mostRows {
+			return 0, errRenumbered
+		}
+		if row < 0 {
+			row = -row
+			e.overridden.add(row)
+		}
+		e.live.add(row)
+		noted++
+	}
+	return noted, nil
+}
+
+// readBesideAll reads what belongs to all facts, where that is little. Else it is looked up fact by fact.
+func (e *each) readBesideAll(ctx context.Context, tx querier) (err error) {
+	var statuses int
+	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(rowid), 0) FROM fact_quarantine_status").Scan(&statuses); err != nil {
+		return err
+	}
+	if statuses > store.MaxTombstones || e.seen.End() {
+		e.status = statusSQL
+		e.beside, err = e.readHolds(ctx, tx, e.seen.Mark)
+		return err
+	}
+	e.status = "f.quarantine_status"
+	beside, err := e.readBeside(ctx, tx, e.seen)
+	if err == nil {
+		e.beside = *beside
+	}
+	return err
+}
+
+// readRows reads the next of the rows that were noted.
+func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, error) {
+	var list []byte
+	rows := 0
+	mine, err := e.turns.next(func() (more bool, err error) {
+		list = append(list, '[')
+		for ; e.row < e.live.end() && rows < eachSize; e.row++ {
+			if !e.live.has(e.row) {
+				continue
+			}
+			if rows++; rows > 1 {
+				list = append(list, ',')
+			}
+			if e.overridden.has(e.row) {
+				list = append(list, '-')
+			}
+			list = strconv.AppendInt(list, e.row, 10)
+		}
+		list = append(list, ']')
+		return rows > 0, nil
+	})
+	if err != nil || mine == nil {
+		return nil, nil, err
+	}
+	query, args := e.rowsQuery(string(list))
+	found, err := readCandidates(ctx, tx, &e.beside, query, args)
+	return mine, func() error { return e.use(found, rows) }, err
+}
+
+// rowsQuery looks for overrides of those facts alone that had one: the others would be looked up in vain, each on
+// another page.
+func (e *each) rowsQuery(rows string) (string, []any) {
+	args := arguments{rows}
+	return `
+		SELECT ` + selected(e.params, e.beside.HoldsAll(), e.status) + `
+		FROM json_each($1) r CROSS JOIN facts f ON f.rowid = abs(r.value)
+		LEFT JOIN fact_validity_overrides o ON o.fact_id = CASE WHEN r.value < 0 THEN f.id END
+		WHERE ` + where(e.params, e.common, args.add), args
+}

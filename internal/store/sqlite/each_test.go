@@ -1,0 +1,155 @@
+package sqlite_test
+
+import (
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/sample"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+var everything = store.CandidatesParams{AsOf: asOf, Narrow: store.Narrow{Live: true}}
+
+// inRanges reads what Each is to give.
+func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, facts int) {
+	t.Helper()
+	found = map[string]fact.Candidate{}
+	p := everything
+	for {
+		r, err := s.NextRange(t.Context(), store.RangeParams{After: p.Range.Last, Size: 10_000})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if r.End() {
+			return found, facts
+		}
+		p.Range = r
+		facts += r.Facts
+		part, err := s.Candidates(t.Context(), p)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, c := range part {
+			found[c.ID] = c
+		}
+	}
+}
+
+// TestEachIsWhole: a pass over more facts than are read at once gives each of them once, as ranges do, and
+// counts all of them, on a store without overrides and on one that was swept.
+func TestEachIsWhole(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	if err := sample.FillSQLite(t.Context(), path, sample.Options{Facts: 45_000, AsOf: asOf, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s := open(t, path, false)
+	for range 2 {
+		want, facts := inRanges(t, s)
+		got, passed, parts := map[string]fact.Candidate{}, 0, 0
+		seen, whole, err := s.Each(t.Context(), everything, func(part []fact.Candidate, stand int) error {
+			passed += stand
+			if len(part) > 0 {
+				parts++
+			}
+			for _, c := range part {
+				if _, twice := got[c.ID]; twice {
+					t.Error("twice:", c.ID)
+				}
+				got[c.ID] = c
+			}
+			return nil
+		})
+		if err != nil || !whole || parts < 2 || passed != facts || seen.Facts != facts {
+			t.Fatalf("%d parts for %d of %d facts, saw %+v, %v", parts, passed, facts, seen, err)
+		}
+		if diff := cmp.Diff(want, got); diff != "" {
+			t.Errorf("(-ranges +each):\n%s", diff)
+		}
+		run(t, s, false)
+	}
+}
+
+// TestEachRenumbered: rows that get other numbers during a pass, as those of a table that a migration makes anew,
+// are read again, in ranges.
+func TestEachRenumbered(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+	s := &changing{Store: open(t, path, true), change: func() {
+		d.Exec(t, "DROP TRIGGER facts_no_update")
+		d.Exec(t, "UPDATE facts SET rowid = rowid + 1000")
+	}}
+	if got := run(t, s, true); got.Selected != 2 || got.Examined != 2 || s.change != nil {
+		t.Errorf("%+v", got)
+	}
+}
+
+// TestEachOddRows: rows may have any number, and a set of those must not take all memory.
+func TestEachOddRows(t *testing.T) {
+	t.Parallel()
+	for _, number := range []int64{-7, 0, 1 << 28, 1<<63 - 1} {
+		path := newFile(t)
+		d := database(t, path)
+		d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+		d.Exec(t, "DROP TRIGGER facts_no_update")
+		d.Exec(t, "UPDATE facts SET rowid = $1 WHERE id = 'b'", number)
+		s := open(t, path, true)
+		if _, whole, err := s.Each(t.Context(), everything, nil); whole || err != nil {
+			t.Errorf("%d: whole %t, %v", number, whole, err)
+		}
+		if got := run(t, s, true); got.Selected != 2 {
+			t.Errorf("%d: selected %d", number, got.Selected)
+		}
+	}
+}
+
+// TestEachOverriddenMeanwhile: a fact that had no override when the index was read is judged as it was then; one that
+// had is judged as it is.
+func TestEachOverriddenMeanwhile(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("plain"), storetest.Fact("raised", func(c *fact.Candidate) {
+		confidence := 0.1
+		c.Override = &fact.Override{Confidence: &confidence, UpdatedAt: "2026-01-01T00:00:00+00:00"}
+	}))
+	s := &changing{Store: open(t, path, true), change: func() {
+		d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, valid_until, updated_at) VALUES ('plain', '2026-01-01T00:00:00+00:00', '2026-01-01T00:00:00+00:00')")
+		d.Exec(t, "UPDATE fact_validity_overrides SET confidence = 0.9 WHERE fact_id = 'raised'")
+	}}
+	result, err := storetest.Engine(s).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf, Samples: 5})
+	if err != nil || len(result.Samples) != 1 || result.Samples[0].Fact.ID != "plain" || result.Examined != 2 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// TestEachLooksUpStatuses: where too many facts have a quarantine status of their own, each is looked up.
+func TestEachLooksUpStatuses(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	pending := func(c *fact.Candidate) {
+		status := "pending"
+		c.Quarantine, c.QuarantinePending = &status, true
+	}
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b", pending))
+	few, err := storetest.Engine(open(t, path, true)).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf})
+	if err != nil || few.Selected != 1 || few.Kept[rule.QuarantinePending] != 1 {
+		t.Fatalf("%+v, %v", few, err)
+	}
+	d.Exec(t, "UPDATE fact_quarantine_status SET rowid = $1", store.MaxTombstones+1)
+	if rows := d.Rows(t, "SELECT count(*) FROM fact_quarantine_status"); rows[0] != "1" {
+		t.Fatalf("%s statuses", rows)
+	}
+	many, err := storetest.Engine(open(t, path, true)).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf})
+	if err != nil || many.Selected != 1 || many.Kept[rule.QuarantinePending] != 1 {
+		t.Errorf("%+v, %v", many, err)
+	}
+}
