@@ -17,8 +17,8 @@ var errMany = errors.New("many facts are stale")
 
 // skim looks through the store before the work on a job begins. Where little is stale, as every night after
 // the first, only those facts are claimed and read again, and the others are counted: a pass that claims
-// nothing may read in any order, and writes nothing where nothing is to be done. Where much is stale, it
-// stops soon, and ranges are claimed one by one. Only the first process of a job does so: a job that is
+// nothing may read in any order, and writes nothing where nothing is to be done. Where much is stale, as the
+// first facts tell or what is found, it stops, and ranges are claimed one by one. Only the first process of a job does so: a job that is
 // stopped before its pass is through must come further the next time. It gives the job's counts as they are then.
 func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, err error) {
 	counts = in.Job.Counts
@@ -27,8 +27,12 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, 
 	if err != nil || total <= int64(size) || in.Lease.Worker > 1 {
 		return counts, err
 	}
+	p := ParamsOf(in.Job)
+	if many, err := e.manyAmong(ctx, p, size/10); err != nil || many {
+		return counts, err
+	}
 	var found store.Found
-	seen, err := e.pass(ctx, ParamsOf(in.Job), func(whole bool) func(judgedRange) error {
+	seen, err := e.pass(ctx, p, func(whole bool) func(judgedRange) error {
 		found = store.Found{Size: size / 20}
 		var examined int64
 		return func(r judgedRange) error {
@@ -66,4 +70,23 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, 
 		return again(err)
 	})
 	return counts, err
+}
+
+// manyAmong tells whether more than a tenth of the first few facts are stale.
+func (e *Engine) manyAmong(ctx context.Context, p Params, few int) (bool, error) {
+	r := judgedRange{}
+	err := e.retry(ctx, func() (err error) {
+		r.Range, err = e.Store.NextRange(ctx, store.RangeParams{Size: few})
+		return err
+	})
+	if err == nil && !r.End() {
+		err = e.read(ctx, newJudging(e, p), &r)
+	}
+	stale := 0
+	for _, f := range r.facts {
+		if f.Acts() {
+			stale++
+		}
+	}
+	return stale > few/10, err
 }

@@ -20,13 +20,19 @@ import (
 // skimmed is a store that is large enough for a pass of its own, and tells what was claimed.
 type skimmed struct {
 	store.Store
-	offer func() error // after a pass has come to its end; an error is given in its place
+	offer  func() error // after a pass has come to its end; an error is given in its place
+	passes int
 
 	mu      sync.Mutex
 	claimed []store.Range
 }
 
 func (s *skimmed) Estimate(context.Context) (int64, error) { return 100, nil }
+
+func (s *skimmed) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+	s.passes++
+	return s.Store.Each(ctx, p, use)
+}
 
 func (s *skimmed) Tuning() store.Tuning {
 	t := s.Store.Tuning()
@@ -108,6 +114,20 @@ func TestSkimmed(t *testing.T) {
 				}
 			})
 		})
+	}
+}
+
+// TestSkimmedInVain: where the first facts are stale, as all may be, the others are not looked through.
+func TestSkimmedInVain(t *testing.T) {
+	t.Parallel()
+	for first, passes := range map[string]int{"a": 0, "weak": 1} {
+		d := openLite(t)
+		s := newSkimmed(t, d, 0)
+		d.Insert(t, storetest.Fact(first))
+		j, err := storetest.Sweep(t.Context(), storetest.Engine(s), weak(), tens)
+		if err != nil || j.Counts.Decayed != 1 || j.Counts.Examined != 98 || s.passes != passes || s.listed(t) != (passes == 1) {
+			t.Errorf("%s: %d passes, %+v, %v, claimed %+v", first, s.passes, j.Counts, err, s.claimed)
+		}
 	}
 }
 
