@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"os"
 	"strings"
 	"sync"
@@ -20,14 +21,29 @@ import (
 )
 
 // TestWriteAheadLogStaysSmall: without automatic checkpoints the log must not grow with the sweep, nor because
-// the next ranges are being read all the time.
+// the next ranges are being read all the time. Flat out, it is moved while the next batch is written.
 func TestWriteAheadLogStaysSmall(t *testing.T) {
 	t.Parallel()
+	for _, pace := range []float64{0.5, 1} {
+		t.Run(fmt.Sprint(pace), func(t *testing.T) {
+			t.Parallel()
+			testLogStaysSmall(t, pace)
+		})
+	}
+}
+
+func testLogStaysSmall(t *testing.T, pace float64) {
+	t.Helper()
 	path, ctx := newFile(t), context.Background()
 	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
 		t.Fatal(err)
 	}
-	s := open(t, path, false)
+	s, err := sqlite.Open(ctx, path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now, Pace: pace})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	s.LimitLog(250, 1000)
 	largest := int64(0)
 	engine := storetest.Engine(s)
 	engine.Progress = func(sweep.Progress) {
@@ -47,7 +63,7 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 			return nil
 		})
 	}
-	j, err := storetest.Sweep(ctx, engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{BatchSize: 50})
+	j, err := storetest.Sweep(ctx, engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{BatchSize: 50, Pace: pace})
 	stop()
 	if err := errors.Join(err, readers.Wait()); err != nil || j.Counts.Batches < 20 {
 		t.Fatalf("%+v, %v", j, err)
@@ -55,6 +71,27 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 	// 1000 pages of 4096 bytes, and what some batches add to them.
 	if largest == 0 || largest > 6<<20 {
 		t.Errorf("the log grew to %d bytes", largest)
+	}
+}
+
+// TestLogIsMovedBeside: flat out, the log is moved without waiting for what is read, and reading goes on.
+func TestLogIsMovedBeside(t *testing.T) {
+	t.Parallel()
+	path, ctx := newFile(t), context.Background()
+	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: 2_000, AsOf: asOf, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	s, err := sqlite.Open(ctx, path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now, Pace: 1})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	s.LimitLog(100, 1<<30)
+	before := read(t, path)
+	run(t, s, false)
+	s.AwaitLog()
+	if bytes.Equal(read(t, path), before) {
+		t.Error("nothing was moved into the database")
 	}
 }
 

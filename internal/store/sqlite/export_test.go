@@ -13,6 +13,15 @@ func (s *Store) Watch(see func(tx Querier, query string)) {
 // FilterCards has the fresh cards read as soon as one card was looked up.
 func (s *Store) FilterCards() { s.cards.least = 1 }
 
+// LimitLog has the log moved, and reading wait for that, after other numbers of pages.
+func (s *Store) LimitLog(move, wait int) { s.limits = logLimits{move, wait} }
+
+// AwaitLog waits until the log that is being moved has been.
+func (s *Store) AwaitLog() {
+	s.moving.Lock()
+	defer s.moving.Unlock()
+}
+
 // Hold takes the connection of writes, as whoever writes does, until it is released.
 func (s *Store) Hold(ctx context.Context) (release func(), err error) {
 	return s.release, s.take(ctx)

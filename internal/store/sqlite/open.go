@@ -31,6 +31,8 @@ type Store struct {
 	conn     *sql.Conn     // the one connection of writes: data_version means nothing on another
 	turn     chan struct{} // holds what is using the connection of writes
 	reads    sync.RWMutex  // held while something is read, and against it while the log is moved
+	moving   sync.Mutex    // held while the log is moved
+	limits   logLimits     // of the log
 	file     os.FileInfo   // what was opened to be written
 	frozen   *fileState    // set while the file is read as immutable: what it looked like at the start
 	wal      bool          // the file is in WAL mode
@@ -39,6 +41,7 @@ type Store struct {
 	begun    int                      // and when nothing was read meanwhile; under turn
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	holds    atomic.Pointer[holdsAt]  // the last ones that were read
+	found    atomic.Int64             // candidates in the range that was read last
 	cards    cardFilter               // for the connection of writes
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
@@ -56,7 +59,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), cards: cardFilter{least: leastCards}}
+	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}}
 	if p.ReadOnly {
 		err = s.openReadOnly()
 	} else {
