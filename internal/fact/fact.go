@@ -29,6 +29,13 @@ type Override struct {
 	UpdatedBy  *string
 }
 
+// Edge is what a sweep changes of the graph edge that a fact made.
+type Edge struct {
+	ValidUntil *string
+	DecayEpoch *int64   // milliseconds since 1970
+	Confidence *float64 // nil where nothing changed or changes it
+}
+
 // Context is what the store knows about a fact beyond the fact's own row.
 type Context struct {
 	Override          *Override // nil where the fact has no override row
@@ -38,6 +45,8 @@ type Context struct {
 	// Whether the fact is among the newest of its group that keep_last of the policy that decides on it
 	// keeps, and the same for the policy that only counts it. Looked up where a verdict turns on it.
 	Newest, NewestAside bool
+
+	Edge *Edge // the fact's edge, where the store was asked for edges and there is one
 }
 
 // Candidate is a fact as a store reads it for judging: the row and its context.

@@ -64,7 +64,7 @@ type Change struct {
 	FactID     string
 	After      fact.Override  // as it stands now, and as the job wrote it
 	Before     *fact.Override // nil where there was no row
-	Edge       *Edge          // the edge before, where it differed from its fact; else nil
+	Edge       *fact.Edge     // the edge before, where it differed from its fact; else nil
 	Retraction string         // id of the row the job put into the retraction log; "" is none
 	Base       *fact.Fact     // of a fact that a policy changed: confidence, stamp and expiry of the fact itself; else nil
 }
@@ -104,13 +104,6 @@ func PolicyOf(o fact.Override) string {
 		return ""
 	}
 	return id
-}
-
-// Edge is what a sweep changes of a fact's edge.
-type Edge struct {
-	ValidUntil *string
-	DecayEpoch *int64   // milliseconds since 1970
-	Confidence *float64 // nil where the job did not change it
 }
 
 // Tag marks the rows that a job puts into the retraction log: their ids end with it. It is the last

@@ -85,7 +85,7 @@ var changeColumns = []string{
 
 // record is a change in the order of changeColumns, NULL as nothing.
 func record(c job.Change) []string {
-	before, edge := fact.Override{}, job.Edge{}
+	before, edge := fact.Override{}, fact.Edge{}
 	if c.Before != nil {
 		before = *c.Before
 	}

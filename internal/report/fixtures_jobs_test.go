@@ -217,14 +217,14 @@ func changes() []job.Change {
 				ValidUntil: ptr("2027-01-01T00:00:00Z"), Confidence: ptr(0.25), Reason: ptr("=cmd|' /C calc'!A0, \"checked\"\nby\u202e hand"),
 				UpdatedAt: "2026-05-01T00:00:00+00:00", UpdatedBy: ptr("user:bob"),
 			},
-			Edge: &job.Edge{ValidUntil: ptr("2027-01-01T00:00:00Z"), DecayEpoch: ptr(int64(1777593600000))},
+			Edge: &fact.Edge{ValidUntil: ptr("2027-01-01T00:00:00Z"), DecayEpoch: ptr(int64(1777593600000))},
 		},
 		{
 			FactID: "0193a7f2-77aa-7d40-8c15-5e1f0a9b2c3d", After: after,
-			Before: &fact.Override{UpdatedAt: "2026-05-01T00:00:00+00:00"}, Edge: &job.Edge{},
+			Before: &fact.Override{UpdatedAt: "2026-05-01T00:00:00+00:00"}, Edge: &fact.Edge{},
 		},
 		{
-			FactID: "0193a7f2-8b10-7c55-b0f4-2a6c1d3e5f70", Edge: &job.Edge{Confidence: ptr(0.9)},
+			FactID: "0193a7f2-8b10-7c55-b0f4-2a6c1d3e5f70", Edge: &fact.Edge{Confidence: ptr(0.9)},
 			After: fact.Override{Confidence: ptr(0.4), Reason: ptr("decay_policy:context"), UpdatedAt: "2026-11-23T17:15:00+00:00", UpdatedBy: ptr(by)},
 		},
 	}

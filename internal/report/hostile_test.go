@@ -128,7 +128,7 @@ func hostileChange(t *rapid.T) job.Change {
 	}
 	before := override()
 	return job.Change{
-		FactID: draw("fact"), After: override(), Before: &before, Retraction: draw("retraction"), Edge: &job.Edge{ValidUntil: text("edge")},
+		FactID: draw("fact"), After: override(), Before: &before, Retraction: draw("retraction"), Edge: &fact.Edge{ValidUntil: text("edge")},
 	}
 }
 

@@ -19,6 +19,8 @@ type Batch struct {
 	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
 	Stamp    time.Time // becomes updated_at, in whole seconds
 	Mark     Mark      // of the range that the facts were read in
+
+	EdgesRead bool // the facts were read with their edges
 }
 
 // Expiry is one fact to expire, or to lower the confidence of. The fact is written only if its override
@@ -125,7 +127,7 @@ func (b Batch) Rest() Claim {
 }
 
 // Edges are the before-images of edges that the facts of a batch had, as they were found.
-type Edges map[string]job.Edge
+type Edges map[string]fact.Edge
 
 // Images are what an undo of the batch will need: the overrides that were there, and the edges that
 // differed from what the node makes of their fact. Everything else can be told from the fact itself.
@@ -154,7 +156,7 @@ func (b Batch) Images(w Written, found Edges) []Image {
 type Image struct {
 	FactID   string
 	Override *fact.Override // nil where there was none
-	Edge     *job.Edge      // nil where there was none, or one as the node made it
+	Edge     *fact.Edge     // nil where there was none, or one as the node made it
 }
 
 func equal(a, b *string) bool {
@@ -172,11 +174,11 @@ type Alike struct {
 	ValidUntil *string // nil where the facts live on
 	Reason     string
 	Weighed    bool // each has a confidence to write
-	List       []Expiry
+	List       []*Expiry
 }
 
 // AlikeOf sorts facts that had no override row by what they get. A sweep without policies has one kind.
-func AlikeOf(fresh []Expiry, asOf string) []Alike {
+func AlikeOf(fresh []*Expiry, asOf string) []Alike {
 	type kind struct {
 		policy         string
 		lives, weighed bool
@@ -196,23 +198,23 @@ func AlikeOf(fresh []Expiry, asOf string) []Alike {
 }
 
 // Fresh are the facts of the batch that had no override row.
-func (b Batch) Fresh() []Expiry {
-	return b.filter(func(e Expiry) bool { return e.Fact.Override == nil })
+func (b Batch) Fresh() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Fact.Override == nil })
 }
 
 // Overridden are the facts of the batch that had an override row.
-func (b Batch) Overridden() []Expiry {
-	return b.filter(func(e Expiry) bool { return e.Fact.Override != nil })
+func (b Batch) Overridden() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Fact.Override != nil })
 }
 
 // Done are the facts that were written.
-func (b Batch) Done(w Written) []Expiry {
-	return b.filter(func(e Expiry) bool { return w[e.Fact.ID] })
+func (b Batch) Done(w Written) []*Expiry {
+	return b.filter(func(e *Expiry) bool { return w[e.Fact.ID] })
 }
 
 // Edges are the facts that were written and have an edge: those whose edge ends and keeps its confidence,
 // and those whose edge gets another.
-func (b Batch) Edges(w Written, found Edges) (plain, weighed []Expiry) {
+func (b Batch) Edges(w Written, found Edges) (plain, weighed []*Expiry) {
 	for _, e := range b.Done(w) {
 		switch _, edged := found[e.Fact.ID]; {
 		case !edged:
@@ -226,19 +228,19 @@ func (b Batch) Edges(w Written, found Edges) (plain, weighed []Expiry) {
 }
 
 // Forgotten are the facts that were written and have no vector any more.
-func (b Batch) Forgotten(w Written) []Expiry {
-	return b.filter(func(e Expiry) bool { return w[e.Fact.ID] && e.Forgotten() })
+func (b Batch) Forgotten(w Written) []*Expiry {
+	return b.filter(func(e *Expiry) bool { return w[e.Fact.ID] && e.Forgotten() })
 }
 
 // Retracted are the facts that were written and belong in the retraction log.
-func (b Batch) Retracted(w Written) []Expiry {
-	return b.filter(func(e Expiry) bool { return e.Retraction != "" && w[e.Fact.ID] })
+func (b Batch) Retracted(w Written) []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Retraction != "" && w[e.Fact.ID] })
 }
 
-func (b Batch) filter(keep func(Expiry) bool) []Expiry {
-	kept := make([]Expiry, 0, len(b.Expiries))
-	for _, e := range b.Expiries {
-		if keep(e) {
+func (b Batch) filter(keep func(*Expiry) bool) []*Expiry {
+	kept := make([]*Expiry, 0, len(b.Expiries))
+	for i := range b.Expiries {
+		if e := &b.Expiries[i]; keep(e) {
 			kept = append(kept, e)
 		}
 	}

@@ -172,6 +172,7 @@ type CandidatesParams struct {
 	Tenant string // "" is every tenant
 	AsOf   time.Time
 	Source bool // read who asserted each fact too
+	Edges  bool // read each fact's edge too, where a store would else read it for the batch
 	Narrow Narrow
 }
 

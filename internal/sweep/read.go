@@ -109,7 +109,7 @@ func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 
 // candidates asks a store for the facts that the rules may concern.
 func (p Params) candidates() store.CandidatesParams {
-	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Narrow: p.Narrow()}
+	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Edges: p.edges, Narrow: p.Narrow()}
 }
 
 // How often the same work is tried. Under contention four times at once suffice, or smaller batches

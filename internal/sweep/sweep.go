@@ -30,6 +30,8 @@ type Params struct {
 	// a pass, of which there may be several.
 	each  func(judgedFact)
 	begin func()
+
+	edges bool // read edges too: the facts are going to be written
 }
 
 // ParamsOf say how a job judges.

@@ -123,7 +123,9 @@ func newLane(b *board, in store.Joined, w Work) *lane {
 
 func (l *lane) run(ctx context.Context) error {
 	size := l.Store.Tuning().RangeSize
-	return l.ahead(ctx, ParamsOf(l.job), func() (store.Claim, error) {
+	p := ParamsOf(l.job)
+	p.edges = true
+	return l.ahead(ctx, p, func() (store.Claim, error) {
 		return l.claim(ctx, size)
 	}, func(r judgedRange) error { return l.handle(ctx, r) })
 }
@@ -244,7 +246,8 @@ func (l *lane) divisible(err error, facts int) bool {
 func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) store.Batch {
 	b := store.Batch{
 		Lease: l.lease, Claim: claim, UpTo: upTo, Close: upTo == claim.Last,
-		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark,
+		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark, EdgesRead: true,
+		Expiries: make([]store.Expiry, 0, len(facts)),
 	}
 	for _, f := range facts {
 		f.addKept(&b.Count)

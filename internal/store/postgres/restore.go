@@ -122,7 +122,7 @@ type edgeArrays struct {
 }
 
 func (a *edgeArrays) add(c job.Change, asOf string) {
-	was := job.Edge{}
+	was := fact.Edge{}
 	if c.Edge != nil {
 		was = *c.Edge
 	}

@@ -29,7 +29,7 @@ func (w *writer) keepImages(ctx context.Context, images []store.Image) error {
 			override = &fact.Override{}
 		}
 		if edge == nil {
-			edge = &job.Edge{}
+			edge = &fact.Edge{}
 		}
 		o.add(*override)
 		edgeUntil, edgeEpoch = append(edgeUntil, edge.ValidUntil), append(edgeEpoch, edge.DecayEpoch)
@@ -135,7 +135,7 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 	}
 	var c job.Change
 	var before fact.Override
-	var edge job.Edge
+	var edge fact.Edge
 	var base fact.Fact
 	var baseConfidence float32
 	var confidence, confidenceBefore, edgeWas *float32

@@ -14,7 +14,7 @@ import (
 // Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
 // that two sweeps wait for each other instead of deadlocking.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	w := writer{Store: s, batch: b, written: make(store.Written, len(b.Expiries)), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
 		w.locked, w.tx = s.params.Now(), tx
 		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
@@ -94,7 +94,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 
 // unprotected leaves out the facts that a hold or a quarantine protects by now. Where tombstones are many
 // a guard does so, fact by fact, for the statement that writes them.
-func (w *writer) unprotected(ctx context.Context, facts []store.Expiry) (free []store.Expiry, guard string, err error) {
+func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free []*store.Expiry, guard string, err error) {
 	few, err := w.fewTombstones(ctx, w.tx)
 	if err != nil {
 		return nil, "", err
@@ -214,7 +214,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	}
 	edges := store.Edges{}
 	var id string
-	var edge job.Edge
+	var edge fact.Edge
 	var confidence *float32
 	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
 		edge.Confidence = widened(confidence)
@@ -238,7 +238,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 
 // edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
 // facts in its range, these are found by reading the edges of the range, which are fewer.
-func (w *writer) edged(ctx context.Context, done []store.Expiry) ([]string, error) {
+func (w *writer) edged(ctx context.Context, done []*store.Expiry) ([]string, error) {
 	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Claim.Facts/8 {
 		return idArray(done), nil
 	}
@@ -259,7 +259,7 @@ func (w *writer) edged(ctx context.Context, done []store.Expiry) ([]string, erro
 }
 
 // weighEdges gives edges the confidence of their facts, and of those that end the expiry too.
-func (w *writer) weighEdges(ctx context.Context, weighed []store.Expiry) error {
+func (w *writer) weighEdges(ctx context.Context, weighed []*store.Expiry) error {
 	if len(weighed) == 0 {
 		return nil
 	}
@@ -335,7 +335,7 @@ func (w *writer) collectWritten(ctx context.Context, query string, args ...any) 
 	return err
 }
 
-func idArray(expiries []store.Expiry) []string {
+func idArray(expiries []*store.Expiry) []string {
 	ids := make([]string, len(expiries))
 	for i, e := range expiries {
 		ids[i] = e.Fact.ID

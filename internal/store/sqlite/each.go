@@ -218,7 +218,7 @@ func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, e
 		return nil, nil, err
 	}
 	query, args := e.rowsQuery(string(list))
-	found, err := readCandidates(ctx, tx, &e.beside, query, args)
+	found, err := e.readCandidates(ctx, tx, &e.beside, query, args)
 	return mine, func() error { return e.use(found, rows) }, err
 }
 

@@ -42,7 +42,7 @@ func packHex(ids []string) idList {
 	return idList{a.String(), hexIDsSQL}
 }
 
-func packFacts(expiries []store.Expiry) idList {
+func packFacts(expiries []*store.Expiry) idList {
 	ids := make([]string, len(expiries))
 	for i, e := range expiries {
 		ids[i] = e.Fact.ID

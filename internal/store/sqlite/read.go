@@ -78,22 +78,27 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 	if err != nil {
 		return nil, err
 	}
+	if p.Edges {
+		if err := readEdges(ctx, tx, p.Range, beside.AddEdge); err != nil {
+			return nil, err
+		}
+	}
 	common, err := s.commonExpiries(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
 	query, args := candidatesQuery(p, common, beside.HoldsAll())
-	return readCandidates(ctx, tx, beside, query, args)
+	return s.readCandidates(ctx, tx, beside, query, args)
 }
 
 // readCandidates runs a query for the columns that scanCandidate reads.
-func readCandidates(ctx context.Context, tx querier, beside *store.Beside, query string, args []any) ([]fact.Candidate, error) {
+func (s *Store) readCandidates(ctx context.Context, tx querier, beside *store.Beside, query string, args []any) ([]fact.Candidate, error) {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = rows.Close() }()
-	var found []fact.Candidate
+	found := make([]fact.Candidate, 0, s.found.Load()) // as many as the last time: growing takes a while
 	for rows.Next() {
 		c, err := scanCandidate(rows)
 		if err != nil {
@@ -102,6 +107,7 @@ func readCandidates(ctx context.Context, tx querier, beside *store.Beside, query
 		beside.Complete(&c)
 		found = append(found, c)
 	}
+	s.found.Store(int64(len(found)))
 	return found, rows.Err()
 }
 

@@ -67,7 +67,7 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 	for rows.Next() {
 		var c job.Change
 		var before fact.Override
-		var edge job.Edge
+		var edge fact.Edge
 		var hadOverride, hadEdge bool
 		var updatedAt, retraction, timestamp *string
 		var base fact.Fact

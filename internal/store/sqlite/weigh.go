@@ -4,6 +4,7 @@ import (
 	"context"
 	"strconv"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
@@ -11,7 +12,7 @@ import (
 // What policies do beside expiring: confidences, of facts and of their edges.
 
 // packWeighed makes a list of facts with the confidence of each in front of its id.
-func packWeighed(expiries []store.Expiry) idList {
+func packWeighed(expiries []*store.Expiry) idList {
 	rows := make([]string, len(expiries))
 	for i, e := range expiries {
 		rows[i] = strconv.FormatFloat(*e.Confidence, 'g', -1, 64) + "|" + e.Fact.ID
@@ -20,7 +21,7 @@ func packWeighed(expiries []store.Expiry) idList {
 }
 
 // weighEdges gives edges the confidence of their facts, and of those that end the expiry too.
-func (w *writer) weighEdges(ctx context.Context, weighed []store.Expiry) error {
+func (w *writer) weighEdges(ctx context.Context, weighed []*store.Expiry) error {
 	if len(weighed) == 0 {
 		return nil
 	}
@@ -56,7 +57,7 @@ func (r *restorer) weighedEdges(ctx context.Context, weighed []job.Change) error
 	}
 	defer func() { _ = update.Close() }()
 	for _, c := range weighed {
-		was := job.Edge{}
+		was := fact.Edge{}
 		if c.Edge != nil {
 			was = *c.Edge
 		}

@@ -6,13 +6,12 @@ import (
 	"time"
 
 	"decayctl/internal/fact"
-	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
 // Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	w := writer{Store: s, batch: b, written: store.Written{}, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	w := writer{Store: s, batch: b, written: make(store.Written, len(b.Expiries)), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	var applied store.Applied
 	err := s.within(ctx, func(tx querier) error {
 		w.tx, w.locked = tx, s.params.Now()
@@ -163,72 +162,31 @@ func (w *writer) retract(ctx context.Context) error {
 			return err
 		}
 	}
+	logged, err := w.loggedAtAsOf(ctx)
+	if err != nil {
+		return err
+	}
+	unless := "true" // to look each up is a sixth of what writing it takes
+	if logged {
+		unless = "NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)"
+	}
 	ids := pack(rows)
-	_, err := w.tx.ExecContext(ctx, `
+	_, err = w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
 		FROM (SELECT `+beforeBarSQL+` AS id, `+behindBarSQL+` AS fact_id FROM (`+ids.sql+`) b) b
-		WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)`,
-		ids.json, w.asOf, store.Actor)
+		WHERE `+unless, ids.json, w.asOf, store.Actor)
 	return err
 }
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will
-// need of the edges and the overrides is kept first.
-func (w *writer) expireEdges(ctx context.Context) error {
-	done := w.batch.Done(w.written)
-	if len(done) == 0 {
-		return nil
-	}
-	edges, err := w.findEdges(ctx, done)
-	if err != nil {
-		return err
-	}
-	if err := w.keep(ctx, w.batch.Images(w.written, edges)); err != nil {
-		return err
-	}
-	if len(edges) == 0 {
-		return nil
-	}
-	plain, weighed := w.batch.Edges(w.written, edges)
-	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
-		return err
-	}
-	found := packFacts(plain)
-	_, err = w.tx.ExecContext(ctx, `
-		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+found.sql+`)`,
-		found.json, w.asOf, w.batch.AsOf.UnixMilli())
-	return err
-}
-
-// findEdges reads the edges of the facts that were written. SQLite keeps text in a column of numbers if it
-// is told to: that is no epoch and no confidence, and must not keep the fact from expiring. Where the batch
-// has a good part of the facts in its range, the edges of the range are read in order.
-func (w *writer) findEdges(ctx context.Context, done []store.Expiry) (store.Edges, error) {
-	const columns = "SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END "
-	list := packFacts(done)
-	query, args := columns+"FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", arguments{list.json}
-	if w.batch.Claim.IDs == nil && len(done) > w.batch.Claim.Facts/8 {
-		args = nil
-		query = columns + "FROM entity_edges e WHERE " + within(w.batch.Range(), "e.id", args.add)
-	}
-	rows, err := w.tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	edges := store.Edges{}
-	for rows.Next() {
-		var id string
-		var edge job.Edge
-		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence); err != nil {
-			return nil, err
-		}
-		if w.written[id] {
-			edges[id] = edge
-		}
-	}
-	return edges, rows.Err()
+// loggedAtAsOf tells whether the log has a retraction at the job's as-of of any fact in the batch's range.
+// The plus keeps the index on the instant out of it: the rows of all batches before have the same.
+func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
+	var args arguments
+	err = w.tx.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM fact_retractions r WHERE `+within(w.batch.Range(), "r.fact_id", args.add)+`
+			AND +r.retracted_at = `+args.add(w.asOf)+`)`, args...).Scan(&logged)
+	return logged, err
 }
 
 // keep writes before-images. They are few: most facts had no override, and an edge as the node made it.

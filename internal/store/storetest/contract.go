@@ -41,6 +41,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"an override's confidence is kept", testKeptConfidence},
 		{"retractions are for the floor, and once for each expiry", testRetractions},
 		{"edges and cards follow", testEdgesAndCards},
+		{"edges are what they are when they end", testEdgesAsTheyAre},
 		{"facts are never written", testFactsUntouched},
 		{"what changed meanwhile is left alone", testChangedMeanwhile},
 		{"a batch knows when it was read", testMarked},

@@ -24,10 +24,10 @@ func (g *scene) varied() (changes []job.Change) {
 		g.Exec(g.t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ($1, $2, $3, $4)`, id, factID, at, by)
 	}
 	until := func(c *fact.Candidate) { c.ValidUntil = ptr(farOff) }
-	edge := func(id string, validUntil *string, epoch *int64) *job.Edge {
+	edge := func(id string, validUntil *string, epoch *int64) *fact.Edge {
 		g.Edge(g.t, id, validUntil)
 		g.Exec(g.t, "UPDATE entity_edges SET decay_epoch = $1 WHERE id = $2", epoch, id)
-		return &job.Edge{ValidUntil: validUntil, DecayEpoch: epoch}
+		return &fact.Edge{ValidUntil: validUntil, DecayEpoch: epoch}
 	}
 	add := func(id string, change ...func(*fact.Candidate)) *job.Change {
 		c := Fact(id, change...)
