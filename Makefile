@@ -28,7 +28,7 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint fmt fmt-fix vet cross demo bench soak interop fuzz release-check clean $(PLATFORMS)
+.PHONY: help build test lint fmt fmt-fix vet cross demo bench profile soak interop fuzz release-check clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -73,6 +73,10 @@ demo: build ## run the demo in a folder that is removed afterwards
 
 bench: build ## measure against the node's method and plain SQL into docs/benchmarks.md (FACTS= STORES= CASES=)
 	$(GO) run ./internal/bench -facts $(FACTS) -stores $(STORES) -cases $(CASES) -out docs/benchmarks.md $(BENCHFLAGS)
+
+profile: build ## measure where the time goes, for the compiler: it reads cmd/decayctl/default.pgo
+	$(GO) run ./internal/bench -facts 1000000 -cases dry-run,first,nothing,nightly,undo -contestants decayctl \
+		-profile cmd/decayctl/default.pgo $(BENCHFLAGS)
 
 soak: ## run the long tests: minutes to an hour, a million facts
 	@bash .ci/install

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"os/exec"
+	"path/filepath"
 	"time"
 
 	"decayctl/internal/fact"
@@ -52,7 +53,12 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 	if contestant == decayctlTwo {
 		args = append(args, "--workers", "2")
 	}
-	cmd := exec.CommandContext(ctx, s.program, args...)
+	program := s.program
+	if s.profile != "" {
+		s.profiles = append(s.profiles, filepath.Join(s.folder, fmt.Sprintf("%d.pprof", len(s.profiles))))
+		program, args = s.self, append([]string{profiledChild, s.profiles[len(s.profiles)-1]}, args...)
+	}
+	cmd := exec.CommandContext(ctx, program, args...)
 	cmd.Dir, cmd.Env = s.folder, []string{"HOME=" + s.folder}
 	out, c, err := timed(ctx, t, cmd)
 	if err != nil {

@@ -37,6 +37,8 @@ func start(ctx context.Context, args []string) error {
 			return rowByRow(ctx, args[1:], os.Stdout)
 		case writerChild:
 			return write(ctx, args[1:], os.Stdin, os.Stdout)
+		case profiledChild:
+			return profiled(args[1], args[2:])
 		}
 	}
 	p, err := parse(args, os.Stderr)
@@ -60,6 +62,7 @@ type plan struct {
 	out         string        // the page; "" is none
 	decayctl    string        // the program
 	settings    string        // of PostgreSQL, besides those of every run
+	profile     string        // the file that says where decayctl's time went; "" is none
 	templates   string        // the folder where templates are kept for the next run; "" keeps none
 	self        string        // this program, for its children
 	command     string        // as it was typed
@@ -79,6 +82,7 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	flags.StringVar(&p.decayctl, "decayctl", "bin/decayctl", "the `program` to measure")
 	flags.StringVar(&p.templates, "templates", "", "keep filled SQLite stores in this `folder` for the next run")
 	flags.StringVar(&p.settings, "settings", "", "more `settings` for PostgreSQL, as lines of postgresql.conf")
+	flags.StringVar(&p.profile, "profile", "", "write into this `file` where decayctl's time went, in all runs of it together")
 	redraw := flags.Bool("redraw", false, "measure nothing, and write the page of -out again")
 	quick := flags.Bool("quick", false, "under a minute: the first sweep of 100,000 facts on SQLite, as far as no flag says otherwise")
 	if err := flags.Parse(args); err != nil {

@@ -34,6 +34,11 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 			return fmt.Errorf("%s: %w", name, err)
 		}
 	}
+	if r.profile != "" {
+		if err := writeProfile(r.profile, r.profiles); err != nil {
+			return err
+		}
+	}
 	if r.out == "" {
 		return nil
 	}
@@ -54,6 +59,8 @@ type run struct {
 	folder  string // removed at the end
 	session session
 	results results
+
+	profiles []string // of the runs of decayctl so far, where they are wanted
 }
 
 func (r *run) onStore(ctx context.Context, name string) (err error) {
