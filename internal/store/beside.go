@@ -11,7 +11,6 @@ import (
 type Beside struct {
 	held   map[string][]hold  // active legal holds, by entity; nil where each fact's are looked up
 	status map[string]*string // quarantine status by fact, as far as it has a row of its own
-	edges  map[string]*fact.Edge
 }
 
 // hold is a legal hold on an entity. Its scope is "" where it covers every scope.
@@ -44,14 +43,6 @@ func (b *Beside) AddStatus(factID string, status *string) {
 	b.status[factID] = status
 }
 
-// AddEdge adds the edge of a fact.
-func (b *Beside) AddEdge(factID string, edge *fact.Edge) {
-	if b.edges == nil {
-		b.edges = map[string]*fact.Edge{}
-	}
-	b.edges[factID] = edge
-}
-
 // Complete tells a fact what was read beside it.
 func (b *Beside) Complete(c *fact.Candidate) {
 	for _, h := range b.held[c.Entity] {
@@ -62,7 +53,6 @@ func (b *Beside) Complete(c *fact.Candidate) {
 		status = own
 	}
 	c.QuarantinePending = status != nil && *status == "pending"
-	c.Edge = b.edges[c.ID]
 }
 
 // CommonExpiries picks, of expiries that many facts share, those in the node's own form: what is equal to

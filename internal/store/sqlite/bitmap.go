@@ -1,5 +1,7 @@
 package sqlite
 
+import "math/bits"
+
 // bitmap is a set of numbers, none below 0, in as many bits as the largest of them.
 type bitmap []uint64
 
@@ -11,6 +13,16 @@ func (b *bitmap) add(n int64) {
 }
 
 func (b bitmap) has(n int64) bool { return n < b.end() && b[n/64]>>(n%64)&1 == 1 }
+
+// next is the first number of the set from n on; where there is none, the end.
+func (b bitmap) next(n int64) int64 {
+	for ; n < b.end(); n = (n/64 + 1) * 64 {
+		if left := b[n/64] >> (n % 64); left != 0 {
+			return n + int64(bits.TrailingZeros64(left))
+		}
+	}
+	return b.end()
+}
 
 // end is above all numbers of the set.
 func (b bitmap) end() int64 { return int64(len(b)) * 64 }

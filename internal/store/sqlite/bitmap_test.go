@@ -19,7 +19,14 @@ func TestBitmap(t *testing.T) {
 				rt.Fatalf("%d is not below %d", n, b.end())
 			}
 		}
-		for n := range int64(400) {
+		following := b.end()
+		for n := int64(399); n >= 0; n-- {
+			if in[n] {
+				following = n
+			}
+			if next := b.next(n); n < b.end() && next != following {
+				rt.Fatalf("from %d on: %d, not %d", n, next, following)
+			}
 			if b.has(n) != in[n] {
 				rt.Fatalf("%d: %t", n, b.has(n))
 			}

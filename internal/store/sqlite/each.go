@@ -139,7 +139,7 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 	var args arguments
 	var rows sql.NullString
 	err = tx.QueryRowContext(ctx, `
-		SELECT group_concat(CASE WHEN o.fact_id IS NULL THEN f.rowid ELSE -f.rowid END)
+		SELECT group_concat(f.rowid * 2 + (o.fact_id IS NOT NULL))
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
 		WHERE `+within(r, "f.id", args.add)+` AND `+live("o.valid_until", e.params.AsOf, e.common, args.add),
 		args...).Scan(&rows)
@@ -152,20 +152,18 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 	}, err
 }
 
-// note adds rows to the bitmaps: numbers with commas between them, those with an override negative.
+// note adds rows to the bitmaps: their numbers doubled, with commas between them, one more for those with an override.
+// Rows may have come since begin looked at them.
 func (e *each) note(rows string) (noted int, err error) {
 	for rows != "" {
 		var number string
 		number, rows, _ = strings.Cut(rows, ",")
-		row, err := strconv.ParseInt(number, 10, 64)
-		if err != nil {
-			return 0, err
-		}
-		if row > mostRows || row < -mostRows {
+		doubled, err := strconv.ParseInt(number, 10, 64)
+		row := doubled / 2
+		if err != nil || row < 1 || row > mostRows {
 			return 0, errRenumbered
 		}
-		if row < 0 {
-			row = -row
+		if doubled%2 == 1 {
 			e.overridden.add(row)
 		}
 		e.live.add(row)
@@ -199,10 +197,7 @@ func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, e
 	rows := 0
 	mine, err := e.turns.next(func() (more bool, err error) {
 		list = append(list, '[')
-		for ; e.row < e.live.end() && rows < eachSize; e.row++ {
-			if !e.live.has(e.row) {
-				continue
-			}
+		for e.row = e.live.next(e.row); e.row < e.live.end() && rows < eachSize; e.row = e.live.next(e.row + 1) {
 			if rows++; rows > 1 {
 				list = append(list, ',')
 			}

@@ -60,10 +60,24 @@ func (w *writer) findEdges(ctx context.Context, done []*store.Expiry) (store.Edg
 	return edges, scanEdges(ctx, w.tx, add, "FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
 }
 
-// readEdges reads the edges of a range of facts.
+// addEdges gives facts of a range their edges. Both come in the order of ids, so that edges of no fact, of which
+// there may be any number, are not kept.
+func addEdges(ctx context.Context, tx querier, r store.Range, found []fact.Candidate) error {
+	next := 0
+	return readEdges(ctx, tx, r, func(id string, edge *fact.Edge) {
+		for next < len(found) && found[next].ID < id {
+			next++
+		}
+		if next < len(found) && found[next].ID == id {
+			found[next].Edge = edge
+		}
+	})
+}
+
+// readEdges reads the edges of a range of facts, in the order of their ids.
 func readEdges(ctx context.Context, tx querier, r store.Range, add func(id string, edge *fact.Edge)) error {
 	args := arguments{}
-	return scanEdges(ctx, tx, add, "FROM entity_edges e WHERE "+within(r, "e.id", args.add), args...)
+	return scanEdges(ctx, tx, add, "FROM entity_edges e WHERE "+within(r, "e.id", args.add)+" ORDER BY e.id", args...)
 }
 
 // scanEdges reads edges. SQLite keeps text in a column of numbers if it is told to: that is no epoch and no

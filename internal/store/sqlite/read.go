@@ -78,17 +78,16 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 	if err != nil {
 		return nil, err
 	}
-	if p.Edges {
-		if err := readEdges(ctx, tx, p.Range, beside.AddEdge); err != nil {
-			return nil, err
-		}
-	}
 	common, err := s.commonExpiries(ctx, tx)
 	if err != nil {
 		return nil, err
 	}
 	query, args := candidatesQuery(p, common, beside.HoldsAll())
-	return s.readCandidates(ctx, tx, beside, query, args)
+	found, err := s.readCandidates(ctx, tx, beside, query, args)
+	if err == nil && p.Edges {
+		err = addEdges(ctx, tx, p.Range, found)
+	}
+	return found, err
 }
 
 // readCandidates runs a query for the columns that scanCandidate reads.

@@ -35,6 +35,7 @@ func testEdgesAsTheyAre(t *testing.T, d Database) {
 	own, later := "2031-01-01T00:00:00+00:00", "2032-01-01T00:00:00+00:00"
 	d.Insert(t, Fact("a"), Fact("b"), Fact("c"))
 	d.Edge(t, "a", &own)
+	d.Edge(t, "aa", &own) // of no fact
 	d.Edge(t, "c", nil)
 	const edges = "SELECT id, valid_until, decay_epoch FROM entity_edges ORDER BY id"
 	sweepAndBack := func(change func(), ended string, before []string) {
@@ -54,9 +55,9 @@ func testEdgesAsTheyAre(t *testing.T, d Database) {
 			t.Errorf("(-before +undone):\n%s", diff)
 		}
 	}
-	sweepAndBack(nil, "2", []string{"a | " + own + " | -", "c | - | -"})
+	sweepAndBack(nil, "2", []string{"a | " + own + " | -", "aa | " + own + " | -", "c | - | -"})
 	sweepAndBack(func() {
 		d.Exec(t, "UPDATE entity_edges SET valid_until = $1, decay_epoch = 7 WHERE id = 'a'", later)
 		d.Edge(t, "b", &own)
-	}, "3", []string{"a | " + later + " | 7", "b | " + own + " | -", "c | - | -"})
+	}, "3", []string{"a | " + later + " | 7", "aa | " + own + " | -", "b | " + own + " | -", "c | - | -"})
 }
