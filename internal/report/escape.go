@@ -66,5 +66,13 @@ func instant(t time.Time) *string {
 	if t.IsZero() {
 		return nil
 	}
+	return stamp(&t)
+}
+
+// stamp is an instant of a fact, which may be any, the first of all too; nil is none.
+func stamp(t *time.Time) *string {
+	if t == nil {
+		return nil
+	}
 	return orNull(t.UTC().Format("2006-01-02T15:04:05.000000Z07:00"))
 }

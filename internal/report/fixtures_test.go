@@ -47,7 +47,7 @@ func dryRun() Run {
 			{Tenant: "acme", Scope: "company", Relation: "喜欢"}:              both(300, 0, 0),
 		},
 		Other:  *both(200, 70, 36),
-		Oldest: time.Date(2025, 10, 19, 3, 12, 0, 0, time.UTC), Newest: time.Date(2026, 8, 25, 17, 14, 59, 0, time.UTC),
+		Oldest: ptr(time.Date(2025, 10, 19, 3, 12, 0, 0, time.UTC)), Newest: ptr(time.Date(2026, 8, 25, 17, 14, 59, 0, time.UTC)),
 		Samples: []sweep.Sample{
 			{
 				Fact: fact.Candidate{Fact: fact.Fact{

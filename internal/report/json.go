@@ -174,7 +174,7 @@ func (r Run) WriteJSON(w io.Writer) error {
 		doc.specified = specifiedOf(r.job(), true)
 		doc.DryRun, doc.Stamp = true, nil // it writes nothing that a stamp could mark
 		doc.preview = &preview{
-			Oldest: instant(r.Preview.Oldest), Newest: instant(r.Preview.Newest), Groups: r.groups(), Samples: r.samples(),
+			Oldest: stamp(r.Preview.Oldest), Newest: stamp(r.Preview.Newest), Groups: r.groups(), Samples: r.samples(),
 		}
 	}
 	return write(w, doc)

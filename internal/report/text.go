@@ -103,8 +103,8 @@ func (p *page) counts(r Run) {
 	digits := partDigits(c)
 	p.decayed(r, digits)
 	p.aside(j)
-	if r.Preview != nil && !r.Preview.Oldest.IsZero() {
-		p.row("stamped", second(r.Preview.Oldest)+" to "+second(r.Preview.Newest))
+	if r.Preview != nil && r.Preview.Oldest != nil {
+		p.row("stamped", second(*r.Preview.Oldest)+" to "+second(*r.Preview.Newest))
 	}
 	switch j.State {
 	case job.Undoing:

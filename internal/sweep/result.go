@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"slices"
 	"sort"
 	"time"
@@ -17,13 +18,20 @@ type Result struct {
 
 	Groups  map[GroupKey]*Group // selected facts; a bounded number of keys
 	Other   Group               // selected facts beyond those keys
-	Oldest  time.Time           // earliest readable stamp among the selected facts
-	Newest  time.Time
+	Oldest  *time.Time          // earliest readable stamp among the selected facts; nil where none has one
+	Newest  *time.Time
 	Samples []Sample
+
+	keys []GroupKey // of Groups, in their order
 }
 
 // GroupKey is what selected facts are counted by.
 type GroupKey struct{ Tenant, Scope, Relation string }
+
+// compare orders keys by their fields, as they are written.
+func (k GroupKey) compare(other GroupKey) int {
+	return cmp.Or(cmp.Compare(k.Tenant, other.Tenant), cmp.Compare(k.Scope, other.Scope), cmp.Compare(k.Relation, other.Relation))
+}
 
 // Group counts facts of one key. A fact that two rules select is one fact, and counts under both.
 type Group struct {
@@ -64,11 +72,11 @@ func (r *Result) judged(p Params, f judgedFact) {
 	r.AddTenant(f.Tenant, 1)
 	r.group(f).add(f.Rules)
 	if stamp, err := fact.ParseInstant(f.Timestamp); err == nil {
-		if r.Oldest.IsZero() || stamp.Before(r.Oldest) {
-			r.Oldest = stamp
+		if r.Oldest == nil || stamp.Before(*r.Oldest) {
+			r.Oldest = &stamp
 		}
-		if stamp.After(r.Newest) {
-			r.Newest = stamp
+		if r.Newest == nil || stamp.After(*r.Newest) {
+			r.Newest = &stamp
 		}
 	}
 	r.sample(p, f)
@@ -86,18 +94,37 @@ func (r *Result) sample(p Params, f judgedFact) {
 	r.Samples = r.Samples[:min(len(r.Samples), p.Samples)]
 }
 
+// group is where a fact counts. The groups that are kept are the first by their keys, in whatever order facts come:
+// a key that has no place once never has one again, so none is counted in part.
 func (r *Result) group(f judgedFact) *Group {
 	key := GroupKey{Tenant: job.Clip(f.Tenant), Scope: f.Scope, Relation: job.Clip(f.Relation)}
-	g := r.Groups[key]
-	switch {
-	case g != nil:
+	if g := r.Groups[key]; g != nil {
 		return g
-	case len(r.Groups) == maxGroups:
+	}
+	at, _ := slices.BinarySearchFunc(r.keys, key, GroupKey.compare)
+	if at == maxGroups {
 		return &r.Other
 	}
-	g = &Group{}
+	if len(r.keys) == maxGroups {
+		last := r.keys[maxGroups-1]
+		r.Other.merge(r.Groups[last])
+		delete(r.Groups, last)
+		r.keys = r.keys[:maxGroups-1]
+	}
+	r.keys = slices.Insert(r.keys, at, key)
+	g := &Group{}
 	r.Groups[key] = g
 	return g
+}
+
+func (g *Group) merge(other *Group) {
+	g.Facts += other.Facts
+	if g.ByRule == nil {
+		g.ByRule = map[string]int64{}
+	}
+	for name, count := range other.ByRule {
+		g.ByRule[name] += count
+	}
 }
 
 func (g *Group) add(rules []string) {
