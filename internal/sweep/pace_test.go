@@ -4,6 +4,7 @@ import (
 	"context"
 	"runtime"
 	"slices"
+	"sync"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -50,7 +51,15 @@ func TestPauses(t *testing.T) {
 
 type lockTimes struct {
 	store.Store
-	held []lock // one after the other
+
+	mu   sync.Mutex // flat out, claims do not wait for batches
+	held []lock     // one after the other
+}
+
+func (l *lockTimes) add(one lock) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.held = append(l.held, one)
 }
 
 // lock is one of a batch, or of a claim.
@@ -61,13 +70,13 @@ type lock struct {
 
 func (l *lockTimes) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	applied, err := l.Store.Apply(ctx, b)
-	l.held = append(l.held, lock{true, applied.Locked})
+	l.add(lock{true, applied.Locked})
 	return applied, err
 }
 
 func (l *lockTimes) Claim(ctx context.Context, in store.Lease, size int) (store.Claim, error) {
 	c, err := l.Store.Claim(ctx, in, size)
-	l.held = append(l.held, lock{false, c.Locked})
+	l.add(lock{false, c.Locked})
 	return c, err
 }
 
