@@ -18,8 +18,9 @@ var errMany = errors.New("many facts are stale")
 // skim looks through the store before the work on a job begins. Where little is stale, as every night after
 // the first, only those facts are claimed and read again, and the others are counted: a pass that claims
 // nothing may read in any order, and writes nothing where nothing is to be done. Where much is stale, as the
-// first facts tell or what is found, it stops, and ranges are claimed one by one. Only the first process of a job does so: a job that is
-// stopped before its pass is through must come further the next time. It gives the job's counts as they are then.
+// first facts tell or what is found, it stops, and ranges are claimed one by one. Only the first process of a job
+// does so: a job that is stopped before its pass is through must come further the next time. It gives the job's
+// counts as they are then.
 func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, err error) {
 	counts = in.Job.Counts
 	size := e.Store.Tuning().RangeSize
