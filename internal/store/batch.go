@@ -129,11 +129,11 @@ func (b Batch) Rest() Claim {
 // Edges are the before-images of edges that the facts of a batch had, as they were found.
 type Edges map[string]fact.Edge
 
-// Images are what an undo of the batch will need: the overrides that were there, and the edges that
+// Images are what an undo will need of facts that were written: the overrides that were there, and the edges that
 // differed from what the node makes of their fact. Everything else can be told from the fact itself.
-func (b Batch) Images(w Written, found Edges) []Image {
+func (found Edges) Images(done []*Expiry) []Image {
 	var images []Image
-	for _, e := range b.Done(w) {
+	for _, e := range done {
 		edge, ok := found[e.Fact.ID]
 		if e.Confidence == nil {
 			edge.Confidence = nil // stays as it is
@@ -150,6 +150,21 @@ func (b Batch) Images(w Written, found Edges) []Image {
 		images = append(images, image)
 	}
 	return images
+}
+
+// Edged are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
+// whose edge gets another.
+func (found Edges) Edged(done []*Expiry) (plain, weighed []*Expiry) {
+	for _, e := range done {
+		switch _, edged := found[e.Fact.ID]; {
+		case !edged:
+		case e.Confidence == nil:
+			plain = append(plain, e)
+		default:
+			weighed = append(weighed, e)
+		}
+	}
+	return plain, weighed
 }
 
 // Image is the state of a fact before a job changed it.
@@ -210,21 +225,6 @@ func (b Batch) Overridden() []*Expiry {
 // Done are the facts that were written.
 func (b Batch) Done(w Written) []*Expiry {
 	return b.filter(func(e *Expiry) bool { return w[e.Fact.ID] })
-}
-
-// Edges are the facts that were written and have an edge: those whose edge ends and keeps its confidence,
-// and those whose edge gets another.
-func (b Batch) Edges(w Written, found Edges) (plain, weighed []*Expiry) {
-	for _, e := range b.Done(w) {
-		switch _, edged := found[e.Fact.ID]; {
-		case !edged:
-		case e.Confidence == nil:
-			plain = append(plain, e)
-		default:
-			weighed = append(weighed, e)
-		}
-	}
-	return plain, weighed
 }
 
 // Forgotten are the facts that were written and have no vector any more.

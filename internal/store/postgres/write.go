@@ -223,10 +223,10 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.keepImages(ctx, w.batch.Images(w.written, edges)); err != nil || len(edges) == 0 {
+	if err := w.keepImages(ctx, edges.Images(done)); err != nil || len(edges) == 0 {
 		return err
 	}
-	plain, weighed := w.batch.Edges(w.written, edges)
+	plain, weighed := edges.Edged(done)
 	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
 		return err
 	}

@@ -201,10 +201,11 @@ func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, e
 			if rows++; rows > 1 {
 				list = append(list, ',')
 			}
+			doubled := e.row * 2 // as note reads it
 			if e.overridden.has(e.row) {
-				list = append(list, '-')
+				doubled++
 			}
-			list = strconv.AppendInt(list, e.row, 10)
+			list = strconv.AppendInt(list, doubled, 10)
 		}
 		list = append(list, ']')
 		return rows > 0, nil
@@ -223,7 +224,7 @@ func (e *each) rowsQuery(rows string) (string, []any) {
 	args := arguments{rows}
 	return `
 		SELECT ` + selected(e.params, e.beside.HoldsAll(), e.status) + `
-		FROM json_each($1) r CROSS JOIN facts f ON f.rowid = abs(r.value)
-		LEFT JOIN fact_validity_overrides o ON o.fact_id = CASE WHEN r.value < 0 THEN f.id END
+		FROM json_each($1) r CROSS JOIN facts f ON f.rowid = r.value / 2
+		LEFT JOIN fact_validity_overrides o ON o.fact_id = CASE WHEN r.value % 2 THEN f.id END
 		WHERE ` + where(e.params, e.common, args.add), args
 }

@@ -18,13 +18,13 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if err := w.keep(ctx, w.batch.Images(w.written, edges)); err != nil {
+	if err := w.keep(ctx, edges.Images(done)); err != nil {
 		return err
 	}
 	if len(edges) == 0 {
 		return nil
 	}
-	plain, weighed := w.batch.Edges(w.written, edges)
+	plain, weighed := edges.Edged(done)
 	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
 		return err
 	}
