@@ -4,8 +4,6 @@ import (
 	"context"
 	"database/sql"
 	"errors"
-	"strconv"
-	"strings"
 
 	"golang.org/x/sync/errgroup"
 
@@ -16,13 +14,14 @@ import (
 const (
 	mostRows = 1 << 27 // rows of facts that a pass keeps two bits of: 32 MB
 	eachSize = 10_000  // rows that are read at once
+	eachSpan = 320_000 // rows that are passed over for those, at most
 )
 
-// Each goes by the index of ids first, and only notes which facts have not expired; then it reads those in
-// the order in which they lie, so that each page is read once. In id order it would be one for every fact.
-// No transaction is longer than for a range, so that nothing keeps the node's log from being moved. A fact that
-// had no override when the index was read is judged as it was then, since its row never changes; all others as
-// they are when their rows are read.
+// Each first only notes which facts have not expired, see sift; then it reads those in the order in which they lie,
+// so that each page is read once. In id order it would be one for every fact.
+// No transaction is longer than for a range, so that nothing keeps the node's log from being moved. A fact whose
+// override had lapsed, or that had none, when that was noted is judged as it was then, since its row never changes;
+// all others as they are when their rows are read.
 func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen store.Range, whole bool, err error) {
 	e := each{Store: s, params: p, use: use, seen: store.Range{Mark: store.Mark(s.mark.Load())}}
 	whole, err = e.begin(ctx)
@@ -40,6 +39,8 @@ type each struct {
 
 	version    int64 // of the schema
 	turns      turns
+	override   int64  // the row of overrides up to which they were looked at
+	lapsed     bitmap // rows of overrides that have surely ended their facts
 	seen       store.Range
 	end        bool   // there is nothing behind seen
 	live       bitmap // rows of facts that have not expired
@@ -67,9 +68,13 @@ func (e *each) begin(ctx context.Context) (possible bool, err error) {
 }
 
 func (e *each) run(ctx context.Context) error {
+	if err := e.sideBySide(ctx, e.findLapsed); err != nil {
+		return err
+	}
 	if err := e.sideBySide(ctx, e.sift); err != nil {
 		return err
 	}
+	e.lapsed = nil
 	if err := e.reading(ctx, func(tx querier) error { return e.readBesideAll(ctx, tx) }); err != nil {
 		return err
 	}
@@ -117,61 +122,6 @@ func (e *each) unchanged(ctx context.Context, tx querier) error {
 
 var errRenumbered = errors.New("the rows of facts have other numbers than before")
 
-// sift notes which facts of the next range of ids are to be read: those that no override has surely ended. An
-// expiry of their own stands in their rows.
-func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error) {
-	var r store.Range
-	mine, err := e.turns.next(func() (more bool, err error) {
-		if e.end {
-			return false, nil
-		}
-		r, err = e.nextRange(ctx, tx, store.RangeParams{After: e.seen.Last, Size: eachSize})
-		if e.end = err != nil || r.End(); e.end {
-			return false, err
-		}
-		e.seen.Last = r.Last
-		e.seen.Facts += r.Facts
-		return true, nil
-	})
-	if err != nil || mine == nil {
-		return nil, nil, err
-	}
-	var args arguments
-	var rows sql.NullString
-	err = tx.QueryRowContext(ctx, `
-		SELECT group_concat(f.rowid * 2 + (o.fact_id IS NOT NULL))
-		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
-		WHERE `+within(r, "f.id", args.add)+` AND `+live("o.valid_until", e.params.AsOf, e.common, args.add),
-		args...).Scan(&rows)
-	return mine, func() error {
-		noted, err := e.note(rows.String)
-		if err != nil {
-			return err
-		}
-		return e.use(nil, r.Facts-noted)
-	}, err
-}
-
-// note adds rows to the bitmaps: their numbers doubled, with commas between them, one more for those with an override.
-// Rows may have come since begin looked at them.
-func (e *each) note(rows string) (noted int, err error) {
-	for rows != "" {
-		var number string
-		number, rows, _ = strings.Cut(rows, ",")
-		doubled, err := strconv.ParseInt(number, 10, 64)
-		row := doubled / 2
-		if err != nil || row < 1 || row > mostRows {
-			return 0, errRenumbered
-		}
-		if doubled%2 == 1 {
-			e.overridden.add(row)
-		}
-		e.live.add(row)
-		noted++
-	}
-	return noted, nil
-}
-
 // readBesideAll reads what belongs to all facts, where that is little. Else it is looked up fact by fact.
 func (e *each) readBesideAll(ctx context.Context, tx querier) (err error) {
 	var statuses int
@@ -191,40 +141,47 @@ func (e *each) readBesideAll(ctx context.Context, tx querier) (err error) {
 	return err
 }
 
-// readRows reads the next of the rows that were noted.
+// readRows reads the next of the rows that were noted. All rows in between are passed over one after the other: to
+// look up each that is wanted takes longer, as long as they are not very few.
 func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, error) {
-	var list []byte
+	var from int64
+	var mask []byte // of the rows from there on: what is wanted of each
 	rows := 0
 	mine, err := e.turns.next(func() (more bool, err error) {
-		list = append(list, '[')
-		for e.row = e.live.next(e.row); e.row < e.live.end() && rows < eachSize; e.row = e.live.next(e.row + 1) {
-			if rows++; rows > 1 {
-				list = append(list, ',')
-			}
-			doubled := e.row * 2 // as note reads it
+		from = e.live.next(e.row)
+		for e.row = from; e.row < e.live.end() && rows < eachSize && e.row-from < eachSpan; e.row = e.live.next(e.row + 1) {
+			mask = append(mask, make([]byte, e.row-from-int64(len(mask)))...)
+			wanted := byte(wantedRow)
 			if e.overridden.has(e.row) {
-				doubled++
+				wanted = wantedOverride
 			}
-			list = strconv.AppendInt(list, doubled, 10)
+			mask = append(mask, wanted)
+			rows++
 		}
-		list = append(list, ']')
 		return rows > 0, nil
 	})
 	if err != nil || mine == nil {
 		return nil, nil, err
 	}
-	query, args := e.rowsQuery(string(list))
+	query, args := e.rowsQuery(from, mask)
 	found, err := e.readCandidates(ctx, tx, &e.beside, query, args)
 	return mine, func() error { return e.use(found, rows) }, err
 }
 
+// What stands in a mask for a row that is wanted, alone or with its override.
+const (
+	wantedRow      = 1
+	wantedOverride = 2
+)
+
 // rowsQuery looks for overrides of those facts alone that had one: the others would be looked up in vain, each on
 // another page.
-func (e *each) rowsQuery(rows string) (string, []any) {
-	args := arguments{rows}
+func (e *each) rowsQuery(from int64, mask []byte) (string, []any) {
+	args := arguments{from, from + int64(len(mask)) - 1, mask}
+	const wanted = "substr($3, f.rowid - $1 + 1, 1)"
 	return `
 		SELECT ` + selected(e.params, e.beside.HoldsAll(), e.status) + `
-		FROM json_each($1) r CROSS JOIN facts f ON f.rowid = r.value / 2
-		LEFT JOIN fact_validity_overrides o ON o.fact_id = CASE WHEN r.value % 2 THEN f.id END
-		WHERE ` + where(e.params, e.common, args.add), args
+		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = CASE ` + wanted + ` WHEN x'02' THEN f.id END
+		WHERE f.rowid BETWEEN $1 AND $2 AND ` + wanted + ` <> x'00'
+		  AND ` + where(e.params, e.common, args.add), args
 }

@@ -1,6 +1,7 @@
 package sqlite_test
 
 import (
+	"math"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -50,28 +51,78 @@ func TestEachIsWhole(t *testing.T) {
 	}
 	s := open(t, path, false)
 	for range 2 {
-		want, facts := inRanges(t, s)
-		got, passed, parts := map[string]fact.Candidate{}, 0, 0
-		seen, whole, err := s.Each(t.Context(), everything, func(part []fact.Candidate, stand int) error {
-			passed += stand
-			if len(part) > 0 {
-				parts++
-			}
-			for _, c := range part {
-				if _, twice := got[c.ID]; twice {
-					t.Error("twice:", c.ID)
-				}
-				got[c.ID] = c
-			}
-			return nil
-		})
-		if err != nil || !whole || parts < 2 || passed != facts || seen.Facts != facts {
-			t.Fatalf("%d parts for %d of %d facts, saw %+v, %v", parts, passed, facts, seen, err)
-		}
-		if diff := cmp.Diff(want, got); diff != "" {
-			t.Errorf("(-ranges +each):\n%s", diff)
+		if parts := compareEach(t, s); parts < 2 {
+			t.Fatalf("%d parts", parts)
 		}
 		run(t, s, false)
+	}
+}
+
+// compareEach makes sure that a pass gives what ranges do, and tells in how many parts.
+func compareEach(t *testing.T, s store.Store) (parts int) {
+	t.Helper()
+	want, facts := inRanges(t, s)
+	got, passed := map[string]fact.Candidate{}, 0
+	seen, whole, err := s.Each(t.Context(), everything, func(part []fact.Candidate, stand int) error {
+		passed += stand
+		if len(part) > 0 {
+			parts++
+		}
+		for _, c := range part {
+			if _, twice := got[c.ID]; twice {
+				t.Error("twice:", c.ID)
+			}
+			got[c.ID] = c
+		}
+		return nil
+	})
+	if err != nil || !whole || passed != facts || seen.Facts != facts {
+		t.Fatalf("%d of %d facts, saw %+v, whole %t, %v", passed, facts, seen, whole, err)
+	}
+	if diff := cmp.Diff(want, got); diff != "" {
+		t.Errorf("(-ranges +each):\n%s", diff)
+	}
+	return parts
+}
+
+// TestEachOddIDs: facts whose ids have what stands between ids when an index is read, and overrides whose rows have
+// numbers beyond every set.
+func TestEachOddIDs(t *testing.T) {
+	t.Parallel()
+	ids := []string{"", "\n", "a", "a\nb", "a\x00b", "a,b", "b", "b\n", "\xff", "z"}
+	for _, odd := range []func(storetest.Database){
+		func(storetest.Database) {},
+		func(d storetest.Database) { // lines are whole again without it
+			d.Exec(t, "DELETE FROM facts WHERE instr(id, char(10))")
+		},
+		func(d storetest.Database) {
+			d.Exec(t, "UPDATE fact_validity_overrides SET rowid = -rowid WHERE fact_id < 'b'")
+			d.Exec(t, "UPDATE fact_validity_overrides SET rowid = rowid + (1 << 27) WHERE fact_id >= 'b'")
+		},
+		func(d storetest.Database) {
+			d.Exec(t, "UPDATE fact_validity_overrides SET rowid = $1 WHERE fact_id = 'b'", int64(math.MaxInt64))
+		},
+		func(d storetest.Database) { // overrides of no fact
+			d.Exec(t, "PRAGMA foreign_keys = OFF")
+			d.Exec(t, "DELETE FROM facts WHERE instr(id, char(10))")
+		},
+	} {
+		path := newFile(t)
+		d := database(t, path)
+		d.Exec(t, "DROP TRIGGER facts_no_delete")
+		for i, id := range ids {
+			d.Insert(t, storetest.Fact(id, func(c *fact.Candidate) {
+				lapsed, lasting := "2025-01-01T00:00:00.000000+00:00", "2035-01-01T00:00:00.000000+00:00"
+				switch i % 3 {
+				case 0:
+					c.Override = &fact.Override{ValidUntil: &lapsed, UpdatedAt: lapsed}
+				case 1:
+					c.Override = &fact.Override{ValidUntil: &lasting, UpdatedAt: lapsed}
+				}
+			}))
+		}
+		odd(d)
+		compareEach(t, open(t, path, false))
 	}
 }
 
