@@ -2,6 +2,8 @@
 // store's timestamps. It is a leaf: it imports nothing of decayctl, does no I/O and has no clock.
 package fact
 
+import "strings"
+
 // Scopes are the only values the store accepts in facts.scope.
 var Scopes = []string{"local", "team", "company", "public"}
 
@@ -49,10 +51,31 @@ type Context struct {
 	Edge *Edge // the fact's edge, where the store was asked for edges and there is one
 }
 
-// Candidate is a fact as a store reads it for judging: the row and its context.
+// Candidate is a fact as a store reads it for judging: the row and its context. Texts of the row may be parts of
+// long ones, that many facts were read with.
 type Candidate struct {
 	Fact
 	Context
+}
+
+// Clone is for a fact that is kept for longer than those it was read with.
+func (c *Candidate) Clone() Candidate {
+	clone := *c
+	for _, text := range []*string{
+		&clone.ID, &clone.Entity, &clone.Relation, &clone.Source, &clone.Tenant, &clone.Scope, &clone.Timestamp,
+	} {
+		*text = strings.Clone(*text)
+	}
+	clone.ValidUntil, clone.Quarantine = cloneOf(c.ValidUntil), cloneOf(c.Quarantine)
+	return clone
+}
+
+func cloneOf(text *string) *string {
+	if text == nil {
+		return nil
+	}
+	clone := strings.Clone(*text)
+	return &clone
 }
 
 // EffectiveValidUntil is the override's expiry where it has one, else the base row's.

@@ -3,6 +3,7 @@ package job
 import (
 	"encoding/json"
 	"strconv"
+	"strings"
 	"time"
 	"unicode/utf8"
 
@@ -160,7 +161,7 @@ func (c *Counts) AddKept(why rule.Protection) { add(&c.Kept, why, 1) }
 func (c *Counts) AddFailure(factID, text string) {
 	c.FailedCount++
 	if len(c.Failed) < maxFailures {
-		c.Failed = append(c.Failed, Failure{FactID: factID, Error: text})
+		c.Failed = append(c.Failed, Failure{FactID: strings.Clone(factID), Error: text})
 	}
 }
 
@@ -173,6 +174,9 @@ func addAll[K ~string](to *map[K]int64, more map[K]int64) {
 func add[K ~string](to *map[K]int64, name K, n int64) {
 	if *to == nil {
 		*to = map[K]int64{}
+	}
+	if _, known := (*to)[name]; !known {
+		name = K(strings.Clone(string(name))) // of a fact that may be a part of a long text
 	}
 	(*to)[name] += n
 }

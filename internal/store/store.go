@@ -6,6 +6,7 @@ package store
 import (
 	"context"
 	"slices"
+	"strings"
 	"time"
 
 	"decayctl/internal/fact"
@@ -102,6 +103,11 @@ type Group struct{ Entity, Relation, Scope, Tenant string }
 
 // GroupOf is the group that a fact belongs to.
 func GroupOf(c *fact.Candidate) Group { return Group{c.Entity, c.Relation, c.Scope, c.Tenant} }
+
+// Clone is for a group that is kept for longer than the fact it was made of.
+func (g Group) Clone() Group {
+	return Group{strings.Clone(g.Entity), strings.Clone(g.Relation), strings.Clone(g.Scope), strings.Clone(g.Tenant)}
+}
 
 // Tuning is how a kind of store likes its work cut.
 type Tuning struct {

@@ -65,7 +65,7 @@ func (n *newest) mark(ctx context.Context, facts []ranked) error {
 			continue
 		}
 		if byGroup[g] == nil {
-			unknown = append(unknown, g)
+			unknown = append(unknown, g.Clone())
 		}
 		byGroup[g] = append(byGroup[g], f)
 	}

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"slices"
 	"sort"
+	"strings"
 	"time"
 
 	"decayctl/internal/fact"
@@ -88,8 +89,8 @@ func (r *Result) sample(p Params, f judgedFact) {
 	if at >= p.Samples {
 		return
 	}
-	// A copy: a pointer would keep the whole range it was read with.
-	one := Sample{Fact: *f.Candidate, Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf)}
+	// A pointer would keep the whole range it was read with.
+	one := Sample{Fact: f.Clone(), Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf)}
 	r.Samples = slices.Insert(r.Samples, at, one)
 	r.Samples = r.Samples[:min(len(r.Samples), p.Samples)]
 }
@@ -111,6 +112,7 @@ func (r *Result) group(f judgedFact) *Group {
 		delete(r.Groups, last)
 		r.keys = r.keys[:maxGroups-1]
 	}
+	key = GroupKey{strings.Clone(key.Tenant), strings.Clone(key.Scope), strings.Clone(key.Relation)}
 	r.keys = slices.Insert(r.keys, at, key)
 	g := &Group{}
 	r.Groups[key] = g

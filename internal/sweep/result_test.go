@@ -3,8 +3,12 @@ package sweep_test
 import (
 	"context"
 	"fmt"
+	"runtime"
+	"strings"
 	"testing"
 	"time"
+	"unsafe"
+	weakref "weak"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
@@ -62,4 +66,44 @@ func TestGroupsAreBounded(t *testing.T) {
 	if result.Oldest == nil || !result.Oldest.Equal(time.Time{}) {
 		t.Errorf("the oldest is of %v, not of the year 1", result.Oldest)
 	}
+}
+
+// oneText is a store whose facts have texts that are parts of a long one.
+type oneText struct {
+	store.Store
+	long weakref.Pointer[byte]
+}
+
+func (o *oneText) Each(_ context.Context, _ store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+	c := storetest.Fact("a", func(c *fact.Candidate) {
+		status := "released"
+		c.Source, c.Quarantine = "somebody", &status
+	})
+	texts := []*string{&c.ID, &c.Entity, &c.Relation, &c.Source, &c.Tenant, &c.Scope, &c.Timestamp, c.Quarantine}
+	long := strings.Repeat(" ", 1<<20)
+	for _, text := range texts {
+		long += *text
+	}
+	o.long = weakref.Make(unsafe.StringData(long))
+	rest := long[1<<20:]
+	for _, text := range texts {
+		*text, rest = rest[:len(*text)], rest[len(*text):]
+	}
+	return store.Range{}, true, use([]fact.Candidate{c}, 1)
+}
+
+// TestResultKeepsNoLongText: facts are read with long texts, which what is kept of a few must not keep in memory.
+func TestResultKeepsNoLongText(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 0)
+	one := &oneText{Store: s}
+	result, err := storetest.Engine(one).Preview(t.Context(), sweep.Params{Rules: weak().Rules, AsOf: asOf, Samples: 1})
+	if err != nil || len(result.Samples) != 1 || len(result.Groups) != 1 || result.Tenants["default"] != 1 {
+		t.Fatalf("%+v, %v", result, err)
+	}
+	runtime.GC()
+	if one.long.Value() != nil {
+		t.Error("a long text is kept")
+	}
+	runtime.KeepAlive(result)
 }

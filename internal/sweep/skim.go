@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 	"errors"
+	"strings"
 	"unicode/utf8"
 
 	"decayctl/internal/job"
@@ -43,7 +44,7 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, 
 					if !utf8.ValidString(f.ID) { // cannot stand in a list
 						return errMany
 					}
-					found.IDs = append(found.IDs, f.ID)
+					found.IDs = append(found.IDs, strings.Clone(f.ID))
 					continue
 				}
 				f.addKept(&found.Count)

@@ -146,7 +146,7 @@ func (s *Store) diagnoseStamps(ctx context.Context, tx querier, d *store.Diagnos
 	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`
 		SELECT f.timestamp, %[1]s
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
-		WHERE NOT %[2]s OR %[1]s IS NOT NULL AND NOT %[3]s`, untilSQL, canonicalSQL("f.timestamp"), canonicalSQL(untilSQL)))
+		WHERE NOT %[2]s OR %[1]s IS NOT NULL AND NOT %[3]s`, under.until, canonicalSQL("f.timestamp"), canonicalSQL(under.until)))
 	if err != nil {
 		return err
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"slices"
 
 	"golang.org/x/sync/errgroup"
 
@@ -163,8 +164,7 @@ func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, e
 	if err != nil || mine == nil {
 		return nil, nil, err
 	}
-	query, args := e.rowsQuery(from, mask)
-	found, err := e.readCandidates(ctx, tx, &e.beside, query, args)
+	found, err := e.readMasked(ctx, tx, from, mask)
 	return mine, func() error { return e.use(found, rows) }, err
 }
 
@@ -174,14 +174,19 @@ const (
 	wantedOverride = 2
 )
 
-// rowsQuery looks for overrides of those facts alone that had one: the others would be looked up in vain, each on
+// readMasked looks for overrides of those facts alone that had one: the others would be looked up in vain, each on
 // another page.
-func (e *each) rowsQuery(from int64, mask []byte) (string, []any) {
-	args := arguments{from, from + int64(len(mask)) - 1, mask}
-	const wanted = "substr($3, f.rowid - $1 + 1, 1)"
-	return `
-		SELECT ` + selected(e.params, e.beside.HoldsAll(), e.status) + `
-		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = CASE ` + wanted + ` WHEN x'02' THEN f.id END
-		WHERE f.rowid BETWEEN $1 AND $2 AND ` + wanted + ` <> x'00'
-		  AND ` + where(e.params, e.common, args.add), args
+func (e *each) readMasked(ctx context.Context, tx querier, first int64, mask []byte) ([]fact.Candidate, error) {
+	c := columns{Beside: &e.beside, source: e.params.Source, status: e.status}
+	const these = "WHERE f.rowid BETWEEN $1 AND $2 AND substr($3, f.rowid - $1 + 1, 1) = "
+	bounds := []any{first, first + int64(len(mask)) - 1, mask}
+	args := arguments(bounds)
+	plain, err := c.plain(ctx, tx, "FROM facts f "+these+"x'01' AND "+own.where(e.params, e.common, args.add), args, 0)
+	if err != nil || !slices.Contains(mask, wantedOverride) {
+		return plain, err
+	}
+	args = bounds
+	overridden, err := c.rows(ctx, tx, overrideSQL, "FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id "+
+		these+"x'02' AND "+under.where(e.params, e.common, args.add), args)
+	return append(plain, overridden...), err
 }

@@ -41,7 +41,6 @@ type Store struct {
 	begun    int                      // and when nothing was read meanwhile; under turn
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	holds    atomic.Pointer[holdsAt]  // the last ones that were read
-	found    atomic.Int64             // candidates in the range that was read last
 	cards    cardFilter               // for the connection of writes
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // and so can fact_embedding_status, where an undo says that a vector is missing

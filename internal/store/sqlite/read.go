@@ -82,85 +82,51 @@ func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesPa
 	if err != nil {
 		return nil, err
 	}
-	query, args := candidatesQuery(p, common, beside.HoldsAll())
-	found, err := s.readCandidates(ctx, tx, beside, query, args)
-	if err == nil && p.Edges {
+	c := columns{Beside: beside, source: p.Source, status: "f.quarantine_status"}
+	from, args := overriddenIn(p, common)
+	overridden, err := c.rows(ctx, tx, overrideSQL, from, args)
+	if err != nil {
+		return nil, err
+	}
+	from, args = plainIn(p, common)
+	plain, err := c.plain(ctx, tx, from, args, len(overridden))
+	if err != nil {
+		return nil, err
+	}
+	found := merge(plain, overridden)
+	if p.Edges {
 		err = addEdges(ctx, tx, p.Range, found)
 	}
 	return found, err
 }
 
-// readCandidates runs a query for the columns that scanCandidate reads.
-func (s *Store) readCandidates(ctx context.Context, tx querier, beside *store.Beside, query string, args []any) ([]fact.Candidate, error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	found := make([]fact.Candidate, 0, s.found.Load()) // as many as the last time: growing takes a while
-	for rows.Next() {
-		c, err := scanCandidate(rows)
-		if err != nil {
-			return nil, err
-		}
-		beside.Complete(&c)
-		found = append(found, c)
-	}
-	s.found.Store(int64(len(found)))
-	return found, rows.Err()
+// effective are SQL for what counts of a fact.
+type effective struct{ until, confidence string }
+
+var (
+	own   = effective{"f.valid_until", "f.confidence"}                                                  // of a fact without an override
+	under = effective{"coalesce(o.valid_until, f.valid_until)", "coalesce(o.confidence, f.confidence)"} // of f under its override o
+)
+
+// plainIn finds the facts of a range that have no override, which is looked for last.
+func plainIn(p store.CandidatesParams, common []string) (from string, args arguments) {
+	return `FROM facts f
+		WHERE ` + within(p.Range, "f.id", args.add) + ` AND ` + own.where(p, common, args.add) + `
+		  AND NOT EXISTS (SELECT 1 FROM fact_validity_overrides o WHERE o.fact_id = f.id)`, args
 }
 
-// candidateColumns are the columns that scanCandidate reads.
-func candidateColumns(held, quarantine, source string) string {
-	return `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
-			o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
-			` + held + `, ` + quarantine + `, ` + source
+// overriddenIn finds the facts of a range that have one. Those that it has ended are left out before the fact
+// is looked up.
+func overriddenIn(p store.CandidatesParams, common []string) (from string, args arguments) {
+	return `FROM fact_validity_overrides o CROSS JOIN facts f ON f.id = o.fact_id
+		WHERE ` + within(p.Range, "o.fact_id", args.add) + ` AND ` + live("o.valid_until", p.AsOf, common, args.add) + `
+		  AND ` + under.where(p, common, args.add), args
 }
 
-func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, err error) {
-	var o fact.Override
-	var overridden bool
-	var updatedAt *string
-	err = rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
-		&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
-		&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source)
-	if err == nil && overridden {
-		override := o
-		override.UpdatedAt = *updatedAt
-		c.Override = &override
-	}
-	return c, err
-}
-
-// untilSQL is the effective expiry of the fact f under its override o.
-const untilSQL = "coalesce(o.valid_until, f.valid_until)"
-
-func candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
-	var args arguments
-	return `
-		SELECT ` + selected(p, holdsKnown, "f.quarantine_status") + `
-		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
-		WHERE ` + within(p.Range, "f.id", args.add) + ` AND ` + where(p, common, args.add) + `
-		ORDER BY f.id`, args
-}
-
-// selected are the columns of a candidate, as far as they are asked for.
-func selected(p store.CandidatesParams, holdsKnown bool, quarantine string) string {
-	held := heldSQL
-	if holdsKnown {
-		held = "0"
-	}
-	source := "''"
-	if p.Source {
-		source = "f.source"
-	}
-	return candidateColumns(held, quarantine, source)
-}
-
-// where is all that is asked of the fact f under its override o. The plus keeps the indexes on scope and tenant
+// where is all that is asked of the fact f. The plus keeps the indexes on scope and tenant
 // out of it: every range would read all facts of the scope.
-func where(p store.CandidatesParams, common []string, arg func(any) string) string {
-	where := []string{live(untilSQL, p.AsOf, common, arg)}
+func (e effective) where(p store.CandidatesParams, common []string, arg func(any) string) string {
+	where := []string{live(e.until, p.AsOf, common, arg)}
 	if p.Scope != "" {
 		where = append(where, "+f.scope = "+arg(p.Scope))
 	}
@@ -168,7 +134,7 @@ func where(p store.CandidatesParams, common []string, arg func(any) string) stri
 		where = append(where, "+f.tenant_id = "+arg(p.Tenant))
 	}
 	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(selectable(p.Narrow, arg), " OR ")+")")
+		where = append(where, "("+strings.Join(e.selectable(p.Narrow, arg), " OR ")+")")
 	}
 	return strings.Join(where, "\n\t\t  AND ")
 }
@@ -181,8 +147,7 @@ func live(until string, asOf time.Time, common []string, arg func(any) string) s
 }
 
 // selectable is what the rules may select: by age, by confidence, or by fading.
-func selectable(n store.Narrow, arg func(any) string) []string {
-	const confidence = "coalesce(o.confidence, f.confidence)"
+func (e effective) selectable(n store.Narrow, arg func(any) string) []string {
 	var wanted, old, fading []string
 	aged := n.Age
 	cutoff := func(before time.Time) string { return "f.timestamp <= " + arg(fact.FormatInstant(before)) }
@@ -200,13 +165,13 @@ func selectable(n store.Narrow, arg func(any) string) []string {
 	}
 	if aged {
 		old = append(old, "NOT "+canonicalSQL("f.timestamp"))
-		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+strings.Join(old, " OR ")+")")
+		wanted = append(wanted, "("+e.until+" IS NULL OR NOT "+canonicalSQL(e.until)+") AND ("+strings.Join(old, " OR ")+")")
 	}
 	if n.Below != nil {
-		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(*n.Below))
+		wanted = append(wanted, e.confidence+" > 0 AND "+e.confidence+" <= "+arg(*n.Below))
 	}
 	if fading != nil {
-		wanted = append(wanted, confidence+" > 0 AND ("+strings.Join(fading, " OR ")+")")
+		wanted = append(wanted, e.confidence+" > 0 AND ("+strings.Join(fading, " OR ")+")")
 	}
 	if wanted == nil {
 		wanted = append(wanted, "false")

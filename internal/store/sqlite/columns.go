@@ -1,0 +1,171 @@
+package sqlite
+
+import (
+	"context"
+	"slices"
+	"strconv"
+	"strings"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// Most facts have no override. Each of their columns is read as one value, which has that of all facts line by line:
+// a row for each fact takes the driver twice as long, and the garbage collector. Their texts are parts of those
+// values, and keep them in memory.
+
+// columns are what is read of facts, and what of it is known beside.
+type columns struct {
+	*store.Beside
+	source bool   // their source is wanted
+	status string // SQL for the quarantine status that stands in a fact
+}
+
+// plain reads facts that have no override. Where a text has a line break in it, a row is read for each.
+func (c columns) plain(ctx context.Context, tx querier, from string, args arguments, room int) ([]fact.Candidate, error) {
+	var facts int
+	var ids, entities, relations, tenants, scopes, stamps, untils, confidences, holds, statuses, sources lines
+	lists := []list{
+		{"f.id", &ids}, {"f.entity", &entities}, {"f.relation", &relations}, {"f.tenant_id", &tenants}, {"f.scope", &scopes},
+		{"f.timestamp", &stamps}, {optionalSQL("f.valid_until"), &untils}, {"f.confidence", &confidences},
+		{optionalSQL(c.status), &statuses},
+	}
+	if !c.HoldsAll() {
+		lists = append(lists, list{heldSQL, &holds})
+	}
+	if c.source {
+		lists = append(lists, list{"f.source", &sources})
+	}
+	query, to := "SELECT count(*)", []any{&facts}
+	for _, l := range lists {
+		query += ", coalesce(group_concat(" + l.column + ", char(10)), '')"
+		to = append(to, l.to)
+	}
+	if err := tx.QueryRowContext(ctx, query+" "+from, args...).Scan(to...); err != nil {
+		return nil, err
+	}
+	if slices.ContainsFunc(lists, func(l list) bool { return !l.to.are(facts) }) {
+		return c.rows(ctx, tx, noOverrideSQL, from, args)
+	}
+	found := make([]fact.Candidate, facts, facts+room)
+	for i := range found {
+		f := &found[i]
+		f.ID, f.Entity, f.Relation, f.Tenant, f.Scope = ids.cut(), entities.cut(), relations.cut(), tenants.cut(), scopes.cut()
+		f.Timestamp, f.ValidUntil, f.Quarantine = stamps.cut(), optional(untils.cut()), optional(statuses.cut())
+		f.Source, f.LegalHold = sources.cut(), holds.cut() == "1"
+		var err error
+		if f.Confidence, err = strconv.ParseFloat(confidences.cut(), 64); err != nil {
+			return c.rows(ctx, tx, noOverrideSQL, from, args)
+		}
+		c.Complete(f)
+	}
+	return found, nil
+}
+
+// list is a column, and where its lines go.
+type list struct {
+	column string
+	to     *lines
+}
+
+// lines are texts with line breaks in between.
+type lines string
+
+// cut takes the first text.
+func (l *lines) cut() string {
+	line, rest, _ := strings.Cut(string(*l), "\n")
+	*l = lines(rest)
+	return line
+}
+
+// are tells whether these are so many texts: they seem more if one has a line break in it. None is missing, since no
+// column is NULL that is not read by optional.
+func (l lines) are(texts int) bool { return strings.Count(string(l), "\n") == max(texts-1, 0) }
+
+// optionalSQL is a column that may be NULL, to be read by optional.
+func optionalSQL(column string) string { return "ifnull('=' || " + column + ", '')" }
+
+func optional(line string) *string {
+	text, some := strings.CutPrefix(line, "=")
+	if !some {
+		return nil
+	}
+	return &text
+}
+
+// What rows are read with.
+const (
+	overrideSQL   = "o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by"
+	noOverrideSQL = "false, NULL, NULL, NULL, NULL, NULL"
+)
+
+// rows reads facts row by row.
+func (c columns) rows(ctx context.Context, tx querier, override, from string, args arguments) ([]fact.Candidate, error) {
+	held, source := "0", "''"
+	if !c.HoldsAll() {
+		held = heldSQL
+	}
+	if c.source {
+		source = "f.source"
+	}
+	rows, err := tx.QueryContext(ctx, "SELECT "+candidateColumns(override, held, c.status, source)+" "+from, args...)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	var found []fact.Candidate
+	for rows.Next() {
+		f, err := scanCandidate(rows)
+		if err != nil {
+			return nil, err
+		}
+		c.Complete(&f)
+		found = append(found, f)
+	}
+	return found, rows.Err()
+}
+
+// candidateColumns are the columns that scanCandidate reads.
+func candidateColumns(override, held, quarantine, source string) string {
+	return `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
+			` + override + `, ` + held + `, ` + quarantine + `, ` + source
+}
+
+func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, err error) {
+	var o fact.Override
+	var overridden bool
+	var updatedAt *string
+	err = rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
+		&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
+		&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source)
+	if err == nil && overridden {
+		override := o
+		override.UpdatedAt = *updatedAt
+		c.Override = &override
+	}
+	return c, err
+}
+
+// merge puts facts into the order of their ids. Each part is in it, if SQLite goes by the index, which it does not
+// promise for plain ones.
+func merge(plain, overridden []fact.Candidate) []fact.Candidate {
+	byID := func(a, b fact.Candidate) int { return strings.Compare(a.ID, b.ID) }
+	for _, part := range [][]fact.Candidate{plain, overridden} {
+		if !slices.IsSortedFunc(part, byID) {
+			slices.SortFunc(part, byID)
+		}
+	}
+	merged := append(plain, overridden...) //nolint:gocritic // its end is written from
+	last := len(plain) - 1
+	for to := len(merged) - 1; len(overridden) > 0; to-- {
+		next := overridden[len(overridden)-1]
+		if last >= 0 && merged[last].ID > next.ID {
+			merged[to] = merged[last]
+			last--
+			continue
+		}
+		merged[to] = next
+		overridden = overridden[:len(overridden)-1]
+	}
+	return merged
+}

@@ -1,0 +1,119 @@
+package sqlite_test
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	"pgregory.net/rapid"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+	"decayctl/internal/store"
+	"decayctl/internal/store/storetest"
+)
+
+// TestColumnsAreRows: what is read column by column, of ranges and in a pass, is what is read of each fact alone,
+// whatever the texts, to the last bit of a confidence.
+func TestColumnsAreRows(t *testing.T) {
+	t.Parallel()
+	broken := rapid.SampledFrom([]string{"", "a", "=", "=a", "a,b", "é", "a\x00b", "\xff", "\n", "a\nb", "x\n\n"})
+	plain := rapid.SampledFrom([]string{"", "a", "=", "=a", "a,b", "é", "a\x00b", "\xff"})
+	stamp := rapid.SampledFrom([]string{"2025-01-01T00:00:00.000000+00:00", "2035-01-01T00:00:00+00:00", "", "=", "never"})
+	confidence := rapid.OneOf(rapid.Float64Range(0, 1), rapid.SampledFrom([]float64{0, 1, 0.1 + 0.2, 1.0 / 3, 5e-324}))
+	rapid.Check(t, func(r *rapid.T) {
+		text := plain
+		if rapid.Bool().Draw(r, "line breaks") {
+			text = broken
+		}
+		path := newFile(t)
+		d := database(t, path)
+		ids := map[string]bool{}
+		for i := range rapid.IntRange(1, 8).Draw(r, "facts") {
+			id := fmt.Sprint(i%3, text.Draw(r, "id"), i)
+			ids[id] = true
+			d.Insert(t, storetest.Fact(id, func(c *fact.Candidate) {
+				c.Entity, c.Relation, c.Tenant = text.Draw(r, "entity"), text.Draw(r, "relation"), text.Draw(r, "tenant")
+				c.Timestamp, c.Confidence = stamp.Draw(r, "stamp"), confidence.Draw(r, "confidence")
+				c.ValidUntil = rapid.Ptr(stamp, true).Draw(r, "expiry")
+				c.LegalHold = rapid.IntRange(0, 3).Draw(r, "hold") == 0
+				c.QuarantinePending = rapid.IntRange(0, 3).Draw(r, "quarantine") == 0
+				if rapid.IntRange(0, 2).Draw(r, "override") == 0 {
+					c.Override = &fact.Override{ValidUntil: rapid.Ptr(stamp, true).Draw(r, "override's expiry"), UpdatedAt: "2025-01-01T00:00:00+00:00"}
+				}
+			}))
+		}
+		d.Exec(t, "DROP TRIGGER facts_no_update")
+		d.Exec(t, "UPDATE facts SET quarantine_status = $1 WHERE confidence > 0.5", rapid.Ptr(text, true).Draw(r, "status"))
+
+		s := open(t, path, false)
+		want := map[string]fact.Candidate{}
+		for id := range ids {
+			c, err := s.Fact(t.Context(), id)
+			if err != nil {
+				r.Fatal(err)
+			}
+			if rule.Live(&c, asOf) {
+				want[id] = settledStatus(c)
+			}
+		}
+		p := everything
+		p.Source = true
+		compare := func(way string, got map[string]fact.Candidate, err error) {
+			if diff := cmp.Diff(want, got); diff != "" || err != nil {
+				r.Errorf("%s: %v (-alone +%s):\n%s", way, err, way, diff)
+			}
+		}
+		got := map[string]fact.Candidate{}
+		keep := func(found []fact.Candidate) {
+			for _, c := range found {
+				if rule.Live(&c, asOf) { // more may be read
+					got[c.ID] = settledStatus(c)
+				}
+			}
+		}
+		next, err := s.NextRange(t.Context(), store.RangeParams{Size: 100})
+		if err != nil {
+			r.Fatal(err)
+		}
+		p.Range = next
+		found, err := s.Candidates(t.Context(), p)
+		if !slices.IsSortedFunc(found, func(a, b fact.Candidate) int { return strings.Compare(a.ID, b.ID) }) {
+			r.Error("a range is not in the order of its ids")
+		}
+		keep(found)
+		compare("range", got, err)
+
+		got = map[string]fact.Candidate{}
+		_, _, err = s.Each(t.Context(), p, func(found []fact.Candidate, _ int) error {
+			keep(found)
+			return nil
+		})
+		compare("pass", got, err)
+	})
+}
+
+// settledStatus leaves out a status that has done its work: alone, a fact has that of its own row.
+func settledStatus(c fact.Candidate) fact.Candidate {
+	if c.QuarantinePending {
+		c.Quarantine = nil
+	}
+	return c
+}
+
+// TestHoldsAreLookedUp: where there are too many tombstones to read them all, each fact's holds are looked up.
+func TestHoldsAreLookedUp(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b", func(c *fact.Candidate) { c.Entity, c.LegalHold = "held", true }))
+	d.Exec(t, "UPDATE tombstones SET rowid = $1", store.MaxTombstones+1)
+	s := open(t, path, false)
+	found, _ := inRanges(t, s)
+	if found["a"].LegalHold || !found["b"].LegalHold {
+		t.Errorf("%+v", found)
+	}
+	compareEach(t, s)
+}
