@@ -1,6 +1,7 @@
 package store
 
 import (
+	"slices"
 	"time"
 
 	"decayctl/internal/fact"
@@ -261,16 +262,22 @@ func (b Batch) Changed(w Written) []int {
 // Card is the key of a memory card.
 type Card struct{ Entity, Tenant, Scope string }
 
-// Cards are the memory cards that facts of the batch may stand in, each once.
+// Cards are the memory cards that facts of the batch may stand in, one for each fact.
 func (b Batch) Cards(w Written) []Card {
-	seen := map[Card]bool{}
-	var cards []Card
-	for _, e := range b.Done(w) {
-		card := Card{e.Fact.Entity, e.Fact.Tenant, e.Fact.Scope}
-		if !seen[card] {
-			seen[card] = true
-			cards = append(cards, card)
-		}
+	done := b.Done(w)
+	cards := make([]Card, len(done))
+	for i, e := range done {
+		cards[i] = Card{e.Fact.Entity, e.Fact.Tenant, e.Fact.Scope}
 	}
 	return cards
+}
+
+// Once leaves out cards that come again.
+func Once(cards []Card) []Card {
+	seen := make(map[Card]bool, len(cards))
+	return slices.DeleteFunc(cards, func(c Card) bool {
+		again := seen[c]
+		seen[c] = true
+		return again
+	})
 }

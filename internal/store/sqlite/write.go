@@ -242,7 +242,7 @@ func (w *writer) staleCards(ctx context.Context) error {
 	entities := map[group][]string{}
 	var cards []store.Card
 	cards, w.filled = w.cards.maybe(w.mark, w.batch.Cards(w.written))
-	for _, card := range cards {
+	for _, card := range store.Once(cards) {
 		g := group{card.Tenant, card.Scope}
 		entities[g] = append(entities[g], card.Entity)
 	}
