@@ -23,7 +23,6 @@ type columns struct {
 
 // plain reads facts that have no override. Where a text has a line break in it, a row is read for each.
 func (c columns) plain(ctx context.Context, tx querier, from string, args arguments, room int) ([]fact.Candidate, error) {
-	var facts int
 	var ids, entities, relations, tenants, scopes, stamps, untils, confidences, holds, statuses, sources lines
 	lists := []list{
 		{"f.id", &ids}, {"f.entity", &entities}, {"f.relation", &relations}, {"f.tenant_id", &tenants}, {"f.scope", &scopes},
@@ -36,15 +35,11 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 	if c.source {
 		lists = append(lists, list{"f.source", &sources})
 	}
-	query, to := "SELECT count(*)", []any{&facts}
-	for _, l := range lists {
-		query += ", coalesce(group_concat(" + l.column + ", char(10)), '')"
-		to = append(to, l.to)
-	}
-	if err := tx.QueryRowContext(ctx, query+" "+from, args...).Scan(to...); err != nil {
+	facts, sound, err := readLists(ctx, tx, lists, from, args)
+	if err != nil {
 		return nil, err
 	}
-	if slices.ContainsFunc(lists, func(l list) bool { return !l.to.are(facts) }) {
+	if !sound {
 		return c.rows(ctx, tx, noOverrideSQL, from, args)
 	}
 	found := make([]fact.Candidate, facts, facts+room)
@@ -53,7 +48,6 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 		f.ID, f.Entity, f.Relation, f.Tenant, f.Scope = ids.cut(), entities.cut(), relations.cut(), tenants.cut(), scopes.cut()
 		f.Timestamp, f.ValidUntil, f.Quarantine = stamps.cut(), optional(untils.cut()), optional(statuses.cut())
 		f.Source, f.LegalHold = sources.cut(), holds.cut() == "1"
-		var err error
 		if f.Confidence, err = strconv.ParseFloat(confidences.cut(), 64); err != nil {
 			return c.rows(ctx, tx, noOverrideSQL, from, args)
 		}
@@ -66,6 +60,17 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 type list struct {
 	column string
 	to     *lines
+}
+
+// readLists reads columns. They are not sound where a text has a line break in it.
+func readLists(ctx context.Context, tx querier, lists []list, from string, args arguments) (rows int, sound bool, err error) {
+	query, to := "SELECT count(*)", []any{&rows}
+	for _, l := range lists {
+		query += ", coalesce(group_concat(" + l.column + ", char(10)), '')"
+		to = append(to, l.to)
+	}
+	err = tx.QueryRowContext(ctx, query+" "+from, args...).Scan(to...)
+	return rows, !slices.ContainsFunc(lists, func(l list) bool { return !l.to.are(rows) }), err
 }
 
 // lines are texts with line breaks in between.
