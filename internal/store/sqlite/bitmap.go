@@ -12,7 +12,7 @@ func (b *bitmap) add(n int64) {
 	(*b)[n/64] |= 1 << (n % 64)
 }
 
-func (b bitmap) has(n int64) bool { return n < b.end() && b[n/64]>>(n%64)&1 == 1 }
+func (b bitmap) has(n int64) bool { return n >= 0 && n < b.end() && b[n/64]>>(n%64)&1 == 1 }
 
 // next is the first number of the set from n on; where there is none, the end.
 func (b bitmap) next(n int64) int64 {

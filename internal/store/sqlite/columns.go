@@ -62,14 +62,16 @@ type list struct {
 	to     *lines
 }
 
-// readLists reads columns. They are not sound where a text has a line break in it.
+// readLists reads columns. They are not sound where a text has a line break in it, or all are too long for one value.
 func readLists(ctx context.Context, tx querier, lists []list, from string, args arguments) (rows int, sound bool, err error) {
 	query, to := "SELECT count(*)", []any{&rows}
 	for _, l := range lists {
 		query += ", coalesce(group_concat(" + l.column + ", char(10)), '')"
 		to = append(to, l.to)
 	}
-	err = tx.QueryRowContext(ctx, query+" "+from, args...).Scan(to...)
+	if err = tx.QueryRowContext(ctx, query+" "+from, args...).Scan(to...); tooLong(err) {
+		return 0, false, nil
+	}
 	return rows, !slices.ContainsFunc(lists, func(l list) bool { return !l.to.are(rows) }), err
 }
 

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"pgregory.net/rapid"
@@ -12,6 +13,7 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
+	"decayctl/internal/store/sqlite"
 	"decayctl/internal/store/storetest"
 )
 
@@ -116,4 +118,32 @@ func TestHoldsAreLookedUp(t *testing.T) {
 		t.Errorf("%+v", found)
 	}
 	compareEach(t, s)
+}
+
+// TestColumnsTooLong: where the texts of many facts are too long for one value, they are read fact by fact.
+func TestColumnsTooLong(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	for i := range 90 {
+		d.Insert(t, storetest.Fact(fmt.Sprintf("%0*d", 10+i%2*90, i), func(c *fact.Candidate) {
+			c.Entity = strings.Repeat("e", 100)
+			if i%3 == 0 {
+				c.Override = &fact.Override{UpdatedAt: "2025-01-01T00:00:00+00:00"}
+			}
+		}))
+	}
+	s, err := sqlite.Open(t.Context(), path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	want, _ := inRanges(t, s)
+	if err := s.LimitLength(t.Context(), 4000); err != nil {
+		t.Fatal(err)
+	}
+	compareEach(t, s)
+	if got, _ := inRanges(t, s); !cmp.Equal(want, got) || len(got) != 90 {
+		t.Errorf("%d facts, not the same", len(got))
+	}
 }

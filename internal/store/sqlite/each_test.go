@@ -102,6 +102,14 @@ func TestEachOddIDs(t *testing.T) {
 		func(d storetest.Database) {
 			d.Exec(t, "UPDATE fact_validity_overrides SET rowid = $1 WHERE fact_id = 'b'", int64(math.MaxInt64))
 		},
+		func(d storetest.Database) { // odd rows, which are looked for where lines are whole
+			d.Exec(t, "DELETE FROM facts WHERE instr(id, char(10))")
+			d.Exec(t, "UPDATE fact_validity_overrides SET rowid = -rowid * 60")
+		},
+		func(d storetest.Database) {
+			d.Exec(t, "DELETE FROM facts WHERE instr(id, char(10))")
+			d.Exec(t, "UPDATE fact_validity_overrides SET rowid = $1 - rowid", int64(math.MaxInt64))
+		},
 		func(d storetest.Database) { // overrides of no fact
 			d.Exec(t, "PRAGMA foreign_keys = OFF")
 			d.Exec(t, "DELETE FROM facts WHERE instr(id, char(10))")

@@ -3,6 +3,9 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+
+	driver "modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
 )
 
 // Watch hands every statement that the store is about to run to see, with the connection that it runs on.
@@ -20,6 +23,21 @@ func (s *Store) LimitLog(move, wait int) { s.limits = logLimits{move, wait} }
 func (s *Store) AwaitLog() {
 	s.moving.Lock()
 	defer s.moving.Unlock()
+}
+
+// LimitLength makes values longer than some bytes too long for those who read.
+func (s *Store) LimitLength(ctx context.Context, bytes int) error {
+	for range readers { // all at once, so that each is another
+		conn, err := s.read.Conn(ctx)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = conn.Close() }()
+		if _, err := driver.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, bytes); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // Hold takes the connection of writes, as whoever writes does, until it is released.
