@@ -57,8 +57,10 @@ const (
 	maxName     = 200  // bytes of a name in a key
 )
 
-// Clip bounds the length of a name that is to be counted by, at a whole character.
+// Clip bounds the length of a name that is to be counted by, at a whole character. JSON has valid text alone: bytes that
+// are none would become the key of another count when it is stored, and one of the two would be lost.
 func Clip(name string) string {
+	name = strings.ToValidUTF8(name, "\uFFFD")
 	if len(name) <= maxName {
 		return name
 	}

@@ -152,3 +152,21 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 		}
 	}
 }
+
+// TestCountsOfNoText: tenants whose names are no text are counted together, before a batch and after it was stored.
+func TestCountsOfNoText(t *testing.T) {
+	t.Parallel()
+	var c job.Counts
+	for range 3 {
+		c.AddTenant("\xff", 2)
+		c.AddTenant("\xfe", 1)
+		stored, err := job.ParseCounts(c.String())
+		if err != nil {
+			t.Fatal(err)
+		}
+		c = stored
+	}
+	if c.Tenants["\uFFFD"] != 9 || len(c.Tenants) != 1 {
+		t.Errorf("%v", c.Tenants)
+	}
+}
