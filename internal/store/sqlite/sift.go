@@ -5,7 +5,6 @@ import (
 	"database/sql"
 	"errors"
 	"strconv"
-	"strings"
 
 	"decayctl/internal/store"
 )
@@ -32,16 +31,13 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 		return nil, nil, err
 	}
 	args := arguments{from, from + eachSize - 1}
-	var rows sql.NullString
-	err = tx.QueryRowContext(ctx, `
-		SELECT group_concat(o.rowid) FROM fact_validity_overrides o
-		WHERE o.rowid BETWEEN $1 AND $2 AND NOT `+live("o.valid_until", e.params.AsOf, e.common, args.add),
-		args...).Scan(&rows)
+	var rows lines
+	lapsed, _, err := readLists(ctx, tx, []list{{"o.rowid", &rows}}, `
+		FROM fact_validity_overrides o
+		WHERE o.rowid BETWEEN $1 AND $2 AND NOT `+live("o.valid_until", e.params.AsOf, e.common, args.add), args)
 	return mine, func() error {
-		for left := rows.String; left != ""; {
-			var number string
-			number, left, _ = strings.Cut(left, ",")
-			row, err := strconv.ParseInt(number, 10, 64)
+		for range lapsed {
+			row, err := strconv.ParseInt(rows.cut(), 10, 64)
 			if err != nil {
 				return err
 			}
@@ -92,42 +88,43 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 	}, err
 }
 
-// readIndex reads a range of an index of ids. One value for each column takes a third of what a row for each id does.
+// readIndex reads a range of an index of ids.
 func readIndex(ctx context.Context, tx querier, table, column string, r store.Range) (*indexed, error) {
-	var ids, rows sql.NullString
 	var args arguments
-	from := "group_concat(rowid) FROM " + table + " WHERE " + within(r, column, args.add)
-	err := tx.QueryRowContext(ctx, "SELECT group_concat("+column+", char(10)), "+from, args...).Scan(&ids, &rows)
-	if tooLong(err) { // without ids it is not sound
-		err = tx.QueryRowContext(ctx, "SELECT NULL, "+from, args...).Scan(&ids, &rows)
+	from := "FROM " + table + " WHERE " + within(r, column, args.add)
+	i := &indexed{}
+	rows := list{"rowid", &i.rows}
+	var err error
+	i.left, i.sound, err = readLists(ctx, tx, []list{{column, &i.ids}, rows}, from, args)
+	if err == nil && !i.sound { // the numbers of the rows alone
+		i.ids = ""
+		i.left, _, err = readLists(ctx, tx, []list{rows}, from, args)
 	}
-	return &indexed{ids: ids.String, rows: rows.String}, err
+	return i, err
 }
 
 // indexed are ids and the numbers of their rows, read step by step.
 type indexed struct {
-	ids, rows string // what is left, with line breaks and commas in between
+	left      int // to be read
+	sound     bool
+	ids, rows lines // no ids where they are not sound
 	id        string
 	row       int64
 	err       error
 }
 
-// sound tells whether no id has a line break in it: they could not be told from each other.
-func (i *indexed) sound() bool { return strings.Count(i.ids, "\n") == strings.Count(i.rows, ",") }
-
 // step goes to the next id, if there is one. SQLite promises no order here, though it goes by the index.
 func (i *indexed) step() (more bool) {
-	if i.rows == "" {
+	if i.left == 0 {
 		return false
 	}
-	var id, number string
-	id, i.ids, _ = strings.Cut(i.ids, "\n")
-	number, i.rows, _ = strings.Cut(i.rows, ",")
+	i.left--
+	id := i.ids.cut()
 	if id < i.id {
 		i.err = errUnordered
 	}
 	i.id = id
-	row, err := strconv.ParseInt(number, 10, 64)
+	row, err := strconv.ParseInt(i.rows.cut(), 10, 64)
 	i.row, i.err = row, errors.Join(i.err, err)
 	return i.err == nil
 }
@@ -144,9 +141,9 @@ type wanted struct {
 // override of each is looked up.
 func (e *each) merge(facts, overrides *indexed) ([]wanted, error) {
 	found := make([]wanted, 0, eachSize)
-	sound := facts.sound() && overrides.sound()
+	sound := facts.sound && overrides.sound
 	if !sound {
-		facts.ids, overrides.rows = "", ""
+		overrides.left = 0
 	}
 	more := overrides.step()
 	for facts.step() {
