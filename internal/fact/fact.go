@@ -56,6 +56,7 @@ type Context struct {
 type Candidate struct {
 	Fact
 	Context
+	Place int // in the order of ids, among all that were read with it
 }
 
 // Clone is for a fact that is kept for longer than those it was read with.

@@ -34,6 +34,10 @@ type Expiry struct {
 	Policy     string   // id of the policy that has a part in it; "" is none
 	Confidence *float64 // what the override and the edge get; nil keeps what is there
 	Lives      bool     // the fact does not expire: its confidence is all that changes
+
+	// What the transaction that writes the batch finds.
+	Written bool       // the override was written, and everything else follows it
+	Edge    *fact.Edge // the edge as it was; nil is none
 }
 
 // Faded tells whether the fact fades. One that is retracted does not: it gets confidence 0.
@@ -87,15 +91,22 @@ type Applied struct {
 	Counts  job.Counts    // of the whole job, this batch included
 }
 
+// Begin forgets what an attempt to write the batch has found.
+func (b Batch) Begin() {
+	for i := range b.Expiries {
+		b.Expiries[i].Written, b.Expiries[i].Edge = false, nil
+	}
+}
+
 // Settle is the counts of a batch once it is known which of its facts were written.
-func (b Batch) Settle(w Written, locked time.Duration) job.Counts {
+func (b Batch) Settle(locked time.Duration) job.Counts {
 	c := job.Counts{}
 	c.Add(b.Count)
 	for _, e := range b.Expiries {
 		c.Examined++
 		c.Selected++
 		c.AddTenant(e.Fact.Tenant, 1)
-		if w[e.Fact.ID] {
+		if e.Written {
 			c.Decayed++
 			c.AddRules(e.Rules)
 			if e.Faded() {
@@ -111,10 +122,13 @@ func (b Batch) Settle(w Written, locked time.Duration) job.Counts {
 	return c
 }
 
+// Covered is how many facts the batch covers, whatever becomes of them.
+func (b Batch) Covered() int { return int(b.Count.Examined) + len(b.Expiries) }
+
 // Left is what remains of the claim's facts after the batch. Facts that appeared since the claim was
 // made are counted by the batches that cover them, and by nobody twice.
 func (b Batch) Left() int {
-	return max(0, b.Claim.Facts-int(b.Count.Examined)-len(b.Expiries))
+	return max(0, b.Claim.Facts-b.Covered())
 }
 
 // Range is the part of the claim that the batch covers.
@@ -127,26 +141,23 @@ func (b Batch) Rest() Claim {
 	return rest
 }
 
-// Edges are the before-images of edges that the facts of a batch had, as they were found.
-type Edges map[string]fact.Edge
-
 // Images are what an undo will need of facts that were written: the overrides that were there, and the edges that
 // differed from what the node makes of their fact. Everything else can be told from the fact itself.
-func (found Edges) Images(done []*Expiry) []Image {
+func Images(done []*Expiry) []Image {
 	var images []Image
 	for _, e := range done {
-		edge, ok := found[e.Fact.ID]
-		if e.Confidence == nil {
-			edge.Confidence = nil // stays as it is
+		edge := e.Edge
+		if edge != nil && e.Confidence == nil { // stays as it is
+			edge = &fact.Edge{ValidUntil: edge.ValidUntil, DecayEpoch: edge.DecayEpoch}
 		}
-		plain := !ok || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil) &&
+		plain := edge == nil || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil) &&
 			(edge.Confidence == nil || *edge.Confidence == e.Fact.Confidence)
 		if plain && e.Fact.Override == nil {
 			continue
 		}
 		image := Image{FactID: e.Fact.ID, Override: e.Fact.Override}
 		if !plain {
-			image.Edge = &edge
+			image.Edge = edge
 		}
 		images = append(images, image)
 	}
@@ -155,10 +166,10 @@ func (found Edges) Images(done []*Expiry) []Image {
 
 // Edged are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
 // whose edge gets another.
-func (found Edges) Edged(done []*Expiry) (plain, weighed []*Expiry) {
+func Edged(done []*Expiry) (plain, weighed []*Expiry) {
 	for _, e := range done {
-		switch _, edged := found[e.Fact.ID]; {
-		case !edged:
+		switch {
+		case e.Edge == nil:
 		case e.Confidence == nil:
 			plain = append(plain, e)
 		default:
@@ -166,6 +177,15 @@ func (found Edges) Edged(done []*Expiry) (plain, weighed []*Expiry) {
 		}
 	}
 	return plain, weighed
+}
+
+// ByID finds facts by their ids.
+func ByID(expiries []*Expiry) map[string]*Expiry {
+	byID := make(map[string]*Expiry, len(expiries))
+	for _, e := range expiries {
+		byID[e.Fact.ID] = e
+	}
+	return byID
 }
 
 // Image is the state of a fact before a job changed it.
@@ -181,9 +201,6 @@ func equal(a, b *string) bool {
 	}
 	return *a == *b
 }
-
-// Written is the ids whose override a transaction wrote. Everything else in the batch follows it.
-type Written map[string]bool
 
 // Alike is facts of a batch that had no override row, and get the same one but for the confidence.
 type Alike struct {
@@ -224,18 +241,18 @@ func (b Batch) Overridden() []*Expiry {
 }
 
 // Done are the facts that were written.
-func (b Batch) Done(w Written) []*Expiry {
-	return b.filter(func(e *Expiry) bool { return w[e.Fact.ID] })
+func (b Batch) Done() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Written })
 }
 
 // Forgotten are the facts that were written and have no vector any more.
-func (b Batch) Forgotten(w Written) []*Expiry {
-	return b.filter(func(e *Expiry) bool { return w[e.Fact.ID] && e.Forgotten() })
+func (b Batch) Forgotten() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Written && e.Forgotten() })
 }
 
 // Retracted are the facts that were written and belong in the retraction log.
-func (b Batch) Retracted(w Written) []*Expiry {
-	return b.filter(func(e *Expiry) bool { return e.Retraction != "" && w[e.Fact.ID] })
+func (b Batch) Retracted() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Retraction != "" && e.Written })
 }
 
 func (b Batch) filter(keep func(*Expiry) bool) []*Expiry {
@@ -249,10 +266,10 @@ func (b Batch) filter(keep func(*Expiry) bool) []*Expiry {
 }
 
 // Changed lists the places of the facts that were not written.
-func (b Batch) Changed(w Written) []int {
+func (b Batch) Changed() []int {
 	var places []int
 	for i, e := range b.Expiries {
-		if !w[e.Fact.ID] {
+		if !e.Written {
 			places = append(places, i)
 		}
 	}
@@ -263,8 +280,8 @@ func (b Batch) Changed(w Written) []int {
 type Card struct{ Entity, Tenant, Scope string }
 
 // Cards are the memory cards that facts of the batch may stand in, one for each fact.
-func (b Batch) Cards(w Written) []Card {
-	done := b.Done(w)
+func (b Batch) Cards() []Card {
+	done := b.Done()
 	cards := make([]Card, len(done))
 	for i, e := range done {
 		cards[i] = Card{e.Fact.Entity, e.Fact.Tenant, e.Fact.Scope}

@@ -39,9 +39,10 @@ type Store interface {
 	// NextRange finds the key range of the next facts beyond a cursor, in the store's own id order.
 	NextRange(ctx context.Context, p RangeParams) (Range, error)
 
-	// Candidates reads the facts of a range, in id order, leaving out what surely does not concern
-	// the rules. It may return more than the rules select, never less.
-	Candidates(ctx context.Context, p CandidatesParams) ([]fact.Candidate, error)
+	// Candidates reads the facts of a range and hands them over in parts, in any order, each with its place in
+	// that of ids, leaving out what surely does not concern the rules. It may hand over more than the rules
+	// select, never less. Where it fails, some may have been handed over.
+	Candidates(ctx context.Context, p CandidatesParams, use func(part []fact.Candidate) error) error
 
 	// Fact reads one fact with all there is to know of it. Errors: *UnknownFact.
 	Fact(ctx context.Context, id string) (fact.Candidate, error)
@@ -111,11 +112,12 @@ func (g Group) Clone() Group {
 
 // Tuning is how a kind of store likes its work cut.
 type Tuning struct {
-	RangeSize int           // facts to read at once: large, since reading takes no lock
-	BatchSize int           // facts to write in the first transaction; later ones follow Target
-	Target    time.Duration // how long a transaction should hold its locks, at most
-	RowLocks  bool          // others may keep single rows locked: a smaller batch may do without them
-	Alone     string        // why only one worker at a time helps a job here; "" where more do
+	RangeSize  int           // facts to read at once: large, since reading takes no lock
+	MostAtOnce int           // facts to read at once where they are written within seconds; 0 is RangeSize
+	BatchSize  int           // facts to write in the first transaction; later ones follow Target
+	Target     time.Duration // how long a transaction should hold its locks, at most
+	RowLocks   bool          // others may keep single rows locked: a smaller batch may do without them
+	Alone      string        // why only one worker at a time helps a job here; "" where more do
 }
 
 // Cursor is a place in the id order: after the fact with this id. The zero Cursor is before the

@@ -86,9 +86,9 @@ func (p *places) Offer(ctx context.Context, l store.Lease, f store.Found) (job.C
 	return p.Store.Offer(ctx, l, f)
 }
 
-func (p *places) Candidates(ctx context.Context, c store.CandidatesParams) (facts []fact.Candidate, err error) {
+func (p *places) Candidates(ctx context.Context, c store.CandidatesParams, use func([]fact.Candidate) error) error {
 	defer p.here()
-	return p.Store.Candidates(ctx, c)
+	return p.Store.Candidates(ctx, c, use)
 }
 
 func (p *places) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {

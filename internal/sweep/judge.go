@@ -2,6 +2,7 @@ package sweep
 
 import (
 	"context"
+	"slices"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/rule"
@@ -13,6 +14,7 @@ type judging struct {
 	*rule.Judge
 	params Params
 	newest *newest
+	facts  []judgedFact // none: memory for those of the next part, where they are packed
 }
 
 func newJudging(e *Engine, p Params) *judging {
@@ -26,25 +28,35 @@ type verdictOf struct {
 	verdict *rule.Verdict
 }
 
-// judge judges the facts of a range that was read.
+// judge judges facts of a range, and adds them to it.
 func (j *judging) judge(ctx context.Context, r *judgedRange, found []fact.Candidate) error {
-	r.facts, r.live = make([]judgedFact, 0, len(found)), 0
+	facts := slices.Grow(j.facts[:0], len(found))
 	for i := range found {
 		c := &found[i]
 		if j.params.Live && rule.Live(c, j.params.AsOf) {
 			r.live++
 		}
 		if v := j.Decide(c); v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.each != nil {
-			r.facts = append(r.facts, judgedFact{Candidate: c, Verdict: v})
+			facts = append(facts, judgedFact{Candidate: c, Verdict: v})
 		}
 	}
 	var open []verdictOf
-	for i := range r.facts {
-		if f := &r.facts[i]; f.Ranked || f.Aside.Ranked {
+	for i := range facts {
+		if f := &facts[i]; f.Ranked || f.Aside.Ranked {
 			open = append(open, verdictOf{f.Candidate, &f.Verdict})
 		}
 	}
-	return j.settle(ctx, open)
+	if err := j.settle(ctx, open); err != nil {
+		return err
+	}
+	if j.params.write {
+		r.packed.add(facts, r.Facts)
+		clear(facts) // else what was read would stay in memory
+		j.facts = facts
+	} else {
+		r.facts = append(r.facts, facts...)
+	}
+	return nil
 }
 
 // settle completes verdicts that turn on a rank.

@@ -6,11 +6,11 @@ import (
 )
 
 const (
-	smallest     = 250 // facts; below that a transaction is all overhead, and no shorter for fewer of them
-	largestBatch = 50_000
-	growth       = 1.2 // per batch, at most
-	flatOut      = 10  // times as long may a transaction be where nobody else minds
-	aim          = 0.6 // of the store's target: no two batches take equally long, and nearly all are to keep to it
+	smallest     = 250   // facts; below that a transaction is all overhead, and no shorter for fewer of them
+	largestBatch = 8_000 // larger ones take more memory than time they save
+	growth       = 1.2   // per batch, at most
+	flatOut      = 10    // times as long may a transaction be where nobody else minds
+	aim          = 0.6   // of the store's target: no two batches take equally long, and nearly all are to keep to it
 )
 
 // pacer sets the size of batches, and the pauses between them.
@@ -26,7 +26,7 @@ func newPacer(e *Engine, w Work) pacer {
 	t := e.Store.Tuning()
 	p := pacer{target: time.Duration(aim * float64(t.Target)), share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize}
 	if w.Pace >= 1 {
-		p.target, p.size = flatOut*p.target, flatOut*p.size
+		p.target, p.size = flatOut*p.target, min(flatOut*p.size, largestBatch)
 	}
 	if w.BatchSize > 0 {
 		p.fixed, p.size = true, w.BatchSize

@@ -13,9 +13,10 @@ import (
 // judgedRange is a key range, read and judged.
 type judgedRange struct {
 	store.Claim
-	facts []judgedFact // in id order; only those with something to count or to do
-	live  int64        // facts not expired at as-of, where Params ask for them
-	err   error        // the end: nothing comes after it
+	facts  []judgedFact // in any order; only those with something to count or to do
+	packed packed       // the same in id order, where they are to be written
+	live   int64        // facts not expired at as-of, where Params ask for them
+	err    error        // the end: nothing comes after it
 }
 
 type judgedFact struct {
@@ -24,10 +25,10 @@ type judgedFact struct {
 }
 
 // addKept counts why a fact is kept, and what policies in mode dry_run would do with it.
-func (f judgedFact) addKept(c *job.Counts) {
-	c.AddAside(f.Aside)
-	if f.Kept != "" {
-		c.AddKept(f.Kept)
+func addKept(c *job.Counts, v rule.Verdict) {
+	c.AddAside(v.Aside)
+	if v.Kept != "" {
+		c.AddKept(v.Kept)
 	}
 }
 
@@ -96,20 +97,17 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 	params := j.params.candidates()
 	params.Range = r.Range
-	var found []fact.Candidate
-	err := e.retry(ctx, func() (err error) {
-		found, err = e.Store.Candidates(ctx, params)
+	return e.retry(ctx, func() error {
+		*r = judgedRange{Claim: r.Claim}
+		err := e.Store.Candidates(ctx, params, func(part []fact.Candidate) error { return j.judge(ctx, r, part) })
+		r.packed.sort()
 		return err
 	})
-	if err != nil {
-		return err
-	}
-	return j.judge(ctx, r, found)
 }
 
 // candidates asks a store for the facts that the rules may concern.
 func (p Params) candidates() store.CandidatesParams {
-	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Edges: p.edges, Narrow: p.Narrow()}
+	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Edges: p.write, Narrow: p.Narrow()}
 }
 
 // How often the same work is tried. Under contention four times at once suffice, or smaller batches

@@ -61,7 +61,7 @@ func (r *Result) passed(done judgedRange) {
 // judged counts one fact of a range.
 func (r *Result) judged(p Params, f judgedFact) {
 	r.Examined++
-	f.addKept(&r.Counts)
+	addKept(&r.Counts, f.Verdict)
 	if !f.Acts() {
 		return
 	}

@@ -47,7 +47,7 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, 
 					found.IDs = append(found.IDs, strings.Clone(f.ID))
 					continue
 				}
-				f.addKept(&found.Count)
+				addKept(&found.Count, f.Verdict)
 			}
 			of := examined
 			if whole { // in whatever order: those to expire may come first

@@ -31,7 +31,7 @@ type Params struct {
 	each  func(judgedFact)
 	begin func()
 
-	edges bool // read edges too: the facts are going to be written
+	write bool // the facts are going to be written: their edges are read too, and they are packed
 }
 
 // ParamsOf say how a job judges.
@@ -98,7 +98,7 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		if err != nil {
 			return in.Job, err
 		}
-		b := &board{Engine: e, total: in.Job.Total, counts: counts, lease: in.Lease, maxLag: w.MaxLag}
+		b := &board{Engine: e, total: in.Job.Total, lanes: w.Workers, counts: counts, taken: counts.Examined, lease: in.Lease, maxLag: w.MaxLag}
 		for {
 			lanes, laneCtx := errgroup.WithContext(ctx)
 			for range w.Workers {

@@ -253,7 +253,7 @@ func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]
 		return store.Range{}, true, err
 	}
 	p.Range = all
-	found, err := c.Candidates(ctx, p)
+	found, err := storetest.Candidates(ctx, c, p)
 	if err != nil {
 		return store.Range{}, true, err
 	}

@@ -4,9 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
@@ -18,11 +20,29 @@ const maxFailed = 100 // facts that cannot be written, before a process gives up
 type board struct {
 	*Engine
 	total  int64
+	lanes  int
 	lease  store.Lease
 	maxLag time.Duration // 0 is any
 
 	mu     sync.Mutex
 	counts job.Counts
+	taken  int64 // facts that were done when the work began, or were claimed by it
+}
+
+// share is half of what a lane could have of the facts that are left: others may be slower. 0 is not known.
+func (b *board) share() int64 {
+	if b.lanes < 2 {
+		return 0
+	}
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return max(0, b.total-b.taken) / int64(2*b.lanes)
+}
+
+func (b *board) take(facts int) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.taken += int64(facts)
 }
 
 // put takes over newer counts. A lane that is a step behind must not turn them back.
@@ -109,6 +129,10 @@ type lane struct {
 	job  job.Job
 	ids  retractions
 	pace pacer
+	span span
+
+	candidates []fact.Candidate // of the batch that is written; used again for the next one
+	expiries   []store.Expiry
 
 	writing sync.Mutex // held through a batch and the pause after it, and through a claim that keeps other writers out
 	stuck   int        // facts in a row that were left out because somebody has kept them locked
@@ -117,16 +141,17 @@ type lane struct {
 func newLane(b *board, in store.Joined, w Work) *lane {
 	return &lane{
 		board: b, job: in.Job, ids: retractionsOf(in),
-		pace: newPacer(b.Engine, w),
+		pace: newPacer(b.Engine, w), span: newSpan(b.Store.Tuning()),
 	}
 }
 
 func (l *lane) run(ctx context.Context) error {
-	size := l.Store.Tuning().RangeSize
 	p := ParamsOf(l.job)
-	p.edges = true
+	p.write = true
 	return l.ahead(ctx, p, func() (store.Claim, error) {
-		return l.claim(ctx, size)
+		c, err := l.claim(ctx, l.span.next(l.share()))
+		l.take(c.Facts)
+		return c, err
 	}, func(r judgedRange) error { return l.handle(ctx, r) })
 }
 
@@ -174,13 +199,13 @@ func (l *lane) claimed(ctx context.Context, number int64) (c store.Claim, found 
 // batch all that is left, so that after every one of them the job's counts are those of a place in
 // the id order. Each moves the claim on; the last one closes it.
 func (l *lane) handle(ctx context.Context, r judgedRange) error {
-	claim, facts := r.Claim, r.facts
+	claim, left := r.Claim, r.packed.all()
 	for {
-		part, next := cut(facts, l.pace.size)
-		facts = facts[next:]
+		var part stretch
+		part, left = left.cut(l.pace.size)
 		upTo := r.Last
-		if len(facts) > 0 {
-			upTo = store.After(part[len(part)-1].ID)
+		if left.len() > 0 {
+			upTo = store.After(part.last())
 		}
 		l.writing.Lock()
 		var err error
@@ -189,29 +214,21 @@ func (l *lane) handle(ctx context.Context, r judgedRange) error {
 		if err == nil {
 			err = l.Halt()
 		}
-		if err != nil || len(facts) == 0 {
+		if err != nil {
 			return err
 		}
-	}
-}
-
-// cut takes facts from the front until size of them are to expire, and the kept ones behind.
-func cut(facts []judgedFact, size int) (part []judgedFact, next int) {
-	expiring := 0
-	for next < len(facts) && (expiring < size || !facts[next].Acts()) {
-		if facts[next].Acts() {
-			expiring++
+		if left.len() == 0 {
+			l.span.handled(r.Facts, r.packed.text)
+			return nil
 		}
-		next++
 	}
-	return facts[:next], next
 }
 
 // write has the facts of a claim up to a place written, and returns what is left of the claim. Under
 // contention the same work is tried again a few times, then in halves: a batch of the same size may
 // never get through. Halves also find the fact that the database refuses, or that somebody keeps locked;
 // it is counted and named, and the others are written.
-func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact, upTo store.Cursor) (store.Claim, error) {
+func (l *lane) write(ctx context.Context, claim store.Claim, facts stretch, upTo store.Cursor) (store.Claim, error) {
 	b := l.batch(claim, facts, upTo)
 	applied, err := l.apply(ctx, &b)
 	switch {
@@ -219,20 +236,22 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts []judgedFact,
 		if len(b.Expiries) > 0 {
 			l.stuck = 0
 		}
-		return b.Rest(), l.rest(ctx, Sweeping, applied.Counts, l.pace.pause(len(b.Expiries), applied.Locked))
-	case len(b.Expiries) == 0 || !l.divisible(err, len(facts)):
+		pause := l.pace.pause(len(b.Expiries), applied.Locked)
+		l.span.took(applied.Locked + pause)
+		return b.Rest(), l.rest(ctx, Sweeping, applied.Counts, pause)
+	case len(b.Expiries) == 0 || !l.divisible(err, facts.len()):
 		return claim, err
-	case len(facts) == 1:
+	case facts.len() == 1:
 		return l.fail(ctx, b, err)
 	}
 	if !store.Is(err, store.Rejected) {
 		l.pace.halve()
 	}
-	half := len(facts) / 2
-	if claim, err = l.write(ctx, claim, facts[:half], store.After(facts[half-1].ID)); err != nil {
+	first, second := facts.split(facts.len() / 2)
+	if claim, err = l.write(ctx, claim, first, store.After(first.last())); err != nil {
 		return claim, err
 	}
-	return l.write(ctx, claim, facts[half:], upTo)
+	return l.write(ctx, claim, second, upTo)
 }
 
 // divisible tells whether smaller batches, or none, may do what this one of some facts could not. Where
@@ -243,24 +262,29 @@ func (l *lane) divisible(err error, facts int) bool {
 		store.Is(err, store.Busy) && l.Store.Tuning().RowLocks && (l.stuck == 0 || facts > 1)
 }
 
-func (l *lane) batch(claim store.Claim, facts []judgedFact, upTo store.Cursor) store.Batch {
+// batch makes the batch of some facts. The one before it is over then.
+func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.Batch {
 	b := store.Batch{
 		Lease: l.lease, Claim: claim, UpTo: upTo, Close: upTo == claim.Last,
 		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark, EdgesRead: true,
-		Expiries: make([]store.Expiry, 0, len(facts)),
+		Expiries: slices.Grow(l.expiries[:0], facts.len()),
 	}
-	for _, f := range facts {
-		f.addKept(&b.Count)
-		if !f.Acts() {
+	candidates := slices.Grow(l.candidates[:0], facts.len())
+	for i := range facts.len() {
+		v := facts.verdict(i)
+		addKept(&b.Count, v)
+		if !v.Acts() {
 			b.Count.Examined++
 			continue
 		}
-		expiry := store.Expiry{Fact: f.Candidate, Rules: f.Rules, Policy: f.Policy, Confidence: f.Confidence, Lives: !f.Expires()}
-		if f.Retracts() {
+		candidates = append(candidates, facts.candidate(i))
+		expiry := store.Expiry{Fact: &candidates[len(candidates)-1], Rules: v.Rules, Policy: v.Policy, Confidence: v.Confidence, Lives: !v.Expires()}
+		if v.Retracts() {
 			expiry.Retraction = l.ids.next()
 		}
 		b.Expiries = append(b.Expiries, expiry)
 	}
+	l.candidates, l.expiries = candidates, b.Expiries
 	if b.Close { // the facts that no rule concerns are known by number only
 		b.Count.Examined += int64(b.Left())
 	}

@@ -206,7 +206,7 @@ func (w *writer) settle(ctx context.Context) error {
 		return err
 	}
 	w.counts, err = w.record(ctx, w.tx, b.Lease, job.Running, func(j *job.Job) {
-		j.Counts.Add(b.Settle(w.written, w.params.Now().Sub(w.locked)))
+		j.Counts.Add(b.Settle(w.params.Now().Sub(w.locked)))
 	})
 	return err
 }

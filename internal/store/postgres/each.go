@@ -13,9 +13,6 @@ import (
 // keeps what others delete.
 const mostAtOnce = 20_000_000
 
-// eachSize is how many facts are handed over at once.
-const eachSize = 5_000
-
 // Each reads all facts in the order in which they lie, and joins every table once: two or three times as
 // fast as reading ranges in id order, where each row lies on another page.
 func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen store.Range, whole bool, err error) {
@@ -57,19 +54,12 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 			return err
 		}
 		query, args := s.eachQuery(p, common, few)
-		chunk := make([]fact.Candidate, 0, eachSize)
-		if err := s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
-			beside.Complete(&c)
-			if chunk = append(chunk, c); len(chunk) < eachSize {
-				return nil
+		return s.eachPart(ctx, tx, query, args, partSize, func(part []fact.Candidate) error {
+			for i := range part {
+				beside.Complete(&part[i])
 			}
-			full := chunk
-			chunk = make([]fact.Candidate, 0, eachSize)
-			return hand(full)
-		}); err != nil {
-			return err
-		}
-		return hand(chunk)
+			return hand(part)
+		})
 	})
 	return seen, true, s.translate(err, "read the facts")
 }

@@ -42,7 +42,7 @@ func TestLockedBeside(t *testing.T) {
 	s, _, _ := lockable(t, "tombstone_revocations", 20*time.Millisecond)
 	p := everything
 	p.Range = store.Range{Last: store.After("a"), Facts: 1}
-	if found, err := s.Candidates(t.Context(), p); !store.Is(err, store.Busy) {
+	if found, err := storetest.Candidates(t.Context(), s, p); !store.Is(err, store.Busy) {
 		t.Errorf("%+v, %v", found, err)
 	}
 }

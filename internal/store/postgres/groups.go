@@ -13,13 +13,14 @@ import (
 func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 	var found []fact.Candidate
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		var err error
-		found, err = s.candidates(ctx, tx, `
+		return s.eachCandidate(ctx, tx, `
 			SELECT `+candidateColumns(s.heldSQL(), s.statusSQL(), "f.source")+`
 			FROM `+s.table("facts")+` f
 			LEFT JOIN `+s.table("fact_validity_overrides")+` o ON o.fact_id = f.id
-			WHERE f.id = $1`, []any{id})
-		return err
+			WHERE f.id = $1`, []any{id}, func(c fact.Candidate) error {
+			found = append(found, c)
+			return nil
+		})
 	})
 	switch {
 	case err != nil:

@@ -92,16 +92,24 @@ func (s *Store) statusSQL() string {
 			f.quarantine_status)`
 }
 
-// Candidates reads one range. The range is put to the override table too: joined plainly, the planner
-// would hash all of it for every range. Holds and quarantine are read after the facts: what is told of
-// a fact may be newer than the fact, which is the safe way round.
-func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found []fact.Candidate, err error) {
-	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+// partSize is how many facts are handed over at once.
+const partSize = 1_000
+
+// Candidates reads one range, on one state of the store. The range is put to the override table too: joined
+// plainly, the planner would hash all of it for every range.
+func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	err := s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
 		common, err := s.commonExpiries(ctx, tx)
 		if err != nil {
 			return err
 		}
 		few, err := s.fewTombstones(ctx, tx)
+		if err != nil {
+			return err
+		}
+		beside, err := s.readBeside(ctx, tx, p.Range, few)
 		if err != nil {
 			return err
 		}
@@ -112,21 +120,28 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found
 		ask := s.candidatesQuery
 		if fresh {
 			ask = s.freshQuery
+			// To read all pages of the table for a part of its facts may look cheap, and grows with the table. The
+			// memory is the server's, to note which rows to fetch and to sort them.
+			if _, err := tx.Exec(ctx, "SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
+				return err
+			}
 		}
 		query, args := ask(p, common, few)
-		if found, err = s.candidates(ctx, tx, query, args); err != nil || len(found) == 0 {
+		place := 0
+		return s.eachPart(ctx, tx, query, args, partSize, func(part []fact.Candidate) error {
+			for i := range part {
+				beside.Complete(&part[i])
+				part[i].Place = place
+				place++
+			}
+			err := use(part)
+			if err != nil {
+				stop() // else all that is left would be fetched before the rows are closed
+			}
 			return err
-		}
-		beside, err := s.readBeside(ctx, tx, p.Range, few)
-		if err != nil {
-			return err
-		}
-		for i := range found {
-			beside.Complete(&found[i])
-		}
-		return nil
+		})
 	})
-	return found, s.translate(err, "read the facts")
+	return s.translate(err, "read the facts")
 }
 
 // fresh tells whether few facts of a range have an override.
@@ -140,12 +155,20 @@ func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, erro
 	return overrides < r.Facts/3, err
 }
 
-func (s *Store) candidates(ctx context.Context, tx pgx.Tx, query string, args []any) (found []fact.Candidate, err error) {
-	err = s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
-		found = append(found, c)
-		return nil
-	})
-	return found, err
+// eachPart hands over the facts that a query finds, some at a time.
+func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, size int, use func([]fact.Candidate) error) error {
+	part := make([]fact.Candidate, 0, size)
+	if err := s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
+		if part = append(part, c); len(part) < size {
+			return nil
+		}
+		full := part
+		part = make([]fact.Candidate, 0, size)
+		return use(full)
+	}); err != nil {
+		return err
+	}
+	return use(part)
 }
 
 func (s *Store) eachCandidate(ctx context.Context, tx pgx.Tx, query string, args []any, use func(fact.Candidate) error) error {

@@ -15,7 +15,7 @@ type restorer struct {
 	*Store
 	tx       pgx.Tx
 	p        store.RestoreParams
-	restored store.Written
+	restored map[string]bool
 }
 
 // overrides puts back, or removes, the overrides that still are what the job wrote. The rows are locked

@@ -198,7 +198,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		if err := s.mayUndo(ctx, tx, p.Lease); err != nil {
 			return err
 		}
-		r := restorer{Store: s, tx: tx, p: p, restored: store.Written{}}
+		r := restorer{Store: s, tx: tx, p: p, restored: map[string]bool{}}
 		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {
 			if err := step(ctx); err != nil {
 				return err

@@ -14,7 +14,8 @@ import (
 // Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
 // that two sweeps wait for each other instead of deadlocking.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	w := writer{Store: s, batch: b, written: make(store.Written, len(b.Expiries)), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	b.Begin()
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
 		w.locked, w.tx = s.params.Now(), tx
 		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
@@ -31,19 +32,18 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	return store.Applied{Changed: b.Changed(w.written), Locked: s.params.Now().Sub(w.locked), Counts: w.counts}, nil
+	return store.Applied{Changed: b.Changed(), Locked: s.params.Now().Sub(w.locked), Counts: w.counts}, nil
 }
 
 // writer is one batch on its way into one transaction.
 type writer struct {
 	*Store
-	tx      pgx.Tx
-	batch   store.Batch
-	asOf    string
-	stamp   string
-	written store.Written
-	locked  time.Time  // since when
-	counts  job.Counts // of the job, with the batch
+	tx     pgx.Tx
+	batch  store.Batch
+	asOf   string
+	stamp  string
+	locked time.Time  // since when
+	counts job.Counts // of the job, with the batch
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -75,14 +75,14 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 			return err
 		}
 		if result.RowsAffected() == int64(len(ids)) {
-			for _, id := range ids {
-				w.written[id] = true
+			for _, e := range kind.List {
+				e.Written = true
 			}
 			continue
 		}
 		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 		// this stamp, and this one handles a fact once.
-		if err := w.collectWritten(ctx, `
+		if err := w.collectWritten(ctx, kind.List, `
 			SELECT fact_id FROM `+w.table("fact_validity_overrides")+`
 			WHERE fact_id = `+anyKey+` AND valid_until IS NOT DISTINCT FROM $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
 			ids, kind.ValidUntil, kind.Reason, w.stamp, store.Actor); err != nil {
@@ -139,7 +139,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		return err
 	}
 	// OFFSET 0 keeps the look-up of the fact a look-up by key.
-	return w.collectWritten(ctx, `
+	return w.collectWritten(ctx, overridden, `
 		UPDATE `+w.table("fact_validity_overrides")+` AS o
 		SET valid_until = b.new_valid_until, confidence = b.new_confidence, reason = b.new_reason, updated_at = $2, updated_by = $3
 		FROM unnest($1::text[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::text[], $10::float4[], $11::text[])
@@ -172,7 +172,7 @@ func (s *Store) lockOverrides(ctx context.Context, tx pgx.Tx, ids []string) erro
 // retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
 // as-of, after its override was taken back, finds its row there already.
 func (w *writer) retract(ctx context.Context) error {
-	retracted := w.batch.Retracted(w.written)
+	retracted := w.batch.Retracted()
 	if len(retracted) == 0 {
 		return nil
 	}
@@ -195,11 +195,12 @@ func (w *writer) retract(ctx context.Context) error {
 // expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. Edges are read
 // first, since an undo needs to know what they were, and it is the last moment to keep that.
 func (w *writer) expireEdges(ctx context.Context) error {
-	done := w.batch.Done(w.written)
+	done := w.batch.Done()
 	if len(done) == 0 {
 		return nil
 	}
-	edged, err := w.edged(ctx, done)
+	byID := store.ByID(done)
+	edged, err := w.edged(ctx, done, byID)
 	if err != nil {
 		return err
 	}
@@ -212,21 +213,21 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	edges := store.Edges{}
 	var id string
 	var edge fact.Edge
 	var confidence *float32
 	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
-		edge.Confidence = widened(confidence)
-		edges[id] = edge
+		found := edge
+		found.Confidence = widened(confidence)
+		byID[id].Edge = &found
 		return nil
 	}); err != nil {
 		return err
 	}
-	if err := w.keepImages(ctx, edges.Images(done)); err != nil || len(edges) == 0 {
+	if err := w.keepImages(ctx, store.Images(done)); err != nil {
 		return err
 	}
-	plain, weighed := edges.Edged(done)
+	plain, weighed := store.Edged(done)
 	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
 		return err
 	}
@@ -238,8 +239,8 @@ func (w *writer) expireEdges(ctx context.Context) error {
 
 // edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
 // facts in its range, these are found by reading the edges of the range, which are fewer.
-func (w *writer) edged(ctx context.Context, done []*store.Expiry) ([]string, error) {
-	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Claim.Facts/8 {
+func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID map[string]*store.Expiry) ([]string, error) {
+	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Covered()/8 {
 		return idArray(done), nil
 	}
 	where, args := within(w.batch.Range(), "id")
@@ -250,7 +251,7 @@ func (w *writer) edged(ctx context.Context, done []*store.Expiry) ([]string, err
 	ids := []string{}
 	var id string
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		if w.written[id] {
+		if byID[id] != nil {
 			ids = append(ids, id)
 		}
 		return nil
@@ -283,7 +284,7 @@ const anyKey = `ANY(ARRAY(SELECT unnest($1::text[])))`
 
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
 func (w *writer) deleteVectors(ctx context.Context) error {
-	forgotten := w.batch.Forgotten(w.written)
+	forgotten := w.batch.Forgotten()
 	if len(forgotten) == 0 {
 		return nil
 	}
@@ -296,7 +297,7 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 // already stale are not touched at all. (The sum keeps the index on is_stale out of it: before the first
 // ANALYZE the planner would walk all fresh cards of a tenant for each.)
 func (w *writer) staleCards(ctx context.Context) error {
-	cards := store.Once(w.batch.Cards(w.written))
+	cards := store.Once(w.batch.Cards())
 	if len(cards) == 0 {
 		return nil
 	}
@@ -322,14 +323,15 @@ func (w *writer) staleCards(ctx context.Context) error {
 }
 
 // collectWritten runs a statement that returns the ids it wrote.
-func (w *writer) collectWritten(ctx context.Context, query string, args ...any) error {
+func (w *writer) collectWritten(ctx context.Context, of []*store.Expiry, query string, args ...any) error {
 	rows, err := w.tx.Query(ctx, query, args...)
 	if err != nil {
 		return err
 	}
+	byID := store.ByID(of)
 	var id string
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		w.written[id] = true
+		byID[id].Written = true
 		return nil
 	})
 	return err

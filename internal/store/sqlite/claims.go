@@ -178,7 +178,7 @@ func (w *writer) settle(ctx context.Context) (job.Counts, error) {
 		return job.Counts{}, err
 	}
 	now := w.params.Now()
-	j.Counts.Add(b.Settle(w.written, now.Sub(w.locked)))
+	j.Counts.Add(b.Settle(now.Sub(w.locked)))
 	j.Updated, j.StopReason = now, "" // why it waited, if it did
 	if err := w.write(ctx, w.tx, j); err != nil {
 		return job.Counts{}, err

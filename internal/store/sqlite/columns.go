@@ -19,6 +19,7 @@ type columns struct {
 	*store.Beside
 	source bool   // their source is wanted
 	status string // SQL for the quarantine status that stands in a fact
+	placed bool   // the place of each is the number of its row; else it has none
 }
 
 // plain reads facts that have no override. Where a text has a line break in it, a row is read for each.
@@ -35,6 +36,10 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 	if c.source {
 		lists = append(lists, list{"f.source", &sources})
 	}
+	var rows lines
+	if c.placed {
+		lists = append(lists, list{"f.rowid", &rows})
+	}
 	facts, sound, err := readLists(ctx, tx, lists, from, args)
 	if err != nil {
 		return nil, err
@@ -50,6 +55,11 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 		f.Source, f.LegalHold = sources.cut(), holds.cut() == "1"
 		if f.Confidence, err = strconv.ParseFloat(confidences.cut(), 64); err != nil {
 			return c.rows(ctx, tx, noOverrideSQL, from, args)
+		}
+		if c.placed {
+			if f.Place, err = strconv.Atoi(rows.cut()); err != nil {
+				return nil, err
+			}
 		}
 		c.Complete(f)
 	}
@@ -108,14 +118,17 @@ const (
 
 // rows reads facts row by row.
 func (c columns) rows(ctx context.Context, tx querier, override, from string, args arguments) ([]fact.Candidate, error) {
-	held, source := "0", "''"
+	held, source, place := "0", "''", "0"
+	if c.placed {
+		place = "f.rowid"
+	}
 	if !c.HoldsAll() {
 		held = heldSQL
 	}
 	if c.source {
 		source = "f.source"
 	}
-	rows, err := tx.QueryContext(ctx, "SELECT "+candidateColumns(override, held, c.status, source)+" "+from, args...)
+	rows, err := tx.QueryContext(ctx, "SELECT "+candidateColumns(override, held, c.status, source, place)+" "+from, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -133,9 +146,9 @@ func (c columns) rows(ctx context.Context, tx querier, override, from string, ar
 }
 
 // candidateColumns are the columns that scanCandidate reads.
-func candidateColumns(override, held, quarantine, source string) string {
+func candidateColumns(override, held, quarantine, source, place string) string {
 	return `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
-			` + override + `, ` + held + `, ` + quarantine + `, ` + source
+			` + override + `, ` + held + `, ` + quarantine + `, ` + source + `, ` + place
 }
 
 func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, err error) {
@@ -144,7 +157,7 @@ func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, e
 	var updatedAt *string
 	err = rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Timestamp,
 		&c.ValidUntil, &c.Confidence, &overridden, &o.ValidUntil, &o.Confidence, &o.Reason,
-		&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source)
+		&updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source, &c.Place)
 	if err == nil && overridden {
 		override := o
 		override.UpdatedAt = *updatedAt
@@ -153,15 +166,19 @@ func scanCandidate(rows interface{ Scan(to ...any) error }) (c fact.Candidate, e
 	return c, err
 }
 
-// merge puts facts into the order of their ids. Each part is in it, if SQLite goes by the index, which it does not
+// inOrder puts facts into the order of their ids. They are in it, if SQLite goes by the index, which it does not
 // promise for plain ones.
-func merge(plain, overridden []fact.Candidate) []fact.Candidate {
+func inOrder(found []fact.Candidate) []fact.Candidate {
 	byID := func(a, b fact.Candidate) int { return strings.Compare(a.ID, b.ID) }
-	for _, part := range [][]fact.Candidate{plain, overridden} {
-		if !slices.IsSortedFunc(part, byID) {
-			slices.SortFunc(part, byID)
-		}
+	if !slices.IsSortedFunc(found, byID) {
+		slices.SortFunc(found, byID)
 	}
+	return found
+}
+
+// merge makes one list, in the order of ids, of facts that have no override and those that have one.
+func merge(plain, overridden []fact.Candidate) []fact.Candidate {
+	plain = inOrder(plain)
 	merged := append(plain, overridden...) //nolint:gocritic // its end is written from
 	last := len(plain) - 1
 	for to := len(merged) - 1; len(overridden) > 0; to-- {

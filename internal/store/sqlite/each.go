@@ -3,7 +3,6 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
 	"slices"
 
 	"golang.org/x/sync/errgroup"
@@ -65,7 +64,8 @@ func (e *each) begin(ctx context.Context) (possible bool, err error) {
 	if e.common, err = e.commonExpiries(ctx, e.read); err != nil {
 		return false, err
 	}
-	return true, e.read.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&e.version)
+	e.version, err = schemaVersion(ctx, e.read)
+	return true, err
 }
 
 func (e *each) run(ctx context.Context) error {
@@ -92,7 +92,7 @@ func (e *each) sideBySide(ctx context.Context, read func(context.Context, querie
 				var mine *turn
 				var handOver func() error
 				err := e.reading(ctx, func(tx querier) (err error) {
-					if err := e.unchanged(ctx, tx); err != nil {
+					if err := unchanged(ctx, tx, e.version); err != nil {
 						return err
 					}
 					mine, handOver, err = read(ctx, tx)
@@ -112,16 +112,21 @@ func (e *each) sideBySide(ctx context.Context, read func(context.Context, querie
 
 // unchanged makes sure that rows still have the numbers that they had. VACUUM may give new ones, and so does a
 // table that is made anew; both count as a change of the schema.
-func (e *each) unchanged(ctx context.Context, tx querier) error {
-	var version int64
-	err := tx.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)
-	if err == nil && version != e.version {
+func unchanged(ctx context.Context, tx querier, since int64) error {
+	version, err := schemaVersion(ctx, tx)
+	if err == nil && version != since {
 		err = errRenumbered
 	}
 	return err
 }
 
-var errRenumbered = errors.New("the rows of facts have other numbers than before")
+func schemaVersion(ctx context.Context, tx querier) (version int64, err error) {
+	err = tx.QueryRowContext(ctx, "PRAGMA schema_version").Scan(&version)
+	return version, err
+}
+
+// errRenumbered is gone at the next try.
+var errRenumbered = &store.Error{Kind: store.Contention, Text: "cannot read the facts: the tables were changed meanwhile"}
 
 // readBesideAll reads what belongs to all facts, where that is little. Else it is looked up fact by fact.
 func (e *each) readBesideAll(ctx context.Context, tx querier) (err error) {

@@ -31,7 +31,7 @@ func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, fac
 		}
 		p.Range = r
 		facts += r.Facts
-		part, err := s.Candidates(t.Context(), p)
+		part, err := storetest.Candidates(t.Context(), s, p)
 		if err != nil {
 			t.Fatal(err)
 		}

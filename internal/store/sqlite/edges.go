@@ -10,26 +10,22 @@ import (
 // expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will
 // need of the edges and the overrides is kept first.
 func (w *writer) expireEdges(ctx context.Context) error {
-	done := w.batch.Done(w.written)
+	done := w.batch.Done()
 	if len(done) == 0 {
 		return nil
 	}
-	edges, err := w.findEdges(ctx, done)
-	if err != nil {
+	if err := w.findEdges(ctx, done); err != nil {
 		return err
 	}
-	if err := w.keep(ctx, edges.Images(done)); err != nil {
+	if err := w.keep(ctx, store.Images(done)); err != nil {
 		return err
 	}
-	if len(edges) == 0 {
-		return nil
-	}
-	plain, weighed := edges.Edged(done)
+	plain, weighed := store.Edged(done)
 	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
 		return err
 	}
 	found := packFacts(plain)
-	_, err = w.tx.ExecContext(ctx, `
+	_, err := w.tx.ExecContext(ctx, `
 		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+found.sql+`)`,
 		found.json, w.asOf, w.batch.AsOf.UnixMilli())
 	return err
@@ -38,26 +34,24 @@ func (w *writer) expireEdges(ctx context.Context) error {
 // findEdges are the edges of the facts that were written, as they were read with the facts where that still
 // holds. Where it does not and the batch has a good part of the facts in its range, the edges of the range are
 // read in order.
-func (w *writer) findEdges(ctx context.Context, done []*store.Expiry) (store.Edges, error) {
-	edges := store.Edges{}
+func (w *writer) findEdges(ctx context.Context, done []*store.Expiry) error {
 	if w.undisturbed && w.batch.EdgesRead {
 		for _, e := range done {
-			if e.Fact.Edge != nil {
-				edges[e.Fact.ID] = *e.Fact.Edge
-			}
+			e.Edge = e.Fact.Edge
 		}
-		return edges, nil
+		return nil
 	}
+	byID := store.ByID(done)
 	add := func(id string, edge *fact.Edge) {
-		if w.written[id] {
-			edges[id] = *edge
+		if e := byID[id]; e != nil {
+			e.Edge = edge
 		}
 	}
-	if w.batch.Claim.IDs == nil && len(done) > w.batch.Claim.Facts/8 {
-		return edges, readEdges(ctx, w.tx, w.batch.Range(), add)
+	if w.batch.Claim.IDs == nil && len(done) > w.batch.Covered()/8 {
+		return readEdges(ctx, w.tx, w.batch.Range(), add)
 	}
 	list := packFacts(done)
-	return edges, scanEdges(ctx, w.tx, add, "FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
+	return scanEdges(ctx, w.tx, add, "FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
 }
 
 // addEdges gives facts of a range their edges. Both come in the order of ids, so that edges of no fact, of which

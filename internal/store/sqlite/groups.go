@@ -12,7 +12,7 @@ import (
 // Fact reads one fact as Candidates would, with its source.
 func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 	c, err := scanCandidate(s.read.QueryRowContext(ctx, `
-		SELECT `+candidateColumns(overrideSQL, heldSQL, statusSQL, "f.source")+`
+		SELECT `+candidateColumns(overrideSQL, heldSQL, statusSQL, "f.source", "0")+`
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
 		WHERE f.id = $1`, id))
 	if errors.Is(err, sql.ErrNoRows) {

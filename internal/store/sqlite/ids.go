@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"encoding/hex"
+	"strconv"
 
 	"decayctl/internal/store"
 )
@@ -25,7 +26,11 @@ const (
 
 // pack makes a list of some ids.
 func pack(ids []string) idList {
-	a := jsonArray{}
+	size := len("[]")
+	for _, id := range ids {
+		size += len(id) + len(`"",`)
+	}
+	a := jsonArray{make([]byte, 0, size)}
 	for _, id := range ids {
 		if !a.plain(id) {
 			return packHex(ids)
@@ -86,6 +91,11 @@ func (a *jsonArray) plain(value string) bool {
 	a.buf = append(a.buf, value...)
 	a.buf = append(a.buf, '"')
 	return true
+}
+
+func (a *jsonArray) number(value int64) {
+	a.next()
+	a.buf = strconv.AppendInt(a.buf, value, 10)
 }
 
 func (a *jsonArray) hex(value string) {

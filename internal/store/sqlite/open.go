@@ -172,6 +172,7 @@ func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	options.Add("_pragma", "temp_store=2")
 	if !options.Has("_txlock") {
 		options.Add("_pragma", "query_only=1")
+		options.Add("_pragma", "cache_size=-1024")
 	}
 	slashed := filepath.ToSlash(s.path)
 	if !strings.HasPrefix(slashed, "/") {
@@ -299,7 +300,7 @@ func (s *Store) passed(tx querier) querier {
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{
-		RangeSize: 10_000, BatchSize: 1_000, Target: 25 * time.Millisecond,
+		RangeSize: 10_000, MostAtOnce: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond,
 		Alone: "SQLite has one writer at a time, so one process at a time works on a job",
 	}
 }

@@ -16,7 +16,7 @@ import (
 
 // keys are what a look-up in the tables that grow with a store begins with.
 var keys = map[string][]string{
-	"facts":                   {"id", "entity=? AND relation"},
+	"facts":                   {"id", "entity=? AND relation", "rowid=?"},
 	"fact_validity_overrides": {"fact_id"},
 	"fact_retractions":        {"id", "fact_id"},
 	"entity_edges":            {"id"},
@@ -27,7 +27,7 @@ var keys = map[string][]string{
 
 var (
 	named = regexp.MustCompile(`\b(facts|fact_validity_overrides|fact_retractions|entity_edges|memory_cards|decayctl_before|vec_facts|tombstones)(?: AS)? ([a-z])\b`)
-	step  = regexp.MustCompile(`^(?:SCAN|SEARCH) (\w+)(?: VIRTUAL TABLE INDEX \d+:(\w+)|(?: USING (?:COVERING INDEX \w+|INDEX \w+|PRIMARY KEY) \(([^)]*)\))?)`)
+	step  = regexp.MustCompile(`^(?:SCAN|SEARCH) (\w+)(?: VIRTUAL TABLE INDEX \d+:(\w+)|(?: USING (?:COVERING INDEX \w+|INDEX \w+|(?:INTEGER )?PRIMARY KEY) \(([^)]*)\))?)`)
 )
 
 // planner is a file whose stores tell how they run their statements.

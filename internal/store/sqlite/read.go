@@ -63,43 +63,6 @@ const statusSQL = `coalesce(
 		(SELECT q.quarantine_status FROM fact_quarantine_status q WHERE q.fact_id = f.id),
 		f.quarantine_status)`
 
-// Candidates reads one range on one state of the store, and keeps no transaction open while its caller
-// works: a reader that lingers would keep the node's log from being checkpointed.
-func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams) (found []fact.Candidate, err error) {
-	err = s.reading(ctx, func(tx querier) error {
-		found, err = s.candidates(ctx, tx, p)
-		return err
-	})
-	return found, s.translate(err, "read the facts")
-}
-
-func (s *Store) candidates(ctx context.Context, tx querier, p store.CandidatesParams) ([]fact.Candidate, error) {
-	beside, err := s.readBeside(ctx, tx, p.Range)
-	if err != nil {
-		return nil, err
-	}
-	common, err := s.commonExpiries(ctx, tx)
-	if err != nil {
-		return nil, err
-	}
-	c := columns{Beside: beside, source: p.Source, status: "f.quarantine_status"}
-	from, args := overriddenIn(p, common)
-	overridden, err := c.rows(ctx, tx, overrideSQL, from, args)
-	if err != nil {
-		return nil, err
-	}
-	from, args = plainIn(p, common)
-	plain, err := c.plain(ctx, tx, from, args, len(overridden))
-	if err != nil {
-		return nil, err
-	}
-	found := merge(plain, overridden)
-	if p.Edges {
-		err = addEdges(ctx, tx, p.Range, found)
-	}
-	return found, err
-}
-
 // effective are SQL for what counts of a fact.
 type effective struct{ until, confidence string }
 

@@ -17,7 +17,7 @@ type restorer struct {
 	asOf     string
 	stamp    string
 	epoch    int64
-	restored store.Written
+	restored map[string]bool
 }
 
 // overrides removes, or puts back, the overrides of which every column still is as the job left it. Those
@@ -34,7 +34,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 	}
 	if len(made) > 0 {
 		ids := pack(made)
-		if err := collect(ctx, r.tx, r.restored, `
+		if err := collect(ctx, r.tx, func(id string) { r.restored[id] = true }, `
 			DELETE FROM fact_validity_overrides
 			WHERE fact_id IN (`+ids.sql+`)
 			  AND confidence IS NULL AND valid_until = $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5

@@ -3,7 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
-	"errors"
+	"slices"
 	"strconv"
 
 	"decayctl/internal/store"
@@ -73,7 +73,7 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 	if err != nil {
 		return nil, nil, err
 	}
-	wanted, err := e.merge(facts, overrides)
+	wanted := e.merge(facts, overrides)
 	return mine, func() error {
 		for _, w := range wanted {
 			if w.row < 1 || w.row > mostRows { // it has come since begin looked
@@ -85,51 +85,43 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 			e.live.add(w.row)
 		}
 		return e.use(nil, r.Facts-len(wanted))
-	}, err
+	}, nil
 }
 
-// readIndex reads a range of an index of ids.
-func readIndex(ctx context.Context, tx querier, table, column string, r store.Range) (*indexed, error) {
+// index is a range of an index of ids.
+type index struct {
+	ids   []string // in their order; none where they are not sound
+	rows  []int64  // the numbers of their rows
+	sound bool     // ids can be told from each other, and were read in their order, which SQLite does not promise
+}
+
+func readIndex(ctx context.Context, tx querier, table, column string, r store.Range) (*index, error) {
 	var args arguments
 	from := "FROM " + table + " WHERE " + within(r, column, args.add)
-	i := &indexed{}
-	rows := list{"rowid", &i.rows}
-	var err error
-	i.left, i.sound, err = readLists(ctx, tx, []list{{column, &i.ids}, rows}, from, args)
-	if err == nil && !i.sound { // the numbers of the rows alone
-		i.ids = ""
-		i.left, _, err = readLists(ctx, tx, []list{rows}, from, args)
+	var ids, numbers lines
+	lists := []list{{"rowid", &numbers}, {column, &ids}}
+	n, sound, err := readLists(ctx, tx, lists, from, args)
+	if err == nil && !sound { // the numbers of the rows alone
+		n, _, err = readLists(ctx, tx, lists[:1], from, args)
 	}
-	return i, err
-}
-
-// indexed are ids and the numbers of their rows, read step by step.
-type indexed struct {
-	left      int // to be read
-	sound     bool
-	ids, rows lines // no ids where they are not sound
-	id        string
-	row       int64
-	err       error
-}
-
-// step goes to the next id, if there is one. SQLite promises no order here, though it goes by the index.
-func (i *indexed) step() (more bool) {
-	if i.left == 0 {
-		return false
+	if err != nil {
+		return nil, err
 	}
-	i.left--
-	id := i.ids.cut()
-	if id < i.id {
-		i.err = errUnordered
+	i := &index{rows: make([]int64, n), sound: sound}
+	for at := range i.rows {
+		if i.rows[at], err = strconv.ParseInt(numbers.cut(), 10, 64); err != nil {
+			return nil, err
+		}
 	}
-	i.id = id
-	row, err := strconv.ParseInt(i.rows.cut(), 10, 64)
-	i.row, i.err = row, errors.Join(i.err, err)
-	return i.err == nil
+	if sound {
+		i.ids = make([]string, n)
+		for at := range i.ids {
+			i.ids[at] = ids.cut()
+		}
+		i.sound = slices.IsSorted(i.ids)
+	}
+	return i, nil
 }
-
-var errUnordered = errors.New("ids were not read in their order")
 
 // wanted is a fact to be read.
 type wanted struct {
@@ -139,22 +131,24 @@ type wanted struct {
 
 // merge finds the facts that are to be read. Where ids cannot be told from each other all of them are, and the
 // override of each is looked up.
-func (e *each) merge(facts, overrides *indexed) ([]wanted, error) {
-	found := make([]wanted, 0, eachSize)
-	sound := facts.sound && overrides.sound
-	if !sound {
-		overrides.left = 0
-	}
-	more := overrides.step()
-	for facts.step() {
-		for more && overrides.id < facts.id {
-			more = overrides.step()
+func (e *each) merge(facts, overrides *index) []wanted {
+	found := make([]wanted, 0, len(facts.rows))
+	if !facts.sound || !overrides.sound {
+		for _, row := range facts.rows {
+			found = append(found, wanted{row, true})
 		}
-		overridden := more && overrides.id == facts.id
-		if overridden && e.lapsed.has(overrides.row) {
+		return found
+	}
+	next := 0
+	for i, id := range facts.ids {
+		for next < len(overrides.ids) && overrides.ids[next] < id {
+			next++
+		}
+		overridden := next < len(overrides.ids) && overrides.ids[next] == id
+		if overridden && e.lapsed.has(overrides.rows[next]) {
 			continue
 		}
-		found = append(found, wanted{facts.row, overridden || !sound})
+		found = append(found, wanted{facts.rows[i], overridden})
 	}
-	return found, errors.Join(facts.err, overrides.err)
+	return found
 }

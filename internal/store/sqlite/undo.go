@@ -118,7 +118,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 			return err
 		}
 		r := restorer{
-			Store: s, tx: tx, job: p.Job, changes: p.Changes.List, restored: store.Written{},
+			Store: s, tx: tx, job: p.Job, changes: p.Changes.List, restored: map[string]bool{},
 			asOf: fact.FormatInstant(j.AsOf), stamp: fact.FormatSecond(j.Stamp), epoch: j.AsOf.UnixMilli(),
 		}
 		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {

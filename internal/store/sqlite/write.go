@@ -11,8 +11,9 @@ import (
 
 // Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	w := writer{Store: s, batch: b, written: make(store.Written, len(b.Expiries)), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	var applied store.Applied
+	b.Begin()
 	err := s.within(ctx, func(tx querier) error {
 		w.tx, w.locked = tx, s.params.Now()
 		w.mark = store.Mark(s.mark.Load())
@@ -37,7 +38,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	applied.Changed, applied.Locked = b.Changed(w.written), s.params.Now().Sub(w.locked)
+	applied.Changed, applied.Locked = b.Changed(), s.params.Now().Sub(w.locked)
 	s.cards.remove(w.filled, w.staled)
 	s.checkpoint(ctx)
 	s.readFreshCards(ctx, w.mark)
@@ -47,12 +48,11 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 // writer is one batch on its way into one transaction.
 type writer struct {
 	*Store
-	tx      querier
-	locked  time.Time
-	batch   store.Batch
-	asOf    string
-	stamp   string
-	written store.Written
+	tx     querier
+	locked time.Time
+	batch  store.Batch
+	asOf   string
+	stamp  string
 
 	mark        store.Mark   // of the store as the transaction found it
 	undisturbed bool         // nobody else has written since the batch was read
@@ -93,13 +93,14 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 	n, err := result.RowsAffected()
 	if err == nil && n == int64(len(kind.List)) {
 		for _, e := range kind.List {
-			w.written[e.Fact.ID] = true
+			e.Written = true
 		}
 		return nil
 	}
 	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 	// this stamp, and this one handles a fact once.
-	return errors.Join(err, collect(ctx, w.tx, w.written, `
+	byID := store.ByID(kind.List)
+	return errors.Join(err, collect(ctx, w.tx, func(id string) { byID[id].Written = true }, `
 		SELECT fact_id FROM fact_validity_overrides
 		WHERE fact_id IN (`+ids.sql+`) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
 		ids.json, kind.ValidUntil, kind.Reason, w.stamp, store.Actor))
@@ -133,7 +134,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		if n, err := result.RowsAffected(); err != nil {
 			return err
 		} else if n == 1 {
-			w.written[e.Fact.ID] = true
+			e.Written = true
 		}
 	}
 	return nil
@@ -142,7 +143,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 // retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
 // as-of, after its override was taken back, finds its row there already.
 func (w *writer) retract(ctx context.Context) error {
-	retracted := w.batch.Retracted(w.written)
+	retracted := w.batch.Retracted()
 	if len(retracted) == 0 {
 		return nil
 	}
@@ -227,7 +228,7 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = remove.Close() }()
-	for _, e := range w.batch.Forgotten(w.written) {
+	for _, e := range w.batch.Forgotten() {
 		if _, err := remove.ExecContext(ctx, e.Fact.ID); err != nil {
 			return err
 		}
@@ -241,29 +242,28 @@ func (w *writer) staleCards(ctx context.Context) error {
 	type group struct{ tenant, scope string }
 	entities := map[group][]string{}
 	var cards []store.Card
-	cards, w.filled = w.cards.maybe(w.mark, w.batch.Cards(w.written))
+	cards, w.filled = w.cards.maybe(w.mark, w.batch.Cards())
 	for _, card := range store.Once(cards) {
 		g := group{card.Tenant, card.Scope}
 		entities[g] = append(entities[g], card.Entity)
 	}
 	for g, of := range entities {
 		// The plus leaves the primary key as the only way: most cards of a tenant and scope are fresh.
-		list, marked := pack(of), store.Written{}
-		if err := collect(ctx, w.tx, marked, `
+		list := pack(of)
+		if err := collect(ctx, w.tx, func(entity string) {
+			w.staled = append(w.staled, store.Card{Entity: entity, Tenant: g.tenant, Scope: g.scope})
+		}, `
 			UPDATE memory_cards SET is_stale = 1
 			WHERE +is_stale = 0 AND entity_uri IN (`+list.sql+`) AND tenant_id = $2 AND scope = $3
 			RETURNING entity_uri`, list.json, g.tenant, g.scope); err != nil {
 			return err
 		}
-		for entity := range marked {
-			w.staled = append(w.staled, store.Card{Entity: entity, Tenant: g.tenant, Scope: g.scope})
-		}
 	}
 	return nil
 }
 
-// collect runs a statement that returns the ids it wrote.
-func collect(ctx context.Context, tx querier, written store.Written, query string, args ...any) error {
+// collect runs a statement that returns ids.
+func collect(ctx context.Context, tx querier, add func(id string), query string, args ...any) error {
 	rows, err := tx.QueryContext(ctx, query, args...)
 	if err != nil {
 		return err
@@ -274,7 +274,7 @@ func collect(ctx context.Context, tx querier, written store.Written, query strin
 		if err := rows.Scan(&id); err != nil {
 			return err
 		}
-		written[id] = true
+		add(id)
 	}
 	return rows.Err()
 }

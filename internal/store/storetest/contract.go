@@ -42,6 +42,8 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"retractions are for the floor, and once for each expiry", testRetractions},
 		{"edges and cards follow", testEdgesAndCards},
 		{"edges are what they are when they end", testEdgesAsTheyAre},
+		{"edges unlike their facts", testEdgesUnlikeFacts},
+		{"a status that goes", testStatusGoes},
 		{"facts are never written", testFactsUntouched},
 		{"what changed meanwhile is left alone", testChangedMeanwhile},
 		{"a batch knows when it was read", testMarked},

@@ -19,13 +19,13 @@ type readMeanwhile struct {
 	change func()
 }
 
-func (m *readMeanwhile) Candidates(ctx context.Context, p store.CandidatesParams) ([]fact.Candidate, error) {
-	found, err := m.Store.Candidates(ctx, p)
+func (m *readMeanwhile) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
+	err := m.Store.Candidates(ctx, p, use)
 	if p.Edges && m.change != nil {
 		m.change()
 		m.change = nil
 	}
-	return found, err
+	return err
 }
 
 // testEdgesAsTheyAre: edges may be read with the facts, and are read again where somebody has written since. All that
@@ -60,4 +60,56 @@ func testEdgesAsTheyAre(t *testing.T, d Database) {
 		d.Exec(t, "UPDATE entity_edges SET valid_until = $1, decay_epoch = 7 WHERE id = 'a'", later)
 		d.Edge(t, "b", &own)
 	}, "3", []string{"a | " + later + " | 7", "aa | " + own + " | -", "b | " + own + " | -", "c | - | -"})
+}
+
+// testEdgesUnlikeFacts: only of an edge that is not what the node makes of its fact an undo needs to know what it was.
+func testEdgesUnlikeFacts(t *testing.T, d Database) {
+	floor, own := rule.Floor(0.5), "2031-01-01T00:00:00+00:00"
+	until := func(c *fact.Candidate) { c.ValidUntil = &own }
+	faint := func(confidence float64) func(*fact.Candidate) {
+		return func(c *fact.Candidate) { c.Confidence, c.Scope = confidence, "team" }
+	}
+	d.Insert(t, Fact("alike", until), Fact("none", until), Fact("of its own"), Fact("weighs the same", faint(0.5)), Fact("weighs more", faint(0.4)))
+	for id, until := range map[string]*string{"alike": &own, "none": nil, "of its own": &own, "weighs the same": nil, "weighs more": nil} {
+		d.Edge(t, id, until)
+	}
+	const edges = "SELECT id, valid_until, decay_epoch, confidence FROM entity_edges ORDER BY id"
+	before := d.Rows(t, edges)
+	for scope, test := range map[string]struct {
+		rules  rule.Set
+		images int64
+	}{
+		"local": {rule.Set{Floor: &floor}, 2},
+		"team":  {policies(rule.Policy{ID: "fade", Relation: "*", Mode: rule.ModeConfidence, HalfLife: 86400}), 1},
+	} {
+		s := d.open(t, false)
+		j, err := Sweep(context.Background(), Engine(s), store.StartParams{Rules: test.rules, AsOf: AsOf, Scope: scope}, sweep.Work{})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if j, err = s.Find(context.Background(), j.ID); err != nil || j.BeforeImages != test.images {
+			t.Errorf("%s: %d before-images, want %d, %v", scope, j.BeforeImages, test.images, err)
+		}
+		if rows := d.Rows(t, edges); cmp.Equal(before, rows) {
+			t.Errorf("%s: no edge was changed", scope)
+		}
+		d.takeBack(t, j.ID)
+		if diff := cmp.Diff(before, d.Rows(t, edges)); diff != "" {
+			t.Errorf("%s: (-before +undone):\n%s", scope, diff)
+		}
+	}
+}
+
+// testStatusGoes: where the quarantine status of its own goes that a fact had when it was read, that of its row counts.
+func testStatusGoes(t *testing.T, d Database) {
+	floor := rule.Floor(0.5)
+	d.Insert(t, Fact("b"))
+	d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope, quarantine_status)
+		SELECT 'a', entity, relation, value_type, value_v, source, timestamp, confidence, scope, 'pending' FROM facts`)
+	d.Exec(t, "INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('a', 'approved', 'x')")
+	s := &readMeanwhile{Store: d.open(t, false), change: func() { d.Exec(t, "DELETE FROM fact_quarantine_status") }}
+	j, err := Sweep(context.Background(), Engine(s), store.StartParams{Rules: rule.Set{Floor: &floor}, AsOf: AsOf}, sweep.Work{})
+	if err != nil || j.Counts.Decayed != 1 || j.Counts.Kept[job.ChangedMeanwhile] != 1 || s.change != nil {
+		t.Errorf("%+v, %v", j.Counts, err)
+	}
 }

@@ -32,7 +32,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 	candidates := func(p store.CandidatesParams) []fact.Candidate {
 		t.Helper()
 		p.AsOf = AsOf
-		found, err := g.s.Candidates(g.ctx, p)
+		found, err := Candidates(g.ctx, g.s, p)
 		if err != nil {
 			t.Fatal(err)
 		}

@@ -43,7 +43,7 @@ func testRanges(t *testing.T, d Database) {
 			if r.Facts > size || r.After != at {
 				t.Fatalf("asked for %d after %+v, got %+v", size, at, r)
 			}
-			found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
+			found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
 			if err != nil || len(found) != r.Facts {
 				t.Fatalf("%d facts in %+v, %v", len(found), r, err)
 			}
@@ -159,7 +159,7 @@ func testScopeAndTenant(t *testing.T, d Database) {
 		{"team", "acme", []string{"team acme"}},
 		{"", "nobody", nil},
 	} {
-		found, err := s.Candidates(ctx, store.CandidatesParams{Range: r, AsOf: AsOf, Scope: test.scope, Tenant: test.tenant, Narrow: store.Narrow{Below: ptr(1.0)}})
+		found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Scope: test.scope, Tenant: test.tenant, Narrow: store.Narrow{Below: ptr(1.0)}})
 		var got []string
 		for _, c := range found {
 			got = append(got, c.ID)
@@ -258,7 +258,7 @@ func testNarrowing(t *testing.T, d Database) {
 		for _, live := range []bool{false, true} {
 			narrow.Live = live
 			p := store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow}
-			found, err := s.Candidates(ctx, p)
+			found, err := Candidates(ctx, s, p)
 			if err != nil {
 				rt.Fatal(err)
 			}

@@ -217,7 +217,7 @@ func everythingAt(t testing.TB, s store.Store, asOf time.Time) []fact.Candidate 
 		if r.End() {
 			return all
 		}
-		found, err := s.Candidates(context.Background(), store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
+		found, err := Candidates(context.Background(), s, store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

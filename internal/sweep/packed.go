@@ -1,0 +1,192 @@
+package sweep
+
+import (
+	"cmp"
+	"slices"
+	"strings"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/rule"
+)
+
+// packed are the judged facts of a range that are to be written or counted, as far as a batch needs to know them.
+// There may be a hundred thousand: each takes a hundred bytes, a quarter of what it was judged by, and most have
+// nothing for the garbage collector to follow but their text.
+type packed struct {
+	facts []packedFact // in the order of their places, once they are sorted
+
+	text int // bytes of ids and entities
+
+	verdicts table[verdictKey, rule.Verdict] // but for the confidence
+	owners   table[owner, owner]
+}
+
+type packedFact struct {
+	text       string // id and entity
+	id         uint32 // length of the id
+	place      uint32
+	verdict    uint32
+	owner      uint32
+	confidence float64
+	rest       *rest // nil where there is none of it
+}
+
+// rest is what few facts have.
+type rest struct {
+	override   *fact.Override
+	edge       *fact.Edge
+	validUntil *string
+	quarantine *string
+	becomes    *float64 // the confidence of the verdict
+}
+
+// owner is what many facts have in common.
+type owner struct{ tenant, scope string }
+
+// verdictKey tells verdicts apart. Rules that select are shared among them.
+type verdictKey struct {
+	action rule.Action
+	kept   rule.Protection
+	policy string
+	rules  *string
+	aside  rule.Aside
+}
+
+// table keeps what comes again and again once.
+type table[K comparable, V any] struct {
+	list   []V
+	places map[K]uint32
+}
+
+func (t *table[K, V]) place(key K, keep func() (K, V)) uint32 {
+	at, known := t.places[key]
+	if !known {
+		if t.places == nil {
+			t.places = map[K]uint32{}
+		}
+		key, value := keep()
+		at = uint32(len(t.list))
+		t.places[key] = at
+		t.list = append(t.list, value)
+	}
+	return at
+}
+
+// add packs facts that were judged, of so many that there may be.
+func (p *packed) add(facts []judgedFact, most int) {
+	size := 0
+	for _, f := range facts {
+		size += len(f.ID) + len(f.Entity)
+	}
+	var b strings.Builder
+	b.Grow(size)
+	for _, f := range facts {
+		b.WriteString(f.ID)
+		b.WriteString(f.Entity)
+	}
+	text := b.String()
+	p.text += size
+	if p.facts == nil {
+		p.facts = make([]packedFact, 0, most)
+	}
+	for _, f := range facts {
+		length := len(f.ID) + len(f.Entity)
+		p.facts = append(p.facts, packedFact{
+			text: text[:length], id: uint32(len(f.ID)), place: uint32(f.Place),
+			verdict: p.verdictOf(f.Verdict), owner: p.ownerOf(f.Candidate), confidence: f.Candidate.Confidence, rest: restOf(f),
+		})
+		text = text[length:]
+	}
+}
+
+func (p *packed) verdictOf(v rule.Verdict) uint32 {
+	key := verdictKey{action: v.Action, kept: v.Kept, policy: v.Policy, aside: v.Aside}
+	if len(v.Rules) > 0 {
+		key.rules = &v.Rules[0]
+	}
+	return p.verdicts.place(key, func() (verdictKey, rule.Verdict) {
+		v.Confidence = nil
+		return key, v
+	})
+}
+
+func (p *packed) ownerOf(c *fact.Candidate) uint32 {
+	return p.owners.place(owner{c.Tenant, c.Scope}, func() (owner, owner) {
+		o := owner{strings.Clone(c.Tenant), strings.Clone(c.Scope)}
+		return o, o
+	})
+}
+
+func restOf(f judgedFact) *rest {
+	if f.Override == nil && f.Edge == nil && f.ValidUntil == nil && f.Quarantine == nil && f.Verdict.Confidence == nil {
+		return nil
+	}
+	c := *f.Candidate
+	if c.ValidUntil != nil || c.Quarantine != nil {
+		c = c.Clone()
+	}
+	return &rest{c.Override, c.Edge, c.ValidUntil, c.Quarantine, f.Verdict.Confidence}
+}
+
+// sort puts the facts into their order.
+func (p *packed) sort() {
+	byPlace := func(a, b packedFact) int { return cmp.Compare(a.place, b.place) }
+	if !slices.IsSortedFunc(p.facts, byPlace) {
+		slices.SortFunc(p.facts, byPlace)
+	}
+}
+
+// stretch is some packed facts in a row.
+type stretch struct {
+	*packed
+	from, to int
+}
+
+func (p *packed) all() stretch { return stretch{p, 0, len(p.facts)} }
+
+func (s stretch) len() int { return s.to - s.from }
+
+// split is the facts up to the nth, and those behind.
+func (s stretch) split(n int) (before, behind stretch) {
+	return stretch{s.packed, s.from, s.from + n}, stretch{s.packed, s.from + n, s.to}
+}
+
+// cut takes facts from the front until size of them are to be written, and those that are kept behind these.
+func (s stretch) cut(size int) (part, left stretch) {
+	n, acting := 0, 0
+	for ; n < s.len(); n++ {
+		if s.verdict(n).Acts() {
+			if acting == size {
+				break
+			}
+			acting++
+		}
+	}
+	return s.split(n)
+}
+
+func (s stretch) verdict(n int) rule.Verdict {
+	f := &s.facts[s.from+n]
+	v := s.verdicts.list[f.verdict]
+	if f.rest != nil {
+		v.Confidence = f.rest.becomes
+	}
+	return v
+}
+
+// last is the id of the last fact.
+func (s stretch) last() string {
+	f := &s.facts[s.to-1]
+	return f.text[:f.id]
+}
+
+// candidate is a fact as it was read, without what only judging needs.
+func (s stretch) candidate(n int) fact.Candidate {
+	f := &s.facts[s.from+n]
+	o := s.owners.list[f.owner]
+	c := fact.Candidate{Fact: fact.Fact{ID: f.text[:f.id], Entity: f.text[f.id:], Tenant: o.tenant, Scope: o.scope, Confidence: f.confidence}}
+	if r := f.rest; r != nil {
+		c.ValidUntil, c.Quarantine, c.Override, c.Edge = r.validUntil, r.quarantine, r.override, r.edge
+	}
+	return c
+}

@@ -1,0 +1,55 @@
+package sweep
+
+import (
+	"sync"
+	"time"
+
+	"decayctl/internal/store"
+)
+
+const (
+	writtenIn = 5 * time.Second // what was read of the facts of a range gets older
+	mostText  = 4 << 20         // bytes that the facts of a range may have to be kept
+)
+
+// span sets how many facts a lane claims and reads at once. The more there are the fewer pages are read, but
+// the first are to be written soon, the last not much later, and several lanes are to end together.
+type span struct {
+	least, most int
+
+	mu    sync.Mutex
+	size  int           // what is claimed next, if enough is left
+	spent time.Duration // on the range that is being written
+}
+
+func newSpan(t store.Tuning) span {
+	return span{least: t.RangeSize, most: max(t.RangeSize, t.MostAtOnce), size: t.RangeSize}
+}
+
+// next is how many facts to claim, if a lane's share of what is left of all is known; 0 is not known.
+func (s *span) next(share int64) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if share <= 0 {
+		return s.size
+	}
+	return int(min(int64(s.size), max(share, int64(s.least))))
+}
+
+// took adds to the time that is spent on a range.
+func (s *span) took(d time.Duration) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	s.spent += d
+}
+
+// handled sets the size after a range: half as many facts more at most, and no more than are written in time or kept
+// in little memory.
+func (s *span) handled(facts, text int) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	inTime := writtenIn.Seconds() / max(s.spent, time.Millisecond).Seconds() * float64(facts)
+	inMemory := mostText / float64(max(text, 1)) * float64(facts)
+	size := min(1.5*float64(s.size), max(inTime, float64(s.least)), inMemory, float64(s.most))
+	s.size, s.spent = max(1, int(size)), 0
+}

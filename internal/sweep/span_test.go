@@ -1,0 +1,81 @@
+package sweep_test
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// claims is a store that tells how many facts were claimed at once.
+type claims struct {
+	store.Store
+	mu    sync.Mutex
+	sizes []int
+}
+
+func (c *claims) Tuning() store.Tuning {
+	t := c.Store.Tuning()
+	t.RangeSize, t.MostAtOnce, t.BatchSize = 10, 40, 10
+	return t
+}
+
+func (c *claims) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
+	claim, err := c.Store.Claim(ctx, l, size)
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	if err == nil && !claim.End() {
+		c.sizes = append(c.sizes, claim.Facts)
+	}
+	return claim, err
+}
+
+// TestClaimsGrow: more facts are claimed at once as long as they are written soon, take little memory, and leave some
+// for the other lanes.
+func TestClaimsGrow(t *testing.T) {
+	t.Parallel()
+	for name, test := range map[string]struct {
+		work   sweep.Work
+		facts  int
+		entity string
+		most   int
+		shrink bool
+	}{
+		"flat out":   {work: sweep.Work{Pace: 1}, facts: 200, most: 40},
+		"slow":       {work: sweep.Work{Pace: 1, MaxRate: 1}, facts: 100, most: 10},
+		"two lanes":  {work: sweep.Work{Pace: 1, Workers: 2}, facts: 300, most: 40, shrink: true},
+		"long texts": {work: sweep.Work{Pace: 1}, facts: 50, entity: strings.Repeat("x", 600_000), most: 10, shrink: true},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			s, d := openNew(t, nil)
+			for i := range test.facts {
+				d.Insert(t, storetest.Fact(fmt.Sprintf("%03d", i), func(c *fact.Candidate) { c.Entity += test.entity }))
+			}
+			c := &claims{Store: s}
+			engine := storetest.Engine(c)
+			engine.Sleep = func(context.Context, time.Duration) error { return nil }
+			with := weak()
+			with.Total = int64(test.facts)
+			j, err := storetest.Sweep(context.Background(), engine, with, test.work)
+			if err != nil || j.Counts.Decayed != int64(test.facts) {
+				t.Fatalf("%+v, %v", j, err)
+			}
+			whole := c.sizes[:len(c.sizes)-1] // of the last one only what was left
+			if most := slices.Max(c.sizes); most > test.most || test.most > 10 && most < test.most/2 {
+				t.Errorf("claimed %v", c.sizes)
+			}
+			if shrunk := len(whole) > 0 && whole[len(whole)-1] < slices.Max(c.sizes); shrunk != test.shrink {
+				t.Errorf("claimed %v", c.sizes)
+			}
+		})
+	}
+}
