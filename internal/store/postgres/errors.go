@@ -75,6 +75,12 @@ func refusal(err error) bool {
 	return !strings.HasPrefix(server.Code, "08") && !strings.HasPrefix(server.Code, "57P0") && server.Code != "25P03"
 }
 
+// duplicate tells whether the server has refused a row for the key of another.
+func duplicate(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && server.Code == "23505" // unique_violation
+}
+
 // ofJob tells whether an error is one of package job, whose words are meant for the operator.
 func ofJob(err error) bool {
 	for _, kind := range []any{
