@@ -179,13 +179,30 @@ func Edged(done []*Expiry) (plain, weighed []*Expiry) {
 	return plain, weighed
 }
 
-// ByID finds facts by their ids.
-func ByID(expiries []*Expiry) map[string]*Expiry {
-	byID := make(map[string]*Expiry, len(expiries))
+// ByID is facts by their ids.
+type ByID map[string]*Expiry
+
+// NewByID makes facts known by their ids.
+func NewByID(expiries []*Expiry) ByID {
+	byID := make(ByID, len(expiries))
 	for _, e := range expiries {
 		byID[e.Fact.ID] = e
 	}
 	return byID
+}
+
+// Wrote says that the override of a fact was written. A database may tell of an id that is the same to it alone.
+func (b ByID) Wrote(id string) {
+	if e := b[id]; e != nil {
+		e.Written = true
+	}
+}
+
+// Found says what the edge of a fact is.
+func (b ByID) Found(id string, edge *fact.Edge) {
+	if e := b[id]; e != nil {
+		e.Edge = edge
+	}
 }
 
 // Image is the state of a fact before a job changed it.

@@ -14,7 +14,7 @@ type judging struct {
 	*rule.Judge
 	params Params
 	newest *newest
-	facts  []judgedFact // none: memory for those of the next part, where they are packed
+	facts  []judgedFact // none: memory for those of the next part
 }
 
 func newJudging(e *Engine, p Params) *judging {
@@ -30,32 +30,55 @@ type verdictOf struct {
 
 // judge judges facts of a range, and adds them to it.
 func (j *judging) judge(ctx context.Context, r *judgedRange, found []fact.Candidate) error {
+	j.see(r, found)
+	return j.finish(ctx, r)
+}
+
+// see judges facts of a range as far as they alone tell. It asks the store for nothing: that may still be reading.
+func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 	facts := slices.Grow(j.facts[:0], len(found))
 	for i := range found {
 		c := &found[i]
 		if j.params.Live && rule.Live(c, j.params.AsOf) {
 			r.live++
 		}
-		if v := j.Decide(c); v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.each != nil {
-			facts = append(facts, judgedFact{Candidate: c, Verdict: v})
+		v := j.Decide(c)
+		switch {
+		case v.Ranked || v.Aside.Ranked:
+			clone := c.Clone() // not to keep all that was read with it
+			r.open = append(r.open, judgedFact{&clone, v})
+		case v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.each != nil:
+			facts = append(facts, judgedFact{c, v})
 		}
 	}
-	var open []verdictOf
-	for i := range facts {
-		if f := &facts[i]; f.Ranked || f.Aside.Ranked {
-			open = append(open, verdictOf{f.Candidate, &f.Verdict})
-		}
+	j.keep(r, facts)
+}
+
+// keep adds judged facts to a range, and takes their list for the next ones.
+func (j *judging) keep(r *judgedRange, facts []judgedFact) {
+	if j.params.write {
+		r.packed.add(facts, r.Facts)
+	} else {
+		r.facts = append(r.facts, facts...)
+	}
+	clear(facts) // else what was read would stay in memory
+	j.facts = facts
+}
+
+// finish asks the store for what verdicts turn on that are still open, and adds those facts.
+func (j *judging) finish(ctx context.Context, r *judgedRange) error {
+	open := make([]verdictOf, len(r.open))
+	for i := range r.open {
+		open[i] = verdictOf{r.open[i].Candidate, &r.open[i].Verdict}
 	}
 	if err := j.settle(ctx, open); err != nil {
 		return err
 	}
-	if j.params.write {
-		r.packed.add(facts, r.Facts)
-		clear(facts) // else what was read would stay in memory
-		j.facts = facts
-	} else {
-		r.facts = append(r.facts, facts...)
-	}
+	settled := slices.DeleteFunc(r.open, func(f judgedFact) bool {
+		return f.Action == rule.Ignore && f.Aside.Policy == "" && j.params.each == nil
+	})
+	j.keep(r, settled)
+	r.open = nil
 	return nil
 }
 

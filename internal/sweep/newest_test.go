@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -127,4 +128,38 @@ func engineOf(t *testing.T, d storetest.Database) *sweep.Engine {
 	}
 	t.Cleanup(func() { _ = s.Close() })
 	return storetest.Engine(s)
+}
+
+// askedLater is a store that must not be asked for groups while a range is being read.
+type askedLater struct {
+	store.Store
+	reading atomic.Bool
+	asked   atomic.Int64
+}
+
+func (a *askedLater) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
+	a.reading.Store(true)
+	defer a.reading.Store(false)
+	return a.Store.Candidates(ctx, p, use)
+}
+
+func (a *askedLater) Groups(ctx context.Context, groups []store.Group, use func(fact.Candidate)) error {
+	a.asked.Add(1)
+	if a.reading.Load() {
+		return errors.New("a range is being read")
+	}
+	return a.Store.Groups(ctx, groups, use)
+}
+
+// TestGroupsAreAskedLater: a range that is being read may hold the last connection that a pooler gives.
+func TestGroupsAreAskedLater(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 10)
+	a := &askedLater{Store: s}
+	ttl := rule.TTL(1)
+	p := store.StartParams{AsOf: asOf, Rules: rule.Set{Policies: []rule.Policy{{ID: "last", Relation: "*", Mode: rule.ModeExpire, TTL: &ttl, KeepLast: 1}}}}
+	j, err := storetest.Sweep(context.Background(), storetest.Engine(a), p, sweep.Work{})
+	if err != nil || j.Counts.Decayed != 9 || a.asked.Load() == 0 {
+		t.Errorf("%+v, asked %d times, %v", j.Counts, a.asked.Load(), err)
+	}
 }

@@ -15,6 +15,7 @@ type judgedRange struct {
 	store.Claim
 	facts  []judgedFact // in any order; only those with something to count or to do
 	packed packed       // the same in id order, where they are to be written
+	open   []judgedFact // whose verdicts turn on more than was read so far
 	live   int64        // facts not expired at as-of, where Params ask for them
 	err    error        // the end: nothing comes after it
 }
@@ -97,12 +98,22 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 	params := j.params.candidates()
 	params.Range = r.Range
-	return e.retry(ctx, func() error {
+	err := e.retry(ctx, func() error {
 		*r = judgedRange{Claim: r.Claim}
-		err := e.Store.Candidates(ctx, params, func(part []fact.Candidate) error { return j.judge(ctx, r, part) })
-		r.packed.sort()
-		return err
+		return e.Store.Candidates(ctx, params, func(part []fact.Candidate) error {
+			j.see(r, part)
+			return nil
+		})
 	})
+	if err != nil {
+		return err
+	}
+	// Not before: behind a pooler, what is read may hold the connection that groups of facts would be read by.
+	if err := j.finish(ctx, r); err != nil {
+		return err
+	}
+	r.packed.sort()
+	return nil
 }
 
 // candidates asks a store for the facts that the rules may concern.

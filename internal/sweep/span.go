@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"math"
 	"sync"
 	"time"
 
@@ -48,8 +49,11 @@ func (s *span) took(d time.Duration) {
 func (s *span) handled(facts, text int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
+	if facts == 0 { // all that was left of a claim had come since
+		return
+	}
 	inTime := writtenIn.Seconds() / max(s.spent, time.Millisecond).Seconds() * float64(facts)
 	inMemory := mostText / float64(max(text, 1)) * float64(facts)
-	size := min(1.5*float64(s.size), max(inTime, float64(s.least)), inMemory, float64(s.most))
+	size := min(math.Ceil(1.5*float64(s.size)), max(inTime, float64(s.least)), inMemory, float64(s.most))
 	s.size, s.spent = max(1, int(size)), 0
 }

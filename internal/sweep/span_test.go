@@ -46,19 +46,25 @@ func TestClaimsGrow(t *testing.T) {
 		work   sweep.Work
 		facts  int
 		entity string
+		long   int // facts with that entity, of all the first
 		most   int
 		shrink bool
 	}{
-		"flat out":   {work: sweep.Work{Pace: 1}, facts: 200, most: 40},
-		"slow":       {work: sweep.Work{Pace: 1, MaxRate: 1}, facts: 100, most: 10},
-		"two lanes":  {work: sweep.Work{Pace: 1, Workers: 2}, facts: 300, most: 40, shrink: true},
-		"long texts": {work: sweep.Work{Pace: 1}, facts: 50, entity: strings.Repeat("x", 600_000), most: 10, shrink: true},
+		"flat out":       {work: sweep.Work{Pace: 1}, facts: 200, most: 40},
+		"slow":           {work: sweep.Work{Pace: 1, MaxRate: 1}, facts: 100, most: 10},
+		"two lanes":      {work: sweep.Work{Pace: 1, Workers: 2}, facts: 300, most: 40, shrink: true},
+		"long texts":     {work: sweep.Work{Pace: 1}, facts: 50, entity: strings.Repeat("x", 600_000), long: 50, most: 10, shrink: true},
+		"and then short": {work: sweep.Work{Pace: 1}, facts: 250, entity: strings.Repeat("x", 4_500_000), long: 10, most: 40},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, d := openNew(t, nil)
 			for i := range test.facts {
-				d.Insert(t, storetest.Fact(fmt.Sprintf("%03d", i), func(c *fact.Candidate) { c.Entity += test.entity }))
+				d.Insert(t, storetest.Fact(fmt.Sprintf("%03d", i), func(c *fact.Candidate) {
+					if i < test.long {
+						c.Entity += test.entity
+					}
+				}))
 			}
 			c := &claims{Store: s}
 			engine := storetest.Engine(c)

@@ -219,7 +219,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if len(done) == 0 {
 		return nil
 	}
-	byID := store.ByID(done)
+	byID := store.NewByID(done)
 	edged, err := w.edged(ctx, done, byID)
 	if err != nil {
 		return err
@@ -239,7 +239,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
 		found := edge
 		found.Confidence = widened(confidence)
-		byID[id].Edge = &found
+		byID.Found(id, &found)
 		return nil
 	}); err != nil {
 		return err
@@ -259,7 +259,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 
 // edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
 // facts in its range, these are found by reading the edges of the range, which are fewer.
-func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID map[string]*store.Expiry) ([]string, error) {
+func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID store.ByID) ([]string, error) {
 	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Covered()/8 {
 		return idArray(done), nil
 	}
@@ -348,10 +348,10 @@ func (w *writer) collectWritten(ctx context.Context, of []*store.Expiry, query s
 	if err != nil {
 		return err
 	}
-	byID := store.ByID(of)
+	byID := store.NewByID(of)
 	var id string
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		byID[id].Written = true
+		byID.Wrote(id)
 		return nil
 	})
 	return err

@@ -14,12 +14,19 @@ import (
 // partSize is how many facts are read at once: a pass may be faster with more, but holds no others meanwhile.
 const partSize = 2_500
 
+// idsAfter is how many ranges are read in the order of ids once rows have got other numbers: somebody may be making
+// and dropping tables all the time.
+const idsAfter = 8
+
 // Candidates reads the facts of a range in the order in which they lie, so that those that share a page are read
 // together: the more facts there are in a range, the more do. No transaction is longer than for a part, and none is
 // open while a part is used.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
-	r := byRow{Store: s, params: p, use: use, left: p.Range}
+	r := byRow{Store: s, params: p, use: use, left: p.Range, byID: s.renumbered.Add(-1) >= 0}
 	err := r.run(ctx)
+	if errors.Is(err, errRenumbered) {
+		s.renumbered.Store(idsAfter)
+	}
 	return s.translate(err, "read the facts")
 }
 
@@ -29,6 +36,7 @@ type byRow struct {
 	params store.CandidatesParams
 	use    func([]fact.Candidate) error
 
+	byID    bool  // rows are known by their ids, and not by numbers
 	version int64 // of the schema
 	common  []string
 	beside  *store.Beside
@@ -69,8 +77,10 @@ func (r *byRow) run(ctx context.Context) error {
 func (r *byRow) part(ctx context.Context, read func(tx querier) ([]fact.Candidate, error)) error {
 	var found []fact.Candidate
 	if err := r.reading(ctx, func(tx querier) (err error) {
-		if err := unchanged(ctx, tx, r.version); err != nil {
-			return err
+		if !r.byID {
+			if err := unchanged(ctx, tx, r.version); err != nil {
+				return err
+			}
 		}
 		found, err = read(tx)
 		return err
@@ -99,7 +109,7 @@ func (r *byRow) nextPart(ctx context.Context, tx querier) (found []fact.Candidat
 	if p.Range, end, err = r.cut(ctx, tx); err != nil {
 		return nil, false, err
 	}
-	if p.Range.IDs == nil {
+	if p.Range.IDs == nil && !r.byID {
 		facts, err := readIndex(ctx, tx, "facts", "id", p.Range)
 		if err != nil {
 			return nil, false, err

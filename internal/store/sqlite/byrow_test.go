@@ -2,6 +2,7 @@ package sqlite_test
 
 import (
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -52,8 +53,10 @@ func TestRenumberedMeanwhile(t *testing.T) {
 	if _, err := read(func() { d.Exec(t, "VACUUM") }); !store.Is(err, store.Contention) {
 		t.Errorf("while rows got other numbers: %v", err)
 	}
-	if found, err := read(nil); err != nil || len(found) != len(want) {
-		t.Errorf("%d facts afterwards, %v", len(found), err)
+	for range 3 { // somebody may do so all the time
+		if found, err := read(func() { d.Exec(t, "VACUUM") }); err != nil || !maps.Equal(found, want) {
+			t.Errorf("%d facts afterwards, %v", len(found), err)
+		}
 	}
 }
 

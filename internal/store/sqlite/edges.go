@@ -41,12 +41,7 @@ func (w *writer) findEdges(ctx context.Context, done []*store.Expiry) error {
 		}
 		return nil
 	}
-	byID := store.ByID(done)
-	add := func(id string, edge *fact.Edge) {
-		if e := byID[id]; e != nil {
-			e.Edge = edge
-		}
-	}
+	add := store.NewByID(done).Found
 	if w.batch.Claim.IDs == nil && len(done) > w.batch.Covered()/8 {
 		return readEdges(ctx, w.tx, w.batch.Range(), add)
 	}

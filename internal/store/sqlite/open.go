@@ -24,27 +24,28 @@ import (
 
 // Store is a fact store in one SQLite file.
 type Store struct {
-	path     string // absolute, links resolved: SQLite keeps its side files beside the real file
-	params   store.OpenParams
-	read     *sql.DB
-	writes   *sql.DB       // nil where the store is opened read-only
-	conn     *sql.Conn     // the one connection of writes: data_version means nothing on another
-	turn     chan struct{} // holds what is using the connection of writes
-	reads    sync.RWMutex  // held while something is read, and against it while the log is moved
-	moving   sync.Mutex    // held while the log is moved
-	limits   logLimits     // of the log
-	file     os.FileInfo   // what was opened to be written
-	frozen   *fileState    // set while the file is read as immutable: what it looked like at the start
-	wal      bool          // the file is in WAL mode
-	mark     atomic.Int64
-	moved    int                      // pages written when the log was last moved into the database; under turn
-	begun    int                      // and when nothing was read meanwhile; under turn
-	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
-	holds    atomic.Pointer[holdsAt]  // the last ones that were read
-	cards    cardFilter               // for the connection of writes
-	vec      bool                     // vec_facts exists and can be written
-	backfill bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
-	notes    []string
+	path       string // absolute, links resolved: SQLite keeps its side files beside the real file
+	params     store.OpenParams
+	read       *sql.DB
+	writes     *sql.DB       // nil where the store is opened read-only
+	conn       *sql.Conn     // the one connection of writes: data_version means nothing on another
+	turn       chan struct{} // holds what is using the connection of writes
+	reads      sync.RWMutex  // held while something is read, and against it while the log is moved
+	moving     sync.Mutex    // held while the log is moved
+	limits     logLimits     // of the log
+	file       os.FileInfo   // what was opened to be written
+	frozen     *fileState    // set while the file is read as immutable: what it looked like at the start
+	wal        bool          // the file is in WAL mode
+	mark       atomic.Int64
+	moved      int                      // pages written when the log was last moved into the database; under turn
+	begun      int                      // and when nothing was read meanwhile; under turn
+	renumbered atomic.Int32             // see idsAfter
+	common     atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	holds      atomic.Pointer[holdsAt]  // the last ones that were read
+	cards      cardFilter               // for the connection of writes
+	vec        bool                     // vec_facts exists and can be written
+	backfill   bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
+	notes      []string
 
 	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }

@@ -99,8 +99,7 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 	}
 	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 	// this stamp, and this one handles a fact once.
-	byID := store.ByID(kind.List)
-	return errors.Join(err, collect(ctx, w.tx, func(id string) { byID[id].Written = true }, `
+	return errors.Join(err, collect(ctx, w.tx, store.NewByID(kind.List).Wrote, `
 		SELECT fact_id FROM fact_validity_overrides
 		WHERE fact_id IN (`+ids.sql+`) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
 		ids.json, kind.ValidUntil, kind.Reason, w.stamp, store.Actor))
