@@ -118,14 +118,14 @@ func (p *packed) ownerOf(c *fact.Candidate) uint32 {
 }
 
 func restOf(f judgedFact) *rest {
-	if f.Override == nil && f.Edge == nil && f.ValidUntil == nil && f.Quarantine == nil && f.Verdict.Confidence == nil {
+	if f.Override == nil && f.Edge == nil && f.ValidUntil == nil && f.Quarantine == nil && f.Confidence == nil {
 		return nil
 	}
 	c := *f.Candidate
 	if c.ValidUntil != nil || c.Quarantine != nil {
 		c = c.Clone()
 	}
-	return &rest{c.Override, c.Edge, c.ValidUntil, c.Quarantine, f.Verdict.Confidence}
+	return &rest{c.Override, c.Edge, c.ValidUntil, c.Quarantine, f.Confidence}
 }
 
 // sort puts the facts into their order.
