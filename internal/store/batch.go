@@ -91,11 +91,10 @@ type Applied struct {
 	Counts  job.Counts    // of the whole job, this batch included
 }
 
-// Begin forgets what an attempt to write the batch has found.
-func (b Batch) Begin() {
-	for i := range b.Expiries {
-		b.Expiries[i].Written, b.Expiries[i].Edge = false, nil
-	}
+// Begin is the batch with expiries of its own, for an attempt to write it to note what it finds.
+func (b Batch) Begin() Batch {
+	b.Expiries = slices.Clone(b.Expiries)
+	return b
 }
 
 // Settle is the counts of a batch once it is known which of its facts were written.

@@ -7,16 +7,17 @@ import (
 	"decayctl/internal/store"
 )
 
-// TestBatchBegins: what an attempt found that failed does not count for the next one.
+// TestBatchBegins: what an attempt finds that fails does not count for the next one.
 func TestBatchBegins(t *testing.T) {
 	t.Parallel()
 	b := store.Batch{Expiries: []store.Expiry{{Fact: &fact.Candidate{}}, {Fact: &fact.Candidate{}}}}
-	b.Expiries[1].Written, b.Expiries[1].Edge = true, &fact.Edge{}
-	if len(b.Done()) != 1 || len(b.Changed()) != 1 || b.Settle(0).Decayed != 1 {
-		t.Errorf("%+v", b)
+	attempt := b.Begin()
+	attempt.Expiries[1].Written, attempt.Expiries[1].Edge = true, &fact.Edge{}
+	if len(attempt.Done()) != 1 || len(attempt.Changed()) != 1 || attempt.Settle(0).Decayed != 1 {
+		t.Errorf("%+v", attempt)
 	}
-	b.Begin()
-	if plain, weighed := store.Edged(b.Fresh()); len(b.Done()) != 0 || len(b.Changed()) != 2 || b.Settle(0).Decayed != 0 || plain != nil || weighed != nil {
-		t.Errorf("%+v", b)
+	next := b.Begin()
+	if plain, weighed := store.Edged(next.Fresh()); len(next.Done()) != 0 || len(next.Changed()) != 2 || plain != nil || weighed != nil {
+		t.Errorf("%+v", next)
 	}
 }

@@ -14,8 +14,8 @@ import (
 // Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
 // that two sweeps wait for each other instead of deadlocking.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	b = b.Begin()
 	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
-	b.Begin()
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
 		w.locked, w.tx = s.params.Now(), tx
 		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}

@@ -11,9 +11,9 @@ import (
 
 // Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	b = b.Begin()
 	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	var applied store.Applied
-	b.Begin()
 	err := s.within(ctx, func(tx querier) error {
 		w.tx, w.locked = tx, s.params.Now()
 		w.mark = store.Mark(s.mark.Load())
