@@ -22,12 +22,6 @@ func newJudging(e *Engine, p Params) *judging {
 	return &judging{Judge: j, params: p, newest: newNewest(e, j, p)}
 }
 
-// verdictOf is a fact with the verdict on it.
-type verdictOf struct {
-	fact    *fact.Candidate
-	verdict *rule.Verdict
-}
-
 // judge judges facts of a range, and adds them to it.
 func (j *judging) judge(ctx context.Context, r *judgedRange, found []fact.Candidate) error {
 	j.see(r, found)
@@ -47,11 +41,16 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 		case v.Ranked || v.Aside.Ranked:
 			clone := c.Clone() // not to keep all that was read with it
 			r.open = append(r.open, judgedFact{&clone, v})
-		case v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.each != nil:
+		case j.matters(v):
 			facts = append(facts, judgedFact{c, v})
 		}
 	}
 	j.keep(r, facts)
+}
+
+// matters tells whether there is something to count or to do.
+func (j *judging) matters(v rule.Verdict) bool {
+	return v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.each != nil
 }
 
 // keep adds judged facts to a range, and takes their list for the next ones.
@@ -65,48 +64,30 @@ func (j *judging) keep(r *judgedRange, facts []judgedFact) {
 	j.facts = facts
 }
 
-// finish asks the store for what verdicts turn on that are still open, and adds those facts.
+// finish asks the store for the ranks that verdicts still turn on, and adds those facts.
 func (j *judging) finish(ctx context.Context, r *judgedRange) error {
-	open := make([]verdictOf, len(r.open))
-	for i := range r.open {
-		open[i] = verdictOf{r.open[i].Candidate, &r.open[i].Verdict}
-	}
-	if err := j.settle(ctx, open); err != nil {
-		return err
-	}
-	settled := slices.DeleteFunc(r.open, func(f judgedFact) bool {
-		return f.Action == rule.Ignore && f.Aside.Policy == "" && j.params.each == nil
-	})
-	j.keep(r, settled)
-	r.open = nil
-	return nil
-}
-
-// settle completes verdicts that turn on a rank.
-func (j *judging) settle(ctx context.Context, open []verdictOf) error {
-	var asked []ranked
-	for _, o := range open {
-		act, aside := j.Policy(o.fact)
-		f := ranked{Candidate: o.fact}
-		if o.verdict.Ranked {
-			f.act = act.ID
-		}
-		if o.verdict.Aside.Ranked {
-			f.aside = aside.ID
-		}
-		if f.act != "" || f.aside != "" {
-			asked = append(asked, f)
-		}
-	}
-	if len(asked) == 0 {
+	if len(r.open) == 0 {
 		return nil
+	}
+	asked := make([]ranked, len(r.open))
+	for i, f := range r.open {
+		act, aside := j.Policy(f.Candidate)
+		asked[i].Candidate = f.Candidate
+		if f.Ranked {
+			asked[i].act = act.ID
+		}
+		if f.Aside.Ranked {
+			asked[i].aside = aside.ID
+		}
 	}
 	if err := j.newest.mark(ctx, asked); err != nil {
 		return err
 	}
-	for _, o := range open {
-		*o.verdict = j.Decide(o.fact)
+	for i := range r.open {
+		r.open[i].Verdict = j.Decide(r.open[i].Candidate)
 	}
+	j.keep(r, slices.DeleteFunc(r.open, func(f judgedFact) bool { return !j.matters(f.Verdict) }))
+	r.open = nil
 	return nil
 }
 

@@ -86,7 +86,7 @@ func (p *packed) add(facts []judgedFact, most int) {
 	}
 	text := b.String()
 	p.text += size
-	if p.facts == nil {
+	if p.facts == nil && len(facts) > 0 {
 		p.facts = make([]packedFact, 0, most)
 	}
 	for _, f := range facts {
