@@ -163,16 +163,7 @@ func (r *byRow) note(ctx context.Context, tx querier, p store.CandidatesParams, 
 	}
 	edges := make([]*fact.Edge, len(facts.ids))
 	if p.Edges {
-		// They come in the order of ids, so that edges of no fact, of which there may be any number, are not kept.
-		next := 0
-		if err := readEdges(ctx, tx, p.Range, func(id string, edge *fact.Edge) {
-			for next < len(edges) && facts.ids[next] < id {
-				next++
-			}
-			if next < len(edges) && facts.ids[next] == id {
-				edges[next] = edge
-			}
-		}); err != nil {
+		if edges, err = edgesOf(ctx, tx, p.Range, len(facts.ids), func(i int) string { return facts.ids[i] }); err != nil {
 			return nil, err
 		}
 	}
@@ -241,8 +232,12 @@ func (r *byRow) readByID(ctx context.Context, tx querier, p store.CandidatesPara
 		return nil, err
 	}
 	found := merge(plain, overridden)
-	if p.Edges {
-		err = addEdges(ctx, tx, p.Range, found)
+	if !p.Edges {
+		return found, nil
+	}
+	edges, err := edgesOf(ctx, tx, p.Range, len(found), func(i int) string { return found[i].ID })
+	for i, edge := range edges {
+		found[i].Edge = edge
 	}
 	return found, err
 }

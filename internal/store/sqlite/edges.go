@@ -49,18 +49,19 @@ func (w *writer) findEdges(ctx context.Context, done []*store.Expiry) error {
 	return scanEdges(ctx, w.tx, add, "FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
 }
 
-// addEdges gives facts of a range their edges. Both come in the order of ids, so that edges of no fact, of which
-// there may be any number, are not kept.
-func addEdges(ctx context.Context, tx querier, r store.Range, found []fact.Candidate) error {
-	next := 0
-	return readEdges(ctx, tx, r, func(id string, edge *fact.Edge) {
-		for next < len(found) && found[next].ID < id {
+// edgesOf reads the edges of n facts of a range, whose ids are given in their order. Edges come in it too, so that
+// those of no fact, of which there may be any number, are not kept.
+func edgesOf(ctx context.Context, tx querier, r store.Range, n int, id func(i int) string) ([]*fact.Edge, error) {
+	edges, next := make([]*fact.Edge, n), 0
+	err := readEdges(ctx, tx, r, func(of string, edge *fact.Edge) {
+		for next < n && id(next) < of {
 			next++
 		}
-		if next < len(found) && found[next].ID == id {
-			found[next].Edge = edge
+		if next < n && id(next) == of {
+			edges[next] = edge
 		}
 	})
+	return edges, err
 }
 
 // readEdges reads the edges of a range of facts, in the order of their ids.
