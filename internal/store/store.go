@@ -112,12 +112,12 @@ func (g Group) Clone() Group {
 
 // Tuning is how a kind of store likes its work cut.
 type Tuning struct {
-	RangeSize  int           // facts to read at once: large, since reading takes no lock
-	MostAtOnce int           // facts to read at once where they are written within seconds; 0 is RangeSize
-	BatchSize  int           // facts to write in the first transaction; later ones follow Target
-	Target     time.Duration // how long a transaction should hold its locks, at most
-	RowLocks   bool          // others may keep single rows locked: a smaller batch may do without them
-	Alone      string        // why only one worker at a time helps a job here; "" where more do
+	RangeSize    int           // facts to read at once: large, since reading takes no lock
+	LargestRange int           // facts to read at once where they are written within seconds; 0 is RangeSize
+	BatchSize    int           // facts to write in the first transaction; later ones follow Target
+	Target       time.Duration // how long a transaction should hold its locks, at most
+	RowLocks     bool          // others may keep single rows locked: a smaller batch may do without them
+	Alone        string        // why only one worker at a time helps a job here; "" where more do
 }
 
 // Cursor is a place in the id order: after the fact with this id. The zero Cursor is before the

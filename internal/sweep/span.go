@@ -24,7 +24,7 @@ type span struct {
 }
 
 func newSpan(t store.Tuning) span {
-	return span{least: t.RangeSize, most: max(t.RangeSize, t.MostAtOnce), size: t.RangeSize}
+	return span{least: t.RangeSize, most: max(t.RangeSize, t.LargestRange), size: t.RangeSize}
 }
 
 // next is how many facts to claim, if a lane's share of what is left of all is known; 0 is not known.

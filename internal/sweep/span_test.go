@@ -24,7 +24,7 @@ type claims struct {
 
 func (c *claims) Tuning() store.Tuning {
 	t := c.Store.Tuning()
-	t.RangeSize, t.MostAtOnce, t.BatchSize = 10, 40, 10
+	t.RangeSize, t.LargestRange, t.BatchSize = 10, 40, 10
 	return t
 }
 

@@ -19,15 +19,6 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
 		return store.Range{}, false, err
 	}
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	hand := func(part []fact.Candidate) error {
-		err := use(part, len(part)) // what was left out is counted in seen
-		if err != nil {
-			stop() // else all that is left would be fetched before the rows are closed
-		}
-		return err
-	}
 	err = s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
 		// A nested loop would be those pages again, and the planner may believe it to be short. The memory
 		// is the server's, for the overrides.
@@ -54,11 +45,8 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 			return err
 		}
 		query, args := s.eachQuery(p, common, few)
-		return s.eachPart(ctx, tx, query, args, partSize, func(part []fact.Candidate) error {
-			for i := range part {
-				beside.Complete(&part[i])
-			}
-			return hand(part)
+		return s.eachPart(ctx, tx, query, args, beside, func(part []fact.Candidate) error {
+			return use(part, len(part)) // what was left out is counted in seen
 		})
 	})
 	return seen, true, s.translate(err, "read the facts")

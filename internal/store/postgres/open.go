@@ -54,7 +54,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.MinConns = 0
-	config.MaxConns = int32(5*max(1, p.Workers) + 1) // each claims a range, reads one and reads or writes another, and looks up groups; leases are renewed beside
+	config.MaxConns = int32(3*max(1, p.Workers) + 1) // each claims a range, reads one and reads or writes another; leases are renewed beside
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, s.translate(err, "connect to the store")
 	}
@@ -194,7 +194,7 @@ func (s *Store) Settled(context.Context) (bool, error) { return true, nil }
 
 // Tuning: rows are locked one by one, so a batch delays only writers of the same facts.
 func (s *Store) Tuning() store.Tuning {
-	return store.Tuning{RangeSize: 10_000, MostAtOnce: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true}
+	return store.Tuning{RangeSize: 10_000, LargestRange: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true}
 }
 
 // Notes are what the operator should know about this store.

@@ -98,8 +98,6 @@ const partSize = 1_000
 // Candidates reads one range, on one state of the store. The range is put to the override table too: joined
 // plainly, the planner would hash all of it for every range.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
 	err := s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
 		common, err := s.commonExpiries(ctx, tx)
 		if err != nil {
@@ -128,17 +126,12 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 		}
 		query, args := ask(p, common, few)
 		place := 0
-		return s.eachPart(ctx, tx, query, args, partSize, func(part []fact.Candidate) error {
+		return s.eachPart(ctx, tx, query, args, beside, func(part []fact.Candidate) error {
 			for i := range part {
-				beside.Complete(&part[i])
 				part[i].Place = place
 				place++
 			}
-			err := use(part)
-			if err != nil {
-				stop() // else all that is left would be fetched before the rows are closed
-			}
-			return err
+			return use(part)
 		})
 	})
 	return s.translate(err, "read the facts")
@@ -155,16 +148,23 @@ func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, erro
 	return overrides < r.Facts/3, err
 }
 
-// eachPart hands over the facts that a query finds, some at a time.
-func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, size int, use func([]fact.Candidate) error) error {
-	part := make([]fact.Candidate, 0, size)
+// eachPart hands over the facts that a query finds, with what was read beside them, some at a time.
+func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, beside *store.Beside, use func([]fact.Candidate) error) error {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	part := make([]fact.Candidate, 0, partSize)
 	if err := s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
-		if part = append(part, c); len(part) < size {
+		beside.Complete(&c)
+		if part = append(part, c); len(part) < partSize {
 			return nil
 		}
 		full := part
-		part = make([]fact.Candidate, 0, size)
-		return use(full)
+		part = make([]fact.Candidate, 0, partSize)
+		err := use(full)
+		if err != nil {
+			stop() // else all that is left would be fetched before the rows are closed
+		}
+		return err
 	}); err != nil {
 		return err
 	}
