@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -19,12 +18,9 @@ import (
 
 // skimmed is a store that is large enough for a pass of its own, and tells what was claimed.
 type skimmed struct {
-	store.Store
+	claimed
 	offer  func() error // after a pass has come to its end; an error is given in its place
 	passes int
-
-	mu      sync.Mutex
-	claimed []store.Range
 }
 
 func (s *skimmed) Estimate(context.Context) (int64, error) { return 100, nil }
@@ -49,23 +45,13 @@ func (s *skimmed) Offer(ctx context.Context, l store.Lease, f store.Found) (job.
 	return s.Store.Offer(ctx, l, f)
 }
 
-func (s *skimmed) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
-	c, err := s.Store.Claim(ctx, l, size)
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if err == nil && !c.End() {
-		s.claimed = append(s.claimed, c.Range)
-	}
-	return c, err
-}
-
 // listed tells whether facts were claimed one by one, and that no others were.
 func (s *skimmed) listed(t *testing.T) bool {
 	t.Helper()
 	listed := false
-	for i, r := range s.claimed {
+	for i, r := range s.ranges {
 		if i > 0 && listed != (r.IDs != nil) {
-			t.Errorf("claimed %+v", s.claimed)
+			t.Errorf("claimed %+v", s.ranges)
 		}
 		listed = r.IDs != nil
 	}
@@ -75,7 +61,7 @@ func (s *skimmed) listed(t *testing.T) bool {
 // newSkimmed is a store with 95 facts that live, two that are kept, and some that are weak.
 func newSkimmed(t *testing.T, d storetest.Database, weak int) *skimmed {
 	t.Helper()
-	s := &skimmed{Store: engineOf(t, d).Store}
+	s := &skimmed{claimed: claimed{Store: engineOf(t, d).Store}}
 	var facts []fact.Candidate
 	for i := range 95 {
 		facts = append(facts, storetest.Fact(fmt.Sprintf("live %d", i), func(c *fact.Candidate) { c.Confidence = 1 }))
@@ -102,8 +88,8 @@ func TestSkimmed(t *testing.T) {
 					t.Fatal(err)
 				}
 				j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), sweep.Work{BatchSize: 2, Pace: 1, Workers: 2})
-				if err != nil || j.State != job.Done || s.listed(t) != listed || len(s.claimed) == 0 != (stale == 0) {
-					t.Fatalf("%+v, %v, claimed %+v", j, err, s.claimed)
+				if err != nil || j.State != job.Done || s.listed(t) != listed || len(s.ranges) == 0 != (stale == 0) {
+					t.Fatalf("%+v, %v, claimed %+v", j, err, s.ranges)
 				}
 				forecast.Decayed = forecast.Selected
 				if diff := cmp.Diff(forecast.Counts, j.Counts, notCompared); diff != "" || j.Counts.Decayed != int64(stale) {
@@ -126,7 +112,7 @@ func TestSkimmedInVain(t *testing.T) {
 		d.Insert(t, storetest.Fact(first))
 		j, err := storetest.Sweep(t.Context(), storetest.Engine(s), weak(), tens)
 		if err != nil || j.Counts.Decayed != 1 || j.Counts.Examined != 98 || s.passes != passes || s.listed(t) != (passes == 1) {
-			t.Errorf("%s: %d passes, %+v, %v, claimed %+v", first, s.passes, j.Counts, err, s.claimed)
+			t.Errorf("%s: %d passes, %+v, %v, claimed %+v", first, s.passes, j.Counts, err, s.ranges)
 		}
 	}
 }
@@ -195,11 +181,11 @@ func TestSkimmedHalted(t *testing.T) {
 		engine.Halt = func() error { return &sweep.Stopped{Why: "the time is up"} }
 		j, err := storetest.Sweep(context.Background(), engine, weak(), tens)
 		var stopped *sweep.Stopped
-		if !errors.As(err, &stopped) || j.State != job.Paused || j.Counts.Examined != 0 || len(s.claimed) > 0 {
-			t.Fatalf("%+v, %v, %+v", j, err, s.claimed)
+		if !errors.As(err, &stopped) || j.State != job.Paused || j.Counts.Examined != 0 || len(s.ranges) > 0 {
+			t.Fatalf("%+v, %v, %+v", j, err, s.ranges)
 		}
 		if j, err = resume(t, s, j.ID); err != nil || j.Counts.Decayed != 3 || s.listed(t) {
-			t.Errorf("%+v, %v, %+v", j, err, s.claimed)
+			t.Errorf("%+v, %v, %+v", j, err, s.ranges)
 		}
 	})
 }
@@ -212,6 +198,6 @@ func TestSkimmedBytes(t *testing.T) {
 	d.Insert(t, storetest.Fact("weak \xff"))
 	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens)
 	if err != nil || j.Counts.Decayed != 3 || s.listed(t) {
-		t.Errorf("%+v, %v, claimed %+v", j.Counts, err, s.claimed)
+		t.Errorf("%+v, %v, claimed %+v", j.Counts, err, s.ranges)
 	}
 }

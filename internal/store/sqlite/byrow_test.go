@@ -9,7 +9,6 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
-	"decayctl/internal/store/sample"
 	"decayctl/internal/store/storetest"
 )
 
@@ -17,10 +16,7 @@ import (
 // rows then, and the next try finds all.
 func TestRenumberedMeanwhile(t *testing.T) {
 	t.Parallel()
-	path := newFile(t)
-	if err := sample.FillSQLite(t.Context(), path, sample.Options{Facts: 8_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
+	path := newSample(t, 8_000)
 	d, s := database(t, path), open(t, path, false)
 	d.Exec(t, "DROP TRIGGER facts_no_delete")
 	d.Exec(t, "PRAGMA foreign_keys = OFF")
@@ -63,10 +59,7 @@ func TestRenumberedMeanwhile(t *testing.T) {
 // TestPartsKeepTheirPlaces: a range is read in parts, those by rows and, where an id has a line break, others by ids.
 func TestPartsKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
-	path := newFile(t)
-	if err := sample.FillSQLite(t.Context(), path, sample.Options{Facts: 12_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
+	path := newSample(t, 12_000)
 	d, s := database(t, path), open(t, path, false)
 	for _, id := range []string{"2\n", "4\n", "4\nx"} {
 		d.Insert(t, storetest.Fact(id))

@@ -14,7 +14,6 @@ import (
 	"golang.org/x/sync/errgroup"
 
 	"decayctl/internal/store"
-	"decayctl/internal/store/sample"
 	"decayctl/internal/store/sqlite"
 	"decayctl/internal/store/storetest"
 	"decayctl/internal/sweep"
@@ -34,10 +33,7 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 
 func testLogStaysSmall(t *testing.T, pace float64) {
 	t.Helper()
-	path, ctx := newFile(t), context.Background()
-	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
+	path, ctx := newSample(t, 10_000), context.Background()
 	s, err := sqlite.Open(ctx, path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now, Pace: pace})
 	if err != nil {
 		t.Fatal(err)
@@ -77,10 +73,7 @@ func testLogStaysSmall(t *testing.T, pace float64) {
 // TestLogIsMovedBeside: flat out, the log is moved without waiting for what is read, and reading goes on.
 func TestLogIsMovedBeside(t *testing.T) {
 	t.Parallel()
-	path, ctx := newFile(t), context.Background()
-	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: 2_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
+	path, ctx := newSample(t, 2_000), context.Background()
 	s, err := sqlite.Open(ctx, path, store.OpenParams{LockTimeout: time.Minute, Now: time.Now, Pace: 1})
 	if err != nil {
 		t.Fatal(err)
@@ -99,10 +92,7 @@ func TestLogIsMovedBeside(t *testing.T) {
 // meanwhile: who reads for longer than a lease lasts must not cost it the job.
 func TestHeartbeatBesideALongRead(t *testing.T) {
 	t.Parallel()
-	path, ctx := newFile(t), context.Background()
-	if err := sample.FillSQLite(ctx, path, sample.Options{Facts: 10_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
+	path, ctx := newSample(t, 10_000), context.Background()
 	s := openOwn(t, path)
 	if err := s.Prepare(ctx); err != nil {
 		t.Fatal(err)

@@ -21,6 +21,16 @@ func newFile(t testing.TB) string {
 	return path
 }
 
+// newSample makes a fact store with some facts of a sample, the same every time.
+func newSample(t testing.TB, facts int) string {
+	t.Helper()
+	path := newFile(t)
+	if err := sample.FillSQLite(context.Background(), path, sample.Options{Facts: facts, AsOf: asOf, Seed: 1}); err != nil {
+		t.Fatal(err)
+	}
+	return path
+}
+
 func database(t testing.TB, path string) storetest.Database {
 	t.Helper()
 	db, err := sample.OpenSQLite(path)

@@ -9,7 +9,6 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
-	"decayctl/internal/store/sample"
 	"decayctl/internal/store/storetest"
 	"decayctl/internal/sweep"
 )
@@ -45,10 +44,7 @@ func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, fac
 // counts all of them, on a store without overrides and on one that was swept.
 func TestEachIsWhole(t *testing.T) {
 	t.Parallel()
-	path := newFile(t)
-	if err := sample.FillSQLite(t.Context(), path, sample.Options{Facts: 45_000, AsOf: asOf, Seed: 1}); err != nil {
-		t.Fatal(err)
-	}
+	path := newSample(t, 45_000)
 	s := open(t, path, false)
 	for range 2 {
 		if parts := compareEach(t, s); parts < 2 {
