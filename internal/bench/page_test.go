@@ -80,9 +80,10 @@ func TestRatiosAreJudged(t *testing.T) {
 		{Store: sqliteStore, Facts: 100_000, Case: firstCase, Contestant: nodeMethod, Seconds: 4},
 		{Store: sqliteStore, Facts: 100_000, Case: firstCase, Contestant: script, Seconds: 1, Run: time.Unix(1, 0)},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctl, Seconds: 3},
-		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 2},
+		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 2, PeakMB: 50},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: nodeMethod, Seconds: 50},
 		{Store: sqliteStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctl, Seconds: 13, PeakMB: 95},
+		{Store: postgresStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 40, PeakMB: 60},
 	}
 	for _, test := range []struct {
 		goal  int
@@ -95,8 +96,9 @@ func TestRatiosAreJudged(t *testing.T) {
 		{1, postgresStore, nil},
 		{5, sqliteStore, &ratio{value: "90 MB", wanted: "≤ 96 MB", met: true}},
 		{6, sqliteStore, &ratio{value: "1.06 ×", wanted: "1 × within 10 %", met: true}},
+		{6, postgresStore, &ratio{value: "1.20 ×", wanted: "1 × within 10 %"}},
 		{8, sqliteStore, &ratio{value: "1.30 ×", wanted: "1 × within 20 %"}},
-		{8, postgresStore, nil},
+		{8, postgresStore, &ratio{value: "2.00 ×", wanted: "1 × within 20 %"}},
 	} {
 		got := goals[test.goal].of(rs, test.store, 100_000)
 		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(ratio{})); diff != "" {

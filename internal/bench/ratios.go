@@ -53,8 +53,12 @@ var goals = []goal{
 	}},
 	{"writer during a first sweep at the default pace", besideWriter},
 	{"cost of each fact in the largest store, against 100,000 facts", func(rs results, store string, _ int) *ratio {
-		small, large := rs.find(store, 100_000, firstCase, decayctl), rs.find(store, rs.largest(store), firstCase, decayctl)
-		if small == nil || large == nil || large.Facts <= small.Facts {
+		large := fastest(rs, store, rs.largest(store))
+		if large == nil {
+			return nil
+		}
+		small := rs.find(store, 100_000, firstCase, large.Contestant)
+		if small == nil || large.Facts <= small.Facts {
 			return nil
 		}
 		return around(large.perFact()/small.perFact(), 0.2)
@@ -111,7 +115,7 @@ func peakMB(rs results, store string, facts int) (peak float64) {
 // largest is the size of the largest store of a kind that decayctl has swept.
 func (rs results) largest(store string) (facts int) {
 	for _, r := range rs {
-		if r.Store == store && r.Case == firstCase && r.Contestant == decayctl {
+		if r.Store == store && r.Case == firstCase && (r.Contestant == decayctl || r.Contestant == decayctlTwo) {
 			facts = max(facts, r.Facts)
 		}
 	}
