@@ -48,7 +48,7 @@ type Context struct {
 	// keeps, and the same for the policy that only counts it. Looked up where a verdict turns on it.
 	Newest, NewestAside bool
 
-	Edge *Edge // the fact's edge, where the store was asked for edges and there is one
+	Edged bool // the fact made an edge, where the store was asked for edges
 }
 
 // Candidate is a fact as a store reads it for judging: the row and its context. Texts of the row may be parts of

@@ -21,7 +21,7 @@ type Batch struct {
 	Stamp    time.Time // becomes updated_at, in whole seconds
 	Mark     Mark      // of the range that the facts were read in
 
-	EdgesRead bool // the facts were read with their edges
+	EdgesNoted bool // it was noted which of the facts made an edge, see CandidatesParams.Edges
 }
 
 // Expiry is one fact to expire, or to lower the confidence of. The fact is written only if its override

@@ -180,7 +180,7 @@ type CandidatesParams struct {
 	Tenant string // "" is every tenant
 	AsOf   time.Time
 	Source bool // read who asserted each fact too
-	Edges  bool // read each fact's edge too, where a store would else read it for the batch
+	Edges  bool // note which facts made an edge, where a store would else look for the batch
 	Narrow Narrow
 }
 

@@ -18,7 +18,7 @@ type packed struct {
 	text int // bytes of ids and entities
 
 	verdicts table[verdictKey, rule.Verdict] // but for the confidence
-	owners   table[owner, owner]
+	shares   table[shared, shared]
 }
 
 type packedFact struct {
@@ -26,7 +26,7 @@ type packedFact struct {
 	id         uint32 // length of the id
 	place      uint32
 	verdict    uint32
-	owner      uint32
+	shared     uint32
 	confidence float64
 	rest       *rest // nil where there is none of it
 }
@@ -34,14 +34,16 @@ type packedFact struct {
 // rest is what few facts have.
 type rest struct {
 	override   *fact.Override
-	edge       *fact.Edge
 	validUntil *string
 	quarantine *string
 	becomes    *float64 // the confidence of the verdict
 }
 
-// owner is what many facts have in common.
-type owner struct{ tenant, scope string }
+// shared is what many facts have in common.
+type shared struct {
+	tenant, scope string
+	edged         bool
+}
 
 // verdictKey tells verdicts apart. Rules that select are shared among them.
 type verdictKey struct {
@@ -93,7 +95,7 @@ func (p *packed) add(facts []judgedFact, most int) {
 		length := len(f.ID) + len(f.Entity)
 		p.facts = append(p.facts, packedFact{
 			text: text[:length], id: uint32(len(f.ID)), place: uint32(f.Place),
-			verdict: p.verdictOf(f.Verdict), owner: p.ownerOf(f.Candidate), confidence: f.Candidate.Confidence, rest: restOf(f),
+			verdict: p.verdictOf(f.Verdict), shared: p.sharedOf(f.Candidate), confidence: f.Candidate.Confidence, rest: restOf(f),
 		})
 		text = text[length:]
 	}
@@ -110,22 +112,22 @@ func (p *packed) verdictOf(v rule.Verdict) uint32 {
 	})
 }
 
-func (p *packed) ownerOf(c *fact.Candidate) uint32 {
-	return p.owners.place(owner{c.Tenant, c.Scope}, func() (owner, owner) {
-		o := owner{strings.Clone(c.Tenant), strings.Clone(c.Scope)}
-		return o, o
+func (p *packed) sharedOf(c *fact.Candidate) uint32 {
+	return p.shares.place(shared{c.Tenant, c.Scope, c.Edged}, func() (shared, shared) {
+		s := shared{strings.Clone(c.Tenant), strings.Clone(c.Scope), c.Edged}
+		return s, s
 	})
 }
 
 func restOf(f judgedFact) *rest {
-	if f.Override == nil && f.Edge == nil && f.ValidUntil == nil && f.Quarantine == nil && f.Confidence == nil {
+	if f.Override == nil && f.ValidUntil == nil && f.Quarantine == nil && f.Confidence == nil {
 		return nil
 	}
 	c := *f.Candidate
 	if c.ValidUntil != nil || c.Quarantine != nil {
 		c = c.Clone()
 	}
-	return &rest{c.Override, c.Edge, c.ValidUntil, c.Quarantine, f.Confidence}
+	return &rest{c.Override, c.ValidUntil, c.Quarantine, f.Confidence}
 }
 
 // sort puts the facts into their order.
@@ -183,10 +185,11 @@ func (s stretch) last() string {
 // candidate is a fact as it was read, without what only judging needs.
 func (s stretch) candidate(n int) fact.Candidate {
 	f := &s.facts[s.from+n]
-	o := s.owners.list[f.owner]
-	c := fact.Candidate{Fact: fact.Fact{ID: f.text[:f.id], Entity: f.text[f.id:], Tenant: o.tenant, Scope: o.scope, Confidence: f.confidence}}
+	with := s.shares.list[f.shared]
+	c := fact.Candidate{Fact: fact.Fact{ID: f.text[:f.id], Entity: f.text[f.id:], Tenant: with.tenant, Scope: with.scope, Confidence: f.confidence}}
+	c.Edged = with.edged
 	if r := f.rest; r != nil {
-		c.ValidUntil, c.Quarantine, c.Override, c.Edge = r.validUntil, r.quarantine, r.override, r.edge
+		c.ValidUntil, c.Quarantine, c.Override = r.validUntil, r.quarantine, r.override
 	}
 	return c
 }

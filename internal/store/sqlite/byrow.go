@@ -49,7 +49,7 @@ type byRow struct {
 type placed struct {
 	row   int64
 	place int
-	edge  *fact.Edge
+	edged bool
 }
 
 func (r *byRow) run(ctx context.Context) error {
@@ -161,9 +161,9 @@ func (r *byRow) note(ctx context.Context, tx querier, p store.CandidatesParams, 
 	if r.rows == nil {
 		r.rows = make([]placed, 0, r.params.Range.Facts)
 	}
-	edges := make([]*fact.Edge, len(facts.ids))
+	edged := make([]bool, len(facts.ids))
 	if p.Edges {
-		if edges, err = edgesOf(ctx, tx, p.Range, len(facts.ids), func(i int) string { return facts.ids[i] }); err != nil {
+		if edged, err = edgedOf(ctx, tx, p.Range, len(facts.ids), func(i int) string { return facts.ids[i] }); err != nil {
 			return nil, err
 		}
 	}
@@ -177,9 +177,9 @@ func (r *byRow) note(ctx context.Context, tx querier, p store.CandidatesParams, 
 		}
 		switch {
 		case len(read) > 0 && read[0].ID == id:
-			read[0].Place, read[0].Edge = r.place+i, edges[i]
+			read[0].Place, read[0].Edged = r.place+i, edged[i]
 		case len(overridden) == 0 || overridden[0] != id:
-			r.rows = append(r.rows, placed{facts.rows[i], r.place + i, edges[i]})
+			r.rows = append(r.rows, placed{facts.rows[i], r.place + i, edged[i]})
 		}
 	}
 	r.place += len(facts.ids)
@@ -211,7 +211,7 @@ func (r *byRow) readRows(ctx context.Context, tx querier, part []placed) ([]fact
 		if len(part) == 0 || part[0].row != int64(f.Place) {
 			return nil, errUnordered
 		}
-		f.Place, f.Edge = part[0].place, part[0].edge
+		f.Place, f.Edged = part[0].place, part[0].edged
 	}
 	return found, nil
 }
@@ -235,9 +235,9 @@ func (r *byRow) readByID(ctx context.Context, tx querier, p store.CandidatesPara
 	if !p.Edges {
 		return found, nil
 	}
-	edges, err := edgesOf(ctx, tx, p.Range, len(found), func(i int) string { return found[i].ID })
-	for i, edge := range edges {
-		found[i].Edge = edge
+	edged, err := edgedOf(ctx, tx, p.Range, len(found), func(i int) string { return found[i].ID })
+	for i := range found {
+		found[i].Edged = edged[i]
 	}
 	return found, err
 }

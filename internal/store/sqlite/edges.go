@@ -2,80 +2,141 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
 )
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will
-// need of the edges and the overrides is kept first.
+// waryFor is how many batches read edges before they change them, once one has met an edge that is not as it was
+// taken to be: there may be more of them.
+const waryFor = 16
+
+// errEdgesDiffer has a batch written once more, by a look at its edges.
+var errEdgesDiffer = errors.New("an edge is not as the node made it")
+
+// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will need of the
+// overrides, and of edges that are not as the node made them, is kept first.
+//
+// Nearly all are, and each lies on another page: they are not read, but changed on condition that they are.
 func (w *writer) expireEdges(ctx context.Context) error {
 	done := w.batch.Done()
 	if len(done) == 0 {
 		return nil
 	}
-	if err := w.findEdges(ctx, done); err != nil {
+	edged, err := w.edged(ctx, done)
+	if err != nil {
+		return err
+	}
+	asMade, others := w.asMade(edged)
+	n, err := w.endEdges(ctx, asMade, " AND valid_until IS NULL AND decay_epoch IS NULL")
+	switch {
+	case err != nil:
+		return err
+	case n != int64(len(asMade)):
+		return errEdgesDiffer
+	}
+	if err := w.readEdges(ctx, others); err != nil {
 		return err
 	}
 	if err := w.keep(ctx, store.Images(done)); err != nil {
 		return err
 	}
-	plain, weighed := store.Edged(done)
-	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
+	plain, weighed := store.Edged(others)
+	if err := w.weighEdges(ctx, weighed); err != nil {
 		return err
 	}
-	found := packFacts(plain)
-	_, err := w.tx.ExecContext(ctx, `
-		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE id IN (`+found.sql+`)`,
-		found.json, w.asOf, w.batch.AsOf.UnixMilli())
+	_, err = w.endEdges(ctx, plain, "")
 	return err
 }
 
-// findEdges are the edges of the facts that were written, as they were read with the facts where that still
+// edged are those of the facts that were written that have an edge, as was noted when they were read, where that still
 // holds. Where it does not and the batch has a good part of the facts in its range, the edges of the range are
 // read in order.
-func (w *writer) findEdges(ctx context.Context, done []*store.Expiry) error {
-	if w.undisturbed && w.batch.EdgesRead {
+func (w *writer) edged(ctx context.Context, done []*store.Expiry) (edged []*store.Expiry, err error) {
+	if w.undisturbed && w.batch.EdgesNoted {
 		for _, e := range done {
-			e.Edge = e.Fact.Edge
+			if e.Fact.Edged {
+				edged = append(edged, e)
+			}
 		}
-		return nil
+		return edged, nil
 	}
-	add := store.NewByID(done).Found
+	byID := store.NewByID(done)
+	add := func(id string) {
+		if e := byID[id]; e != nil {
+			edged = append(edged, e)
+		}
+	}
 	if w.batch.Claim.IDs == nil && len(done) > w.batch.Covered()/8 {
-		return readEdges(ctx, w.tx, w.batch.Range(), add)
+		err = edgesIn(ctx, w.tx, w.batch.Range(), add)
+	} else {
+		list := packFacts(done)
+		err = collect(ctx, w.tx, add, "SELECT e.id FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
 	}
-	list := packFacts(done)
-	return scanEdges(ctx, w.tx, add, "FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
+	return edged, err
 }
 
-// edgesOf reads the edges of n facts of a range, whose ids are given in their order. Edges come in it too, so that
-// those of no fact, of which there may be any number, are not kept.
-func edgesOf(ctx context.Context, tx querier, r store.Range, n int, id func(i int) string) ([]*fact.Edge, error) {
-	edges, next := make([]*fact.Edge, n), 0
-	err := readEdges(ctx, tx, r, func(of string, edge *fact.Edge) {
+// asMade tells edges of which nothing is to be kept, if they are as the node made them, from others. With an expiry of
+// its own, which few have, each would have a condition of its own.
+func (w *writer) asMade(edged []*store.Expiry) (asMade, others []*store.Expiry) {
+	for _, e := range edged {
+		if w.wary || e.Confidence != nil || e.Fact.ValidUntil != nil {
+			others = append(others, e)
+		} else {
+			asMade = append(asMade, e)
+		}
+	}
+	return asMade, others
+}
+
+// endEdges ends the edges of facts that meet a condition, in the order of their rows: each page is read and written once.
+func (w *writer) endEdges(ctx context.Context, of []*store.Expiry, condition string) (ended int64, err error) {
+	if len(of) == 0 {
+		return 0, nil
+	}
+	list := packFacts(of)
+	result, err := w.tx.ExecContext(ctx, `
+		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3
+		WHERE rowid IN (SELECT e.rowid FROM (`+list.sql+`) b CROSS JOIN entity_edges e ON e.id = b.id)`+condition,
+		list.json, w.asOf, w.batch.AsOf.UnixMilli())
+	if err != nil {
+		return 0, err
+	}
+	return result.RowsAffected()
+}
+
+// edgedOf tells which of n facts of a range, whose ids are given in their order, have an edge. Edges come in it too, so
+// that those of no fact, of which there may be any number, are not kept.
+func edgedOf(ctx context.Context, tx querier, r store.Range, n int, id func(i int) string) ([]bool, error) {
+	edged, next := make([]bool, n), 0
+	err := edgesIn(ctx, tx, r, func(of string) {
 		for next < n && id(next) < of {
 			next++
 		}
 		if next < n && id(next) == of {
-			edges[next] = edge
+			edged[next] = true
 		}
 	})
-	return edges, err
+	return edged, err
 }
 
-// readEdges reads the edges of a range of facts, in the order of their ids.
-func readEdges(ctx context.Context, tx querier, r store.Range, add func(id string, edge *fact.Edge)) error {
+// edgesIn reads the ids of the edges of a range of facts, in their order. The index has them: no row is read.
+func edgesIn(ctx context.Context, tx querier, r store.Range, add func(id string)) error {
 	args := arguments{}
-	return scanEdges(ctx, tx, add, "FROM entity_edges e WHERE "+within(r, "e.id", args.add)+" ORDER BY e.id", args...)
+	return collect(ctx, tx, add, "SELECT e.id FROM entity_edges e WHERE "+within(r, "e.id", args.add)+" ORDER BY e.id", args...)
 }
 
-// scanEdges reads edges. SQLite keeps text in a column of numbers if it is told to: that is no epoch and no
+// readEdges reads the edges of facts. SQLite keeps text in a column of numbers if it is told to: that is no epoch and no
 // confidence, and must not keep the fact from expiring.
-func scanEdges(ctx context.Context, tx querier, add func(id string, edge *fact.Edge), from string, args ...any) error {
-	rows, err := tx.QueryContext(ctx, `
+func (w *writer) readEdges(ctx context.Context, of []*store.Expiry) error {
+	if len(of) == 0 {
+		return nil
+	}
+	list, byID := packFacts(of), store.NewByID(of)
+	rows, err := w.tx.QueryContext(ctx, `
 		SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END
-		`+from, args...)
+		FROM (`+list.sql+`) b CROSS JOIN entity_edges e ON e.id = b.id`, list.json)
 	if err != nil {
 		return err
 	}
@@ -86,7 +147,7 @@ func scanEdges(ctx context.Context, tx querier, add func(id string, edge *fact.E
 		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence); err != nil {
 			return err
 		}
-		add(id, edge)
+		byID.Found(id, edge)
 	}
 	return rows.Err()
 }

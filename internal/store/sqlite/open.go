@@ -40,6 +40,7 @@ type Store struct {
 	moved      int                      // pages written when the log was last moved into the database; under turn
 	begun      int                      // and when nothing was read meanwhile; under turn
 	renumbered atomic.Int32             // see idsAfter
+	wary       atomic.Int32             // see waryFor
 	common     atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	holds      atomic.Pointer[holdsAt]  // the last ones that were read
 	cards      cardFilter               // for the connection of writes

@@ -19,7 +19,7 @@ var keys = map[string][]string{
 	"facts":                   {"id", "entity=? AND relation", "rowid=?"},
 	"fact_validity_overrides": {"fact_id"},
 	"fact_retractions":        {"id", "fact_id"},
-	"entity_edges":            {"id"},
+	"entity_edges":            {"id", "rowid"},
 	"memory_cards":            {"entity_uri"},
 	"decayctl_before":         {"job_id=? AND fact_id"},
 	"vec_facts":               {"2"}, // what vec0 calls the look-up of a key

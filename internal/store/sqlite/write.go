@@ -11,10 +11,18 @@ import (
 
 // Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	applied, err := s.apply(ctx, b, s.wary.Add(-1) >= 0)
+	if errors.Is(err, errEdgesDiffer) {
+		s.wary.Store(waryFor)
+		applied, err = s.apply(ctx, b, true)
+	}
+	return applied, s.translate(err, "write a batch")
+}
+
+func (s *Store) apply(ctx context.Context, b store.Batch, wary bool) (applied store.Applied, err error) {
 	b = b.Begin()
-	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
-	var applied store.Applied
-	err := s.within(ctx, func(tx querier) error {
+	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp), wary: wary}
+	err = s.within(ctx, func(tx querier) error {
 		w.tx, w.locked = tx, s.params.Now()
 		w.mark = store.Mark(s.mark.Load())
 		w.undisturbed = w.mark == b.Mark
@@ -36,7 +44,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		return err
 	})
 	if err != nil {
-		return store.Applied{}, s.translate(err, "write a batch")
+		return store.Applied{}, err
 	}
 	applied.Changed, applied.Locked = b.Changed(), s.params.Now().Sub(w.locked)
 	s.cards.remove(w.filled, w.staled)
@@ -56,6 +64,7 @@ type writer struct {
 
 	mark        store.Mark   // of the store as the transaction found it
 	undisturbed bool         // nobody else has written since the batch was read
+	wary        bool         // no edge is taken to be as the node made it
 	staled      []store.Card // that were fresh before the batch
 	filled      int          // see cardFilter.maybe
 }

@@ -43,6 +43,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"edges and cards follow", testEdgesAndCards},
 		{"edges are what they are when they end", testEdgesAsTheyAre},
 		{"edges unlike their facts", testEdgesUnlikeFacts},
+		{"edges of all kinds", testEdgesOfAllKinds},
 		{"a status that goes", testStatusGoes},
 		{"facts are never written", testFactsUntouched},
 		{"what changed meanwhile is left alone", testChangedMeanwhile},

@@ -2,6 +2,7 @@ package storetest
 
 import (
 	"context"
+	"fmt"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -97,6 +98,50 @@ func testEdgesUnlikeFacts(t *testing.T, d Database) {
 		if diff := cmp.Diff(before, d.Rows(t, edges)); diff != "" {
 			t.Errorf("%s: (-before +undone):\n%s", scope, diff)
 		}
+	}
+}
+
+// testEdgesOfAllKinds: edges unlike their facts come among many that are as the node made them, each kind after a hundred
+// of those. All end, and an undo gives each back as it was, also one that looks as if the sweep had ended it.
+func testEdgesOfAllKinds(t *testing.T, d Database) {
+	floor, own, asOf := rule.Floor(0.5), "2031-01-01T00:00:00+00:00", fact.FormatInstant(AsOf)
+	unlike := []struct {
+		own, until *string // of the fact, and of its edge
+		epoch      *int64
+	}{
+		{nil, &own, nil},
+		{nil, nil, ptr(int64(7))},
+		{nil, &asOf, ptr(AsOf.UnixMilli())},
+		{&own, nil, nil},
+	}
+	const block, each = 100, 2
+	for i := range block * len(unlike) {
+		id, kind := fmt.Sprintf("%03d", i), unlike[i/block]
+		if i%block < block-each {
+			d.Insert(t, Fact(id))
+			d.Edge(t, id, nil)
+			continue
+		}
+		d.Insert(t, Fact(id, func(c *fact.Candidate) { c.ValidUntil = kind.own }))
+		d.Edge(t, id, kind.until)
+		d.Exec(t, "UPDATE entity_edges SET decay_epoch = $1 WHERE id = $2", kind.epoch, id)
+	}
+	const edges = "SELECT id, valid_until, decay_epoch, confidence FROM entity_edges ORDER BY id"
+	before := d.Rows(t, edges)
+	s := d.open(t, false)
+	j, err := Sweep(context.Background(), Engine(s), store.StartParams{Rules: rule.Set{Floor: &floor}, AsOf: AsOf}, sweep.Work{BatchSize: 3})
+	if err != nil || j.Counts.Decayed != int64(len(before)) {
+		t.Fatalf("%+v, %v", j, err)
+	}
+	if rows := d.Rows(t, "SELECT count(*) FROM entity_edges WHERE valid_until = $1 AND decay_epoch = $2", asOf, AsOf.UnixMilli()); rows[0] != fmt.Sprint(len(before)) {
+		t.Errorf("%s edges of %d ended", rows[0], len(before))
+	}
+	if j, err = s.Find(context.Background(), j.ID); err != nil || j.BeforeImages != int64(each*len(unlike)) {
+		t.Errorf("%d before-images, %v", j.BeforeImages, err)
+	}
+	d.takeBack(t, j.ID)
+	if diff := cmp.Diff(before, d.Rows(t, edges)); diff != "" {
+		t.Errorf("(-before +undone):\n%s", diff)
 	}
 }
 
