@@ -295,12 +295,15 @@ func (b Batch) Changed() []int {
 // Card is the key of a memory card.
 type Card struct{ Entity, Tenant, Scope string }
 
-// Cards are the memory cards that facts of the batch may stand in, one for each fact.
+// Card is the memory card that the fact may stand in.
+func (e *Expiry) Card() Card { return Card{e.Fact.Entity, e.Fact.Tenant, e.Fact.Scope} }
+
+// Cards are the memory cards that facts of the batch may stand in, one for each fact that was written.
 func (b Batch) Cards() []Card {
 	done := b.Done()
 	cards := make([]Card, len(done))
 	for i, e := range done {
-		cards[i] = Card{e.Fact.Entity, e.Fact.Tenant, e.Fact.Scope}
+		cards[i] = e.Card()
 	}
 	return cards
 }

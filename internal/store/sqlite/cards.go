@@ -33,21 +33,22 @@ func (f *cardFilter) slot(c store.Card) *uint8 {
 	return &f.slots[maphash.Comparable(f.seed, c)%cardSlots]
 }
 
-// maybe leaves out of some cards those that are not fresh for sure. filled is for remove: 0 where it does not
+// maybe gives the places of those of n cards that are not surely stale. filled is for remove: 0 where it does not
 // know.
-func (f *cardFilter) maybe(mark store.Mark, cards []store.Card) (left []store.Card, filled int) {
+func (f *cardFilter) maybe(mark store.Mark, n int, card func(i int) store.Card) (places []int, filled int) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.mark != mark {
-		f.asked += len(cards)
-		return cards, 0
-	}
-	for _, c := range cards {
-		if *f.slot(c) > 0 {
-			left = append(left, c)
+	known := f.mark == mark
+	for i := range n {
+		if !known || *f.slot(card(i)) > 0 {
+			places = append(places, i)
 		}
 	}
-	return left, f.fills
+	if !known {
+		f.asked += n
+		return places, 0
+	}
+	return places, f.fills
 }
 
 // remove takes cards out that were fresh when it was asked and are stale now, unless it was filled since: then

@@ -23,16 +23,16 @@ func TestFilledMeanwhile(t *testing.T) {
 	}
 	for _, filled := range []store.Mark{0, 1} { // by the batch's mark it knew, or did not
 		f.fill(filled, none)
-		_, asked := f.maybe(1, []store.Card{x})
+		_, asked := f.maybe(1, 1, func(int) store.Card { return x })
 		f.fill(1, func(add func(store.Card)) error { add(y); return nil })
 		f.remove(asked, []store.Card{x})
-		if left, _ := f.maybe(1, []store.Card{y}); len(left) != 1 {
+		if left, _ := f.maybe(1, 1, func(int) store.Card { return y }); len(left) != 1 {
 			t.Errorf("filled at %d: a fresh card is left out", filled)
 		}
 	}
-	_, asked := f.maybe(1, []store.Card{y})
+	_, asked := f.maybe(1, 1, func(int) store.Card { return y })
 	f.remove(asked, []store.Card{y})
-	if left, _ := f.maybe(1, []store.Card{y}); len(left) != 0 {
+	if left, _ := f.maybe(1, 1, func(int) store.Card { return y }); len(left) != 0 {
 		t.Error("a card that was taken out is still there")
 	}
 }

@@ -26,6 +26,7 @@ func (s *Store) apply(ctx context.Context, b store.Batch, wary bool) (applied st
 		w.tx, w.locked = tx, s.params.Now()
 		w.mark = store.Mark(s.mark.Load())
 		w.undisturbed = w.mark == b.Mark
+		defer w.findCards()()
 		steps := []func(context.Context) error{w.lockClaim}
 		if len(b.Expiries) > 0 {
 			steps = append(steps, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges)
@@ -62,11 +63,13 @@ type writer struct {
 	asOf   string
 	stamp  string
 
-	mark        store.Mark   // of the store as the transaction found it
-	undisturbed bool         // nobody else has written since the batch was read
-	wary        bool         // no edge is taken to be as the node made it
-	staled      []store.Card // that were fresh before the batch
-	filled      int          // see cardFilter.maybe
+	mark        store.Mark    // of the store as the transaction found it
+	undisturbed bool          // nobody else has written since the batch was read
+	wary        bool          // no edge is taken to be as the node made it
+	found       chan struct{} // closed once the next two are known, see cardFilter.maybe
+	places      []int
+	filled      int
+	staled      []store.Card // cards that were fresh before the batch
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -244,13 +247,29 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	return nil
 }
 
+// findCards finds out which cards may be fresh, beside the first statements: to write is what a sweep waits for, and
+// another core is idle at times. The function it gives waits for the end of that.
+func (w *writer) findCards() (wait func()) {
+	w.found = make(chan struct{})
+	go func() {
+		defer close(w.found)
+		w.places, w.filled = w.cards.maybe(w.mark, len(w.batch.Expiries), func(i int) store.Card { return w.batch.Expiries[i].Card() })
+	}()
+	return func() { <-w.found }
+}
+
 // staleCards marks the memory cards that were made of a fact now expired, and notes which were fresh.
 func (w *writer) staleCards(ctx context.Context) error {
 	// A statement for each tenant and scope, of which there are few: what SQLite sorts is a plain list then.
 	type group struct{ tenant, scope string }
 	entities := map[group][]string{}
+	<-w.found
 	var cards []store.Card
-	cards, w.filled = w.cards.maybe(w.mark, w.batch.Cards())
+	for _, i := range w.places {
+		if e := &w.batch.Expiries[i]; e.Written {
+			cards = append(cards, e.Card())
+		}
+	}
 	for _, card := range store.Once(cards) {
 		g := group{card.Tenant, card.Scope}
 		entities[g] = append(entities[g], card.Entity)
