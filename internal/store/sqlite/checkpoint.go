@@ -14,7 +14,7 @@ type logLimits struct{ move, wait int }
 // too. Where decayctl is told not to mind, more of them save writing the same page again and again.
 func limitsOf(pace float64) logLimits {
 	if pace >= 1 {
-		return logLimits{8192, 32768}
+		return logLimits{4096, 16384}
 	}
 	return logLimits{250, 1000}
 }

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"encoding/hex"
 	"strconv"
+	"strings"
 
 	"decayctl/internal/store"
 )
@@ -17,12 +18,21 @@ const (
 // idList is some ids as a JSON array, and the query that unpacks it from $1.
 type idList struct{ json, sql string }
 
-// A row may have something in front of its id, and a bar between them. Functions on text end at a NUL,
-// which an id may hold, so both are taken as bytes.
-const (
-	beforeBarSQL = `CAST(substr(CAST(b.id AS BLOB), 1, instr(CAST(b.id AS BLOB), x'7c') - 1) AS TEXT)`
-	behindBarSQL = `CAST(substr(CAST(b.id AS BLOB), instr(CAST(b.id AS BLOB), x'7c') + 1) AS TEXT)`
-)
+// beforeBar is what a row b has in front of its id, with a bar between them.
+func (l idList) beforeBar() string { return l.cut("1, instr($id, $bar) - 1") }
+
+// behindBar is the id of such a row.
+func (l idList) behindBar() string { return l.cut("instr($id, $bar) + 1") }
+
+// cut takes a part of a row. Functions on text end at a NUL, which an id that is not plain may hold: its row is taken as
+// bytes.
+func (l idList) cut(part string) string {
+	if l.sql == idsSQL {
+		return strings.NewReplacer("$id", "b.id", "$bar", "'|'").Replace("substr(b.id, " + part + ")")
+	}
+	const bytes = "CAST(b.id AS BLOB)"
+	return strings.NewReplacer("$id", bytes, "$bar", "x'7c'").Replace("CAST(substr(" + bytes + ", " + part + ") AS TEXT)")
+}
 
 // pack makes a list of some ids.
 func pack(ids []string) idList {

@@ -88,7 +88,7 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 	rows, id, confidence := ids, "b.id", "NULL"
 	if kind.Weighed {
 		rows = packWeighed(kind.List)
-		id, confidence = behindBarSQL, "CAST("+beforeBarSQL+" AS REAL)"
+		id, confidence = rows.behindBar(), "CAST("+rows.beforeBar()+" AS REAL)"
 	}
 	guarded := `(SELECT f.id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b CROSS JOIN facts f ON f.id = ` + id + `
 		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
@@ -125,12 +125,15 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	if len(overridden) == 0 {
 		return nil
 	}
+	guard := `AND EXISTS (SELECT 1 FROM facts f WHERE f.id = o.fact_id AND NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
+	if w.undisturbed { // as for new ones
+		guard = ""
+	}
 	update, err := w.tx.PrepareContext(ctx, `
 		UPDATE fact_validity_overrides AS o
 		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
 		WHERE o.fact_id = $6 AND o.valid_until IS $7 AND o.confidence IS $8 AND o.reason IS $9
-		  AND o.updated_at IS $10 AND o.updated_by IS $11
-		  AND EXISTS (SELECT 1 FROM facts f WHERE f.id = o.fact_id AND NOT (`+heldSQL+`) AND NOT (`+pendingSQL+`))`)
+		  AND o.updated_at IS $10 AND o.updated_by IS $11 `+guard)
 	if err != nil {
 		return err
 	}
@@ -186,7 +189,7 @@ func (w *writer) retract(ctx context.Context) error {
 	_, err = w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
-		FROM (SELECT `+beforeBarSQL+` AS id, `+behindBarSQL+` AS fact_id FROM (`+ids.sql+`) b) b
+		FROM (SELECT `+ids.beforeBar()+` AS id, `+ids.behindBar()+` AS fact_id FROM (`+ids.sql+`) b) b
 		WHERE `+unless, ids.json, w.asOf, store.Actor)
 	return err
 }
