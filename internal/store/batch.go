@@ -251,6 +251,12 @@ func (b Batch) Fresh() []*Expiry {
 	return b.filter(func(e *Expiry) bool { return e.Fact.Override == nil })
 }
 
+// All are the facts of the batch.
+func (b Batch) All() []*Expiry { return b.filter(func(*Expiry) bool { return true }) }
+
+// WithEdge are the facts of the batch that have an edge, where that was noted.
+func (b Batch) WithEdge() []*Expiry { return b.filter(func(e *Expiry) bool { return e.Fact.Edged }) }
+
 // Overridden are the facts of the batch that had an override row.
 func (b Batch) Overridden() []*Expiry {
 	return b.filter(func(e *Expiry) bool { return e.Fact.Override != nil })

@@ -90,6 +90,9 @@ func (s *Store) checkWritable(ctx context.Context) error {
 		if err := s.checkVectors(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.checkEdges(ctx, tx); err != nil {
+			return err
+		}
 		return errChecked
 	})
 	if errors.Is(err, errChecked) {
@@ -100,6 +103,18 @@ func (s *Store) checkWritable(ctx context.Context) error {
 
 // errChecked rolls back a transaction that wrote only to see whether it could.
 var errChecked = errors.New("checked")
+
+// checkEdges sees whether the rows of edges are known by their ids and by their numbers, as in the node's own table. Else
+// no more may go by either than by what an edge says.
+func (s *Store) checkEdges(ctx context.Context, tx querier) error {
+	return tx.QueryRowContext(ctx, `
+		SELECT EXISTS (SELECT 1 FROM pragma_table_list('entity_edges') t WHERE t.schema = 'main' AND t.type = 'table' AND NOT t.wr)
+		   AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo('entity_edges') c WHERE lower(c.name) = 'rowid')
+		   AND EXISTS (
+			SELECT 1 FROM pragma_index_list('entity_edges') l
+			WHERE l."unique" AND NOT l.partial
+			  AND (SELECT group_concat(i.name || ' ' || i.coll) FROM pragma_index_xinfo(l.name) i WHERE i.key) = 'id BINARY')`).Scan(&s.keyed)
+}
 
 // checkVectors sees whether the node's vectors can be kept in step.
 func (s *Store) checkVectors(ctx context.Context, tx querier) error {

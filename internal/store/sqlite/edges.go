@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"errors"
+	"slices"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
@@ -15,20 +16,58 @@ const waryFor = 16
 // errEdgesDiffer has a batch written once more, by a look at its edges.
 var errEdgesDiffer = errors.New("an edge is not as the node made it")
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will need of the
-// overrides, and of edges that are not as the node made them, is kept first.
+// findEdges finds the edges of the batch's facts, and reads those of which an undo may need to know what they were, before
+// anything is written: a trigger may follow what is.
 //
-// Nearly all are, and each lies on another page: they are not read, but changed on condition that they are.
+// Nearly all are as the node made them, and each lies on another page: these are not read, but changed on condition that
+// they are. With an expiry of the fact's own, which few have, each would have a condition of its own.
+func (w *writer) findEdges(ctx context.Context) error {
+	edged, err := w.edged(ctx)
+	if err != nil {
+		return err
+	}
+	var others []*store.Expiry
+	for _, e := range edged {
+		if w.wary || e.Confidence != nil || e.Fact.ValidUntil != nil {
+			others = append(others, e)
+		} else {
+			w.asMade = append(w.asMade, e)
+		}
+	}
+	return w.readEdges(ctx, others)
+}
+
+// edged are those of the facts that have an edge, as was noted when they were read, where that still holds. Where it
+// does not and the batch has a good part of the facts in its range, the edges of the range are read in order.
+func (w *writer) edged(ctx context.Context) (edged []*store.Expiry, err error) {
+	b := w.batch
+	if w.undisturbed && b.EdgesNoted {
+		return b.WithEdge(), nil
+	}
+	all := b.All()
+	byID := store.NewByID(all)
+	add := func(id string) {
+		if e := byID[id]; e != nil {
+			edged = append(edged, e)
+		}
+	}
+	if b.Claim.IDs == nil && len(all) > b.Covered()/8 {
+		err = edgesIn(ctx, w.tx, b.Range(), add)
+	} else {
+		list := packFacts(all)
+		err = collect(ctx, w.tx, add, "SELECT e.id FROM entity_edges e WHERE e.id IN ("+list.sql+")", list.json)
+	}
+	return edged, err
+}
+
+// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. What an undo will need of the
+// edges and the overrides is kept first.
 func (w *writer) expireEdges(ctx context.Context) error {
 	done := w.batch.Done()
 	if len(done) == 0 {
 		return nil
 	}
-	edged, err := w.edged(ctx, done)
-	if err != nil {
-		return err
-	}
-	asMade, others := w.asMade(edged)
+	asMade := slices.DeleteFunc(w.asMade, func(e *store.Expiry) bool { return !e.Written })
 	n, err := w.endEdges(ctx, asMade, " AND valid_until IS NULL AND decay_epoch IS NULL")
 	switch {
 	case err != nil:
@@ -36,13 +75,10 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	case n != int64(len(asMade)):
 		return errEdgesDiffer
 	}
-	if err := w.readEdges(ctx, others); err != nil {
-		return err
-	}
 	if err := w.keep(ctx, store.Images(done)); err != nil {
 		return err
 	}
-	plain, weighed := store.Edged(others)
+	plain, weighed := store.Edged(done)
 	if err := w.weighEdges(ctx, weighed); err != nil {
 		return err
 	}
@@ -50,55 +86,19 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	return err
 }
 
-// edged are those of the facts that were written that have an edge, as was noted when they were read, where that still
-// holds. Where it does not and the batch has a good part of the facts in its range, the edges of the range are
-// read in order.
-func (w *writer) edged(ctx context.Context, done []*store.Expiry) (edged []*store.Expiry, err error) {
-	if w.undisturbed && w.batch.EdgesNoted {
-		for _, e := range done {
-			if e.Fact.Edged {
-				edged = append(edged, e)
-			}
-		}
-		return edged, nil
-	}
-	byID := store.NewByID(done)
-	add := func(id string) {
-		if e := byID[id]; e != nil {
-			edged = append(edged, e)
-		}
-	}
-	if w.batch.Claim.IDs == nil && len(done) > w.batch.Covered()/8 {
-		err = edgesIn(ctx, w.tx, w.batch.Range(), add)
-	} else {
-		list := packFacts(done)
-		err = collect(ctx, w.tx, add, "SELECT e.id FROM ("+list.sql+") b CROSS JOIN entity_edges e ON e.id = b.id", list.json)
-	}
-	return edged, err
-}
-
-// asMade tells edges of which nothing is to be kept, if they are as the node made them, from others. With an expiry of
-// its own, which few have, each would have a condition of its own.
-func (w *writer) asMade(edged []*store.Expiry) (asMade, others []*store.Expiry) {
-	for _, e := range edged {
-		if w.wary || e.Confidence != nil || e.Fact.ValidUntil != nil {
-			others = append(others, e)
-		} else {
-			asMade = append(asMade, e)
-		}
-	}
-	return asMade, others
-}
-
-// endEdges ends the edges of facts that meet a condition, in the order of their rows: each page is read and written once.
+// endEdges ends the edges of facts that meet a condition; in the order of their rows, for each page to be read and written
+// once.
 func (w *writer) endEdges(ctx context.Context, of []*store.Expiry, condition string) (ended int64, err error) {
 	if len(of) == 0 {
 		return 0, nil
 	}
 	list := packFacts(of)
+	theirs := "id IN (" + list.sql + ")"
+	if w.keyed {
+		theirs = "rowid IN (SELECT e.rowid FROM entity_edges e WHERE e." + theirs + ")"
+	}
 	result, err := w.tx.ExecContext(ctx, `
-		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3
-		WHERE rowid IN (SELECT e.rowid FROM (`+list.sql+`) b CROSS JOIN entity_edges e ON e.id = b.id)`+condition,
+		UPDATE entity_edges SET valid_until = $2, decay_epoch = $3 WHERE `+theirs+condition,
 		list.json, w.asOf, w.batch.AsOf.UnixMilli())
 	if err != nil {
 		return 0, err
@@ -136,7 +136,7 @@ func (w *writer) readEdges(ctx context.Context, of []*store.Expiry) error {
 	list, byID := packFacts(of), store.NewByID(of)
 	rows, err := w.tx.QueryContext(ctx, `
 		SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END
-		FROM (`+list.sql+`) b CROSS JOIN entity_edges e ON e.id = b.id`, list.json)
+		FROM entity_edges e WHERE e.id IN (`+list.sql+`)`, list.json)
 	if err != nil {
 		return err
 	}

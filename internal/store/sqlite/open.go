@@ -41,6 +41,7 @@ type Store struct {
 	begun      int                      // and when nothing was read meanwhile; under turn
 	renumbered atomic.Int32             // see idsAfter
 	wary       atomic.Int32             // see waryFor
+	keyed      bool                     // see checkEdges
 	common     atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	holds      atomic.Pointer[holdsAt]  // the last ones that were read
 	cards      cardFilter               // for the connection of writes

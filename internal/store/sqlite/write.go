@@ -11,25 +11,32 @@ import (
 
 // Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	applied, err := s.apply(ctx, b, s.wary.Add(-1) >= 0)
+	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	w.wary = s.wary.Add(-1) >= 0 || !s.keyed
+	applied, err := w.apply(ctx)
 	if errors.Is(err, errEdgesDiffer) {
 		s.wary.Store(waryFor)
-		applied, err = s.apply(ctx, b, true)
+		again := writer{Store: s, batch: b, asOf: w.asOf, stamp: w.stamp, wary: true, locked: w.locked}
+		applied, err = again.apply(ctx)
 	}
 	return applied, s.translate(err, "write a batch")
 }
 
-func (s *Store) apply(ctx context.Context, b store.Batch, wary bool) (applied store.Applied, err error) {
-	b = b.Begin()
-	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp), wary: wary}
+func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
+	s := w.Store
+	w.batch = w.batch.Begin()
+	b := w.batch
 	err = s.within(ctx, func(tx querier) error {
-		w.tx, w.locked = tx, s.params.Now()
+		w.tx = tx
+		if w.locked.IsZero() {
+			w.locked = s.params.Now()
+		}
 		w.mark = store.Mark(s.mark.Load())
 		w.undisturbed = w.mark == b.Mark
 		defer w.findCards()()
 		steps := []func(context.Context) error{w.lockClaim}
 		if len(b.Expiries) > 0 {
-			steps = append(steps, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges)
+			steps = append(steps, w.findEdges, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges)
 			if s.vec {
 				steps = append(steps, w.deleteVectors)
 			}
@@ -58,14 +65,15 @@ func (s *Store) apply(ctx context.Context, b store.Batch, wary bool) (applied st
 type writer struct {
 	*Store
 	tx     querier
-	locked time.Time
+	locked time.Time // since when, an attempt before this one included
 	batch  store.Batch
 	asOf   string
 	stamp  string
 
-	mark        store.Mark    // of the store as the transaction found it
-	undisturbed bool          // nobody else has written since the batch was read
-	wary        bool          // no edge is taken to be as the node made it
+	mark        store.Mark // of the store as the transaction found it
+	undisturbed bool       // nobody else has written since the batch was read
+	wary        bool       // no edge is taken to be as the node made it
+	asMade      []*store.Expiry
 	found       chan struct{} // closed once the next two are known, see cardFilter.maybe
 	places      []int
 	filled      int

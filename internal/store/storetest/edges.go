@@ -49,7 +49,7 @@ func testEdgesAsTheyAre(t *testing.T, d Database) {
 		if rows := d.Rows(t, "SELECT count(*) FROM entity_edges WHERE valid_until = $1", fact.FormatInstant(AsOf)); rows[0] != ended {
 			t.Errorf("%s edges ended, want %s", rows[0], ended)
 		}
-		if j = d.takeBack(t, j.ID); j.State != job.Undone {
+		if j = d.TakeBack(t, j.ID); j.State != job.Undone {
 			t.Errorf("%+v", j)
 		}
 		if diff := cmp.Diff(before, d.Rows(t, edges)); diff != "" {
@@ -94,7 +94,7 @@ func testEdgesUnlikeFacts(t *testing.T, d Database) {
 		if rows := d.Rows(t, edges); cmp.Equal(before, rows) {
 			t.Errorf("%s: no edge was changed", scope)
 		}
-		d.takeBack(t, j.ID)
+		d.TakeBack(t, j.ID)
 		if diff := cmp.Diff(before, d.Rows(t, edges)); diff != "" {
 			t.Errorf("%s: (-before +undone):\n%s", scope, diff)
 		}
@@ -139,7 +139,7 @@ func testEdgesOfAllKinds(t *testing.T, d Database) {
 	if j, err = s.Find(context.Background(), j.ID); err != nil || j.BeforeImages != int64(each*len(unlike)) {
 		t.Errorf("%d before-images, %v", j.BeforeImages, err)
 	}
-	d.takeBack(t, j.ID)
+	d.TakeBack(t, j.ID)
 	if diff := cmp.Diff(before, d.Rows(t, edges)); diff != "" {
 		t.Errorf("(-before +undone):\n%s", diff)
 	}

@@ -40,8 +40,8 @@ func (d Database) sweepBy(t testing.TB, rules rule.Set, change ...func(*store.St
 	return j
 }
 
-// takeBack undoes a job.
-func (d Database) takeBack(t testing.TB, id string) job.Job {
+// TakeBack undoes a job.
+func (d Database) TakeBack(t testing.TB, id string) job.Job {
 	t.Helper()
 	engine := Engine(d.open(t, false))
 	joined, err := engine.Store.Join(context.Background(), store.JoinParams{ID: id, Undo: true, Worker: Worker("a test", 2)})
@@ -195,7 +195,7 @@ func testWeighed(t *testing.T, d Database) {
 	if again := d.sweepBy(t, set); again.Counts.Selected != 0 {
 		t.Errorf("the second sweep selects %+v", again.Counts)
 	}
-	undone := d.takeBack(t, j.ID)
+	undone := d.TakeBack(t, j.ID)
 	if diff := cmp.Diff(before, d.rows(t, factTables...)); diff != "" || undone.Counts.Restored != 10 || undone.Counts.LeftAlone != 0 {
 		t.Errorf("taken back %+v (-before +after):\n%s", undone.Counts, diff)
 	}
@@ -213,7 +213,7 @@ func testWeighedByOthers(t *testing.T, d Database) {
 	d.Exec(t, `UPDATE fact_validity_overrides SET valid_until = '2030-01-01T00:00:00Z' WHERE fact_id = 'b'`)
 	d.Exec(t, `UPDATE fact_validity_overrides SET reason = 'decay_policy:other' WHERE fact_id = 'c'`)
 	left := d.Rows(t, `SELECT fact_id, valid_until, confidence, reason FROM fact_validity_overrides WHERE fact_id < 'd' ORDER BY fact_id`)
-	undone := d.takeBack(t, j.ID)
+	undone := d.TakeBack(t, j.ID)
 	if undone.Counts.Restored != 1 || undone.Counts.LeftAlone != 3 {
 		t.Errorf("%+v", undone.Counts)
 	}
@@ -251,7 +251,7 @@ func testUpgraded(t *testing.T, d Database) {
 			d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id >= 2`)
 		}
 	}
-	d.takeBack(t, j.ID)
+	d.TakeBack(t, j.ID)
 	d.expect(t, overrideRows, "b | "+farOff+" | - | - | 2026-02-01T00:00:00+00:00 | -")
 }
 

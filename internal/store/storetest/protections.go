@@ -124,7 +124,7 @@ func testProtections(t *testing.T, d Database) {
 			j := run()
 			check(what, j.Counts)
 			d.expectArgs(t, []any{tenant}, `SELECT count(*) FROM fact_validity_overrides o JOIN facts f ON f.id = o.fact_id WHERE f.tenant_id = $1`, fmt.Sprint(written))
-			if undone := d.takeBack(t, j.ID); undone.Counts.Restored != written || undone.Counts.LeftAlone != 0 {
+			if undone := d.TakeBack(t, j.ID); undone.Counts.Restored != written || undone.Counts.LeftAlone != 0 {
 				t.Errorf("%s, %s, undone: %+v", mode, what, undone.Counts)
 			}
 			if diff := cmp.Diff(before, d.rows(t, factTables...)); diff != "" {
