@@ -102,10 +102,13 @@ func around(value, tolerance float64) *ratio {
 	}
 }
 
+// own tells whether decayctl was measured, with however many workers.
+func (r result) own() bool { return r.Contestant == decayctl || r.Contestant == decayctlTwo }
+
 // peakMB is decayctl's highest peak in any case on a store of this size; 0 where it was not measured.
 func peakMB(rs results, store string, facts int) (peak float64) {
 	for _, r := range rs {
-		if r.Store == store && r.Facts == facts && (r.Contestant == decayctl || r.Contestant == decayctlTwo) {
+		if r.Store == store && r.Facts == facts && r.own() {
 			peak = max(peak, r.PeakMB)
 		}
 	}
@@ -115,7 +118,7 @@ func peakMB(rs results, store string, facts int) (peak float64) {
 // largest is the size of the largest store of a kind that decayctl has swept.
 func (rs results) largest(store string) (facts int) {
 	for _, r := range rs {
-		if r.Store == store && r.Case == firstCase && (r.Contestant == decayctl || r.Contestant == decayctlTwo) {
+		if r.Store == store && r.Case == firstCase && r.own() {
 			facts = max(facts, r.Facts)
 		}
 	}

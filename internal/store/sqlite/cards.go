@@ -117,3 +117,45 @@ func (f *cardFilter) fill(mark store.Mark, each func(add func(store.Card)) error
 		f.mark = mark
 	}
 }
+
+// findCards finds out which cards may be fresh, beside the first statements: to write is what a sweep waits for, and
+// another core is idle at times. The function it gives waits for the end of that.
+func (w *writer) findCards() (wait func()) {
+	w.found = make(chan struct{})
+	go func() {
+		defer close(w.found)
+		w.places, w.filled = w.cards.maybe(w.mark, len(w.batch.Expiries), func(i int) store.Card { return w.batch.Expiries[i].Card() })
+	}()
+	return func() { <-w.found }
+}
+
+// staleCards marks the memory cards that were made of a fact now expired, and notes which were fresh.
+func (w *writer) staleCards(ctx context.Context) error {
+	// A statement for each tenant and scope, of which there are few: what SQLite sorts is a plain list then.
+	type group struct{ tenant, scope string }
+	entities := map[group][]string{}
+	<-w.found
+	var cards []store.Card
+	for _, i := range w.places {
+		if e := &w.batch.Expiries[i]; e.Written {
+			cards = append(cards, e.Card())
+		}
+	}
+	for _, card := range store.Once(cards) {
+		g := group{card.Tenant, card.Scope}
+		entities[g] = append(entities[g], card.Entity)
+	}
+	for g, of := range entities {
+		// The plus leaves the primary key as the only way: most cards of a tenant and scope are fresh.
+		list := pack(of)
+		if err := collect(ctx, w.tx, func(entity string) {
+			w.staled = append(w.staled, store.Card{Entity: entity, Tenant: g.tenant, Scope: g.scope})
+		}, `
+			UPDATE memory_cards SET is_stale = 1
+			WHERE +is_stale = 0 AND entity_uri IN (`+list.sql+`) AND tenant_id = $2 AND scope = $3
+			RETURNING entity_uri`, list.json, g.tenant, g.scope); err != nil {
+			return err
+		}
+	}
+	return nil
+}

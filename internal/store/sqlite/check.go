@@ -104,8 +104,8 @@ func (s *Store) checkWritable(ctx context.Context) error {
 // errChecked rolls back a transaction that wrote only to see whether it could.
 var errChecked = errors.New("checked")
 
-// checkEdges sees whether the rows of edges are known by their ids and by their numbers, as in the node's own table. Else
-// no more may go by either than by what an edge says.
+// checkEdges sees whether each edge has an id and a row number of its own, as in the node's table. Where it has not, edges
+// that were changed cannot be told by their number, nor looked up by that of their row.
 func (s *Store) checkEdges(ctx context.Context, tx querier) error {
 	return tx.QueryRowContext(ctx, `
 		SELECT EXISTS (SELECT 1 FROM pragma_table_list('entity_edges') t WHERE t.schema = 'main' AND t.type = 'table' AND NOT t.wr)
