@@ -6,6 +6,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 
 	"decayctl/internal/store"
@@ -33,6 +34,7 @@ var (
 // planner is a file whose stores tell how they run their statements.
 type planner struct {
 	storetest.Database
+	mu    sync.Mutex          // facts are read while others are claimed
 	plans map[string][]string // by statement
 	many  bool                // tombstones
 }
@@ -58,6 +60,8 @@ func newPlanner(t testing.TB, facts int) *planner {
 // explain notes how a statement will be run. Its values do not matter to that.
 func (p *planner) explain(t testing.TB, tx sqlite.Querier, query string) {
 	t.Helper()
+	p.mu.Lock()
+	defer p.mu.Unlock()
 	if p.plans[query] != nil || strings.HasPrefix(query, "PRAGMA") {
 		return
 	}
