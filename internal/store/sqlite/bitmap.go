@@ -12,6 +12,16 @@ func (b *bitmap) add(n int64) {
 	(*b)[n/64] |= 1 << (n % 64)
 }
 
+// addAll adds the numbers from one to another, both included.
+func (b *bitmap) addAll(from, to int64) {
+	for n := from; n <= to; n++ {
+		b.add(n)
+	}
+}
+
+// remove takes a number out that is in the set.
+func (b bitmap) remove(n int64) { b[n/64] &^= 1 << (n % 64) }
+
 func (b bitmap) has(n int64) bool { return n >= 0 && n < b.end() && b[n/64]>>(n%64)&1 == 1 }
 
 // next is the first number of the set from n on; where there is none, the end.

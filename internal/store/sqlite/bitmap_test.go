@@ -19,6 +19,18 @@ func TestBitmap(t *testing.T) {
 				rt.Fatalf("%d is not below %d", n, b.end())
 			}
 		}
+		from := rapid.Int64Range(0, 300).Draw(rt, "from")
+		to := rapid.Int64Range(from-1, 300).Draw(rt, "to")
+		b.addAll(from, to)
+		for n := from; n <= to; n++ {
+			in[n] = true
+		}
+		for n := int64(0); n <= 300; n++ {
+			if in[n] && rapid.Bool().Draw(rt, "remove") {
+				b.remove(n)
+				delete(in, n)
+			}
+		}
 		following := b.end()
 		for n := int64(399); n >= 0; n-- {
 			if in[n] {

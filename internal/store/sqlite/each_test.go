@@ -2,13 +2,17 @@ package sqlite_test
 
 import (
 	"math"
+	"strings"
+	"sync"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
+	"decayctl/internal/store/sqlite"
 	"decayctl/internal/store/storetest"
 	"decayctl/internal/sweep"
 )
@@ -181,6 +185,35 @@ func TestEachOverriddenMeanwhile(t *testing.T) {
 	}}
 	result, err := storetest.Engine(s).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf, Samples: 5})
 	if err != nil || len(result.Samples) != 1 || result.Samples[0].Fact.ID != "plain" || result.Examined != 2 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
+// TestEachOverriddenBetween: an override that comes once the others were looked at may have any number behind theirs, and
+// has not ended its fact for that.
+func TestEachOverriddenBetween(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	lapsed := "2025-01-01T00:00:00.000000+00:00"
+	d.Insert(t, storetest.Fact("a", func(c *fact.Candidate) {
+		c.Override = &fact.Override{ValidUntil: &lapsed, UpdatedAt: lapsed}
+	}), storetest.Fact("b"))
+	s, err := sqlite.Open(t.Context(), path, store.OpenParams{ReadOnly: true, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var once sync.Once
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, "max(o.rowid)") {
+			once.Do(func() {
+				d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at) VALUES ('b', 0.2, '2026-01-01T00:00:00+00:00')")
+			})
+		}
+	})
+	result, err := storetest.Engine(s).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf, Samples: 5})
+	if err != nil || len(result.Samples) != 1 || result.Samples[0].Fact.Override == nil {
 		t.Errorf("%+v, %v", result, err)
 	}
 }
