@@ -12,12 +12,8 @@ import (
 // What policies do beside expiring: confidences, of facts and of their edges.
 
 // packWeighed makes a list of facts with the confidence of each in front of its id.
-func packWeighed(expiries []*store.Expiry) idList {
-	rows := make([]string, len(expiries))
-	for i, e := range expiries {
-		rows[i] = strconv.FormatFloat(*e.Confidence, 'g', -1, 64) + "|" + e.Fact.ID
-	}
-	return pack(rows)
+func packWeighed(expiries []*store.Expiry) headed {
+	return packHeaded(expiries, func(e *store.Expiry) string { return strconv.FormatFloat(*e.Confidence, 'g', -1, 64) })
 }
 
 // weighEdges gives edges the confidence of their facts, and of those that end the expiry too.

@@ -95,8 +95,8 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 	ids := packFacts(kind.List)
 	rows, id, confidence := ids, "b.id", "NULL"
 	if kind.Weighed {
-		rows = packWeighed(kind.List)
-		id, confidence = rows.behindBar(), "CAST("+rows.beforeBar()+" AS REAL)"
+		weighed := packWeighed(kind.List)
+		rows, id, confidence = weighed.idList, weighed.behindBar(), "CAST("+weighed.beforeBar()+" AS REAL)"
 	}
 	guarded := `(SELECT f.id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b CROSS JOIN facts f ON f.id = ` + id + `
 		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
@@ -169,11 +169,11 @@ func (w *writer) retract(ctx context.Context) error {
 	if len(retracted) == 0 {
 		return nil
 	}
-	var rows []string
+	first := make([]*store.Expiry, 0, len(retracted))
 	for _, e := range retracted {
 		earlier := e.SweptAt()
 		if earlier == "" {
-			rows = append(rows, e.Retraction+"|"+e.Fact.ID)
+			first = append(first, e)
 			continue
 		}
 		// Few: facts that an earlier sweep has expired, and somebody has brought back.
@@ -193,7 +193,7 @@ func (w *writer) retract(ctx context.Context) error {
 	if logged {
 		unless = "NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)"
 	}
-	ids := pack(rows)
+	ids := packHeaded(first, func(e *store.Expiry) string { return e.Retraction })
 	_, err = w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
