@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"fmt"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -196,106 +197,37 @@ func (w *writer) retract(ctx context.Context) error {
 	if len(retracted) == 0 {
 		return nil
 	}
-	ids, earlier := make([]string, len(retracted)), make([]string, len(retracted))
+	ids, earlier, swept := make([]string, len(retracted)), make([]string, len(retracted)), false
 	for i, e := range retracted {
 		ids[i], earlier[i] = e.Retraction, e.SweptAt()
+		swept = swept || earlier[i] != ""
 	}
-	// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
-	_, err := w.tx.Exec(ctx, `
-		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
+	logged, err := w.loggedAtAsOf(ctx)
+	if err != nil {
+		return err
+	}
+	insert := `
+		INSERT INTO ` + w.table("fact_retractions") + ` (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $3, $4
-		FROM unnest($1::text[], $2::text[], $5::text[]) AS b(id, fact_id, earlier)
+		FROM unnest($1::text[], $2::text[], $5::text[]) AS b(id, fact_id, earlier)`
+	if logged || swept { // to look each up is a fifth of what writing it takes
+		// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
+		insert += `
 		WHERE NOT EXISTS (
-			SELECT 1 FROM `+w.table("fact_retractions")+` r
-			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' IN ($3, b.earlier) OFFSET 0)`,
-		ids, idArray(retracted), w.asOf, store.Actor, earlier)
+			SELECT 1 FROM ` + w.table("fact_retractions") + ` r
+			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' IN ($3, b.earlier) OFFSET 0)`
+	}
+	_, err = w.tx.Exec(ctx, insert, ids, idArray(retracted), w.asOf, store.Actor, earlier)
 	return err
 }
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. Edges are read
-// first, since an undo needs to know what they were, and it is the last moment to keep that.
-func (w *writer) expireEdges(ctx context.Context) error {
-	done := w.batch.Done()
-	if len(done) == 0 {
-		return nil
-	}
-	byID := store.NewByID(done)
-	edged, err := w.edged(ctx, done, byID)
-	if err != nil {
-		return err
-	}
-	rows, err := w.tx.Query(ctx, `
-		SELECT l.id, l.valid_until, l.decay_epoch, l.confidence
-		FROM unnest($1::text[]) AS b(id)
-		CROSS JOIN LATERAL (
-			SELECT e.id, e.valid_until, e.decay_epoch, e.confidence FROM `+w.table("entity_edges")+` e WHERE e.id = b.id FOR UPDATE) l`,
-		edged)
-	if err != nil {
-		return err
-	}
-	var id string
-	var edge fact.Edge
-	var confidence *float32
-	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
-		found := edge
-		found.Confidence = widened(confidence)
-		byID.Found(id, &found)
-		return nil
-	}); err != nil {
-		return err
-	}
-	if err := w.keepImages(ctx, store.Images(done)); err != nil {
-		return err
-	}
-	plain, weighed := store.Edged(done)
-	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
-		return err
-	}
-	_, err = w.tx.Exec(ctx, `
-		UPDATE `+w.table("entity_edges")+` SET valid_until = $2, decay_epoch = $3 WHERE id = `+anyKey,
-		idArray(plain), w.asOf, w.batch.AsOf.UnixMilli())
-	return err
-}
-
-// edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
-// facts in its range, these are found by reading the edges of the range, which are fewer.
-func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID store.ByID) ([]string, error) {
-	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Covered()/8 {
-		return idArray(done), nil
-	}
-	where, args := within(w.batch.Range(), "id")
-	rows, err := w.tx.Query(ctx, `SELECT id FROM `+w.table("entity_edges")+` WHERE `+where+` ORDER BY id`, args...)
-	if err != nil {
-		return nil, err
-	}
-	ids := []string{}
-	var id string
-	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		if byID[id] != nil {
-			ids = append(ids, id)
-		}
-		return nil
-	})
-	return ids, err
-}
-
-// weighEdges gives edges the confidence of their facts, and of those that end the expiry too.
-func (w *writer) weighEdges(ctx context.Context, weighed []*store.Expiry) error {
-	if len(weighed) == 0 {
-		return nil
-	}
-	var lives []bool
-	var confidences []*float32
-	for _, e := range weighed {
-		lives, confidences = append(lives, e.Lives), append(confidences, narrowed(e.Confidence))
-	}
-	_, err := w.tx.Exec(ctx, `
-		UPDATE `+w.table("entity_edges")+` e
-		SET valid_until = CASE WHEN b.lives THEN e.valid_until ELSE $2 END, decay_epoch = $3, confidence = b.confidence
-		FROM unnest($1::text[], $4::bool[], $5::float4[]) AS b(id, lives, confidence)
-		WHERE e.id = `+anyKey+` AND e.id = b.id`,
-		idArray(weighed), w.asOf, w.batch.AsOf.UnixMilli(), lives, confidences)
-	return err
+// loggedAtAsOf tells whether the log has a retraction at the job's as-of of any fact in the batch's range.
+func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
+	where, args := within(w.batch.Range(), "r.fact_id")
+	args = append(args, w.asOf)
+	err = w.tx.QueryRow(ctx, fmt.Sprintf(`
+		SELECT EXISTS (SELECT 1 FROM %s r WHERE %s AND r.retracted_at || '' = $%d)`, w.table("fact_retractions"), where, len(args)), args...).Scan(&logged)
+	return logged, err
 }
 
 // anyKey compares with every key in $1. The planner does not see how many there are, and looks each up,
