@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -280,6 +281,75 @@ func TestUndoGoesOn(t *testing.T) {
 	}
 	if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 		t.Errorf("(-before the sweep +after the undo):\n%s", diff)
+	}
+}
+
+// TestUndoReadsAhead: the next changes are read while those before them are taken back, and no longer than the undo lasts.
+func TestUndoReadsAhead(t *testing.T) {
+	t.Parallel()
+	ctx, done := context.WithTimeout(context.Background(), time.Minute) // only where it hangs
+	defer done()
+	s, _ := newStore(t, 30)
+	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour}
+	j, err := storetest.Sweep(ctx, storetest.Engine(s), weak(), tens)
+	if err != nil {
+		t.Fatal(err)
+	}
+	undo := func(pid int, of *readsAhead, halt error) (job.Job, error) {
+		t.Helper()
+		of.Store, of.asked = s, make(chan struct{}, 10)
+		joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Undo: true, Worker: storetest.Worker("a test", pid)})
+		if err != nil {
+			t.Fatal(err)
+		}
+		engine := storetest.Engine(of)
+		engine.Halt = func() error { return halt }
+		return engine.Undo(ctx, joined, sweep.Work{BatchSize: 10, Pace: 1})
+	}
+	halted := &readsAhead{hang: true}
+	stopped := &sweep.Stopped{Why: "after one"}
+	if part, err := undo(2, halted, stopped); !errors.Is(err, stopped) || part.Counts.Restored != 10 || halted.left != 0 {
+		t.Fatalf("%+v, %v, %d still read", part, err, halted.left)
+	}
+	if whole, err := undo(3, &readsAhead{}, nil); err != nil || whole.Counts.Restored != 30 {
+		t.Errorf("%+v, %v", whole, err)
+	}
+}
+
+// readsAhead takes changes back once the next ones are being read, which may hang.
+type readsAhead struct {
+	store.Store
+	hang    bool
+	asked   chan struct{}
+	reading atomic.Int32
+	calls   int
+	left    int32 // how many read when the job was left
+}
+
+func (r *readsAhead) Leave(ctx context.Context, l store.Lease, to job.State, reason string) (job.Job, error) {
+	r.left = r.reading.Load()
+	return r.Store.Leave(ctx, l, to, reason)
+}
+
+func (r *readsAhead) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
+	r.reading.Add(1)
+	defer r.reading.Add(-1)
+	if r.calls++; r.calls > 1 {
+		r.asked <- struct{}{}
+		if r.hang {
+			<-ctx.Done()
+			return store.Changes{}, ctx.Err()
+		}
+	}
+	return r.Store.Changes(ctx, p)
+}
+
+func (r *readsAhead) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
+	select {
+	case <-r.asked:
+		return r.Store.Restore(ctx, p)
+	case <-ctx.Done():
+		return store.Restored{}, ctx.Err()
 	}
 }
 

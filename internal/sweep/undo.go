@@ -49,23 +49,46 @@ func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) er
 	})
 }
 
-// changes walks the overrides of a store range by range.
+// changes walks the overrides of a store range by range, and has the next one read while one is used.
 func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use func(store.Changes) error) error {
-	size := e.Store.Tuning().RangeSize
-	for {
-		var c store.Changes
-		err := e.retry(ctx, func() (err error) {
-			c, err = e.Store.Changes(ctx, store.ChangesParams{Job: j, After: at, Size: size})
-			return err
-		})
-		if err != nil || !c.Last.Set {
-			return err
-		}
-		if err := use(c); err != nil {
-			return err
-		}
-		at = c.Last
+	type read struct {
+		store.Changes
+		err error
 	}
+	ctx, stop := context.WithCancel(ctx)
+	reads := make(chan read)
+	defer func() {
+		stop()
+		for range reads { // until the reader has let go of the store
+		}
+	}()
+	go func() {
+		defer close(reads)
+		p := store.ChangesParams{Job: j, After: at, Size: e.Store.Tuning().RangeSize}
+		for r := (read{}); r.err == nil; p.After = r.Last {
+			r.err = e.retry(ctx, func() (err error) {
+				r.Changes, err = e.Store.Changes(ctx, p)
+				return err
+			})
+			if r.err == nil && !r.Last.Set {
+				return
+			}
+			select {
+			case reads <- r:
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	for r := range reads {
+		if r.err != nil {
+			return r.err
+		}
+		if err := use(r.Changes); err != nil {
+			return err
+		}
+	}
+	return ctx.Err()
 }
 
 // undo is one undo on its way.
