@@ -44,7 +44,7 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 	case dryRunCase:
 		args = append(append(args, "dry-run"), rules...)
 	case undoCase:
-		args = append(args, "jobs", "undo", job, "--yes")
+		args = append(args, "jobs", "undo", job, "--yes", "--pace", "1")
 	case neighbourCase:
 		args = append(append(args, "sweep"), rules...)
 	default:
