@@ -15,8 +15,8 @@ import (
 
 // findLapsed notes which of the next rows of overrides have surely ended their facts: all but those that are found to
 // last, of which there are few. What it misses, because it comes later or has a number that no bitmap holds, only has a
-// fact read in vain. An override that comes later, and gets the number of one that was deleted, is taken for that one:
-// its fact is left to the next look.
+// fact read in vain. An override that comes later, and gets a number among these, as one that was deleted had, is taken
+// for a lapsed one: its fact is left to the next look.
 func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error, error) {
 	var from int64
 	mine, err := e.turns.next(func() (more bool, err error) {
