@@ -19,8 +19,12 @@ func (b *bitmap) addAll(from, to int64) {
 	}
 }
 
-// remove takes a number out that is in the set.
-func (b bitmap) remove(n int64) { b[n/64] &^= 1 << (n % 64) }
+// remove takes a number out, if it is in the set.
+func (b bitmap) remove(n int64) {
+	if b.has(n) {
+		b[n/64] &^= 1 << (n % 64)
+	}
+}
 
 func (b bitmap) has(n int64) bool { return n >= 0 && n < b.end() && b[n/64]>>(n%64)&1 == 1 }
 

@@ -218,6 +218,38 @@ func TestEachOverriddenBetween(t *testing.T) {
 	}
 }
 
+// TestEachFrozenMeanwhile: a store that nobody seems to use is read without locks, and then two statements may see different
+// rows. The pass is made again, whatever came out of it.
+func TestEachFrozenMeanwhile(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Exec(t, "PRAGMA journal_mode = DELETE")
+	d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope)
+		WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < 5255)
+		SELECT printf('%06d', i), 'e', 'r', 'string', 'v', 's', '2026-01-01T00:00:00.000000+00:00', 0.3, 'local' FROM n`)
+	d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, valid_until, reason, updated_at)
+		SELECT id, '2025-01-01T00:00:00.000000+00:00', hex(zeroblob(450)), '2026-01-01T00:00:00+00:00' FROM facts WHERE rowid <= 5055`)
+	s, err := sqlite.Open(t.Context(), path, store.OpenParams{ReadOnly: true, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var once sync.Once
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, "group_concat(o.rowid") {
+			once.Do(func() {
+				d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at)
+					SELECT id, 0.2, '2026-01-01T00:00:00+00:00' FROM facts WHERE rowid BETWEEN 5056 AND 5058`)
+			})
+		}
+	})
+	result, err := storetest.Engine(s).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf})
+	if err != nil || result.Selected != 200 {
+		t.Errorf("%+v, %v", result, err)
+	}
+}
+
 // TestEachLooksUpStatuses: where too many facts have a quarantine status of their own, each is looked up.
 func TestEachLooksUpStatuses(t *testing.T) {
 	t.Parallel()

@@ -37,9 +37,13 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(o.rowid), $1) "+among, args...).Scan(&last); err != nil {
 		return nil, nil, err
 	}
+	args[1] = last
 	var rows lines
-	lasting, _, err := readLists(ctx, tx, []list{{"o.rowid", &rows}}, among+" AND "+live("o.valid_until", e.params.AsOf, e.common, args.add), args)
+	lasting, known, err := readLists(ctx, tx, []list{{"o.rowid", &rows}}, among+" AND "+live("o.valid_until", e.params.AsOf, e.common, args.add), args)
 	return mine, func() error {
+		if !known {
+			return nil
+		}
 		e.lapsed.addAll(from, last)
 		for range lasting {
 			row, err := strconv.ParseInt(rows.cut(), 10, 64)
