@@ -117,6 +117,7 @@ type Tuning struct {
 	BatchSize    int           // facts to write in the first transaction; later ones follow Target
 	Target       time.Duration // how long a transaction should hold its locks, at most
 	RowLocks     bool          // others may keep single rows locked: a smaller batch may do without them
+	ReadsApart   bool          // what is being read keeps nobody from writing
 	Alone        string        // why only one worker at a time helps a job here; "" where more do
 }
 

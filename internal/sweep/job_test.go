@@ -290,7 +290,7 @@ func TestUndoReadsAhead(t *testing.T) {
 	ctx, done := context.WithTimeout(context.Background(), time.Minute) // only where it hangs
 	defer done()
 	s, _ := newStore(t, 30)
-	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour}
+	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour, ReadsApart: true}
 	j, err := storetest.Sweep(ctx, storetest.Engine(s), weak(), tens)
 	if err != nil {
 		t.Fatal(err)
@@ -311,8 +311,13 @@ func TestUndoReadsAhead(t *testing.T) {
 	if part, err := undo(2, halted, stopped); !errors.Is(err, stopped) || part.Counts.Restored != 10 || halted.left != 0 {
 		t.Fatalf("%+v, %v, %d still read", part, err, halted.left)
 	}
-	if whole, err := undo(3, &readsAhead{}, nil); err != nil || whole.Counts.Restored != 30 {
-		t.Errorf("%+v, %v", whole, err)
+	if more, err := undo(3, &readsAhead{}, stopped); !errors.Is(err, stopped) || more.Counts.Restored != 20 {
+		t.Fatalf("%+v, %v", more, err)
+	}
+	s.tuning.ReadsApart = false
+	apart := &readsAhead{alone: true}
+	if whole, err := undo(4, apart, nil); err != nil || whole.Counts.Restored != 30 || apart.beside {
+		t.Errorf("%+v, %v, read beside a write: %t", whole, err, apart.beside)
 	}
 }
 
@@ -320,6 +325,8 @@ func TestUndoReadsAhead(t *testing.T) {
 type readsAhead struct {
 	store.Store
 	hang    bool
+	alone   bool // nothing is to be read while changes are taken back
+	beside  bool // and was
 	asked   chan struct{}
 	reading atomic.Int32
 	calls   int
@@ -345,6 +352,11 @@ func (r *readsAhead) Changes(ctx context.Context, p store.ChangesParams) (store.
 }
 
 func (r *readsAhead) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
+	if r.alone {
+		done, err := r.Store.Restore(ctx, p)
+		r.beside = r.beside || len(r.asked) > 0
+		return done, err
+	}
 	select {
 	case <-r.asked:
 		return r.Store.Restore(ctx, p)

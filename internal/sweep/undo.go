@@ -49,11 +49,18 @@ func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) er
 	})
 }
 
-// changes walks the overrides of a store range by range, and has the next one read while one is used.
+// changes walks the overrides of a store range by range, and has the next one read while one is used, where that is in
+// nobody's way.
 func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use func(store.Changes) error) error {
 	type read struct {
 		store.Changes
 		err error
+	}
+	tuning := e.Store.Tuning()
+	may := make(chan struct{}, 2) // read one more
+	may <- struct{}{}
+	if tuning.ReadsApart {
+		may <- struct{}{}
 	}
 	ctx, stop := context.WithCancel(ctx)
 	reads := make(chan read)
@@ -64,8 +71,13 @@ func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use fu
 	}()
 	go func() {
 		defer close(reads)
-		p := store.ChangesParams{Job: j, After: at, Size: e.Store.Tuning().RangeSize}
+		p := store.ChangesParams{Job: j, After: at, Size: tuning.RangeSize}
 		for r := (read{}); r.err == nil; p.After = r.Last {
+			select {
+			case <-may:
+			case <-ctx.Done():
+				return
+			}
 			r.err = e.retry(ctx, func() (err error) {
 				r.Changes, err = e.Store.Changes(ctx, p)
 				return err
@@ -87,6 +99,7 @@ func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use fu
 		if err := use(r.Changes); err != nil {
 			return err
 		}
+		may <- struct{}{}
 	}
 	return ctx.Err()
 }

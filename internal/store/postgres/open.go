@@ -194,7 +194,7 @@ func (s *Store) Settled(context.Context) (bool, error) { return true, nil }
 
 // Tuning: rows are locked one by one, so a batch delays only writers of the same facts.
 func (s *Store) Tuning() store.Tuning {
-	return store.Tuning{RangeSize: 10_000, LargestRange: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true}
+	return store.Tuning{RangeSize: 10_000, LargestRange: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true, ReadsApart: true}
 }
 
 // Notes are what the operator should know about this store.

@@ -303,7 +303,7 @@ func (s *Store) passed(tx querier) querier {
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{
-		RangeSize: 10_000, LargestRange: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond,
+		RangeSize: 10_000, LargestRange: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond, ReadsApart: s.wal,
 		Alone: "SQLite has one writer at a time, so one process at a time works on a job",
 	}
 }

@@ -75,6 +75,15 @@ func TestJournalModeStays(t *testing.T) {
 	}
 }
 
+// TestReadsApart: beside a rollback journal a transaction that reads keeps others from committing.
+func TestReadsApart(t *testing.T) {
+	t.Parallel()
+	withJournal, _ := journalled(t)
+	if open(t, withJournal, false).Tuning().ReadsApart || !open(t, newFile(t), false).Tuning().ReadsApart {
+		t.Error("only with a write-ahead log do readers keep nobody from writing")
+	}
+}
+
 // TestChangedUnderneath changes the file of a dry run that reads without locks: it must notice, and
 // read again with locks.
 func TestChangedUnderneath(t *testing.T) {
