@@ -198,7 +198,7 @@ func (r *byRow) readRows(ctx context.Context, tx querier, part []placed) ([]fact
 	args := arguments{list.String()}
 	c := r.columns()
 	c.placed = true
-	found, err := c.plain(ctx, tx, "FROM json_each($1) b CROSS JOIN facts f ON f.rowid = b.value WHERE "+
+	found, err := c.plain(ctx, tx, "FROM "+numberedSQL+" WHERE "+
 		own.where(r.params, r.common, args.add), args, 0)
 	if err != nil {
 		return nil, err

@@ -116,6 +116,9 @@ const (
 	noOverrideSQL = "false, NULL, NULL, NULL, NULL, NULL"
 )
 
+// numberedSQL are the facts whose row numbers a list has.
+const numberedSQL = "json_each($1) b CROSS JOIN facts f ON f.rowid = b.value"
+
 // rows reads facts row by row.
 func (c columns) rows(ctx context.Context, tx querier, override, from string, args arguments) ([]fact.Candidate, error) {
 	held, source, place := "0", "''", "0"

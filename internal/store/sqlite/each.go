@@ -194,7 +194,7 @@ func (e *each) readMasked(ctx context.Context, tx querier, first int64, mask []b
 	facts, where := "facts f", these+"x'02'"
 	args = bounds
 	if overridden < len(mask)/fewAmong {
-		facts, where, args = "json_each($1) b CROSS JOIN facts f ON f.rowid = b.value", "WHERE true", arguments{listed(first, mask)}
+		facts, where, args = numberedSQL, "WHERE true", arguments{listed(first, mask)}
 	}
 	found, err := c.rows(ctx, tx, overrideSQL, "FROM "+facts+" LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id "+
 		where+" AND "+under.where(e.params, e.common, args.add), args)

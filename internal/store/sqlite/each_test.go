@@ -189,6 +189,23 @@ func TestEachOverriddenMeanwhile(t *testing.T) {
 	}
 }
 
+// openChanging opens a store to be read, which somebody changes before the first statement that has a text in it.
+func openChanging(t *testing.T, path, before string, change func()) store.Store {
+	t.Helper()
+	s, err := sqlite.Open(t.Context(), path, store.OpenParams{ReadOnly: true, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = s.Close() })
+	var once sync.Once
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, before) {
+			once.Do(change)
+		}
+	})
+	return s
+}
+
 // TestEachOverriddenBetween: an override that comes once the others were looked at may have any number behind theirs, and
 // has not ended its fact for that.
 func TestEachOverriddenBetween(t *testing.T) {
@@ -199,18 +216,8 @@ func TestEachOverriddenBetween(t *testing.T) {
 	d.Insert(t, storetest.Fact("a", func(c *fact.Candidate) {
 		c.Override = &fact.Override{ValidUntil: &lapsed, UpdatedAt: lapsed}
 	}), storetest.Fact("b"))
-	s, err := sqlite.Open(t.Context(), path, store.OpenParams{ReadOnly: true, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	var once sync.Once
-	s.Watch(func(_ sqlite.Querier, query string) {
-		if strings.Contains(query, "max(o.rowid)") {
-			once.Do(func() {
-				d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at) VALUES ('b', 0.2, '2026-01-01T00:00:00+00:00')")
-			})
-		}
+	s := openChanging(t, path, "max(o.rowid)", func() {
+		d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at) VALUES ('b', 0.2, '2026-01-01T00:00:00+00:00')")
 	})
 	result, err := storetest.Engine(s).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf, Samples: 5})
 	if err != nil || len(result.Samples) != 1 || result.Samples[0].Fact.Override == nil {
@@ -230,19 +237,9 @@ func TestEachFrozenMeanwhile(t *testing.T) {
 		SELECT printf('%06d', i), 'e', 'r', 'string', 'v', 's', '2026-01-01T00:00:00.000000+00:00', 0.3, 'local' FROM n`)
 	d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, valid_until, reason, updated_at)
 		SELECT id, '2025-01-01T00:00:00.000000+00:00', hex(zeroblob(450)), '2026-01-01T00:00:00+00:00' FROM facts WHERE rowid <= 5055`)
-	s, err := sqlite.Open(t.Context(), path, store.OpenParams{ReadOnly: true, Now: time.Now})
-	if err != nil {
-		t.Fatal(err)
-	}
-	t.Cleanup(func() { _ = s.Close() })
-	var once sync.Once
-	s.Watch(func(_ sqlite.Querier, query string) {
-		if strings.Contains(query, "group_concat(o.rowid") {
-			once.Do(func() {
-				d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at)
-					SELECT id, 0.2, '2026-01-01T00:00:00+00:00' FROM facts WHERE rowid BETWEEN 5056 AND 5058`)
-			})
-		}
+	s := openChanging(t, path, "group_concat(o.rowid", func() {
+		d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at)
+			SELECT id, 0.2, '2026-01-01T00:00:00+00:00' FROM facts WHERE rowid BETWEEN 5056 AND 5058`)
 	})
 	result, err := storetest.Engine(s).Preview(t.Context(), sweep.Params{Rules: weak, AsOf: asOf})
 	if err != nil || result.Selected != 200 {
