@@ -20,7 +20,7 @@ import (
 )
 
 const (
-	newest  = "0.9.0a10" // the release that decayctl is proved against
+	newest  = "0.9.0a12" // the release that decayctl is proved against
 	oldest  = "0.9.0a2"  // the first release whose stores decayctl sweeps
 	tooOld  = "0.9.0a1"
 	rootKey = "a-key-that-the-caller-made-up"

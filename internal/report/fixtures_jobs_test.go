@@ -193,7 +193,7 @@ func notices() map[string]writer {
 		"detached":      Pending{Target: target, Job: pending().Job},
 		"pruned":        Pruned{Count: 1234, Before: asOf},
 		"pruned-one":    Pruned{Count: 1, Before: asOf},
-		"healthy":       Health{Target: target, Found: store.Diagnosis{Server: "SQLite 3.54.1", Migration: "038_peer_approval_flow", Held: []string{"read the file", "write the file"}, Facts: 1}, Now: asOf},
+		"healthy":       Health{Target: target, Found: store.Diagnosis{Server: "SQLite 3.54.1", Migration: "058_federation_audit_first_trust_confirm_rejected", Held: []string{"read the file", "write the file"}, Facts: 1}, Now: asOf},
 		"ill":           ill(),
 		"undoable":      Undoable{Target: target, Job: done, Count: 11190},
 		"undoable-half": Undoable{Target: target, Job: half, Count: half.Counts.Decayed - half.Counts.Restored - 1},
@@ -237,7 +237,7 @@ func ill() Health {
 	return Health{
 		Target: target,
 		Found: store.Diagnosis{
-			Server: "PostgreSQL 15.3\x1b[2J", Migration: "038_peer_approval_flow", Own: 1,
+			Server: "PostgreSQL 15.3\x1b[2J", Migration: "058_federation_audit_first_trust_confirm_rejected", Own: 1,
 			Role: "decay\nsweeper", Held: []string{"SELECT on public.facts"}, Missing: []string{"UPDATE on public.jobs", "CREATE on schema public"},
 			Indexes: []store.MissingIndex{{
 				Table: "fact_retractions", Columns: []string{"fact_id"}, Effect: "every batch of an undo reads the whole retraction log",

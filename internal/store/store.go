@@ -27,7 +27,7 @@ const RequiredMigration = "033_immutability_l1_projections"
 
 // NewestMigration is the last node migration this version was written against. A newer one is no
 // refusal: the columns in use are checked instead.
-const NewestMigration = "038_peer_approval_flow"
+const NewestMigration = "058_federation_audit_first_trust_confirm_rejected"
 
 // Store is one fact store, opened for reading or for writing. Its methods may be called from
 // several goroutines. Errors are *Error where their kind matters to the caller.

@@ -16,6 +16,7 @@ import (
 type DatabaseOptions struct {
 	ICULocale string // "" is the C locale
 	Schema    string // where the fact store's tables are; "" is public
+	Older     bool   // the schema is that of stigmem-node 0.9.0a2 to 0.9.0a10
 	Empty     bool   // the schema has no tables
 }
 
@@ -107,7 +108,10 @@ func (c *Cluster) template(ctx context.Context, o DatabaseOptions) (string, erro
 	}
 	schema := quoted(o.Schema)
 	statements := []string{"CREATE SCHEMA IF NOT EXISTS " + schema, "SET search_path = " + schema}
-	if !o.Empty {
+	switch {
+	case o.Older:
+		statements = append(statements, sample.OlderPostgresDDL())
+	case !o.Empty:
 		statements = append(statements, sample.PostgresDDL())
 	}
 	if err := c.admin(ctx, name, statements...); err != nil {

@@ -1,6 +1,7 @@
 -- The part of a Stigmem node's fact store that a sweep reads or writes, with its neighbours, as the
--- node's migrations leave it on PostgreSQL: 4-byte floats, no full-text table, and no triggers that
--- keep facts append-only. Names carry no schema; search_path says where the tables go.
+-- node's migrations up to 038 (0.9.0a2 to 0.9.0a10) leave it on PostgreSQL: 4-byte floats, no full-text
+-- table, and no triggers that keep facts append-only. newest.sql goes on from there. Names carry no
+-- schema; search_path says where the tables go.
 
 CREATE TABLE schema_migrations (
     id         serial PRIMARY KEY,

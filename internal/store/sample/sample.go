@@ -25,12 +25,18 @@ var sqliteDDL string
 //go:embed postgres.sql
 var postgresDDL string
 
-// PostgresDDL is the schema for PostgreSQL. Its names are not qualified: search_path says where
-// the tables go.
-func PostgresDDL() string { return postgresDDL }
+//go:embed newest.sql
+var newestDDL string
 
-// SQLiteDDL is the schema for SQLite.
-func SQLiteDDL() string { return sqliteDDL }
+// PostgresDDL is the newest node's schema for PostgreSQL. Its names are not qualified: search_path says
+// where the tables go.
+func PostgresDDL() string { return postgresDDL + newestDDL }
+
+// OlderPostgresDDL is the schema of stigmem-node 0.9.0a2 to 0.9.0a10 for PostgreSQL.
+func OlderPostgresDDL() string { return postgresDDL }
+
+// SQLiteDDL is the newest node's schema for SQLite.
+func SQLiteDDL() string { return sqliteDDL + newestDDL }
 
 // DefaultFacts is the size of a sample that says nothing of its size.
 const DefaultFacts = 20_000
@@ -45,8 +51,17 @@ type Options struct {
 }
 
 // CreateSQLite makes a new store without facts: readable by its owner only and in WAL mode, as the
-// node leaves it. An existing file is an error and is left alone.
-func CreateSQLite(ctx context.Context, path string) (err error) {
+// newest node leaves it. An existing file is an error and is left alone.
+func CreateSQLite(ctx context.Context, path string) error {
+	return createSQLite(ctx, path, SQLiteDDL())
+}
+
+// CreateOlderSQLite makes a new store as stigmem-node 0.9.0a2 to 0.9.0a10 leave it.
+func CreateOlderSQLite(ctx context.Context, path string) error {
+	return createSQLite(ctx, path, sqliteDDL)
+}
+
+func createSQLite(ctx context.Context, path, ddl string) (err error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return err
@@ -63,7 +78,7 @@ func CreateSQLite(ctx context.Context, path string) (err error) {
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "PRAGMA journal_mode = WAL; BEGIN;\n"+sqliteDDL+"\nCOMMIT")
+	_, err = db.ExecContext(ctx, "PRAGMA journal_mode = WAL; BEGIN;\n"+ddl+"\nCOMMIT")
 	return errors.Join(err, db.Close())
 }
 

@@ -1,5 +1,5 @@
 -- The part of a Stigmem node's fact store that a sweep reads or writes, with its neighbours, as the
--- node's migrations leave it on SQLite.
+-- node's migrations up to 038 (0.9.0a2 to 0.9.0a10) leave it on SQLite. newest.sql goes on from there.
 
 CREATE TABLE schema_migrations (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,

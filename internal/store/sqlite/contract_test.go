@@ -62,8 +62,23 @@ func database(t testing.TB, path string) storetest.Database {
 
 func TestContract(t *testing.T) {
 	t.Parallel()
-	storetest.Exercise(t, func(t *testing.T) storetest.Database {
-		t.Helper()
-		return database(t, newFile(t))
-	})
+	for _, node := range []struct {
+		name   string
+		create func(ctx context.Context, path string) error
+	}{
+		{"the newest node", sample.CreateSQLite},
+		{"an older node", sample.CreateOlderSQLite},
+	} {
+		t.Run(node.name, func(t *testing.T) {
+			t.Parallel()
+			storetest.Exercise(t, func(t *testing.T) storetest.Database {
+				t.Helper()
+				path := filepath.Join(t.TempDir(), "stigmem.db")
+				if err := node.create(t.Context(), path); err != nil {
+					t.Fatal(err)
+				}
+				return database(t, path)
+			})
+		})
+	}
 }
