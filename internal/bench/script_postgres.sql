@@ -16,7 +16,7 @@ WHERE (f.timestamp <= $cutoff AND coalesce(o.valid_until, f.valid_until) IS NULL
         SELECT 1 FROM tombstones t
         WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold <> 0
           AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
-          AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id))
+          AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by))
   AND coalesce(q.quarantine_status, f.quarantine_status) IS DISTINCT FROM 'pending'
 ;
 BEGIN;

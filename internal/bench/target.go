@@ -59,7 +59,7 @@ func tallied(ctx context.Context, t target, at instants) (n tally, err error) {
 		                SELECT 1 FROM tombstones t
 		                WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold <> 0
 		                  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
-		                  AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id))))`, at.asOf).
+		                  AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by))))`, at.asOf).
 		Scan(&n.Overrides, &n.Confidences, &n.Retractions, &n.Edges, &n.Cards, &n.Protected)
 	return n, err
 }

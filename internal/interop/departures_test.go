@@ -138,7 +138,7 @@ func (p *place) before(t testing.TB) (all []before) {
 		SELECT f.id, f.entity, f.relation, f.timestamp, COALESCE(o.valid_until, f.valid_until), COALESCE(q.quarantine_status, f.quarantine_status),
 			COALESCE(o.confidence, f.confidence), o.confidence,
 			EXISTS (SELECT 1 FROM tombstones t WHERE t.entity_uri = f.entity AND t.tenant_id = f.tenant_id AND t.legal_hold = 1
-				AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id))
+				AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by))
 		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id LEFT JOIN fact_quarantine_status q ON q.fact_id = f.id`)
 	if err != nil {
 		t.Fatal(err)

@@ -44,12 +44,12 @@ var Tables = []Table{
 	},
 	{
 		Name:    "tombstones",
-		Read:    []string{"id", "entity_uri", "scope", "tenant_id", "legal_hold"},
+		Read:    []string{"id", "entity_uri", "scope", "tenant_id", "legal_hold", "signed_by"},
 		Lookups: []Lookup{{Columns: []string{"entity_uri"}, Effect: "a fact that had an override reads all tombstones; where these are many, every fact does"}},
 	},
 	{
 		Name:    "tombstone_revocations",
-		Read:    []string{"tombstone_id"},
+		Read:    []string{"tombstone_id", "signed_by"},
 		Lookups: []Lookup{{Columns: []string{"tombstone_id"}, Effect: "a legal hold reads all revocations"}},
 	},
 	{

@@ -31,8 +31,7 @@ func (s *Store) readBeside(ctx context.Context, tx pgx.Tx, r store.Range, few bo
 func (s *Store) readHolds(ctx context.Context, tx pgx.Tx, b *store.Beside) error {
 	rows, err := tx.Query(ctx, `
 		SELECT t.entity_uri, t.tenant_id, t.scope FROM `+s.table("tombstones")+` t
-		WHERE t.legal_hold <> 0 AND NOT EXISTS (
-			SELECT 1 FROM `+s.table("tombstone_revocations")+` r WHERE r.tombstone_id = t.id)`)
+		WHERE t.legal_hold <> 0 AND `+s.unrevokedSQL())
 	if err != nil {
 		return err
 	}

@@ -72,7 +72,9 @@ func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 		JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 		JOIN (VALUES ('facts', 'id', true), ('fact_validity_overrides', 'fact_id', true), ('fact_quarantine_status', 'fact_id', true), ('entity_edges', 'id', true),
 				('facts', 'entity', false), ('facts', 'tenant_id', false), ('facts', 'scope', false),
-				('tombstones', 'entity_uri', false), ('tombstones', 'tenant_id', false), ('tombstones', 'scope', false))
+				('tombstones', 'entity_uri', false), ('tombstones', 'tenant_id', false), ('tombstones', 'scope', false),
+				('tombstones', 'id', false), ('tombstones', 'signed_by', false),
+				('tombstone_revocations', 'tombstone_id', false), ('tombstone_revocations', 'signed_by', false))
 			AS w(relation, name, key) ON w.relation = c.relname AND w.name = a.attname
 		WHERE n.nspname = $1
 		  AND (NOT l.collisdeterministic OR w.key AND a.attcollation <> (

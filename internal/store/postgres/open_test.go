@@ -351,10 +351,11 @@ func TestCollations(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	for column, statement := range map[string]string{
-		"fact_quarantine_status.fact_id": `ALTER TABLE fact_quarantine_status ALTER fact_id TYPE text COLLATE "und-x-icu"`,
-		"entity_edges.id":                `ALTER TABLE entity_edges ALTER id TYPE text COLLATE "und-x-icu"`,
-		"facts.entity":                   `ALTER TABLE facts ALTER entity TYPE text COLLATE folded`,
-		"tombstones.entity_uri":          `ALTER TABLE tombstones ALTER entity_uri TYPE text COLLATE folded`,
+		"fact_quarantine_status.fact_id":  `ALTER TABLE fact_quarantine_status ALTER fact_id TYPE text COLLATE "und-x-icu"`,
+		"entity_edges.id":                 `ALTER TABLE entity_edges ALTER id TYPE text COLLATE "und-x-icu"`,
+		"facts.entity":                    `ALTER TABLE facts ALTER entity TYPE text COLLATE folded`,
+		"tombstones.entity_uri":           `ALTER TABLE tombstones ALTER entity_uri TYPE text COLLATE folded`,
+		"tombstone_revocations.signed_by": `ALTER TABLE tombstone_revocations ALTER signed_by TYPE text COLLATE folded`,
 	} {
 		db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
 		d := database(t, db, db.URL)

@@ -78,8 +78,16 @@ func (s *Store) heldSQL() string {
 			SELECT 1 FROM ` + s.table("tombstones") + ` t
 			WHERE t.entity_uri = f.entity AND t.tenant_id || '' = f.tenant_id AND t.legal_hold <> 0
 			  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
-			  AND NOT EXISTS (SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r WHERE r.tombstone_id = t.id)
+			  AND ` + s.unrevokedSQL() + `
 			OFFSET 0)`
+}
+
+// unrevokedSQL: the tombstone t has no revocation by its own issuer. A revocation that another issuer signed lifts
+// nothing, and neither does one whose issuer is NULL: in doubt the fact lives.
+func (s *Store) unrevokedSQL() string {
+	return `NOT EXISTS (
+				SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r
+				WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by)`
 }
 
 // pendingSQL: the effective quarantine status of f is pending.

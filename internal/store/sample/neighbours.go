@@ -15,7 +15,10 @@ var (
 	secondOf = fact.FormatSecond
 )
 
-const moderator = "stigmem://acme/user/2"
+const (
+	moderator        = "stigmem://acme/user/2"
+	anotherModerator = "stigmem://acme/user/3"
+)
 
 // judgement is what a moderator did, or has yet to do, with a fact.
 type judgement int

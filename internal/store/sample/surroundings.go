@@ -34,24 +34,26 @@ func (g *generator) graves() {
 	at := secondOf(g.o.AsOf.Add(-50 * day))
 	const signature = "ed25519:c2FtcGxl"
 	for i := range g.entities {
-		scope, tenant, hold, revoked := "*", defaultTenant, int64(1), false
+		scope, tenant, hold, revokedBy := "*", defaultTenant, int64(1), ""
 		switch i % g.mix.graves {
 		case 7:
 		case 8:
 			scope = "company"
 		case 9:
-			revoked = true
+			revokedBy = moderator
 		case 10:
 			hold = 0
 		case 11:
 			tenant = smallTenant
+		case 12:
+			revokedBy = anotherModerator // lifts nothing
 		default:
 			continue
 		}
 		id := g.uuid()
 		g.add(tombstones, id, entityName(i), scope, "case 2026-"+fmt.Sprint(i), moderator, signature, at, hold, tenant, nil)
-		if revoked {
-			g.add(revocations, g.uuid(), id, "case closed", moderator, signature, at, nil)
+		if revokedBy != "" {
+			g.add(revocations, g.uuid(), id, "case closed", revokedBy, signature, at, nil)
 		}
 	}
 }

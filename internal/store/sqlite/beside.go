@@ -46,7 +46,7 @@ func (s *Store) readHolds(ctx context.Context, tx querier, mark store.Mark) (b s
 func readHolds(ctx context.Context, tx querier, b *store.Beside) error {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT t.entity_uri, t.tenant_id, CASE typeof(t.scope) WHEN 'text' THEN t.scope ELSE '' END FROM tombstones t
-		WHERE t.legal_hold <> 0 AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id)`)
+		WHERE t.legal_hold <> 0 AND `+unrevokedSQL)
 	if err != nil {
 		return err
 	}

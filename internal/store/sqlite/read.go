@@ -53,7 +53,13 @@ const heldSQL = `EXISTS (
 		SELECT 1 FROM tombstones t
 		WHERE t.entity_uri = f.entity AND +t.tenant_id = f.tenant_id AND t.legal_hold <> 0
 		  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
-		  AND NOT EXISTS (SELECT 1 FROM tombstone_revocations r WHERE r.tombstone_id = t.id))`
+		  AND ` + unrevokedSQL + `)`
+
+// unrevokedSQL: the tombstone t has no revocation by its own issuer. A revocation that another issuer signed lifts
+// nothing, and neither does one whose issuer is NULL: in doubt the fact lives.
+const unrevokedSQL = `NOT EXISTS (
+			SELECT 1 FROM tombstone_revocations r
+			WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by COLLATE BINARY)`
 
 // pendingSQL: the effective quarantine status of f is pending.
 const pendingSQL = statusSQL + ` IS 'pending'`

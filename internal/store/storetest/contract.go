@@ -47,6 +47,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"a status that goes", testStatusGoes},
 		{"facts are never written", testFactsUntouched},
 		{"what changed meanwhile is left alone", testChangedMeanwhile},
+		{"what changed meanwhile, among many tombstones", testChangedAmongMany},
 		{"a batch knows when it was read", testMarked},
 		{"a batch is all or nothing", testAllOrNothing},
 		{"neighbours with shared cards do not deadlock", testNeighbours},

@@ -110,6 +110,7 @@ func testContext(t *testing.T, d Database) {
 		Fact("hold star", entity("star")), Fact("hold scope", entity("scope")), Fact("hold list", entity("list")),
 		Fact("free other scope", entity("other scope")), Fact("free other tenant", entity("other tenant")),
 		Fact("free no hold", entity("no hold")), Fact("free revoked", entity("revoked")), Fact("hold one of two", entity("two")),
+		Fact("hold by another", entity("by another")), Fact("hold by other case", entity("by other case")), Fact("free by both", entity("by both")),
 		Fact("pending row"), Fact("free promoted"), Fact("pending null row"), Fact("free rejected"))
 	hold("t1", "star", "*", "default", 1)
 	hold("t2", "scope", "local", "default", 1)
@@ -120,8 +121,11 @@ func testContext(t *testing.T, d Database) {
 	hold("t7", "revoked", "*", "default", 1)
 	hold("t8", "two", "*", "default", 1)
 	hold("t9", "two", "*", "default", 1)
-	for _, id := range []string{"t7", "t8"} {
-		d.Exec(t, `INSERT INTO tombstone_revocations (id, tombstone_id, reason, signed_by, signature, created_at) VALUES ($1, $2, 'r', 'admin', 'x', 'now')`, "r"+id, id)
+	hold("ta", "by another", "*", "default", 1)
+	hold("tb", "by other case", "*", "default", 1)
+	hold("tc", "by both", "*", "default", 1)
+	for i, revoked := range [][2]string{{"t7", "admin"}, {"t8", "admin"}, {"ta", "another issuer"}, {"tb", "Admin"}, {"tc", "another issuer"}, {"tc", "admin"}} {
+		d.Exec(t, revocationSQL, fmt.Sprint("r", i), revoked[0], revoked[1])
 	}
 	d.Exec(t, pendingSQL, "pending row", "pending")
 	d.Exec(t, pendingSQL, "free promoted", "promoted")
@@ -131,12 +135,20 @@ func testContext(t *testing.T, d Database) {
 		       ('free base', 'e', 'r', 'string', 'v', 's', '2026', 0.3, 'local', 'pending')`)
 	d.Exec(t, pendingSQL, "free base", "promoted")
 	d.Exec(t, `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('pending null row', NULL, 'x')`)
-	for _, c := range everything(t, d.open(t, true)) {
-		wantHold, wantPending := len(c.ID) > 4 && c.ID[:4] == "hold", c.ID == "pending row" || c.ID == "pending base"
-		if c.LegalHold != wantHold || c.QuarantinePending != wantPending {
-			t.Errorf("%q: hold %v, pending %v", c.ID, c.LegalHold, c.QuarantinePending)
+	protected := func() {
+		t.Helper()
+		s := d.open(t, true)
+		for _, c := range everything(t, s) {
+			alone, err := s.Fact(context.Background(), c.ID)
+			wantHold, wantPending := len(c.ID) > 4 && c.ID[:4] == "hold", c.ID == "pending row" || c.ID == "pending base"
+			if err != nil || c.LegalHold != wantHold || alone.LegalHold != wantHold || c.QuarantinePending != wantPending {
+				t.Errorf("%q: hold %v, read alone %v (%v), pending %v", c.ID, c.LegalHold, alone, err, c.QuarantinePending)
+			}
 		}
 	}
+	protected()
+	d.manyTombstones(t)
+	protected()
 }
 
 func testScopeAndTenant(t *testing.T, d Database) {

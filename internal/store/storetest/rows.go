@@ -75,6 +75,7 @@ func (d Database) Insert(t testing.TB, candidates ...fact.Candidate) {
 		}
 		if c.LegalHold {
 			exec(holdSQL, "hold-"+c.ID, c.Entity, c.Scope, c.Tenant, 1)
+			exec(revocationSQL, "revoked-"+c.ID, "hold-"+c.ID, "another issuer") // lifts nothing
 		}
 		if c.QuarantinePending {
 			exec(pendingSQL, c.ID, "pending")
@@ -88,9 +89,19 @@ func (d Database) Insert(t testing.TB, candidates ...fact.Candidate) {
 const (
 	holdSQL = `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at)
 		VALUES ($1, $2, $3, $4, $5, 'admin', 'x', '2026-01-01T00:00:00+00:00')`
+	revocationSQL = `INSERT INTO tombstone_revocations (id, tombstone_id, signed_by, reason, signature, created_at)
+		VALUES ($1, $2, $3, 'r', 'x', '2026-01-01T00:00:00+00:00')`
 	pendingSQL = `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at)
 		VALUES ($1, $2, '2026-01-01T00:00:00+00:00')`
 )
+
+// manyTombstones adds as many tombstones, of entities without facts, as make each fact's own be looked up.
+func (d Database) manyTombstones(t testing.TB) {
+	t.Helper()
+	d.Exec(t, fmt.Sprintf(`INSERT INTO tombstones (id, entity_uri, scope, legal_hold, signed_by, signature, created_at)
+		WITH RECURSIVE n(i) AS (SELECT 0 UNION ALL SELECT i + 1 FROM n WHERE i < %d)
+		SELECT 'many' || i, 'many' || i, '*', 1, 'admin', 'x', '2026-01-01T00:00:00+00:00' FROM n`, store.MaxTombstones))
+}
 
 // Edge writes the graph edge of a fact.
 func (d Database) Edge(t testing.TB, id string, validUntil *string) {

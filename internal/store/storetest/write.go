@@ -142,6 +142,7 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 		{exists("g by"), `UPDATE fact_validity_overrides SET updated_by = NULL WHERE fact_id = 'g by'`},
 		{exists("h row gone"), `DELETE FROM fact_validity_overrides WHERE fact_id = 'h row gone'`},
 		{Fact("i held", func(c *fact.Candidate) { c.Entity = "held" }), `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at) VALUES ('t', 'held', '*', 'default', 1, 'a', 'x', 'x')`},
+		{Fact("i revoked no more", func(c *fact.Candidate) { c.Entity = "revoked" }), `UPDATE tombstone_revocations SET signed_by = 'another issuer' WHERE tombstone_id = 'lifted'`},
 		{Fact("j pending"), `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('j pending', 'pending', 'x')`},
 		{exists("k pending too"), `INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('k pending too', 'pending', 'x')`},
 	}
@@ -151,6 +152,8 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 	}
 	facts = append(facts, Fact("y free"), exists("z free"))
 	d.Insert(t, facts...)
+	d.Exec(t, holdSQL, "lifted", "revoked", "*", "default", 1)
+	d.Exec(t, revocationSQL, "r", "lifted", "admin")
 	s := d.open(t, false)
 	all := everything(t, s)
 	for _, c := range all {
@@ -173,6 +176,12 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 	}
 	d.expect(t, retractionRows, "y free | "+asOfText+" | stigmem:system:decay", "z free | "+asOfText+" | stigmem:system:decay")
 	d.expect(t, `SELECT count(*) FROM entity_edges WHERE valid_until IS NOT NULL`, "2")
+}
+
+// testChangedAmongMany has the guard look each fact's tombstones up.
+func testChangedAmongMany(t *testing.T, d Database) {
+	d.manyTombstones(t)
+	testChangedMeanwhile(t, d)
 }
 
 // testMarked takes the way of the engine, whose batches say in which state of the store they were
