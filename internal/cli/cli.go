@@ -9,11 +9,12 @@ import (
 	"log/slog"
 	"os"
 	"os/signal"
+	"runtime"
+	"strings"
 	"syscall"
 	"time"
 
 	"github.com/spf13/cobra"
-	"golang.org/x/term"
 
 	"decayctl/internal/config"
 	"decayctl/internal/report"
@@ -53,26 +54,35 @@ type app struct {
 
 // Main runs one command and returns the exit code. Every error is printed here and nowhere else.
 func Main(p Process) int {
+	out := &output{Writer: p.Stdout}
+	p.Stdout = out
 	a := &app{Process: p, json: wantsJSON(p.Args, p.Environ), signal: make(chan os.Signal, 1)}
 	ctx, stop := a.interruptible()
 	defer stop()
 	root := a.newRootCmd()
 	root.SetArgs(p.Args)
 	root.SetIn(p.Stdin)
-	root.SetOut(p.Stdout)
+	root.SetOut(a.Stdout)
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
+	if err == nil {
+		err = out.err // cobra looks at no error when it prints a help text
+	}
 	if cause, ok := context.Cause(ctx).(interrupted); ok && err != nil { //nolint:errorlint // ours, never wrapped
 		err = withCause(err, cause)
 	}
 	return a.finish(err)
 }
 
-// interruptible gives a context that the first SIGINT or SIGTERM ends. The second one finds the
-// default handler again, and quits at once.
+// interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP ends. The second signal, of
+// whichever kind, finds the default handler again, and quits at once.
 func (a *app) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
-	signal.Notify(a.signal, os.Interrupt, syscall.SIGTERM)
+	for s := range endings {
+		if !signal.Ignored(s) { // as nohup, and a shell's background job, ask for
+			signal.Notify(a.signal, s)
+		}
+	}
 	// A log that nobody reads any more must not end a sweep.
 	signal.Ignore(syscall.SIGPIPE)
 	go func() {
@@ -133,6 +143,9 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 		return c, err
 	}
 	a.json, a.logs = c.Output == config.OutputJSON, c.LogFormat
+	if len(c.Ignored) > 0 {
+		a.logger(c).Debug("left out variables that a container platform sets", "variables", c.Ignored)
+	}
 	return c, nil
 }
 
@@ -154,18 +167,20 @@ func (a *app) forPeople(c config.Config) bool {
 	return isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet
 }
 
-// isTerminal tells whether a stream is one that a person looks at.
-func isTerminal(stream any) bool {
-	file, ok := stream.(*os.File)
-	return ok && term.IsTerminal(int(file.Fd()))
-}
-
-// terminalWidth is the width of a terminal in columns; 80 where it does not say.
-func terminalWidth(stream any) int {
-	if file, ok := stream.(*os.File); ok {
-		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {
-			return width
+// terminalKind is the environment variable TERM; "" if it is not set.
+func (a *app) terminalKind() string {
+	kind := ""
+	for _, line := range a.Environ {
+		if value, ok := strings.CutPrefix(line, "TERM="); ok {
+			kind = value // the last one holds, as for a program that asks the system
 		}
 	}
-	return 80
+	return kind
+}
+
+// hasEscapes tells whether a stream is a terminal that understands escape sequences. TERM says so,
+// except on Windows, whose terminals set no TERM.
+func (a *app) hasEscapes(stream any) bool {
+	kind := a.terminalKind()
+	return isTerminal(stream) && kind != "dumb" && (kind != "" || runtime.GOOS == "windows")
 }

@@ -6,6 +6,7 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -70,8 +71,12 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 		step := a.Process
 		step.Args = append(strings.Fields(command), "--quiet")
 		// Neither a node's environment nor its folder may lead the walk to a real store.
-		step.Environ, step.Dir = nil, a.inDir(folder)
-		if exit := Main(step); exit != exitDone {
+		step.Environ, step.Dir = []string{"TERM=" + a.terminalKind()}, a.inDir(folder)
+		switch exit := Main(step); exit {
+		case exitDone:
+		case exitBrokenPipe:
+			return outputError{syscall.EPIPE}
+		default:
 			return fmt.Errorf("decayctl %s ended with exit code %d", command, exit)
 		}
 		_, _ = fmt.Fprintln(a.Stdout)

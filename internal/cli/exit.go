@@ -32,7 +32,9 @@ const (
 	exitNotPermitted = 7
 	exitUnusable     = 8
 	exitSomething    = 10
+	exitHungUp       = 129
 	exitInterrupted  = 130
+	exitBrokenPipe   = 141
 	exitTerminated   = 143
 )
 
@@ -47,7 +49,9 @@ const exitCodeHelp = `Exit codes:
   7    not permitted by the store (read-only file or role, hot standby)
   8    store missing, unreachable, of a kind not supported, not a Stigmem store, or too old
   10   dry-run --detailed-exitcode: there is something to decay
+  129  hung up (the terminal was closed); the job can be resumed
   130  interrupted; the job can be resumed
+  141  the reader of the output has gone
   143  terminated; the job can be resumed`
 
 // usageError is a command line that makes no sense.
@@ -62,10 +66,18 @@ var errSomething = errors.New("there is something to decay")
 type interrupted struct{ signal os.Signal }
 
 func (e interrupted) Error() string {
-	if e.signal == syscall.SIGTERM {
-		return "terminated"
-	}
-	return "interrupted"
+	return endings[e.signal].text
+}
+
+// endings says how a command ends by a signal: in words, in JSON, and by an exit code, which is 128 and
+// the signal's number as in a shell.
+var endings = map[os.Signal]struct {
+	text, code string
+	exit       int
+}{
+	os.Interrupt:    {"interrupted", "interrupted", exitInterrupted},
+	syscall.SIGTERM: {"terminated", "terminated", exitTerminated},
+	syscall.SIGHUP:  {"hung up", "hung_up", exitHungUp},
 }
 
 // withCause puts the signal in the place of the "context canceled" that it made, and keeps what to do
@@ -94,10 +106,8 @@ func classify(err error) (code string, exit int) {
 	case errors.Is(err, errSomething):
 		return "", exitSomething
 	case errors.As(err, &signal):
-		if signal.signal == syscall.SIGTERM {
-			return "terminated", exitTerminated
-		}
-		return "interrupted", exitInterrupted
+		ending := endings[signal.signal]
+		return ending.code, ending.exit
 	case is[usageError](err), is[*config.Error](err), is[*job.Ambiguous](err):
 		return "usage", exitUsage
 	case is[*job.Illegal](err), is[*job.Foreign](err):
@@ -122,6 +132,9 @@ func classify(err error) (code string, exit int) {
 		return "store_unusable", exitUnusable
 	case store.Is(err, store.Busy):
 		return "store_busy", exitFailed
+	}
+	if isClosedPipe(err) {
+		return "", exitBrokenPipe
 	}
 	return "failed", exitFailed
 }
@@ -165,7 +178,7 @@ func (a *app) finish(err error) int {
 		detail = of.Detail
 	}
 	var done reported
-	if a.json && !errors.As(err, &done) {
+	if a.json && !errors.As(err, &done) && !is[outputError](err) {
 		if failed := report.WriteErrorJSON(a.Stdout, code, text, detail, exit); failed != nil {
 			text += " (and the document could not be written: " + failed.Error() + ")"
 		}

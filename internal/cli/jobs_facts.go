@@ -62,7 +62,11 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 		listed++
 		return lines.Write(change)
 	})
-	if err = errors.Join(err, lines.Flush()); err == nil {
+	// After a failed write Flush fails with the same error, which is said once.
+	if flushed := lines.Flush(); err == nil {
+		err = flushed
+	}
+	if err == nil {
 		var settled bool
 		if settled, err = s.Settled(ctx); err == nil && !settled {
 			err = errors.New("the store was written to meanwhile, so the list may have gaps; list again")

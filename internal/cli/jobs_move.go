@@ -54,5 +54,5 @@ func (a *app) runMove(ctx context.Context, c config.Config, to job.State, id str
 	if j, err = s.Move(ctx, j.ID, to, string(to)+" by an operator"); err != nil {
 		return err
 	}
-	return a.printTo(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes(), Now: a.Now()})
+	return a.printDone(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes(), Now: a.Now()}, jobIs(j))
 }

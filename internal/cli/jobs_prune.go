@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"fmt"
 
 	"github.com/spf13/cobra"
 
@@ -44,5 +45,5 @@ func (a *app) runJobsPrune(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	return a.printTo(c, report.Pruned{Count: n, Before: before})
+	return a.printDone(c, report.Pruned{Count: n, Before: before}, fmt.Sprintf("%d jobs were removed", n))
 }

@@ -32,7 +32,7 @@ func TestSignals(t *testing.T) {
 			number syscall.Signal
 			exit   int
 			name   string
-		}{{syscall.SIGINT, 130, "interrupted"}, {syscall.SIGTERM, 143, "terminated"}} {
+		}{{syscall.SIGINT, 130, "interrupted"}, {syscall.SIGTERM, 143, "terminated"}, {syscall.SIGHUP, 129, "hung up"}} {
 			t.Run(b.name+" "+signal.name, func(t *testing.T) {
 				t.Parallel()
 				db, target, _ := b.fresh(t)
@@ -97,6 +97,22 @@ func TestSignals(t *testing.T) {
 	}
 }
 
+// TestNohup: a signal that the process was started to ignore, as by nohup, does not stop a sweep.
+func TestNohup(t *testing.T) {
+	t.Parallel()
+	d, target := filled(t, "sqlite", nil, 2000)
+	process := begin(t, "trap '' HUP INT;", sweepArgs(target, "--batch-size", "10", "--pace", "0.1")...)
+	process.writes(d)
+	for _, ignored := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
+		if err := process.Process.Signal(ignored); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if exit, report, last := process.ends(t); exit != 0 || report.Status != "done" {
+		t.Errorf("exit code %d, %s, %q", exit, report.Status, last)
+	}
+}
+
 // TestSecondSignal: where a sweep cannot stop in good order, since another process keeps the store
 // locked, the second signal ends it at once. The job goes on all the same.
 func TestSecondSignal(t *testing.T) {
@@ -109,8 +125,8 @@ func TestSecondSignal(t *testing.T) {
 	// Go's runtime, and one in twenty processes ended with a segmentation fault.
 	next := time.NewTicker(10 * time.Millisecond)
 	defer next.Stop()
-	for !process.over() {
-		if err := process.Process.Signal(syscall.SIGTERM); err != nil && !errors.Is(err, os.ErrProcessDone) {
+	for first := syscall.SIGHUP; !process.over(); first = syscall.SIGTERM { // the second may be of another kind
+		if err := process.Process.Signal(first); err != nil && !errors.Is(err, os.ErrProcessDone) {
 			t.Fatal(err)
 		}
 		<-next.C

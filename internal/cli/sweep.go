@@ -95,7 +95,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return err
 	}
 	if p.Later {
-		return a.printTo(c, report.Pending{Target: c.Store.Display, Job: joined.Job})
+		return a.printDone(c, report.Pending{Target: c.Store.Display, Job: joined.Job}, jobIs(joined.Job))
 	}
 	if !a.forPeople(c) { // whoever reads the log of a killed sweep wants to know what to resume
 		a.logger(c).Info("began", "job", joined.Job.ID, "as_of", joined.Job.AsOf)

@@ -49,7 +49,7 @@ func (a *app) worker(c config.Config) store.WorkerParams {
 // progress away.
 func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
 	progress := report.NewProgress(report.ProgressParams{
-		Stderr: a.Stderr, Terminal: isTerminal(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
+		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
 	})
 	began := a.Now()
 	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
@@ -114,9 +114,16 @@ func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Jo
 		// It could not be written down how the job ended, so its row is all there is to tell.
 		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
 	}
-	if failed := a.printTo(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes()}); failed != nil {
-		return errors.Join(err, failed)
+	outcome := jobOutcome(in, j, err)
+	failed := a.printDone(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes()}, jobIs(j))
+	if outcome != nil && isClosedPipe(failed) {
+		return outcome
 	}
+	return errors.Join(outcome, failed)
+}
+
+// jobOutcome is the error that a reported job ends its command with; nil if it came to what was asked for.
+func jobOutcome(in store.Joined, j job.Job, err error) error {
 	switch {
 	case err == nil && j.State == job.Failed:
 		return reported{errors.New(j.StopReason + "; the report lists them")}
@@ -129,6 +136,9 @@ func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Jo
 	}
 	return reported{err}
 }
+
+// jobIs says in which state a job is.
+func jobIs(j job.Job) string { return "job " + report.ShortID(j.ID) + " is " + string(j.State) }
 
 // hinted is an error with what to do about it.
 type hinted struct {
@@ -154,13 +164,21 @@ type document interface {
 	WriteText(w io.Writer, s report.Style) error
 }
 
+// printDone prints the report of work that is done. If the report cannot be written, the error says what was done.
+func (a *app) printDone(c config.Config, d document, done string) error {
+	if err := a.printTo(c, d); err != nil {
+		return fmt.Errorf("%s, but the report could not be written: %w", done, err)
+	}
+	return nil
+}
+
 func (a *app) printTo(c config.Config, d document) error {
 	if c.Output == config.OutputJSON {
 		return d.WriteJSON(a.Stdout)
 	}
 	style := report.Style{}
 	if isTerminal(a.Stdout) {
-		style = report.Style{Color: !c.NoColor, Width: terminalWidth(a.Stdout)}
+		style = report.Style{Color: !c.NoColor && a.hasEscapes(a.Stdout), Width: terminalWidth(a.Stdout)}
 	}
 	return d.WriteText(a.Stdout, style)
 }

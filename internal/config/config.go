@@ -67,6 +67,8 @@ type Config struct {
 	LogLevel  slog.Level
 	Quiet     bool
 	NoColor   bool
+
+	Ignored []string // variables named as settings are, which a container platform set
 }
 
 // The forms of output and of log lines.
@@ -118,6 +120,7 @@ func Load(src Source, now time.Time) (Config, error) {
 		LogLevel:         value(s, "log_level", parseLogLevel),
 		Quiet:            value(s, "quiet", parseToggle),
 		NoColor:          value(s, "no_color", parseToggle),
+		Ignored:          s.ignored,
 	}
 	cfg.AsOfAhead = cfg.AsOf.After(now)
 	cfg.Rules.TTL, cfg.TTLOrigin = s.ttl()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"fmt"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 
@@ -41,7 +42,8 @@ type settings struct {
 	environ map[string]string
 	node    node
 	dir     string
-	err     error // the first that value met
+	ignored []string // variables that a container platform set
+	err     error    // the first that value met
 
 	inline     *yaml.Node // policies that stand in the config file; nil is none
 	inlineFile string
@@ -70,7 +72,7 @@ func collect(src Source) (*settings, error) {
 			s.origins[known.key] = origin{byFlag, "--" + known.flag()}
 		}
 	}
-	variables, err := ownVariables(src.Environ)
+	variables, err := s.ownVariables(src.Environ)
 	if err != nil {
 		return nil, err
 	}
@@ -152,13 +154,17 @@ func environMap(environ []string) map[string]string {
 	return variables
 }
 
-func ownVariables(environ []string) (map[string]entry, error) {
+// serviceLink matches the variables that Kubernetes and Docker make in a container beside a service whose
+// name is decayctl, or begins so. No operator has set them, so they are no misspelt settings.
+var serviceLink = regexp.MustCompile(`^DECAYCTL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
+
+func (s *settings) ownVariables(environ []string) (map[string]entry, error) {
 	known := map[string]setting{}
 	var names []string
-	for _, s := range allSettings() {
-		known[s.variable()] = s
-		if s.reach != flagOnly {
-			names = append(names, s.variable())
+	for _, each := range allSettings() {
+		known[each.variable()] = each
+		if each.reach != flagOnly {
+			names = append(names, each.variable())
 		}
 	}
 	entries := map[string]entry{}
@@ -167,14 +173,17 @@ func ownVariables(environ []string) (map[string]entry, error) {
 		if !strings.HasPrefix(name, variablePrefix) {
 			continue
 		}
-		s, ok := known[name]
+		of, ok := known[name]
 		switch {
+		case !ok && serviceLink.MatchString(name):
+			s.ignored = append(s.ignored, name)
+			continue
 		case !ok:
 			return nil, errorf("%s is set, but there is no such setting; did you mean %s?", plainName(name), nearest(name, names))
-		case s.reach == flagOnly:
-			return nil, errorf("%s is set, but this can only be said with the flag --%s; unset it", name, s.flag())
+		case of.reach == flagOnly:
+			return nil, errorf("%s is set, but this can only be said with the flag --%s; unset it", name, of.flag())
 		}
-		entries[s.key] = entry{text, name}
+		entries[of.key] = entry{text, name}
 	}
 	return entries, nil
 }

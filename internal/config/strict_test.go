@@ -2,6 +2,7 @@ package config
 
 import (
 	"errors"
+	"slices"
 	"strings"
 	"testing"
 	"unicode"
@@ -123,6 +124,9 @@ func TestErrors(t *testing.T) {
 		// Names that are not known.
 		{env("DECAYCTL_TLL=1d"), "DECAYCTL_TLL is set, but there is no such setting; did you mean DECAYCTL_TTL?"},
 		{env("DECAYCTL_ttl=1d"), "DECAYCTL_ttl is set, but there is no such setting; did you mean DECAYCTL_TTL?"},
+		{env("DECAYCTL_SERVICES=x"), "DECAYCTL_SERVICES is set, but there is no such setting; did you mean DECAYCTL_POLICIES?"},
+		{env("DECAYCTL_PORTS=tcp://10.0.0.1:80"), "DECAYCTL_PORTS is set, but there is no such setting; did you mean DECAYCTL_STORE?"},
+		{env("DECAYCTL_PORT_80=1"), "DECAYCTL_PORT_80 is set, but there is no such setting; did you mean DECAYCTL_OUTPUT?"},
 		{env("DECAYCTL_YES=1"), "DECAYCTL_YES is set, but this can only be said with the flag --yes; unset it"},
 		{env("DECAYCTL_TTL_SECONDS=0"), "DECAYCTL_TTL_SECONDS is set, but this can only be said with the flag --ttl-seconds; unset it"},
 		{yml("tll: 1d"), "decayctl.yaml:1: no such setting: tll; did you mean ttl?"},
@@ -221,6 +225,24 @@ func TestAccepted(t *testing.T) {
 		if got := mustLoad(t, test.given).Rules.String(); got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.given, got, test.want)
 		}
+	}
+}
+
+// TestServiceLinks: the variables that Kubernetes and Docker make beside a service are no misspelt settings.
+func TestServiceLinks(t *testing.T) {
+	t.Parallel()
+	links := []string{
+		"DECAYCTL_SERVICE_HOST", "DECAYCTL_SERVICE_PORT", "DECAYCTL_SERVICE_PORT_HTTP", "DECAYCTL_PORT", "DECAYCTL_PORT_80_TCP",
+		"DECAYCTL_PORT_80_TCP_PROTO", "DECAYCTL_PORT_80_TCP_PORT", "DECAYCTL_PORT_53_UDP_ADDR",
+		"DECAYCTL_STORE_SERVICE_HOST", "DECAYCTL_STORE_PORT", "DECAYCTL_STORE_PORT_5432_TCP_ADDR", // of a service decayctl-store
+	}
+	environ := []string{"DECAYCTL_TTL=1d"}
+	for _, name := range links {
+		environ = append(environ, name+"=tcp://10.0.0.1:80")
+	}
+	got := mustLoad(t, env(environ...))
+	if got.Rules.String() != "ttl 1d" || !slices.Equal(got.Ignored, links) {
+		t.Errorf("got %s and %q", got.Rules, got.Ignored)
 	}
 }
 
