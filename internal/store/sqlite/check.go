@@ -39,6 +39,9 @@ func (s *Store) check(ctx context.Context) error {
 	if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
 		return err
 	}
+	if s.otherNames {
+		s.notes = append(s.notes, otherNamesNote)
+	}
 	if s.params.ReadOnly {
 		return nil
 	}

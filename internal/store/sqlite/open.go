@@ -34,6 +34,7 @@ type Store struct {
 	moving     sync.Mutex    // held while the log is moved
 	limits     logLimits     // of the log
 	file       os.FileInfo   // what was opened to be written
+	otherNames bool          // the file has several names, and no process uses it by this one
 	frozen     *fileState    // set while the file is read as immutable: what it looked like at the start
 	wal        bool          // the file is in WAL mode
 	mark       atomic.Int64
@@ -62,6 +63,9 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 		return nil, err
 	}
 	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}}
+	if err = s.checkName(ctx); err != nil {
+		return nil, err
+	}
 	if p.ReadOnly {
 		err = s.openReadOnly()
 	} else {

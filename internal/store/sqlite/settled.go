@@ -37,6 +37,9 @@ func stateOf(path string) (*fileState, error) {
 	return state, nil
 }
 
+// inWALMode tells whether a header is that of a database in WAL mode: its read version is 2.
+func inWALMode(header []byte) bool { return len(header) > 19 && header[19] == 2 }
+
 // readHeader reads the first page's header, or as much of it as there is.
 func readHeader(path string) ([]byte, error) {
 	file, err := os.Open(path)
@@ -60,7 +63,7 @@ func (f *fileState) same(later *fileState) bool {
 
 // Settled checks that a file read as immutable really did not change: SQLite takes no lock then
 // and would mix old pages with new ones. If it did change, the store is reopened with locks.
-func (s *Store) Settled(context.Context) (bool, error) {
+func (s *Store) Settled(ctx context.Context) (bool, error) {
 	if s.frozen == nil {
 		return true, nil
 	}
@@ -72,6 +75,9 @@ func (s *Store) Settled(context.Context) (bool, error) {
 		return false, s.translate(err, "reopen the store")
 	}
 	s.frozen = nil
+	if err := s.checkName(ctx); err != nil { // who changed it may use another name
+		return false, err
+	}
 	s.read, err = s.connect(url.Values{"mode": {"ro"}}, readers)
 	return false, err
 }

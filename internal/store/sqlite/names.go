@@ -1,0 +1,54 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"decayctl/internal/store"
+)
+
+// SQLite keeps the log and the journal of a database beside the name that it was opened by. A process that opens
+// the file by another name (a hard link, a mount of the single file) reads past the log, and its writes damage the
+// database.
+
+// nameUse is how a database file is named and used, as far as the system tells.
+type nameUse struct {
+	elsewhere bool // another process has the file open, and not by this name
+	here      bool // another process has the file open by this name
+	several   bool // the file has several names: hard links, or a mount of the single file
+}
+
+// A process that opens or closes a database holds its lock on the file for a moment without that on the log's index.
+const (
+	nameLooks   = 20
+	betweenLook = 25 * time.Millisecond
+)
+
+// checkName refuses a name that the node's log is not beside. SQLite must not have the file open in this process
+// yet: closing the descriptor that asks for locks would give up SQLite's own.
+func (s *Store) checkName(ctx context.Context) error {
+	unusable := func(why string) error {
+		return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q %s; use the node's own name for the file, and mount its folder instead of the file", s.path, why)}
+	}
+	use, err := useOfName(s.path)
+	for look := 1; err == nil && use.elsewhere && look < nameLooks; look++ {
+		if err := sleep(ctx, betweenLook); err != nil {
+			return err
+		}
+		use, err = useOfName(s.path)
+	}
+	s.otherNames = use.several && !use.here
+	switch {
+	case err != nil:
+		return s.translate(err, "see which processes use the store")
+	case use.elsewhere:
+		return unusable("is open in another process by another name (a hard link, or a mount of the single file), and the log of that process is not beside this name")
+	case s.otherNames && !s.params.ReadOnly:
+		return unusable("is one of several names of its file (hard links, or a mount of the single file), and a log beside one name is not seen from another")
+	}
+	return nil
+}
+
+// otherNamesNote is what a report says of a store that was read by one of several names.
+const otherNamesNote = "the file has several names (hard links, or a mount of the single file); if a process left a log or journal beside another name, what is in it was not read"
