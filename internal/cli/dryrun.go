@@ -66,7 +66,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	if err := a.printTo(c, run); err != nil {
 		return err
 	}
-	if c.DetailedExitCode && preview.Selected > 0 {
+	if c.DetailedExitCode && preview.Due() > 0 {
 		return errSomething
 	}
 	return nil

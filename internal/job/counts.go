@@ -10,15 +10,11 @@ import (
 	"decayctl/internal/rule"
 )
 
-// ChangedMeanwhile counts the facts that changed between being read and being written. It stands
-// beside the protections of package rule.
-const ChangedMeanwhile rule.Protection = "changed_meanwhile"
-
 // Counts is what a job has counted. Counts of one batch are added to those of the job in the
 // transaction that writes the batch.
 type Counts struct {
 	Examined int64                     `json:"examined"`            // facts passed over, whatever their scope and state
-	Selected int64                     `json:"scanned"`             // facts the rules select and no protection keeps
+	Selected int64                     `json:"scanned"`             // facts the rules select and no protection keeps, those that changed meanwhile included
 	Decayed  int64                     `json:"decayed"`             // facts expired, retracted or reduced
 	ByRule   map[string]int64          `json:"by_rule,omitempty"`   // of those, under each rule that selected them
 	Kept     map[rule.Protection]int64 `json:"skipped,omitempty"`   // facts left alone although a rule would select them
@@ -147,6 +143,9 @@ func (c *Counts) addWould(id string, more Would) {
 // Expired is how many facts have ended: all that decayed, but for those that only faded.
 func (c Counts) Expired() int64 { return c.Decayed - c.ReducedOnly }
 
+// Due is how many facts are to be changed, or were to be: all that were selected, but for those that changed meanwhile.
+func (c Counts) Due() int64 { return c.Selected - c.Kept[rule.ChangedMeanwhile] }
+
 // WouldAll is what all policies in mode dry_run would have done.
 func (c Counts) WouldAll() (w Would) {
 	for _, each := range c.Would {
@@ -156,8 +155,14 @@ func (c Counts) WouldAll() (w Would) {
 	return w
 }
 
-// AddKept counts one fact that a protection keeps.
-func (c *Counts) AddKept(why rule.Protection) { add(&c.Kept, why, 1) }
+// AddKept counts one fact of a tenant that is left alone. One that changed meanwhile was selected all the same.
+func (c *Counts) AddKept(why rule.Protection, tenant string) {
+	add(&c.Kept, why, 1)
+	if why == rule.ChangedMeanwhile {
+		c.Selected++
+		c.AddTenant(tenant, 1)
+	}
+}
 
 // AddFailure counts one fact that cannot be written.
 func (c *Counts) AddFailure(factID, text string) {

@@ -49,8 +49,8 @@ func drawCounts(t *rapid.T) job.Counts {
 	for _, name := range rapid.SliceOfN(rapid.String(), 0, 4).Draw(t, "tenants") {
 		c.AddTenant(name, 1)
 	}
-	for _, why := range rapid.SliceOfN(rapid.SampledFrom([]rule.Protection{rule.Rel, rule.System, job.ChangedMeanwhile}), 0, 3).Draw(t, "kept") {
-		c.AddKept(why)
+	for _, why := range rapid.SliceOfN(rapid.SampledFrom([]rule.Protection{rule.Rel, rule.System, rule.ChangedMeanwhile}), 0, 3).Draw(t, "kept") {
+		c.AddKept(why, "t")
 	}
 	for i := range rapid.IntRange(0, 150).Draw(t, "failures") {
 		c.AddFailure(fmt.Sprint(i), "no")

@@ -188,6 +188,9 @@ func (x Explanation) headline() string {
 	}
 	switch v.Action {
 	case rule.Keep:
+		if v.Kept == rule.ChangedMeanwhile {
+			return "The fact has expired since as-of: the next sweep leaves it as it is."
+		}
 		return "The fact is kept although a rule selects it: " + string(v.Kept) + why(v.Kept) + "."
 	case rule.Expire:
 		return "The next sweep expires this fact" + reason + "."

@@ -23,7 +23,7 @@ func swept() Run {
 			ByRule: map[string]int64{rule.NameTTL: 9000, rule.NameFloor: 3068},
 			Kept: map[rule.Protection]int64{
 				rule.System: 600, rule.Rel: 12, rule.LegalHold: 400, rule.QuarantinePending: 3, rule.UnreadableTimestamp: 20,
-				rule.UnreadableValidUntil: 1, job.ChangedMeanwhile: 31,
+				rule.UnreadableValidUntil: 1, rule.ChangedMeanwhile: 31,
 			},
 			Tenants: map[string]int64{"default": 10889, "acme": 344},
 			Batches: 12, LongestLock: 85*time.Millisecond + 400*time.Microsecond, Retries: 2,

@@ -63,7 +63,7 @@ func explainedFading() Explanation {
 		},
 		Context: fact.Context{Override: &fact.Override{Confidence: ptr(0.5), Reason: ptr("decay_policy:context"), UpdatedAt: "2026-11-01T03:17:00+00:00", UpdatedBy: ptr("stigmem:system:decay")}},
 	}
-	x := sweep.Explained{Fact: c, Explanation: set.Judge(asOf).Explain(&c)}
+	x := sweep.Explained{Fact: c, Explanation: set.Judge(asOf, asOf).Explain(&c)}
 	x.Reason = set.Reason(&c, x.Verdict, asOf)
 	return Explanation{Target: "sqlite:stigmem.db", AsOf: asOf, Rules: set, Explained: x}
 }
@@ -75,7 +75,7 @@ func explainedKept() Explanation {
 		Fact:    fact.Fact{ID: "h", Entity: "agent:7", Relation: "agent:heartbeat", Source: "agent:7", Tenant: "default", Scope: "local", Timestamp: "2026-11-23T12:00:00Z", Confidence: 1},
 		Context: fact.Context{Newest: true},
 	}
-	x := sweep.Explained{Fact: c, Outside: "its scope is not team", Ranked: true, Explanation: set.Judge(asOf).Explain(&c)}
+	x := sweep.Explained{Fact: c, Outside: "its scope is not team", Ranked: true, Explanation: set.Judge(asOf, asOf).Explain(&c)}
 	return Explanation{Target: "sqlite:stigmem.db", AsOf: asOf, Rules: set, Explained: x, Notes: []string{"another process is writing to this store"}}
 }
 

@@ -18,7 +18,7 @@ func headline(r Run) (first, second string) {
 	j, target := r.job(), Clean(r.Target)
 	nothing := j.Counts.Selected == 0
 	switch {
-	case r.Preview != nil && nothing:
+	case r.Preview != nil && j.Counts.Due() == 0:
 		return "Dry run of " + target + ". Nothing would expire.", ""
 	case r.Preview != nil:
 		return "Dry run of " + target + ". Nothing was written.", ""

@@ -61,7 +61,7 @@ func hostileJob(t *rapid.T) job.Job {
 		Workers: []job.Worker{{Owner: job.Owner{Host: draw("host"), PID: 1}, Live: rapid.Bool().Draw(t, "live")}},
 		Counts: job.Counts{
 			Examined: count("examined"), Selected: count("selected"), Decayed: count("decayed"), Restored: count("restored"), FailedCount: 1,
-			Kept:    map[rule.Protection]int64{rule.Rel: count("kept"), job.ChangedMeanwhile: count("changed")},
+			Kept:    map[rule.Protection]int64{rule.Rel: count("kept"), rule.ChangedMeanwhile: count("changed")},
 			Failed:  []job.Failure{{FactID: draw("failed id"), Error: draw("error")}},
 			Tenants: map[string]int64{},
 		},

@@ -107,7 +107,7 @@ func specifiedOf(j job.Job, dryRun bool) specified {
 	}
 	if dryRun {
 		s.Retracted, s.FactsReduced = 0, 0
-		s.WouldRetract += c.Selected - c.ReducedOnly
+		s.WouldRetract += c.Due() - c.ReducedOnly
 		s.WouldReduce += c.Reduced
 	}
 	for i := range j.Rules.Policies {
@@ -199,7 +199,7 @@ func documentOf(target string, j job.Job, notes []string) document {
 		Reduced:       c.Reduced,
 		specified:     specifiedOf(j, false),
 		ByRule:        map[string]int64{},
-		Skipped:       map[rule.Protection]int64{job.ChangedMeanwhile: c.Kept[job.ChangedMeanwhile]},
+		Skipped:       map[rule.Protection]int64{rule.ChangedMeanwhile: c.Kept[rule.ChangedMeanwhile]},
 		ByTenant:      map[string]int64{},
 		Failed:        []failure{},
 		FailedCount:   c.FailedCount,

@@ -113,7 +113,7 @@ func (p *page) counts(r Run) {
 		p.count(c.Restored, "restored")
 		p.count(c.LeftAlone, "left alone: changed since by others")
 	}
-	if n := c.Kept[job.ChangedMeanwhile]; n > 0 {
+	if n := c.Kept[rule.ChangedMeanwhile]; n > 0 {
 		p.count(n, "changed meanwhile and left as they are; the next sweep decides")
 	}
 	if c.FailedCount > 0 {
@@ -141,7 +141,7 @@ func (p *page) decayed(r Run, digits int) {
 	j := r.job()
 	n, ends, fades := j.Counts.Decayed, "expired", "faded"
 	if r.Preview != nil {
-		n, ends, fades = j.Counts.Selected, "would expire", "would fade"
+		n, ends, fades = j.Counts.Due(), "would expire", "would fade"
 	}
 	if j.Counts.Selected == 0 {
 		return

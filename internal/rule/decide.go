@@ -13,6 +13,7 @@ import (
 type Judge struct {
 	set      Set
 	asOf     time.Time
+	now      time.Time // asOf or later
 	cutoff   time.Time // of the set's ttl
 	possible bool
 	ready    []ready
@@ -34,12 +35,16 @@ type place struct{ relation, scope, tenant string }
 
 const maxPlaces = 10_000 // relations are hostile text, and there may be a million of them
 
-// Judge makes the set ready to judge by an as-of.
-func (s Set) Judge(asOf time.Time) *Judge {
+// Judge makes the set ready to judge by an as-of. now is the instant of the work by the store's clock: an
+// expiry that has passed by then stays as it is. A now before asOf counts as asOf.
+func (s Set) Judge(asOf, now time.Time) *Judge {
 	if s.Only != "" {
 		s.TTL, s.Floor = nil, nil
 	}
-	j := &Judge{set: s, asOf: asOf, places: map[place][2][]*ready{}}
+	j := &Judge{set: s, asOf: asOf, now: asOf, places: map[place][2][]*ready{}}
+	if now.After(asOf) {
+		j.now = now
+	}
 	j.exact, j.wide = s.byRelation()
 	j.cutoff, j.possible = s.Cutoff(asOf)
 	for i := range s.Policies {
@@ -52,14 +57,17 @@ func (s Set) Judge(asOf time.Time) *Judge {
 	return j
 }
 
-// Decide judges one fact at asOf. The result depends on its arguments only.
-func (s Set) Decide(c *fact.Candidate, asOf time.Time) Verdict { return s.Judge(asOf).Decide(c) }
+// Decide judges one fact at asOf, as a sweep at that very instant would. The result depends on its arguments only.
+func (s Set) Decide(c *fact.Candidate, asOf time.Time) Verdict { return s.Judge(asOf, asOf).Decide(c) }
+
+// Live tells whether a fact has not expired by now.
+func (j *Judge) Live(c *fact.Candidate) bool { return Live(c, j.now) }
 
 // Decide judges one fact. Where the verdict is Ranked, it holds for a fact that is not among the newest
 // of its group; for one that is, ask again with Newest set.
 func (j *Judge) Decide(c *fact.Candidate) Verdict {
 	r := reading{Candidate: c}
-	if r.until(); r.hasUntil && r.untilReadable && !r.end.After(j.asOf) {
+	if r.until(); r.ended(j.asOf) {
 		return Verdict{} // expired already
 	}
 	if len(j.ready) == 0 {
@@ -157,6 +165,9 @@ func (r *reading) when() (time.Time, bool) {
 	return r.stamp, r.dated
 }
 
+// ended tells whether an expiry of the fact has passed at an instant.
+func (r *reading) ended(at time.Time) bool { return r.hasUntil && r.untilReadable && !r.end.After(at) }
+
 // open tells whether a rule of age may take the fact: it has no expiry of its own.
 func (r *reading) open() bool { return !r.hasUntil }
 
@@ -200,6 +211,8 @@ func (j *Judge) decide(r *reading, p *ready) Verdict {
 			v.Kept = UnreadableValidUntil
 		case p != nil && p.exempts(r.Relation):
 			v.Kept = Exempt
+		case r.ended(j.now): // another process has expired it since as-of, or the fact itself
+			v.Kept = ChangedMeanwhile
 		}
 	}
 	if v.Kept != "" {
@@ -263,7 +276,7 @@ func (v Verdict) newest(p *ready) Verdict {
 // count is what a policy in mode dry_run would do.
 func (j *Judge) count(r *reading, p *ready) Aside {
 	stamp, ok := r.when()
-	if !ok || r.hasUntil && !r.untilReadable {
+	if !ok || r.hasUntil && !r.untilReadable || r.ended(j.now) {
 		return Aside{}
 	}
 	a := Aside{Policy: p.ID, Retract: r.open() && p.possible && !stamp.After(p.cutoff)}

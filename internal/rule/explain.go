@@ -41,7 +41,7 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	e := Explanation{Verdict: j.Decide(c)}
 	r := reading{Candidate: c}
 	r.until()
-	expired := r.hasUntil && r.untilReadable && !r.end.After(j.asOf)
+	expired := r.ended(j.asOf)
 	act, aside := j.policies(c)
 	for i := range j.ready {
 		e.Steps = append(e.Steps, j.policyStep(&r, &j.ready[i], act, aside, expired))
@@ -54,7 +54,7 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	}
 	exempt := act != nil && act.exempts(c.Relation)
 	acting := j.set.Only == "" || act != nil && act.ID == j.set.Only
-	if !expired && protected(c) == "" && !exempt && acting {
+	if !r.ended(j.now) && protected(c) == "" && !exempt && acting {
 		e.Outlook = j.outlook(&r, act)
 	}
 	return e

@@ -19,9 +19,10 @@ func TestDecideAgreesWithAnOracle(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s, c := anyPolicySet(t), anyPlacedCandidate(t)
-		j := s.Judge(asOf)
+		now := asOf.Add(rapid.SampledFrom([]time.Duration{0, 0, -time.Hour, 1, 24 * 365 * time.Hour}).Draw(t, "since as-of"))
+		j := s.Judge(asOf, now)
 		for range 2 { // with what it remembers, too
-			if got, want := j.Decide(c), oracle(s, c); !reflect.DeepEqual(got, want) {
+			if got, want := j.Decide(c), oracle(s, c, now); !reflect.DeepEqual(got, want) {
 				t.Fatalf("%s\n%+v\ngot  %+v\nwant %+v", s, c, got, want)
 			}
 		}
@@ -36,7 +37,7 @@ func TestExplainSaysWhatDecideDoes(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		s, c := anyPolicySet(t), anyPlacedCandidate(t)
-		e := s.Judge(asOf).Explain(c)
+		e := s.Judge(asOf, asOf).Explain(c)
 		var acting, aside []string
 		for _, step := range e.Steps {
 			switch {
@@ -71,7 +72,7 @@ func TestOutlook(t *testing.T) {
 			c.Relation, c.Timestamp, c.Confidence = relation, "2026-06-05T12:00:00.5Z", 0.8
 		})
 		change(c)
-		return set.Judge(asOf).Explain(c).Outlook
+		return set.Judge(asOf, asOf).Explain(c).Outlook
 	}
 	same := func(*fact.Candidate) {}
 	if o, want := at("other", same), (Outlook{Expires: time.Date(2026, 7, 5, 12, 0, 0, 500_000_000, time.UTC), By: NameTTL}); !reflect.DeepEqual(o, want) {
@@ -156,19 +157,20 @@ func less(a, b [3]int) bool {
 	return false
 }
 
-func oracle(s Set, c *fact.Candidate) (v Verdict) {
+func oracle(s Set, c *fact.Candidate, today time.Time) (v Verdict) {
 	var until *string
 	if c.Override != nil && c.Override.ValidUntil != nil {
 		until = c.Override.ValidUntil
 	} else {
 		until = c.ValidUntil
 	}
-	oddUntil := false
+	oddUntil, endedSince := false, false
 	if until != nil {
 		end, err := fact.ParseInstant(*until)
 		if oddUntil = err != nil; !oddUntil && !asOf.Before(end) {
 			return v
 		}
+		endedSince = err == nil && !today.Before(end)
 	}
 	now := c.Confidence
 	if c.Override != nil && c.Override.Confidence != nil {
@@ -208,7 +210,7 @@ func oracle(s Set, c *fact.Candidate) (v Verdict) {
 		return false
 	}
 
-	if d := pick(s, c, true); d != nil && (s.Only == "" || s.Only == d.ID) && held == "" && dated && !oddUntil && !exempt(d) {
+	if d := pick(s, c, true); d != nil && (s.Only == "" || s.Only == d.ID) && held == "" && dated && !oddUntil && !endedSince && !exempt(d) {
 		less := fade(d)
 		a := Aside{Policy: d.ID, Retract: until == nil && old(d.TTL), Reduce: d.HalfLife > 0 && less < now && now-less >= d.MinStep}
 		if some := a.Retract || a.Reduce; some {
@@ -248,6 +250,8 @@ func oracle(s Set, c *fact.Candidate) (v Verdict) {
 		held = UnreadableValidUntil
 	case p != nil && exempt(p):
 		held = Exempt
+	case endedSince:
+		held = ChangedMeanwhile
 	}
 	if held != "" {
 		v.Action, v.Kept = Keep, held

@@ -78,7 +78,7 @@ func TestOrder(t *testing.T) {
 func TestPoliciesAreTriedAsTheyStand(t *testing.T) {
 	t.Parallel()
 	first, all, last := expire("first", "a", "team"), expire("all", "*", "local"), expire("last", "a", "")
-	j := Set{Policies: []Policy{first, all, last}}.Judge(asOf)
+	j := Set{Policies: []Policy{first, all, last}}.Judge(asOf, asOf)
 	for scope, want := range map[string]string{"team": "first", "local": "all", "company": "last"} {
 		c := stale(func(c *fact.Candidate) { c.Relation, c.Scope = "a", scope })
 		if got, _ := j.Policy(c); got == nil || got.ID != want {
@@ -278,7 +278,7 @@ func TestDecideAllocatesNothing(t *testing.T) {
 		{ID: "f", Relation: "memory:*", Mode: ModeConfidence, HalfLife: 86400 * 900, MinStep: 0.5},
 		{ID: "d", Relation: "*", Entity: "stigmem://*", Mode: ModeDryRun, TTL: ptr(TTL(86400 * 300))},
 	}}
-	j, c := set.Judge(asOf), stale(func(*fact.Candidate) {})
+	j, c := set.Judge(asOf, asOf), stale(func(*fact.Candidate) {})
 	j.Decide(c)
 	if n := testing.AllocsPerRun(100, func() { j.Decide(c) }); n != 0 {
 		t.Errorf("%v allocations for a fact that nothing becomes of", n)

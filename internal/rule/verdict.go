@@ -39,6 +39,10 @@ const (
 	KeptAsNewest         Protection = "kept_as_newest"         // among the newest that keep_last keeps
 )
 
+// ChangedMeanwhile: the fact changed between as-of and now, or between being read and being written. It is no
+// protection: such a fact counts as selected.
+const ChangedMeanwhile Protection = "changed_meanwhile"
+
 // Verdict is what the rules say of one fact.
 type Verdict struct {
 	Action     Action
@@ -113,7 +117,7 @@ func (s Set) decider(c *fact.Candidate, asOf time.Time) *Policy {
 	if len(s.Policies) == 0 {
 		return nil
 	}
-	act, _ := s.Judge(asOf).Policy(c)
+	act, _ := s.Judge(asOf, asOf).Policy(c)
 	return act
 }
 

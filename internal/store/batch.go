@@ -6,6 +6,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/rule"
 )
 
 // Batch is what one transaction writes.
@@ -25,7 +26,8 @@ type Batch struct {
 }
 
 // Expiry is one fact to expire, or to lower the confidence of. The fact is written only if its override
-// row still is what was read, or still absent, and no legal hold or pending quarantine has appeared.
+// row still is what was read, or still absent, no legal hold or pending quarantine has appeared, and no expiry of it has
+// passed by the store's clock.
 type Expiry struct {
 	Fact       *fact.Candidate // as read
 	Rules      []string        // that select it
@@ -36,6 +38,7 @@ type Expiry struct {
 	Lives      bool     // the fact does not expire: its confidence is all that changes
 
 	// What the transaction that writes the batch finds.
+	Ended   bool       // the fact's expiry has passed: it is not written
 	Written bool       // the override was written, and everything else follows it
 	Edge    *fact.Edge // the edge as it was; nil is none
 }
@@ -74,8 +77,8 @@ func (e Expiry) Forgotten() bool {
 	return !e.Lives || e.Confidence != nil && *e.Confidence < vectorsFrom
 }
 
-// SweptAt is the expiry that an earlier sweep gave the fact, or "". Where clocks differ, or an as-of
-// lies before an earlier one, a swept fact is swept once more; its row in the retraction log stands.
+// SweptAt is the expiry that an earlier sweep gave the fact, or "". If the store's clock is behind that expiry, the fact
+// is swept once more; its row in the retraction log stands.
 func (e Expiry) SweptAt() string {
 	o := e.Fact.Override
 	if o == nil || o.ValidUntil == nil || o.Reason == nil || *o.Reason != Reason && job.PolicyOf(*o) == "" || o.UpdatedBy == nil || *o.UpdatedBy != Actor {
@@ -97,22 +100,31 @@ func (b Batch) Begin() Batch {
 	return b
 }
 
+// Spare leaves out the facts whose expiry has passed by now. It may be the work of another sweeper since as-of, and
+// must not be moved back.
+func (b Batch) Spare(now time.Time) {
+	for i := range b.Expiries {
+		e := &b.Expiries[i]
+		e.Ended = !rule.Live(e.Fact, now)
+	}
+}
+
 // Settle is the counts of a batch once it is known which of its facts were written.
 func (b Batch) Settle(locked time.Duration) job.Counts {
 	c := job.Counts{}
 	c.Add(b.Count)
 	for _, e := range b.Expiries {
 		c.Examined++
-		c.Selected++
-		c.AddTenant(e.Fact.Tenant, 1)
 		if e.Written {
+			c.Selected++
+			c.AddTenant(e.Fact.Tenant, 1)
 			c.Decayed++
 			c.AddRules(e.Rules)
 			if e.Faded() {
 				c.AddReduced(!e.Lives)
 			}
 		} else {
-			c.AddKept(job.ChangedMeanwhile)
+			c.AddKept(rule.ChangedMeanwhile, e.Fact.Tenant)
 		}
 	}
 	if len(b.Expiries) > 0 {
@@ -246,9 +258,9 @@ func AlikeOf(fresh []*Expiry, asOf string) []Alike {
 	return kinds
 }
 
-// Fresh are the facts of the batch that had no override row.
+// Fresh are the facts to be written that had no override row.
 func (b Batch) Fresh() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return e.Fact.Override == nil })
+	return b.filter(func(e *Expiry) bool { return !e.Ended && e.Fact.Override == nil })
 }
 
 // All are the facts of the batch.
@@ -257,9 +269,9 @@ func (b Batch) All() []*Expiry { return b.filter(func(*Expiry) bool { return tru
 // WithEdge are the facts of the batch that have an edge, where that was noted.
 func (b Batch) WithEdge() []*Expiry { return b.filter(func(e *Expiry) bool { return e.Fact.Edged }) }
 
-// Overridden are the facts of the batch that had an override row.
+// Overridden are the facts to be written that had an override row.
 func (b Batch) Overridden() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return e.Fact.Override != nil })
+	return b.filter(func(e *Expiry) bool { return !e.Ended && e.Fact.Override != nil })
 }
 
 // Done are the facts that were written.

@@ -58,12 +58,16 @@ type Store interface {
 	Each(ctx context.Context, p CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen Range, whole bool, err error)
 
 	// Apply writes one batch in one transaction: all of it with the claim moved on and the job's counts,
-	// or nothing and an error. It fails with *job.Lost where the claim is not the worker's any more,
+	// or nothing and an error. Facts whose expiry has passed by Now are left alone. It fails with *job.Lost where the claim is not the worker's any more,
 	// its lease has ended, or the job is not running.
 	Apply(ctx context.Context, b Batch) (Applied, error)
 
 	Jobs
 	Doctor
+
+	// Now is the clock that expiries are compared with when they are written: the server's on PostgreSQL, which
+	// all hosts share, and this host's on SQLite.
+	Now(ctx context.Context) (time.Time, error)
 
 	// Lag is how far the slowest replica is behind. It is zero where there is none, or where the role may
 	// not see them.

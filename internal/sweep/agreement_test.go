@@ -101,7 +101,7 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 		t.Fatal(err)
 	}
 	rows := d.Touched(t)
-	forecast.Decayed = forecast.Selected
+	forecast.Decayed = forecast.Due()
 	if diff := cmp.Diff(forecast.Counts, first.Counts, notCompared); diff != "" {
 		t.Errorf("(-dry run +sweep):\n%s", diff)
 	}
@@ -110,8 +110,8 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff(rows, d.Touched(t)); diff != "" || second.Counts.Selected != 0 {
-		t.Errorf("the second sweep selected %d and changed:\n%s", second.Counts.Selected, diff)
+	if diff := cmp.Diff(rows, d.Touched(t)); diff != "" || second.Counts.Due() != 0 {
+		t.Errorf("the second sweep had %d to expire, and changed:\n%s", second.Counts.Due(), diff)
 	}
 	if diff := cmp.Diff(first.Counts.Kept, second.Counts.Kept); diff != "" {
 		t.Errorf("the second sweep kept others:\n%s", diff)

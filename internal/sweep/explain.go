@@ -19,7 +19,11 @@ type Explained struct {
 // Explain judges one fact as a sweep would. It writes nothing. Errors: *store.UnknownFact.
 func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, error) {
 	var x Explained
-	err := e.retry(ctx, func() (err error) {
+	p, err := e.clocked(ctx, p)
+	if err != nil {
+		return x, err
+	}
+	err = e.retry(ctx, func() (err error) {
 		x.Fact, err = e.Store.Fact(ctx, id)
 		return err
 	})
@@ -46,7 +50,7 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 // rank tells a fact whether it is among the newest of its group, also where its verdict does not turn on
 // that yet: what is to come does.
 func (j *judging) rank(ctx context.Context, c *fact.Candidate) (byAct bool, err error) {
-	if !rule.Live(c, j.params.AsOf) {
+	if !j.Live(c) {
 		return false, nil
 	}
 	f := ranked{Candidate: c}

@@ -18,7 +18,7 @@ type judging struct {
 }
 
 func newJudging(e *Engine, p Params) *judging {
-	j := p.Rules.Judge(p.AsOf)
+	j := p.Rules.Judge(p.AsOf, p.now)
 	return &judging{Judge: j, params: p, newest: newNewest(e, j, p)}
 }
 
@@ -33,7 +33,7 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 	facts := slices.Grow(j.facts[:0], len(found))
 	for i := range found {
 		c := &found[i]
-		if j.params.Live && rule.Live(c, j.params.AsOf) {
+		if j.params.Live && j.Live(c) {
 			r.live++
 		}
 		v := j.Decide(c)

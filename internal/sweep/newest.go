@@ -19,7 +19,6 @@ import (
 type newest struct {
 	*Engine
 	judge *rule.Judge
-	asOf  time.Time
 	stamp string // of the job's own overrides; "" where there is no job
 
 	known map[store.Group]*list.Element // of *ranking
@@ -40,7 +39,7 @@ const (
 )
 
 func newNewest(e *Engine, j *rule.Judge, p Params) *newest {
-	n := &newest{Engine: e, judge: j, asOf: p.AsOf, known: map[store.Group]*list.Element{}}
+	n := &newest{Engine: e, judge: j, known: map[store.Group]*list.Element{}}
 	if !p.Stamp.IsZero() {
 		n.stamp = fact.FormatSecond(p.Stamp)
 	}
@@ -123,7 +122,7 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 	err := n.retry(ctx, func() error {
 		tops = map[key]*top{}
 		return n.Store.Groups(ctx, groups, func(c fact.Candidate) {
-			live := rule.Live(&c, n.asOf)
+			live := n.judge.Live(&c)
 			if !live && !n.ended(&c) {
 				return
 			}

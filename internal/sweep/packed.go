@@ -182,6 +182,8 @@ func (s stretch) last() string {
 	return f.text[:f.id]
 }
 
+func (s stretch) tenant(n int) string { return s.shares.list[s.facts[s.from+n].shared].tenant }
+
 // candidate is a fact as it was read, without what only judging needs.
 func (s stretch) candidate(n int) fact.Candidate {
 	f := &s.facts[s.from+n]

@@ -25,11 +25,11 @@ type judgedFact struct {
 	rule.Verdict
 }
 
-// addKept counts why a fact is kept, and what policies in mode dry_run would do with it.
-func addKept(c *job.Counts, v rule.Verdict) {
+// addKept counts why a fact of a tenant is kept, and what policies in mode dry_run would do with it.
+func addKept(c *job.Counts, v rule.Verdict, tenant string) {
 	c.AddAside(v.Aside)
 	if v.Kept != "" {
-		c.AddKept(v.Kept)
+		c.AddKept(v.Kept, tenant)
 	}
 }
 

@@ -15,7 +15,7 @@ import (
 type Result struct {
 	job.Counts       // Decayed is 0, and ByRule is about the facts selected
 	Total      int64 // facts in the store, an estimate
-	Live       int64 // facts not expired at as-of; counted for a limit in percent only
+	Live       int64 // facts not expired by now; counted for a limit in percent only
 
 	Groups  map[GroupKey]*Group // selected facts; a bounded number of keys
 	Other   Group               // selected facts beyond those keys
@@ -61,7 +61,7 @@ func (r *Result) passed(done judgedRange) {
 // judged counts one fact of a range.
 func (r *Result) judged(p Params, f judgedFact) {
 	r.Examined++
-	addKept(&r.Counts, f.Verdict)
+	addKept(&r.Counts, f.Verdict, f.Tenant)
 	if !f.Acts() {
 		return
 	}

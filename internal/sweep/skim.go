@@ -22,14 +22,13 @@ var errMany = errors.New("many facts are stale")
 // first facts tell or what is found, it stops, and ranges are claimed one by one. Only the first process of a job
 // does so: a job that is stopped before its pass is through must come further the next time. It gives the job's
 // counts as they are then.
-func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, err error) {
+func (e *Engine) skim(ctx context.Context, in store.Joined, p Params) (counts job.Counts, err error) {
 	counts = in.Job.Counts
 	size := e.Store.Tuning().RangeSize
 	total, err := e.Store.Estimate(ctx)
 	if err != nil || total <= int64(size) || in.Lease.Worker > 1 {
 		return counts, err
 	}
-	p := ParamsOf(in.Job)
 	if many, err := e.manyAmong(ctx, p, size/10); err != nil || many {
 		return counts, err
 	}
@@ -47,7 +46,7 @@ func (e *Engine) skim(ctx context.Context, in store.Joined) (counts job.Counts, 
 					found.IDs = append(found.IDs, strings.Clone(f.ID))
 					continue
 				}
-				addKept(&found.Count, f.Verdict)
+				addKept(&found.Count, f.Verdict, f.Tenant)
 			}
 			of := examined
 			if whole { // in whatever order: those to expire may come first

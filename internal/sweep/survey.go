@@ -22,10 +22,14 @@ type Surveyed struct {
 // Survey judges everything that is live, and counts what each policy finds. It writes nothing.
 func (e *Engine) Survey(ctx context.Context, p Params) (*Survey, error) {
 	var s *Survey
-	j := p.Rules.Judge(p.AsOf)
+	p, err := e.clocked(ctx, p)
+	if err != nil {
+		return nil, err
+	}
+	j := p.Rules.Judge(p.AsOf, p.now)
 	p.Live = true
 	p.each = func(f judgedFact) {
-		if !rule.Live(f.Candidate, p.AsOf) {
+		if !j.Live(f.Candidate) {
 			return
 		}
 		s.Live[f.Scope]++
@@ -50,6 +54,6 @@ func (e *Engine) Survey(ctx context.Context, p Params) (*Survey, error) {
 			s.Policies[policy.ID] = &Surveyed{Expires: map[string]int64{}}
 		}
 	}
-	_, err := e.judge(ctx, p, Counting)
+	_, err = e.judge(ctx, p, Counting)
 	return s, err
 }

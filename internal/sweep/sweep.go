@@ -24,12 +24,14 @@ type Params struct {
 	Scope   string    // "" is every scope
 	Tenant  string    // "" is every tenant
 	Samples int       // selected facts to show one by one
-	Live    bool      // count the facts not expired at as-of too
+	Live    bool      // count the facts not expired by now too
 
 	// For a survey: what to do with every fact read, those among them that no rule concerns, and before
 	// a pass, of which there may be several.
 	each  func(judgedFact)
 	begin func()
+
+	now time.Time // by the store's clock, when the work began
 
 	write bool // the facts are going to be written: their edges are read too, and they are packed
 }
@@ -83,7 +85,20 @@ const (
 
 // Preview judges everything and writes nothing.
 func (e *Engine) Preview(ctx context.Context, p Params) (*Result, error) {
+	p, err := e.clocked(ctx, p)
+	if err != nil {
+		return newResult(0), err
+	}
 	return e.judge(ctx, p, Sweeping)
+}
+
+// clocked reads the store's clock, for work that begins now.
+func (e *Engine) clocked(ctx context.Context, p Params) (Params, error) {
+	err := e.retry(ctx, func() (err error) {
+		p.now, err = e.Store.Now(ctx)
+		return err
+	})
+	return p, err
 }
 
 // Sweep works on a job until it is done, and returns it as it is then. Where it returns an error, the
@@ -91,10 +106,14 @@ func (e *Engine) Preview(ctx context.Context, p Params) (*Result, error) {
 // *Refused, *Stopped and *job.Lost.
 func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
-		if err := e.allow(ctx, in); err != nil {
+		p, err := e.clocked(ctx, ParamsOf(in.Job))
+		if err != nil {
 			return in.Job, err
 		}
-		counts, err := e.skim(ctx, in)
+		if err := e.allow(ctx, in, p); err != nil {
+			return in.Job, err
+		}
+		counts, err := e.skim(ctx, in, p)
 		if err != nil {
 			return in.Job, err
 		}
@@ -102,7 +121,7 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		for {
 			lanes, laneCtx := errgroup.WithContext(ctx)
 			for range w.Workers {
-				lanes.Go(func() error { return newLane(b, in, w).run(laneCtx) })
+				lanes.Go(func() error { return newLane(b, in, w).run(laneCtx, p) })
 			}
 			if err := lanes.Wait(); err != nil {
 				return in.Job, err
@@ -132,18 +151,17 @@ func (e *Engine) finish(ctx context.Context, l store.Lease) (j job.Job, done boo
 }
 
 // allow checks the job's limit, once in its life: before anything is written.
-func (e *Engine) allow(ctx context.Context, in store.Joined) error {
+func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) error {
 	limit := in.Job.MaxExpire
 	if limit == nil {
 		return nil
 	}
-	p := ParamsOf(in.Job)
 	p.Live = limit.Percent > 0 // only a share needs to know of how many
 	counted, err := e.judge(ctx, p, Counting)
 	if err != nil {
 		return err
 	}
-	if err := checkLimit(*limit, counted.Selected-counted.ReducedOnly, counted.Live); err != nil {
+	if err := checkLimit(*limit, counted.Due()-counted.ReducedOnly, counted.Live); err != nil {
 		return err
 	}
 	return e.retry(ctx, func() error { return again(e.Store.Allowed(ctx, in.Lease)) })

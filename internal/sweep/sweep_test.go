@@ -183,7 +183,7 @@ func TestEveryFactRefused(t *testing.T) {
 	if err == nil || result.FailedCount != 101 || len(result.Failed) != 100 || result.Decayed != 0 {
 		t.Fatalf("failed %d, expired %d, %v", result.FailedCount, result.Decayed, err)
 	}
-	if result.Selected != result.Decayed+result.Kept[job.ChangedMeanwhile]+result.FailedCount {
+	if result.Selected != result.Decayed+result.Kept[rule.ChangedMeanwhile]+result.FailedCount {
 		t.Errorf("the counts do not add up: %+v", result)
 	}
 }

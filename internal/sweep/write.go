@@ -145,8 +145,7 @@ func newLane(b *board, in store.Joined, w Work) *lane {
 	}
 }
 
-func (l *lane) run(ctx context.Context) error {
-	p := ParamsOf(l.job)
+func (l *lane) run(ctx context.Context, p Params) error {
 	p.write = true
 	return l.ahead(ctx, p, func() (store.Claim, error) {
 		c, err := l.claim(ctx, l.span.next(l.share()))
@@ -272,7 +271,7 @@ func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.
 	candidates := slices.Grow(l.candidates[:0], facts.len())
 	for i := range facts.len() {
 		v := facts.verdict(i)
-		addKept(&b.Count, v)
+		addKept(&b.Count, v, facts.tenant(i))
 		if !v.Acts() {
 			b.Count.Examined++
 			continue

@@ -3,6 +3,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -177,18 +178,20 @@ func (s *Store) Claimed(ctx context.Context, l store.Lease, number int64) (c sto
 // until it is written.
 func (w *writer) lockClaim(ctx context.Context) error {
 	l, c := w.batch.Lease, w.batch.Claim
-	done, err := w.tx.Exec(ctx, `
-		SELECT 1
+	var now time.Time
+	err := w.tx.QueryRow(ctx, `
+		SELECT clock_timestamp()
 		FROM `+w.table("decayctl_claims")+` c
 		JOIN `+w.table("decayctl_workers")+` k ON k.job_id = c.job_id AND k.worker = c.worker
 		JOIN `+w.table("decayctl_jobs")+` j ON j.job_id = c.job_id
 		WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3 AND c.low IS NOT DISTINCT FROM $4
 		  AND k.lease_until > `+nowSQL+` AND j.state = 'running'
-		FOR UPDATE OF c`, l.JobID, c.Number, l.Worker, place(c.After))
-	if err != nil || done.RowsAffected() > 0 {
-		return err
+		FOR UPDATE OF c`, l.JobID, c.Number, l.Worker, place(c.After)).Scan(&now)
+	if errors.Is(err, pgx.ErrNoRows) {
+		return w.lost(ctx, w.tx, l.JobID)
 	}
-	return w.lost(ctx, w.tx, l.JobID)
+	w.batch.Spare(now)
+	return err
 }
 
 // settle moves the claim on, adds to the job's counts and makes the lease last again. It comes last:

@@ -400,3 +400,11 @@ func (s *Store) Lag(ctx context.Context) (lag store.Lag, err error) {
 	})
 	return lag, s.translate(err, "read how far replicas are behind")
 }
+
+// Now is the server's clock.
+func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
+	})
+	return now, s.translate(err, "read the server's clock")
+}

@@ -85,7 +85,7 @@ func (g *generator) judgementRows(d *draft, j judgement) {
 	at := secondOf(done)
 	switch j {
 	case extended:
-		g.add(overrides, d.id, stampOf(d.until.Add(day+g.upTo(120*day))), nil, "extended", at, moderator)
+		g.add(overrides, d.id, stampOf(g.toCome(d.until.Add(day+g.upTo(120*day)))), nil, "extended", at, moderator)
 	case pendingInTable:
 		g.add(quarantine, d.id, g.holding[d.tenant], "pending", "low source trust", nil, nil, at)
 	case pendingInBoth:

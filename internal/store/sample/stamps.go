@@ -97,9 +97,18 @@ func (g *generator) expiring(d *draft) {
 		d.until = g.o.AsOf
 		d.validUntil = fact.FormatInstant(d.until)
 	case g.chance(0.1):
-		d.until = d.at.Add(g.upTo(2*max(0, g.o.AsOf.Sub(d.at)) + 10*day))
+		d.until = g.toCome(d.at.Add(g.upTo(2*max(0, g.o.AsOf.Sub(d.at)) + 10*day)))
 		d.validUntil = pick(g, forms).format(d.until)
 	}
+}
+
+// toCome is an expiry that is still to come when a benchmark runs, if it is to come at the sample's as-of. A sweep leaves
+// alone what has expired since.
+func (g *generator) toCome(until time.Time) time.Time {
+	if !g.mix.odd && until.After(g.o.AsOf) {
+		return until.AddDate(1000, 0, 0)
+	}
+	return until
 }
 
 // afterwards is a moment up to three days after a fact, but not after the sample's as-of.

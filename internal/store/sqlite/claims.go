@@ -159,6 +159,7 @@ func (w *writer) lockClaim(ctx context.Context) error {
 	if err == nil && !own {
 		err = w.lost(ctx, w.tx, b.Lease.JobID)
 	}
+	b.Spare(w.params.Now())
 	return err
 }
 

@@ -176,3 +176,6 @@ func canonicalSQL(stamp string) string {
 
 // Lag is none: what copies a SQLite file is not known to it.
 func (s *Store) Lag(context.Context) (store.Lag, error) { return store.Lag{}, nil }
+
+// Now is this host's clock.
+func (s *Store) Now(context.Context) (time.Time, error) { return s.params.Now(), nil }

@@ -154,7 +154,7 @@ func testStatusGoes(t *testing.T, d Database) {
 	d.Exec(t, "INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('a', 'approved', 'x')")
 	s := &readMeanwhile{Store: d.open(t, false), change: func() { d.Exec(t, "DELETE FROM fact_quarantine_status") }}
 	j, err := Sweep(context.Background(), Engine(s), store.StartParams{Rules: rule.Set{Floor: &floor}, AsOf: AsOf}, sweep.Work{})
-	if err != nil || j.Counts.Decayed != 1 || j.Counts.Kept[job.ChangedMeanwhile] != 1 || s.change != nil {
+	if err != nil || j.Counts.Decayed != 1 || j.Counts.Kept[rule.ChangedMeanwhile] != 1 || s.change != nil {
 		t.Errorf("%+v, %v", j.Counts, err)
 	}
 }

@@ -10,6 +10,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
 
@@ -167,7 +168,7 @@ func testBatchOfOthers(t *testing.T, d Database) {
 	if err != nil || !slices.Equal(applied.Changed, []int{0, 2}) {
 		t.Fatalf("%+v, %v", applied, err)
 	}
-	if c := applied.Counts; c.Selected != 4 || c.Decayed != 2 || c.Kept[job.ChangedMeanwhile] != 2 {
+	if c := applied.Counts; c.Selected != 4 || c.Decayed != 2 || c.Kept[rule.ChangedMeanwhile] != 2 {
 		t.Errorf("counted %+v", c)
 	}
 	d.expect(t, "SELECT fact_id, had_override, confidence, had_edge, edge_valid_until FROM decayctl_before ORDER BY fact_id",

@@ -4,6 +4,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
@@ -72,7 +73,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 	for i := range 4 {
 		c := h.claim(size)
 		found := slices.DeleteFunc(candidates(store.CandidatesParams{Range: c.Range, Narrow: narrow}), func(c fact.Candidate) bool {
-			return c.LegalHold || c.QuarantinePending
+			return c.LegalHold || c.QuarantinePending || !rule.Live(&c, time.Now().Add(time.Hour)) // it may have expired since as-of
 		})
 		half := len(found) / 2
 		b := byPolicies(h.batch(c, found[:half]))

@@ -34,7 +34,7 @@ func testFreshOverride(t *testing.T, d Database) {
 	// make every later sweep as long as the first.
 	d.Insert(t, Fact("c", func(c *fact.Candidate) {
 		c.Timestamp, c.Confidence = "2026-11-23T11:00:00.000000+00:00", 0.9
-	}), Fact("d", func(c *fact.Candidate) { c.ValidUntil, c.Confidence = ptr("2027-01-31T00:00:00.000000+00:00"), 0.9 }))
+	}), Fact("d", func(c *fact.Candidate) { c.ValidUntil, c.Confidence = ptr("2127-01-31T00:00:00.000000+00:00"), 0.9 }))
 	s, ctx := d.open(t, false), context.Background()
 	r, err := s.NextRange(ctx, store.RangeParams{Size: 10})
 	if err != nil || r.Facts != 4 {
@@ -50,7 +50,7 @@ func testKeptConfidence(t *testing.T, d Database) {
 	d.Insert(t,
 		Fact("a rejected", Overridden(fact.Override{Confidence: ptr(0.0), Reason: ptr("quarantine_rejected"), UpdatedBy: ptr("moderator")})),
 		Fact("b raised", Overridden(fact.Override{Confidence: ptr(0.35)})),
-		Fact("c extended", Overridden(fact.Override{ValidUntil: ptr("2030-01-01T00:00:00Z"), Confidence: ptr(1.0), Reason: ptr("x")})))
+		Fact("c extended", Overridden(fact.Override{ValidUntil: ptr("2130-01-01T00:00:00Z"), Confidence: ptr(1.0), Reason: ptr("x")})))
 	d.apply(t, false)
 	const tail = " | decay_sweep | " + stampText + " | stigmem:system:decay"
 	d.expect(t, overrideRows, "a rejected | "+asOfText+" | 0"+tail, "b raised | "+asOfText+" | 0.35"+tail, "c extended | "+asOfText+" | 1"+tail)
@@ -77,17 +77,18 @@ func testRetractions(t *testing.T, d Database) {
 	}
 	d.expect(t, retractionRows, want...)
 
-	// A host whose clock is behind sweeps again what was swept: the expiry moves, the log does not.
-	behind := AsOf.Add(-time.Minute)
-	b = batch(t, s, everythingAt(t, s, behind)[:2], true)
-	b.AsOf = behind
-	for i := range b.Expiries {
-		b.Expiries[i].Retraction = fmt.Sprint("behind ", i)
+	// Where a host whose clock was ahead has swept, a fact is swept again: the expiry moves, the log does not.
+	ahead := time.Now().UTC().Truncate(time.Second).AddDate(1, 0, 0)
+	for i, asOf := range []time.Time{ahead, AsOf} {
+		d.Exec(t, `DELETE FROM fact_validity_overrides WHERE fact_id = 'c' AND reason = 'decay_sweep' AND valid_until = $1`, asOfText)
+		b = batch(t, s, everything(t, s), true)
+		b.AsOf = asOf
+		b.Expiries[0].Retraction = fmt.Sprint("again ", i)
+		if applied, err := s.Apply(context.Background(), b); err != nil || len(applied.Changed) != 0 {
+			t.Fatalf("%+v, %v", applied, err)
+		}
 	}
-	if applied, err := s.Apply(context.Background(), b); err != nil || len(applied.Changed) != 0 {
-		t.Fatalf("%+v, %v", applied, err)
-	}
-	d.expect(t, retractionRows, want...)
+	d.expect(t, retractionRows, append(want, "c | "+fact.FormatInstant(ahead)+" | stigmem:system:decay")...)
 }
 
 func testEdgesAndCards(t *testing.T, d Database) {
@@ -127,7 +128,7 @@ func testFactsUntouched(t *testing.T, d Database) {
 // testChangedMeanwhile commits one change of every kind between a batch's read and its write.
 func testChangedMeanwhile(t *testing.T, d Database) {
 	exists := func(id string) fact.Candidate {
-		return Fact(id, Overridden(fact.Override{ValidUntil: ptr("2030-01-01T00:00:00Z"), Confidence: ptr(0.3), Reason: ptr("r"), UpdatedBy: ptr("u")}))
+		return Fact(id, Overridden(fact.Override{ValidUntil: ptr("2130-01-01T00:00:00Z"), Confidence: ptr(0.3), Reason: ptr("r"), UpdatedBy: ptr("u")}))
 	}
 	changes := []struct {
 		fact   fact.Candidate
