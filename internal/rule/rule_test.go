@@ -106,6 +106,31 @@ func TestDecideWithOneRule(t *testing.T) {
 	}
 }
 
+// TestEndedSince: an expiry counts as one from the very instant on, by the clock of now, and never before as-of.
+func TestEndedSince(t *testing.T) {
+	t.Parallel()
+	end := asOf.Add(time.Hour)
+	c := stale(func(c *fact.Candidate) { c.ValidUntil = ptr(fact.FormatInstant(end)) })
+	for _, test := range []struct {
+		now    time.Time
+		action Action
+		kept   Protection
+	}{
+		{asOf.Add(-24 * time.Hour), Expire, ""},
+		{end.Add(-time.Microsecond), Expire, ""},
+		{end, Keep, ChangedMeanwhile},
+		{end.Add(time.Hour), Keep, ChangedMeanwhile},
+	} {
+		j := oneDayAndHalf.Judge(asOf, test.now)
+		if v := j.Decide(c); v.Action != test.action || v.Kept != test.kept || j.Live(c) != (test.kept == "") {
+			t.Errorf("at %s: %+v", test.now, v)
+		}
+	}
+	if v := oneDayAndHalf.Judge(asOf, end).Decide(stale(func(c *fact.Candidate) { c.ValidUntil = ptr(fact.FormatInstant(asOf)) })); v.Action != Ignore {
+		t.Errorf("expired at as-of: %+v", v)
+	}
+}
+
 func TestRetracts(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
