@@ -53,12 +53,37 @@ func (s *Store) check(ctx context.Context) error {
 		if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
 			return err
 		}
-		if err := s.checkCollations(ctx, tx); err != nil || s.params.ReadOnly {
+		if err := s.checkCollations(ctx, tx); err != nil {
+			return err
+		}
+		if err := s.checkLocks(ctx, tx); err != nil || s.params.ReadOnly {
 			return err
 		}
 		return s.checkVectors(ctx, tx)
 	})
 	return s.translate(err, "open the store")
+}
+
+// stateTables are the tables that are read on one state.
+var stateTables = []string{"facts", "fact_validity_overrides", "fact_quarantine_status", "tombstones", "tombstone_revocations"}
+
+// checkLocks finds out whether the role may lock the tables that are read on one state. It may not where it was
+// granted some columns only, or where a view or a foreign table stands in.
+func (s *Store) checkLocks(ctx context.Context, tx pgx.Tx) error {
+	var lockable int
+	err := tx.QueryRow(ctx, `
+		SELECT count(*)
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p')
+		  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')`, s.schema, stateTables).Scan(&lockable)
+	if err != nil || lockable < len(stateTables) {
+		return err
+	}
+	for _, name := range stateTables {
+		s.locks = append(s.locks, s.table(name))
+	}
+	return nil
 }
 
 // checkCollations refuses columns that would be compared in another way than the server compares them: what

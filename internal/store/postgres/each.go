@@ -19,7 +19,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
 		return store.Range{}, false, err
 	}
-	err = s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
+	err = s.onOneState(ctx, func(tx pgx.Tx) error {
 		// A nested loop would be those pages again, and the planner may believe it to be short. The memory
 		// is the server's, for the overrides.
 		if _, err := tx.Exec(ctx, "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"); err != nil {

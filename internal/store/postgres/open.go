@@ -6,8 +6,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"fmt"
-	"strings"
 	"sync/atomic"
 	"time"
 
@@ -24,6 +22,7 @@ type Store struct {
 	schema   string // as the node names it
 	quoted   string // as SQL names it
 	settings []setting
+	locks    []string                 // the tables that one state is read of, as SQL names them; see checkLocks
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // fact_embedding_status exists and can be written
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
@@ -32,9 +31,6 @@ type Store struct {
 }
 
 var _ store.Store = (*Store)(nil)
-
-// setting is a run-time parameter that every transaction begins with.
-type setting struct{ name, value string }
 
 // Open connects to a fact store, checks it, and changes nothing. dsn is a URL or a libpq string;
 // what it leaves out comes from the PG* variables, as with psql.
@@ -66,60 +62,6 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 	return s, nil
 }
 
-// transactionSettings takes run-time parameters out of what is sent at the start of a connection:
-// poolers refuse most of them there, and a pooled session would not keep them. They begin every
-// transaction instead, after our own, so that an operator's word wins.
-func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
-	lockTimeout := max(1, s.params.LockTimeout.Milliseconds()) // 0 would wait for ever
-	settings := []setting{
-		{"lock_timeout", fmt.Sprint(lockTimeout)},
-		{"statement_timeout", fmt.Sprint(lockTimeout + (5 * time.Minute).Milliseconds())},
-		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
-		{"extra_float_digits", "1"},                      // float4 as its shortest decimal
-		{"jit", "off"},                                   // compiling takes longer than a batch gains by it
-		{"row_security", "off"},                          // a policy must not hide a legal hold: rather an error
-	}
-	for name, value := range config.RuntimeParams {
-		if connectionOnly[name] {
-			delete(config.RuntimeParams, name)
-			continue
-		}
-		switch name {
-		case "application_name":
-			continue
-		case "options":
-			settings = append(settings, parseOptions(value)...)
-		default:
-			settings = append(settings, setting{name, value})
-		}
-		delete(config.RuntimeParams, name)
-	}
-	if config.RuntimeParams["application_name"] == "" {
-		config.RuntimeParams["application_name"] = "decayctl"
-	}
-	return settings
-}
-
-// connectionOnly are libpq's parameters that the driver does not know and would take for settings of
-// the server. They tune a connection, and do not change where it leads.
-var connectionOnly = map[string]bool{
-	"channel_binding": true, "fallback_application_name": true, "gssdelegation": true, "gssencmode": true,
-	"gsslib": true, "keepalives": true, "keepalives_count": true, "keepalives_idle": true,
-	"keepalives_interval": true, "requiressl": true, "sslcompression": true, "tcp_user_timeout": true,
-}
-
-// parseOptions reads libpq's options parameter: -c name=value and --name=value.
-func parseOptions(options string) []setting {
-	var settings []setting
-	for _, word := range strings.Fields(options) {
-		word = strings.TrimPrefix(strings.TrimPrefix(word, "-c"), "--")
-		if name, value, ok := strings.Cut(word, "="); ok {
-			settings = append(settings, setting{strings.ReplaceAll(name, "-", "_"), value})
-		}
-	}
-	return settings
-}
-
 // The access modes of transactions. One that reads only says so to the server: a second lock on the
 // door, and what a hot standby wants. One that writes says nothing, since an administrator may have
 // made the server or the role read-only by default.
@@ -142,6 +84,15 @@ func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(p
 	return s.isolated(ctx, pgx.ReadCommitted, access, work)
 }
 
+// onOneState runs work in one transaction whose statements all see the same state of the facts and of what
+// protects them. Tables that cannot be locked are read statement by statement: a batch looks again before it writes.
+func (s *Store) onOneState(ctx context.Context, work func(pgx.Tx) error) error {
+	if len(s.locks) == 0 {
+		return s.within(ctx, reading, work)
+	}
+	return s.isolated(ctx, pgx.RepeatableRead, reading, work)
+}
+
 func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
 	if access == writing && s.params.ReadOnly {
 		return store.ErrReadOnly
@@ -156,8 +107,7 @@ func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.T
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	query, args := s.settingsSQL()
-	if _, err = tx.Exec(ctx, query, args...); err == nil {
+	if _, err = tx.Exec(ctx, s.preamble(level)); err == nil {
 		err = work(tx)
 	}
 	switch {
@@ -174,16 +124,6 @@ func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.T
 		return err
 	}
 	return &severed{err, access == writing}
-}
-
-// settingsSQL is the statement that a transaction begins with.
-func (s *Store) settingsSQL() (query string, args []any) {
-	calls := make([]string, len(s.settings))
-	for i, each := range s.settings {
-		calls[i] = fmt.Sprintf("set_config($%d, $%d, true)", len(args)+1, len(args)+2)
-		args = append(args, each.name, each.value)
-	}
-	return "SELECT " + strings.Join(calls, ", "), args
 }
 
 // table is a table's name as SQL wants it.

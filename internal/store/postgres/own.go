@@ -181,8 +181,7 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // set gives a transaction of database/sql the settings.
 func (s *Store) set(ctx context.Context, db database.DBTxConn) error {
-	query, args := s.settingsSQL()
-	_, err := db.ExecContext(ctx, query, args...)
+	_, err := db.ExecContext(ctx, s.preamble(pgx.ReadCommitted))
 	return err
 }
 

@@ -106,7 +106,7 @@ const partSize = 1_000
 // Candidates reads one range, on one state of the store. The range is put to the override table too: joined
 // plainly, the planner would hash all of it for every range.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
-	err := s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
+	err := s.onOneState(ctx, func(tx pgx.Tx) error {
 		common, err := s.commonExpiries(ctx, tx)
 		if err != nil {
 			return err
