@@ -65,16 +65,16 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 
 // leftBehind are the jobs that nobody works on and that somebody should decide about.
 func (a *app) leftBehind(ctx context.Context, s store.Store) ([]report.LeftJob, error) {
-	list, err := s.List(ctx, store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}})
-	if err != nil {
-		return nil, err
-	}
 	here := thisOwner()
 	var found []report.LeftJob
-	for _, j := range list {
+	p := store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}}
+	err := s.List(ctx, p, func(j job.Job) error {
 		if deserted(j, func(o job.Owner) bool { return gone(here, o) }) {
-			found = append(found, report.LeftJob{Job: j, Command: resumeCommand(j)})
+			// Not the job's rules and counts: there may be very many jobs.
+			slim := job.Job{ID: j.ID, State: j.State, Workers: j.Workers, Created: j.Created, StopReason: j.StopReason}
+			found = append(found, report.LeftJob{Job: slim, Command: resumeCommand(j)})
 		}
-	}
-	return found, nil
+		return nil
+	})
+	return found, err
 }

@@ -1,11 +1,15 @@
 package cli
 
 import (
+	"bytes"
 	"context"
+	"errors"
+	"io"
 
 	"github.com/spf13/cobra"
 
 	"decayctl/internal/config"
+	"decayctl/internal/job"
 	"decayctl/internal/report"
 	"decayctl/internal/store"
 )
@@ -33,16 +37,54 @@ owner, and why they stopped. Jobs that the node made are marked.`,
 }
 
 func (a *app) runJobsList(ctx context.Context, c config.Config) error {
-	jobs := report.Jobs{Target: c.Store.Display, Now: a.Now()}
-	err := a.withStore(ctx, c, func(s store.Store) (err error) {
-		jobs.List, err = s.List(ctx, store.ListParams{States: c.States, Limit: c.Limit})
-		for _, j := range jobs.List {
-			noteGone(j)
+	out := &held{to: a.Stdout}
+	err := a.withStore(ctx, c, func(s store.Store) error {
+		if !out.takeBack() {
+			return errors.New("the store was written to meanwhile, so the list may have gaps; list again")
 		}
-		return err
+		return a.write(out, c, report.Jobs{Target: c.Store.Display, Now: a.Now(), Each: func(use func(job.Job) error) error {
+			return s.List(ctx, store.ListParams{States: c.States, Limit: c.Limit}, func(j job.Job) error {
+				noteGone(j)
+				return use(j)
+			})
+		}})
 	})
-	if err != nil {
+	switch {
+	case err != nil && out.begun:
+		return reported{err} // half a document is on stdout, and one more would make it worse
+	case err != nil:
 		return err
 	}
-	return a.printTo(c, jobs)
+	return out.flush()
+}
+
+// held keeps back the beginning of what is written, so that a short list that turns out to be wrong can be
+// written anew.
+type held struct {
+	to    io.Writer
+	kept  bytes.Buffer
+	begun bool // some of it is written
+}
+
+const mostHeld = 256 << 10 // bytes; some hundred jobs
+
+func (h *held) Write(p []byte) (int, error) {
+	if h.kept.Len()+len(p) > mostHeld {
+		if err := h.flush(); err != nil {
+			return 0, err
+		}
+	}
+	return h.kept.Write(p)
+}
+
+func (h *held) flush() error {
+	h.begun = h.begun || h.kept.Len() > 0
+	_, err := h.kept.WriteTo(h.to)
+	return err
+}
+
+// takeBack forgets what was written, unless some of it cannot be taken back.
+func (h *held) takeBack() bool {
+	h.kept.Reset()
+	return !h.begun
 }

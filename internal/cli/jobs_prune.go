@@ -8,6 +8,7 @@ import (
 
 	"decayctl/internal/config"
 	"decayctl/internal/report"
+	"decayctl/internal/sweep"
 )
 
 func (a *app) newJobsPruneCmd() *cobra.Command {
@@ -16,7 +17,10 @@ func (a *app) newJobsPruneCmd() *cobra.Command {
 		Short: "Forget finished jobs",
 		Long: `Remove the jobs that ended some time ago, with what an undo would need. What they
 expired stays expired. Jobs that are not finished are kept, however old, and so are
-the node's own.`,
+the node's own.
+
+Jobs are removed in short transactions, between which the node writes (see pace).
+The command may be interrupted or killed at any time; the same command goes on.`,
 		Example: `  decayctl jobs prune --older-than 90d`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -41,7 +45,12 @@ func (a *app) runJobsPrune(ctx context.Context, c config.Config) error {
 	}
 	defer func() { _ = s.Close() }()
 	before := a.Now().Add(-c.OlderThan)
-	n, err := s.Prune(ctx, before)
+	engine, done := a.quietEngine(c, s)
+	n, err := engine.Prune(ctx, before, sweep.Work{Pace: c.Pace})
+	done()
+	if err != nil && n > 0 {
+		return hinted{err, fmt.Sprintf("%d jobs were removed; the same command goes on", n)}
+	}
 	if err != nil {
 		return err
 	}

@@ -76,19 +76,19 @@ func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string)
 // joinNext joins the first job that can be gone on with. A Joined without a job says that there is
 // none, and that the operator knows.
 func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (store.Joined, error) {
-	list, err := s.List(ctx, store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed}})
+	worker := a.worker(c)
+	ids, err := left(ctx, s, worker.Gone)
 	if err != nil {
 		return store.Joined{}, err
 	}
-	worker := a.worker(c)
 	var busy error
-	for _, j := range left(list, worker.Gone) {
-		joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Worker: worker})
+	for _, id := range ids {
+		joined, err := s.Join(ctx, store.JoinParams{ID: id, Worker: worker})
 		switch {
 		case err == nil:
 			return joined, nil
 		case is[*job.Superseded](err):
-			a.logger(c).Warn("left out a job", "job", j.ID, "reason", err.Error())
+			a.logger(c).Warn("left out a job", "job", id, "reason", err.Error())
 		case is[*job.Busy](err):
 			busy = errors.Join(busy, err)
 		case !is[*job.Illegal](err): // somebody else was faster
@@ -101,20 +101,22 @@ func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (sto
 	return store.Joined{}, a.printTo(c, report.Nothing{Text: "There is no job to resume in " + c.Store.Display + "."})
 }
 
-// left are the jobs that may be gone on with, in the order to try them: the oldest pending one first,
-// then the newest of the others. newest is a list in that order.
-func left(newest []job.Job, gone func(job.Owner) bool) []job.Job {
-	var pending, others []job.Job
-	for _, j := range newest {
+// left are the ids of the jobs that may be gone on with, in the order to try them: the oldest pending one first,
+// then the newest of the others.
+func left(ctx context.Context, s store.Store, gone func(job.Owner) bool) (ids []string, err error) {
+	var pending, others []string
+	err = s.List(ctx, store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed}}, func(j job.Job) error {
 		switch {
 		case !deserted(j, gone):
 		case j.State == job.Pending:
-			pending = append([]job.Job{j}, pending...)
+			pending = append(pending, j.ID)
 		default:
-			others = append(others, j)
+			others = append(others, j.ID)
 		}
-	}
-	return append(pending, others...)
+		return nil
+	})
+	slices.Reverse(pending) // the list has the newest first
+	return append(pending, others...), err
 }
 
 // deserted tells whether a job of decayctl's was left before its end, and nobody works on it. One that

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/dustin/go-humanize"
@@ -97,14 +98,23 @@ func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) erro
 
 // warnOfNewer tells of later sweeps that stand: what they expired stays so, whatever is undone below.
 func (a *app) warnOfNewer(ctx context.Context, c config.Config, s store.Store, j job.Job) error {
-	list, err := s.List(ctx, store.ListParams{States: []job.State{job.Running, job.Paused, job.Done, job.Failed, job.Cancelled}})
-	if err != nil {
-		return err
-	}
-	for _, other := range list {
-		if !other.Node && other.Stamp.After(j.Stamp) && other.Overlaps(j) && other.Counts.Decayed > 0 {
-			a.logger(c).Warn("a newer sweep of the same facts stands; undo the newest first to get back what was before both", "newer", other.ID, "job", j.ID)
+	const most = 3 // there may be a year of them
+	told, enough := 0, errors.New("enough")
+	p := store.ListParams{States: []job.State{job.Running, job.Paused, job.Done, job.Failed, job.Cancelled}, After: j.Stamp}
+	err := s.List(ctx, p, func(other job.Job) error {
+		switch {
+		case !other.Overlaps(j) || other.Counts.Decayed == 0:
+			return nil
+		case told == most:
+			a.logger(c).Warn("more newer sweeps of the same facts stand; 'decayctl jobs list' shows them", "job", j.ID)
+			return enough
 		}
+		told++
+		a.logger(c).Warn("a newer sweep of the same facts stands; undo the newest first to get back what was before both", "newer", other.ID, "job", j.ID)
+		return nil
+	})
+	if errors.Is(err, enough) {
+		return nil
 	}
-	return nil
+	return err
 }

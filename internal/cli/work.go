@@ -172,15 +172,18 @@ func (a *app) printDone(c config.Config, d document, done string) error {
 	return nil
 }
 
-func (a *app) printTo(c config.Config, d document) error {
+func (a *app) printTo(c config.Config, d document) error { return a.write(a.Stdout, c, d) }
+
+// write writes a document for stdout, which may pass through something on its way there.
+func (a *app) write(w io.Writer, c config.Config, d document) error {
 	if c.Output == config.OutputJSON {
-		return d.WriteJSON(a.Stdout)
+		return d.WriteJSON(w)
 	}
 	style := report.Style{}
 	if isTerminal(a.Stdout) {
 		style = report.Style{Color: !c.NoColor && a.hasEscapes(a.Stdout), Width: terminalWidth(a.Stdout)}
 	}
-	return d.WriteText(a.Stdout, style)
+	return d.WriteText(w, style)
 }
 
 // sleep waits, or not as long as that if ctx ends first.

@@ -170,7 +170,7 @@ func runs() map[string]Run {
 
 // list has a job of every kind, each with an id of its own, the newest first.
 func list() Jobs {
-	l := Jobs{Target: target, Now: asOf.Add(3 * 24 * time.Hour)}
+	var all []job.Job
 	for i, r := range []Run{
 		pending(), running(), leftBehind(), paused(), failed(), failing(12), swept(), cancelled(), undoing(), leftUndoing(), undone(),
 		nodes(job.Running), nodes(job.Done), nodes(job.Failed),
@@ -178,10 +178,22 @@ func list() Jobs {
 		j := r.Job
 		j.ID = fmt.Sprintf("%08x%s", 0x5f3a9c1e+i*0x01234567, j.ID[8:])
 		j.Created = asOf.Add(-time.Duration(i*i*i) * time.Hour)
-		l.List = append(l.List, j)
+		all = append(all, j)
 	}
-	l.List[1].Workers = append(workers(), workers()...)
-	return l
+	all[1].Workers = append(workers(), workers()...)
+	return Jobs{Target: target, Now: asOf.Add(3 * 24 * time.Hour), Each: each(all...)}
+}
+
+// each hands over some jobs.
+func each(jobs ...job.Job) func(use func(job.Job) error) error {
+	return func(use func(job.Job) error) error {
+		for _, j := range jobs {
+			if err := use(j); err != nil {
+				return err
+			}
+		}
+		return nil
+	}
 }
 
 // notices are the documents of commands that have no job to show.

@@ -49,8 +49,8 @@ func TestText(t *testing.T) {
 	golden(t, "many-tenants-pipe.txt", asText(t, manyTenants(), Style{}))
 	golden(t, "jobs-80.txt", asText(t, list(), Style{Width: 80, Color: true}))
 	golden(t, "jobs-pipe.txt", asText(t, list(), Style{}))
-	golden(t, "jobs-plain-pipe.txt", asText(t, Jobs{Target: target, Now: asOf, List: []job.Job{swept().Job}}, Style{}))
-	golden(t, "jobs-none.txt", asText(t, Jobs{Target: target}, Style{}))
+	golden(t, "jobs-plain-pipe.txt", asText(t, Jobs{Target: target, Now: asOf, Each: each(swept().Job)}, Style{}))
+	golden(t, "jobs-none.txt", asText(t, Jobs{Target: target, Each: each()}, Style{}))
 	for name, d := range notices() {
 		golden(t, name+".txt", asText(t, d, Style{}))
 	}
@@ -68,8 +68,8 @@ func TestJSON(t *testing.T) {
 	for name, d := range notices() {
 		golden(t, name+".json", asJSON(t, d))
 	}
-	golden(t, "jobs.json", asJSON(t, Jobs{Target: target, List: []job.Job{running().Job, nodes(job.Done).Job}}))
-	golden(t, "jobs-none.json", asJSON(t, Jobs{Target: target}))
+	golden(t, "jobs.json", asJSON(t, Jobs{Target: target, Each: each(running().Job, nodes(job.Done).Job)}))
+	golden(t, "jobs-none.json", asJSON(t, Jobs{Target: target, Each: each()}))
 	golden(t, "error.json", asError(t, "usage", "--ttl 90: a duration needs a unit <d>", "", 2))
 	golden(t, "error-detail.json", asError(t, "not_permitted", "the role may not create tables", "CREATE TABLE a (b TEXT);\nGRANT SELECT ON a TO b;", 7))
 }

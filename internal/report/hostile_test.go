@@ -104,7 +104,7 @@ func hostileDocument(t *rapid.T) writer {
 	case 1:
 		return hostileDryRun(t)
 	case 2:
-		return Jobs{Target: hostile.Draw(t, "target"), List: []job.Job{hostileJob(t), hostileJob(t)}, Now: asOf}
+		return Jobs{Target: hostile.Draw(t, "target"), Each: each(hostileJob(t), hostileJob(t)), Now: asOf}
 	case 3:
 		return Nothing{Text: hostile.Draw(t, "text")}
 	case 4:

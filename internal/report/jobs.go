@@ -5,6 +5,7 @@ import (
 	"io"
 	"slices"
 	"strconv"
+	"strings"
 	"time"
 
 	"github.com/dustin/go-humanize"
@@ -12,40 +13,77 @@ import (
 	"decayctl/internal/job"
 )
 
-// Jobs is a list of jobs, in the order in which they are to be shown.
+// Jobs is a list of jobs. It is written while it is read: there may be very many.
 type Jobs struct {
-	Target string // the store, password masked
-	List   []job.Job
+	Target string    // the store, password masked
 	Now    time.Time // for ages
+
+	// Each hands over the jobs in the order in which they are to be shown, and ends with the first error.
+	Each func(use func(job.Job) error) error
 }
 
 // WriteJSON writes the list as one JSON document. Each job is in it as Run writes it alone.
 func (l Jobs) WriteJSON(w io.Writer) error {
-	documents := []document{}
-	for _, j := range l.List {
-		documents = append(documents, documentOf(l.Target, j, nil))
+	const around = "  " // of what stands in the document, for every line
+	head := fmt.Sprintf("{\n%[1]s\"schema_version\": %[2]d,\n%[1]s\"jobs\": [", around, schemaVersion)
+	tail := "]\n}\n"
+	if err := l.Each(func(j job.Job) error {
+		var one strings.Builder
+		if err := write(&one, documentOf(l.Target, j, nil)); err != nil {
+			return err
+		}
+		indented := "\n" + around + around + strings.ReplaceAll(strings.TrimSuffix(one.String(), "\n"), "\n", "\n"+around+around)
+		_, err := io.WriteString(w, head+indented)
+		head, tail = ",", "\n"+around+"]\n}\n"
+		return err
+	}); err != nil {
+		return err
 	}
-	return write(w, struct {
-		SchemaVersion int        `json:"schema_version"`
-		Jobs          []document `json:"jobs"`
-	}{schemaVersion, documents})
-}
-
-// WriteText writes the list as a table.
-func (l Jobs) WriteText(w io.Writer, s Style) error {
-	p := &page{Style: s}
-	if len(l.List) == 0 {
-		p.WriteString("No jobs in " + Clean(l.Target) + ".\n")
-	} else {
-		p.jobs(l)
+	if head == "," {
+		head = ""
 	}
-	_, err := io.WriteString(w, p.String())
+	_, err := io.WriteString(w, head+tail)
 	return err
 }
 
+// tableRows is how many jobs one table has at most: how wide its columns are is known only behind its last row.
+const tableRows = 1_000
+
+// WriteText writes the list as a table, or as several of them.
+func (l Jobs) WriteText(w io.Writer, s Style) error {
+	var part []job.Job
+	listed := false
+	flush := func() error {
+		p := &page{Style: s}
+		if listed {
+			p.WriteString("\n")
+		}
+		p.jobs(part, l.Now)
+		part, listed = part[:0], true
+		_, err := io.WriteString(w, p.String())
+		return err
+	}
+	err := l.Each(func(j job.Job) error {
+		if len(part) == tableRows {
+			if err := flush(); err != nil {
+				return err
+			}
+		}
+		part = append(part, j)
+		return nil
+	})
+	switch {
+	case err != nil:
+		return err
+	case len(part) == 0:
+		return writeLines(w, "No jobs in "+Clean(l.Target)+".")
+	}
+	return flush()
+}
+
 // jobs is the table of jobs. A column in which no job has anything is left out.
-func (p *page) jobs(l Jobs) {
-	apart := slices.ContainsFunc(l.List, func(j job.Job) bool { return j.Tenant != "" })
+func (p *page) jobs(list []job.Job, now time.Time) {
+	apart := slices.ContainsFunc(list, func(j job.Job) bool { return j.Tenant != "" })
 	all := []struct {
 		column
 		cell func(job.Job) string
@@ -68,15 +106,15 @@ func (p *page) jobs(l Jobs) {
 			}
 			return humanize.Comma(j.Counts.Reduced)
 		}},
-		{column{"AGE", numberCells}, func(j job.Job) string { return age(l.Now, j.Created) }},
+		{column{"AGE", numberCells}, func(j job.Job) string { return age(now, j.Created) }},
 		{column{"OWNER", nameCells}, ownerCell},
 		{column{"WHY", nameCells}, func(j job.Job) string { return short(j.StopReason) }},
 	}
 	var columns []column
-	rows := make([][]string, len(l.List))
+	rows := make([][]string, len(list))
 	for _, c := range all {
-		cells := make([]string, len(l.List))
-		for i, j := range l.List {
+		cells := make([]string, len(list))
+		for i, j := range list {
 			cells[i] = c.cell(j)
 		}
 		if !slices.ContainsFunc(cells, func(cell string) bool { return cell != "" }) {

@@ -10,7 +10,6 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"decayctl/internal/fact"
-	"decayctl/internal/job"
 	"decayctl/internal/sweep"
 )
 
@@ -63,7 +62,7 @@ func TestJSONFields(t *testing.T) {
 				t.Errorf("%s: %s is null", name, list)
 			}
 		}
-		listed := decode(t, Jobs{Target: r.Target, List: []job.Job{r.Job}})["jobs"].([]any)[0].(map[string]any)
+		listed := decode(t, Jobs{Target: r.Target, Each: each(r.Job)})["jobs"].([]any)[0].(map[string]any)
 		doc["notes"] = []any{} // they are of a store, not of a job
 		if diff := cmp.Diff(doc, listed); r.Preview == nil && diff != "" {
 			t.Errorf("%s alone (-) and in a list (+):\n%s", name, diff)
@@ -85,7 +84,7 @@ func TestJSONFields(t *testing.T) {
 	sameKeys(t, "policies", decode(t, shownPolicies()), []string{"schema_version", "fingerprint", "rules", "from"})
 	sameKeys(t, "checked", decode(t, checkedPolicies()), []string{"schema_version", "store", "policies", "fingerprint", "warnings", "notes"})
 	sameKeys(t, "jobs", decode(t, list()), []string{"schema_version", "jobs"})
-	sameKeys(t, "no jobs", decode(t, Jobs{}), []string{"schema_version", "jobs"})
+	sameKeys(t, "no jobs", decode(t, Jobs{Each: each()}), []string{"schema_version", "jobs"})
 	sameKeys(t, "pending", decode(t, Pending{}), []string{"schema_version", "job_id", "status", "estimated_s"})
 	sameKeys(t, "pruned", decode(t, Pruned{}), []string{"schema_version", "pruned", "before"})
 	sameKeys(t, "nothing", decode(t, Nothing{}), []string{"schema_version", "jobs", "message"})

@@ -1,6 +1,10 @@
 package report
 
 import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"io"
 	"slices"
 	"strings"
 	"testing"
@@ -75,5 +79,50 @@ func TestPolicyColumns(t *testing.T) {
 	header, _, _ := strings.Cut(shown[max(at, 0):], "\n")
 	if want := `SCOPE  RELATION        FACTS  context\u202e  LongLongLongL…`; header != want {
 		t.Errorf("got  %q\nwant %q", header, want)
+	}
+}
+
+// TestJobsAreWrittenAsTheyAreRead: a list of very many jobs is not kept in memory.
+func TestJobsAreWrittenAsTheyAreRead(t *testing.T) {
+	t.Parallel()
+	const jobs = 2*tableRows + 1
+	for name, write := range map[string]func(Jobs, io.Writer) error{
+		"text": func(l Jobs, w io.Writer) error { return l.WriteText(w, Style{}) },
+		"json": func(l Jobs, w io.Writer) error { return l.WriteJSON(w) },
+	} {
+		var out bytes.Buffer
+		last := 0
+		all := Jobs{Target: target, Each: func(use func(job.Job) error) error {
+			for i := range jobs {
+				if err := use(swept().Job); err != nil {
+					return err
+				}
+				if i > 0 && i%tableRows == 0 && out.Len() <= last {
+					t.Errorf("%s: behind %d jobs still %d bytes are written", name, i, last)
+				}
+				last = out.Len()
+			}
+			return nil
+		}}
+		if err := write(all, &out); err != nil {
+			t.Fatal(err)
+		}
+		text := out.String()
+		switch name {
+		case "text":
+			if n := strings.Count(text, "STATE"); n != 3 || strings.Count(text, "\n") != jobs+n+2 {
+				t.Errorf("%d tables, %d lines", n, strings.Count(text, "\n"))
+			}
+		case "json":
+			var document struct{ Jobs []any }
+			if err := json.Unmarshal(out.Bytes(), &document); err != nil || len(document.Jobs) != jobs {
+				t.Errorf("%d jobs, %v", len(document.Jobs), err)
+			}
+		}
+		full, into := io.Pipe()
+		_ = full.CloseWithError(io.ErrShortWrite)
+		if err := write(all, into); !errors.Is(err, io.ErrShortWrite) {
+			t.Errorf("%s: %v", name, err)
+		}
 	}
 }

@@ -85,12 +85,26 @@ type Jobs interface {
 	// *job.Unknown, *job.Ambiguous.
 	Find(ctx context.Context, prefix string) (job.Job, error)
 
-	// List is the newest jobs first, those of the node among them.
-	List(ctx context.Context, p ListParams) ([]job.Job, error)
+	// List hands over the newest jobs first, those of the node among them, each as it is when it is its turn.
+	// Only a few are in memory at once. Nothing of the store is locked or being read while use runs, and an
+	// error of use ends the list.
+	List(ctx context.Context, p ListParams, use func(job.Job) error) error
 
-	// Prune removes the finished jobs that ended before an instant, with their before-images, and
-	// counts them. Jobs of the node are left to it.
-	Prune(ctx context.Context, before time.Time) (int64, error)
+	// Prunable hands over the ids of finished jobs that ended before an instant, the oldest first, in parts.
+	// Nothing of the store is locked or being read while use runs, so it may remove them. A job that is why an
+	// unfinished one is superseded is left out, and so are jobs of the node.
+	Prunable(ctx context.Context, before time.Time, use func(ids []string) error) error
+
+	// Prune removes those of some jobs that still are finished and ended before an instant. Their
+	// before-images are left for Forget: no undo can begin any more that would miss some of them.
+	Prune(ctx context.Context, ids []string, before time.Time) (Pruned, error)
+
+	// Orphans are the ids of jobs that are gone and have left before-images: Prune leaves them, and an
+	// interrupted removal.
+	Orphans(ctx context.Context) ([]string, error)
+
+	// Forget removes before-images of jobs that are gone, at most so many.
+	Forget(ctx context.Context, ids []string, most int) (Pruned, error)
 
 	// CountUpTo counts facts of a scope and tenant ("" is all), and stops at most.
 	CountUpTo(ctx context.Context, scope, tenant string, most int64) (int64, error)
@@ -223,4 +237,11 @@ type Restored struct {
 type ListParams struct {
 	States []job.State // none is all
 	Limit  int         // 0 is all
+	After  time.Time   // only decayctl's jobs with a later stamp; zero is all jobs
+}
+
+// Pruned is what one transaction has removed.
+type Pruned struct {
+	Rows   int           // jobs, or before-images
+	Locked time.Duration // for which it kept its locks
 }

@@ -109,6 +109,18 @@ func (p *places) Finish(ctx context.Context, l store.Lease) (job.Job, bool, erro
 	return p.Store.Finish(ctx, l)
 }
 
+func (p *places) Prune(ctx context.Context, ids []string, before time.Time) (store.Pruned, error) {
+	p.here()
+	defer p.here()
+	return p.Store.Prune(ctx, ids, before)
+}
+
+func (p *places) Forget(ctx context.Context, ids []string, most int) (store.Pruned, error) {
+	p.here()
+	defer p.here()
+	return p.Store.Forget(ctx, ids, most)
+}
+
 func (p *places) Tuning() store.Tuning {
 	t := p.Store.Tuning()
 	t.RangeSize = 30 // several claims and several batches in each
@@ -134,6 +146,11 @@ func crash(target string) error {
 		return err
 	}
 	if err := p.Prepare(ctx); err != nil {
+		return err
+	}
+	if os.Getenv(crashWork) == "prune" {
+		p.left.Store(int64(at))
+		_, err := storetest.Engine(p).Prune(ctx, time.Now().Add(time.Hour), sweep.Work{BatchSize: 30, Pace: 1})
 		return err
 	}
 	worker := storetest.Worker("a test", os.Getpid())
@@ -244,6 +261,51 @@ func TestKilledByNight(t *testing.T) {
 				if killed, err := crashed(t, disturbed, crashJob(work).ID, 0); killed || err != nil {
 					t.Fatal("the undo failed:", err)
 				}
+			}
+		})
+	}
+}
+
+// TestPruneKilledAtEveryPlace: whenever a removal of jobs is killed, each job is there with all that an undo needs,
+// or gone for both decayctl and the node, and the next removal goes on.
+func TestPruneKilledAtEveryPlace(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range crashStores() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, target := fresh(t)
+			if killed, err := crashed(t, target, "sweep", 0); killed || err != nil {
+				t.Fatal("the sweep failed:", err)
+			}
+			const jobs, images = 150, 2
+			d.Exec(t, "DELETE FROM decayctl_before")
+			d.Copies(t, crashJob("sweep").ID, jobs, images)
+			kills := 0
+			for ; ; kills++ {
+				killed, err := crashed(t, target, "prune", 1+kills%9)
+				if err != nil {
+					t.Fatal(err)
+				}
+				for what, query := range map[string]string{
+					"jobs without a row of the node": "SELECT job_id FROM decayctl_jobs WHERE job_id NOT IN (SELECT id FROM jobs)",
+					"rows of the node without a job": "SELECT id FROM jobs WHERE id LIKE 'copy%' AND id NOT IN (SELECT job_id FROM decayctl_jobs)",
+					"jobs that lost before-images":   "SELECT job_id FROM decayctl_jobs j WHERE job_id LIKE 'copy%' AND (SELECT count(*) FROM decayctl_before b WHERE b.job_id = j.job_id) <> 2",
+				} {
+					if rows := d.Rows(t, query); len(rows) > 0 {
+						t.Fatalf("killed %d times: %s: %d", kills, what, len(rows))
+					}
+				}
+				if !killed {
+					break
+				}
+			}
+			for _, table := range []string{"decayctl_jobs", "decayctl_before"} {
+				if rows := d.Rows(t, "SELECT job_id FROM "+table); len(rows) > 0 {
+					t.Errorf("%s has %d rows left", table, len(rows))
+				}
+			}
+			if kills < 10 {
+				t.Errorf("killed %d times only", kills)
 			}
 		})
 	}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -134,13 +135,9 @@ func (s *Store) Join(ctx context.Context, p store.JoinParams) (store.Joined, err
 
 // supersede cancels a job that a later sweep has overtaken. It gives nil where none has.
 func (s *Store) supersede(ctx context.Context, tx pgx.Tx, j job.Job, now time.Time) (*job.Superseded, error) {
-	done, err := s.jobs(ctx, tx, `WHERE state = 'done' AND as_of COLLATE "C" > $1 ORDER BY as_of COLLATE "C", job_id`, fact.FormatInstant(j.AsOf))
-	if err != nil {
+	by, ok, err := s.overtaken(ctx, tx, j)
+	if err != nil || !ok {
 		return nil, err
-	}
-	by, ok := store.Overtaken(j, done)
-	if !ok {
-		return nil, nil
 	}
 	if j.State.May(job.Cancelled) {
 		if err := store.Move(&j, job.Cancelled, "superseded by job "+by.ID, now); err != nil {
@@ -154,6 +151,32 @@ func (s *Store) supersede(ctx context.Context, tx pgx.Tx, j job.Job, now time.Ti
 		}
 	}
 	return &job.Superseded{Job: j, By: by}, nil
+}
+
+// overtaken looks at the jobs that have ended since j was made, a few at a time: there may be a year of them.
+func (s *Store) overtaken(ctx context.Context, tx pgx.Tx, j job.Job) (by job.Job, ok bool, err error) {
+	part, err := tx.Begin(ctx) // a savepoint: the settings are for this look alone
+	if err != nil {
+		return job.Job{}, false, err
+	}
+	defer func() { err = errors.Join(err, part.Rollback(ctx)) }()
+	if _, err := part.Exec(ctx, byKeys); err != nil {
+		return job.Job{}, false, err
+	}
+	ended, id := fact.FormatInstant(j.Created), ""
+	for {
+		done, err := s.jobs(ctx, part, `
+			WHERE (completed_at COLLATE "C", job_id COLLATE "C") > ($1, $2) AND state || '' = 'done' AND as_of COLLATE "C" > $3
+			ORDER BY completed_at COLLATE "C", job_id COLLATE "C" LIMIT $4`, ended, id, fact.FormatInstant(j.AsOf), store.JobsAtOnce)
+		if err != nil || len(done) == 0 {
+			return job.Job{}, false, err
+		}
+		if by, ok := store.Overtaken(j, done); ok {
+			return by, true, nil
+		}
+		last := done[len(done)-1]
+		ended, id = fact.FormatInstant(last.Completed), last.ID
+	}
 }
 
 // Renew brings back no lease that has ended: others may have acted on that.

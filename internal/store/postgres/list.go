@@ -2,11 +2,11 @@ package postgres
 
 import (
 	"context"
-	"slices"
 	"strconv"
 
 	"github.com/jackc/pgx/v5"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
@@ -83,44 +83,88 @@ func (s *Store) detail(ctx context.Context, tx pgx.Tx, found []job.Job) error {
 	return tx.QueryRow(ctx, `SELECT count(*) FROM `+s.table("decayctl_before")+` WHERE job_id = $1`, found[0].ID).Scan(&found[0].BeforeImages)
 }
 
-// List puts both kinds of jobs into one order.
-func (s *Store) List(ctx context.Context, p store.ListParams) (list []job.Job, err error) {
-	err = s.within(ctx, reading, func(tx pgx.Tx) error {
-		own, err := s.has(ctx, tx, "decayctl_jobs")
+// List reads the keys of all jobs first: an order by their stamps has no index in the node's table.
+func (s *Store) List(ctx context.Context, p store.ListParams, use func(job.Job) error) error {
+	var keys []store.JobKey
+	err := s.within(ctx, reading, func(tx pgx.Tx) (err error) {
+		keys, err = s.jobKeys(ctx, tx, p)
+		return err
+	})
+	if err != nil {
+		return s.translate(err, "list the jobs")
+	}
+	return store.ListJobs(store.SortJobs(keys, p), p, func(ours, node []string) (found []job.Job, err error) {
+		err = s.within(ctx, reading, func(tx pgx.Tx) error {
+			if len(ours) > 0 {
+				if found, err = s.jobs(ctx, tx, "WHERE job_id = ANY($1::text[])", ours); err != nil {
+					return err
+				}
+				if err := s.complete(ctx, tx, found); err != nil {
+					return err
+				}
+			}
+			if len(node) == 0 {
+				return nil
+			}
+			more, err := s.nodeJobs(ctx, tx, "AND n.id = ANY($1::text[])", node)
+			found = append(found, more...)
+			return err
+		})
+		return found, s.translate(err, "list the jobs")
+	}, use)
+}
+
+// jobKeys are the jobs that a list is of, in no order.
+func (s *Store) jobKeys(ctx context.Context, tx pgx.Tx, p store.ListParams) (keys []store.JobKey, err error) {
+	own, err := s.has(ctx, tx, "decayctl_jobs")
+	if err != nil {
+		return nil, err
+	}
+	// LIMIT NULL is none.
+	var limit *int
+	if p.Limit > 0 {
+		limit = &p.Limit
+	}
+	var states []string
+	for _, state := range p.States {
+		states = append(states, string(state))
+	}
+	read := func(node bool, query string, args ...any) error {
+		rows, err := tx.Query(ctx, query, args...)
 		if err != nil {
 			return err
 		}
-		var states []string
-		for _, state := range p.States {
-			states = append(states, string(state))
-		}
-		// LIMIT NULL is none.
-		var limit *int
-		if p.Limit > 0 {
-			limit = &p.Limit
-		}
-		if own {
-			if list, err = s.jobs(ctx, tx, `WHERE ($1::text[] IS NULL OR state = ANY($1))
-				ORDER BY created_at COLLATE "C" DESC, job_id LIMIT $2`, states, limit); err != nil {
-				return err
-			}
-			if err := s.complete(ctx, tx, list); err != nil {
-				return err
-			}
-		}
-		others := `AND ($1::text[] IS NULL OR n.status = ANY($1))`
-		if own {
-			others += ` AND NOT EXISTS (SELECT 1 FROM ` + s.table("decayctl_jobs") + ` j WHERE j.job_id = n.id COLLATE "default")`
-		}
-		node, err := s.nodeJobs(ctx, tx, others+` ORDER BY n.created_at COLLATE "C" DESC, n.id LIMIT $2`, states, limit)
-		list = append(list, node...)
+		var id, created string
+		_, err = pgx.ForEachRow(rows, []any{&id, &created}, func() error {
+			keys = append(keys, store.NewJobKey(id, created, node))
+			return nil
+		})
 		return err
-	})
-	slices.SortStableFunc(list, func(a, b job.Job) int { return b.Created.Compare(a.Created) })
-	if p.Limit > 0 && len(list) > p.Limit {
-		list = list[:p.Limit]
 	}
-	return list, s.translate(err, "list the jobs")
+	if own {
+		where, args := "($1::text[] IS NULL OR state = ANY($1))", []any{states, limit}
+		if states != nil {
+			where = "state = ANY($1::text[])" // by the index of states
+		}
+		if !p.After.IsZero() {
+			where, args = where+` AND stamp COLLATE "C" > $3`, append(args, fact.FormatSecond(p.After))
+		}
+		if err := read(false, `SELECT job_id, created_at FROM `+s.table("decayctl_jobs")+` WHERE `+where+`
+			ORDER BY created_at COLLATE "C" DESC, job_id LIMIT $2`, args...); err != nil {
+			return nil, err
+		}
+	}
+	if !p.After.IsZero() {
+		return keys, nil
+	}
+	others := ""
+	if own {
+		others = ` AND NOT EXISTS (SELECT 1 FROM ` + s.table("decayctl_jobs") + ` j WHERE j.job_id = n.id COLLATE "default")`
+	}
+	err = read(true, `SELECT n.id, n.created_at FROM `+s.table("jobs")+` n
+		WHERE n.job_type = 'decay' AND ($1::text[] IS NULL OR n.status = ANY($1))`+others+`
+		ORDER BY n.created_at COLLATE "C" DESC, n.id LIMIT $2`, states, limit)
+	return keys, err
 }
 
 // nodeJobs reads the node's own decay jobs.

@@ -25,12 +25,15 @@ var edgeConfidence string
 //go:embed migrations/0003_claimed_ids.sql
 var claimedIDs string
 
+//go:embed migrations/0004_job_indexes.sql
+var jobIndexes string
+
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
-var migrations = []string{jobTables, edgeConfidence, claimedIDs}
+var migrations = []string{jobTables, edgeConfidence, claimedIDs, jobIndexes}
 
 // The version of decayctl's own tables, and the table that tells which one is there.
 const (
-	newest   = 3
+	newest   = 4
 	versions = "decayctl_migrations"
 )
 

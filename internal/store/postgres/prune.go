@@ -2,147 +2,168 @@ package postgres
 
 import (
 	"context"
-	"errors"
 	"time"
 
 	"github.com/jackc/pgx/v5"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/store"
 )
 
-// Prune removes job by job: one that cannot be removed keeps no other.
-func (s *Store) Prune(ctx context.Context, before time.Time) (removed int64, err error) {
-	var ids, leftovers []string
-	err = s.within(ctx, writing, func(tx pgx.Tx) error {
-		own, err := s.has(ctx, tx, "decayctl_jobs")
-		if err != nil || !own {
+// finishedSQL: the job has come to an end. As an expression it keeps the server from the index of states, by which
+// it would read nearly all jobs.
+const finishedSQL = "state || '' IN ('done', 'failed', 'cancelled', 'undone')"
+
+// byKeys has rows found, and read in order, by an index alone. Else the server may read a whole table for each
+// part of it: it knows little of tables that nobody has analysed.
+const byKeys = `SELECT set_config(setting, 'off', true) FROM unnest('{enable_seqscan,enable_bitmapscan,enable_sort}'::text[]) AS setting`
+
+// Prunable goes by the index of completed_at, from one part to the next.
+func (s *Store) Prunable(ctx context.Context, before time.Time, use func(ids []string) error) error {
+	if s.params.ReadOnly {
+		return store.ErrReadOnly
+	}
+	unfinished, err := s.unfinished(ctx)
+	var last job.Job
+	lastCompleted := ""
+	for more := true; more && err == nil; {
+		var ids []string
+		err = s.within(ctx, reading, func(tx pgx.Tx) error {
+			if _, err := tx.Exec(ctx, byKeys); err != nil {
+				return err
+			}
+			rows, err := tx.Query(ctx, `
+				SELECT job_id, state, as_of, completed_at, scope, tenant FROM `+s.table("decayctl_jobs")+`
+				WHERE (completed_at COLLATE "C", job_id COLLATE "C") > ($1, $2) AND completed_at COLLATE "C" < $3 AND `+finishedSQL+`
+				ORDER BY completed_at COLLATE "C", job_id COLLATE "C" LIMIT $4`, lastCompleted, last.ID, fact.FormatInstant(before), store.IDsAtOnce)
+			if err != nil {
+				return err
+			}
+			var id, state, asOf string
+			var scope, tenant *string
+			done, err := pgx.ForEachRow(rows, []any{&id, &state, &asOf, &lastCompleted, &scope, &tenant}, func() error {
+				last = store.FinishedJob(id, state, asOf, lastCompleted, scope, tenant)
+				if !unfinished.Superseded(last) {
+					ids = append(ids, id)
+				}
+				return nil
+			})
+			more = done.RowsAffected() == store.IDsAtOnce
 			return err
+		})
+		if err == nil && len(ids) > 0 {
+			if err := use(ids); err != nil {
+				return err
+			}
 		}
+	}
+	return s.translate(err, "look for jobs to prune")
+}
+
+// unfinished reads the jobs that a finished one may be the reason not to resume.
+func (s *Store) unfinished(ctx context.Context) (store.Unfinished, error) {
+	found := store.Unfinished{}
+	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		if err := s.require(ctx, tx, prunePrivileges()); err != nil {
 			return err
 		}
-		var finished []string
-		for _, state := range job.States {
-			if state.Finished() {
-				finished = append(finished, string(state))
-			}
-		}
 		rows, err := tx.Query(ctx, `
-			SELECT job_id FROM `+s.table("decayctl_jobs")+` j
-			WHERE state = ANY($1::text[]) AND completed_at COLLATE "C" < $2 AND NOT `+s.supersedesSQL()+`
-			ORDER BY completed_at COLLATE "C", job_id`,
-			finished, fact.FormatInstant(before))
+			SELECT as_of, created_at, scope, tenant FROM `+s.table("decayctl_jobs")+`
+			WHERE state IN ('pending', 'running', 'paused') ORDER BY as_of COLLATE "C"`)
 		if err != nil {
 			return err
 		}
-		if ids, err = pgx.CollectRows(rows, pgx.RowTo[string]); err != nil {
-			return err
-		}
-		leftovers, err = s.leftovers(ctx, tx)
+		var asOf, created string
+		var scope, tenant *string
+		_, err = pgx.ForEachRow(rows, []any{&asOf, &created, &scope, &tenant}, func() error {
+			found.Add(asOf, created, scope, tenant)
+			return nil
+		})
 		return err
 	})
-	var failed error
-	note := func(err error) {
-		if failed == nil {
-			failed = err
-		}
-	}
-	note(s.translate(err, "look for jobs to prune"))
-	for _, id := range ids {
-		gone, err := s.remove(ctx, id, before)
-		if gone {
-			removed++
-			leftovers = append(leftovers, id)
-		}
-		note(s.translate(err, "remove job "+id))
-	}
-	for _, id := range leftovers {
-		note(s.translate(s.removeImages(ctx, id), "remove the before-images of job "+id))
-	}
-	return removed, failed
+	return found, err
 }
 
-// imagesAtOnce bounds the before-images that one transaction removes.
-const imagesAtOnce = 50_000
-
-// supersedesSQL: the job j is why another one is not to be resumed. Without it nobody would know.
-func (s *Store) supersedesSQL() string {
-	return `(j.state = 'done' AND EXISTS (
-				SELECT 1 FROM ` + s.table("decayctl_jobs") + ` o
-				WHERE o.state IN ('pending', 'running', 'paused')
-				  AND o.as_of COLLATE "C" < j.as_of AND o.created_at COLLATE "C" <= j.completed_at
-				  AND (o.scope IS NULL OR j.scope IS NULL OR o.scope = j.scope)
-				  AND (o.tenant IS NULL OR j.tenant IS NULL OR o.tenant = j.tenant)))`
-}
-
-// remove removes one job, if it still is to be. Before-images beyond a number are left, for the time
-// when nobody can take up the job any more: an undo that found some of them gone would lose overrides.
-func (s *Store) remove(ctx context.Context, id string, before time.Time) (gone bool, err error) {
+// Prune looks at the state and the end of each job once more, under the lock without which no undo begins.
+func (s *Store) Prune(ctx context.Context, ids []string, before time.Time) (pruned store.Pruned, err error) {
+	limit := fact.FormatInstant(before)
+	var locked time.Time
 	err = s.within(ctx, writing, func(tx pgx.Tx) error {
 		if _, err := s.lockStore(ctx, tx); err != nil {
 			return err
 		}
-		j, err := s.jobOf(ctx, tx, id)
-		var unknown *job.Unknown
-		if errors.As(err, &unknown) || err == nil && (!j.State.Finished() || !j.Completed.Before(before)) {
-			return nil // others were quicker
+		locked = s.params.Now()
+		if _, err := tx.Exec(ctx, byKeys); err != nil {
+			return err
 		}
+		rows, err := tx.Query(ctx, `
+			DELETE FROM `+s.table("decayctl_jobs")+`
+			WHERE job_id = ANY($1::text[]) AND `+finishedSQL+` AND (completed_at || '') COLLATE "C" < $2
+			RETURNING job_id`, ids, limit)
 		if err != nil {
 			return err
 		}
-		if _, err := s.deleteImages(ctx, tx, id); err != nil {
+		removed, err := pgx.CollectRows(rows, pgx.RowTo[string])
+		if err != nil || len(removed) == 0 {
 			return err
 		}
 		for _, each := range []struct{ table, key string }{
-			{"decayctl_claims", "job_id"}, {"decayctl_workers", "job_id"}, {"decayctl_jobs", "job_id"}, {"jobs", "id"},
+			{"decayctl_workers", "job_id"}, {"decayctl_claims", "job_id"}, {"jobs", "id"},
 		} {
-			if _, err := tx.Exec(ctx, `DELETE FROM `+s.table(each.table)+` WHERE `+each.key+` = $1`, id); err != nil {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+s.table(each.table)+` WHERE `+each.key+` = ANY($1::text[])`, removed); err != nil {
 				return err
 			}
 		}
-		gone = true
 		_, err = tx.Exec(ctx, `
 			UPDATE `+s.table("decayctl_store")+`
-			SET pruned_before = greatest(coalesce(pruned_before, $1) COLLATE "C", $1) WHERE id = 1`, fact.FormatInstant(before))
+			SET pruned_before = greatest(coalesce(pruned_before, $1) COLLATE "C", $1) WHERE id = 1`, limit)
+		pruned.Rows = len(removed)
 		return err
 	})
-	return gone && err == nil, err
+	if err != nil {
+		return store.Pruned{}, s.translate(err, "prune the jobs")
+	}
+	pruned.Locked = s.params.Now().Sub(locked)
+	return pruned, nil
 }
 
-// removeImages removes the before-images of a job that is gone.
-func (s *Store) removeImages(ctx context.Context, id string) error {
-	for more := true; more; {
-		if err := s.within(ctx, writing, func(tx pgx.Tx) (err error) {
-			more, err = s.deleteImages(ctx, tx, id)
-			return err
-		}); err != nil {
+// Orphans goes from one job to the next, and not through all their rows.
+func (s *Store) Orphans(ctx context.Context) (ids []string, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		rows, err := tx.Query(ctx, `
+			WITH RECURSIVE b AS (
+				(SELECT job_id AS id FROM `+s.table("decayctl_before")+` ORDER BY job_id LIMIT 1)
+				UNION ALL
+				SELECT (SELECT n.job_id FROM `+s.table("decayctl_before")+` n WHERE n.job_id > b.id ORDER BY n.job_id LIMIT 1) FROM b WHERE b.id IS NOT NULL
+			)
+			SELECT id FROM b WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `+s.table("decayctl_jobs")+` j WHERE j.job_id = b.id)`)
+		if err != nil {
 			return err
 		}
-	}
-	return nil
+		ids, err = pgx.CollectRows(rows, pgx.RowTo[string])
+		return err
+	})
+	return ids, s.translate(err, "look for before-images of jobs that are gone")
 }
 
-// deleteImages deletes some before-images of a job, and tells whether there may be more.
-func (s *Store) deleteImages(ctx context.Context, tx pgx.Tx, id string) (more bool, err error) {
-	done, err := tx.Exec(ctx, `
-		DELETE FROM `+s.table("decayctl_before")+` WHERE job_id = $1 AND fact_id = ANY(ARRAY(
-			SELECT fact_id FROM `+s.table("decayctl_before")+` WHERE job_id = $1 ORDER BY fact_id LIMIT $2))`, id, imagesAtOnce)
-	return done.RowsAffected() == imagesAtOnce, err
-}
-
-// leftovers are the jobs that are gone, but for before-images: somebody's Prune did not come to its
-// end. It goes from one job to the next, and not through all their rows.
-func (s *Store) leftovers(ctx context.Context, tx pgx.Tx) ([]string, error) {
-	rows, err := tx.Query(ctx, `
-		WITH RECURSIVE b AS (
-			SELECT min(job_id) AS id FROM `+s.table("decayctl_before")+`
-			UNION ALL
-			SELECT (SELECT min(n.job_id) FROM `+s.table("decayctl_before")+` n WHERE n.job_id > b.id) FROM b WHERE b.id IS NOT NULL
-		)
-		SELECT id FROM b WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `+s.table("decayctl_jobs")+` j WHERE j.job_id = b.id)`)
+// Forget finds the first rows by their place: with RETURNING or a join the server may read the whole table.
+func (s *Store) Forget(ctx context.Context, ids []string, most int) (forgotten store.Pruned, err error) {
+	var locked time.Time
+	err = s.within(ctx, writing, func(tx pgx.Tx) error {
+		locked = s.params.Now()
+		if _, err := tx.Exec(ctx, byKeys); err != nil {
+			return err
+		}
+		done, err := tx.Exec(ctx, `
+			DELETE FROM `+s.table("decayctl_before")+` WHERE ctid = ANY(ARRAY(
+				SELECT ctid FROM `+s.table("decayctl_before")+` WHERE job_id = ANY($1::text[]) LIMIT $2))`, ids, most)
+		forgotten.Rows = int(done.RowsAffected())
+		return err
+	})
 	if err != nil {
-		return nil, err
+		return store.Pruned{}, s.translate(err, "remove before-images")
 	}
-	return pgx.CollectRows(rows, pgx.RowTo[string])
+	forgotten.Locked = s.params.Now().Sub(locked)
+	return forgotten, nil
 }

@@ -13,6 +13,7 @@ import (
 
 	"golang.org/x/sync/errgroup"
 
+	"decayctl/internal/job"
 	"decayctl/internal/store"
 	"decayctl/internal/store/sqlite"
 	"decayctl/internal/store/storetest"
@@ -107,8 +108,7 @@ func TestHeartbeatBesideALongRead(t *testing.T) {
 	})
 	var others errgroup.Group
 	others.Go(func() error {
-		_, err := s.List(ctx, store.ListParams{})
-		return err
+		return s.List(ctx, store.ListParams{}, func(job.Job) error { return nil })
 	})
 	<-reading
 	started := make(chan store.Lease, 1)
@@ -160,7 +160,7 @@ func TestLogStaysSmallInAPrune(t *testing.T) {
 			SELECT $1, hex(randomblob(50)), 0, 0 FROM n`, j.ID)
 	}
 	d.Exec(t, "PRAGMA wal_checkpoint(TRUNCATE)")
-	if pruned, err := s.Prune(ctx, time.Now().Add(time.Hour)); pruned != jobs || err != nil {
+	if pruned, err := storetest.Prune(ctx, s, time.Now().Add(time.Hour)); pruned != jobs || err != nil {
 		t.Fatal(pruned, err)
 	}
 	info, err := os.Stat(path + "-wal")

@@ -6,6 +6,7 @@ import (
 	"errors"
 	"time"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
@@ -128,11 +129,10 @@ func (s *Store) Join(ctx context.Context, p store.JoinParams) (store.Joined, err
 // supersede tells whether a later sweep has overtaken a job, which is then cancelled if it may be. That
 // is to be committed, so the refusal is not returned as an error.
 func (s *Store) supersede(ctx context.Context, tx querier, j job.Job, now time.Time) (refusal, err error) {
-	done, err := s.jobs(ctx, tx, "WHERE state = 'done'")
+	by, overtaken, err := s.overtaken(ctx, tx, j)
 	if err != nil {
 		return nil, err
 	}
-	by, overtaken := store.Overtaken(j, done)
 	if !overtaken {
 		return nil, nil
 	}
@@ -148,6 +148,24 @@ func (s *Store) supersede(ctx context.Context, tx querier, j job.Job, now time.T
 		}
 	}
 	return &job.Superseded{Job: j, By: by}, nil
+}
+
+// overtaken looks at the jobs that have ended since j was made, a few at a time: there may be a year of them.
+func (s *Store) overtaken(ctx context.Context, tx querier, j job.Job) (by job.Job, ok bool, err error) {
+	ended, id := fact.FormatInstant(j.Created), ""
+	for {
+		done, err := s.jobs(ctx, tx, `
+			WHERE (completed_at, job_id) > ($1, $2) AND +state = 'done' AND as_of > $3
+			ORDER BY completed_at, job_id LIMIT $4`, ended, id, fact.FormatInstant(j.AsOf), store.JobsAtOnce)
+		if err != nil || len(done) == 0 {
+			return job.Job{}, false, err
+		}
+		if by, ok := store.Overtaken(j, done); ok {
+			return by, true, nil
+		}
+		last := done[len(done)-1]
+		ended, id = fact.FormatInstant(last.Completed), last.ID
+	}
 }
 
 // Renew makes a lease last again. One that has ended stays so: its claims may be another's by now.

@@ -100,7 +100,7 @@ func TestPruneInParts(t *testing.T) {
 		INSERT INTO decayctl_before (job_id, fact_id, had_override, had_edge) SELECT $1, i, 0, 0 FROM n`
 	d.Exec(t, images, j.ID)
 	d.Exec(t, images, "pruned by one who was killed")
-	if n, err := s.Prune(ctx, j.Completed.Add(time.Second)); err != nil || n != 1 {
+	if n, err := storetest.Prune(ctx, s, j.Completed.Add(time.Second)); err != nil || n != 1 {
 		t.Errorf("pruned %d, %v", n, err)
 	}
 	if rows := d.Rows(t, "SELECT count(*) FROM decayctl_before"); rows[0] != "0" {

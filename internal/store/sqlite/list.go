@@ -56,13 +56,20 @@ func (s *Store) matching(ctx context.Context, tx querier, prefix string) ([]job.
 	if err != nil {
 		return nil, err
 	}
+	end := store.PrefixEnd(prefix)
+	begins := func(column string) string {
+		if end == "" {
+			return column + " >= $1 AND instr(" + column + ", $1) = 1 AND $2 = ''"
+		}
+		return column + " >= $1 AND " + column + " < $2 AND instr(" + column + ", $1) = 1"
+	}
 	var found []job.Job
 	if own {
-		if found, err = s.jobs(ctx, tx, "WHERE job_id >= $1 AND instr(job_id, $1) = 1 ORDER BY job_id LIMIT 3", prefix); err != nil {
+		if found, err = s.jobs(ctx, tx, "WHERE "+begins("job_id")+" ORDER BY job_id LIMIT 3", prefix, end); err != nil {
 			return nil, err
 		}
 	}
-	more, err := s.nodeJobs(ctx, tx, own, "AND id >= $1 AND instr(id, $1) = 1 ORDER BY id LIMIT 3", prefix)
+	more, err := s.nodeJobs(ctx, tx, own, "AND "+begins("id")+" ORDER BY id LIMIT 3", prefix, end)
 	found = append(found, more...)
 	slices.SortFunc(found, func(a, b job.Job) int { return cmp.Compare(a.ID, b.ID) })
 	return found, err
@@ -86,8 +93,48 @@ func (s *Store) unknown(ctx context.Context, tx querier, prefix string) error {
 	return unknown
 }
 
-// List is the newest jobs first.
-func (s *Store) List(ctx context.Context, p store.ListParams) ([]job.Job, error) {
+// List reads the keys of all jobs first: an order by their stamps has no index in the node's table.
+func (s *Store) List(ctx context.Context, p store.ListParams, use func(job.Job) error) error {
+	var own bool
+	var keys []store.JobKey
+	err := s.reading(ctx, func(tx querier) (err error) {
+		if own, err = s.exists(ctx, tx, "decayctl_jobs"); err != nil {
+			return err
+		}
+		keys, err = s.jobKeys(ctx, tx, own, p)
+		return err
+	})
+	if err != nil {
+		return s.translate(err, "read the jobs")
+	}
+	return store.ListJobs(store.SortJobs(keys, p), p, func(ours, node []string) (found []job.Job, err error) {
+		err = s.reading(ctx, func(tx querier) error {
+			if len(ours) > 0 {
+				list, err := json.Marshal(ours)
+				if err != nil {
+					return err
+				}
+				if found, err = s.jobs(ctx, tx, "WHERE job_id IN (SELECT value FROM json_each($1))", string(list)); err != nil {
+					return err
+				}
+			}
+			if len(node) == 0 {
+				return nil
+			}
+			list, err := json.Marshal(node)
+			if err != nil {
+				return err
+			}
+			more, err := s.nodeJobs(ctx, tx, own, "AND id IN (SELECT value FROM json_each($1))", string(list))
+			found = append(found, more...)
+			return err
+		})
+		return found, s.translate(err, "read the jobs")
+	}, use)
+}
+
+// jobKeys are the jobs that a list is of, in no order.
+func (s *Store) jobKeys(ctx context.Context, tx querier, own bool, p store.ListParams) (keys []store.JobKey, err error) {
 	states, err := json.Marshal(p.States)
 	if err != nil {
 		return nil, err
@@ -96,35 +143,41 @@ func (s *Store) List(ctx context.Context, p store.ListParams) ([]job.Job, error)
 	if limit == 0 {
 		limit = -1 // all of them
 	}
-	var all []job.Job
-	err = s.reading(ctx, func(tx querier) error {
-		own, err := s.exists(ctx, tx, "decayctl_jobs")
+	read := func(node bool, query string, args ...any) error {
+		rows, err := tx.QueryContext(ctx, query, args...)
 		if err != nil {
 			return err
 		}
-		if own {
-			if all, err = s.jobs(ctx, tx, `
-				WHERE $1 OR state IN (SELECT value FROM json_each($2))
-				ORDER BY created_at DESC, job_id LIMIT $3`, len(p.States) == 0, string(states), limit); err != nil {
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			var id, created string
+			if err := rows.Scan(&id, &created); err != nil {
 				return err
 			}
+			keys = append(keys, store.NewJobKey(id, created, node))
 		}
-		more, err := s.nodeJobs(ctx, tx, own, `
-			AND ($1 OR status IN (SELECT value FROM json_each($2)))
-			ORDER BY created_at DESC, id LIMIT $3`, len(p.States) == 0, string(states), limit)
-		all = append(all, more...)
-		return err
-	})
-	if err != nil {
-		return nil, s.translate(err, "read the jobs")
+		return rows.Err()
 	}
-	slices.SortStableFunc(all, func(a, b job.Job) int {
-		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
-	})
-	if p.Limit > 0 {
-		all = all[:min(len(all), p.Limit)]
+	every := len(p.States) == 0
+	if own {
+		where, args := "($1 OR state IN (SELECT value FROM json_each($2)))", []any{every, string(states), limit}
+		if !every {
+			where = "state IN (SELECT value FROM json_each($2)) AND NOT $1" // by the index of states
+		}
+		if !p.After.IsZero() {
+			where, args = where+" AND stamp > $4", append(args, fact.FormatSecond(p.After))
+		}
+		if err := read(false, "SELECT job_id, created_at FROM decayctl_jobs WHERE "+where+" ORDER BY created_at DESC, job_id LIMIT $3", args...); err != nil {
+			return nil, err
+		}
 	}
-	return all, nil
+	if !p.After.IsZero() {
+		return keys, nil
+	}
+	err = read(true, "SELECT id, created_at FROM jobs "+nodeMade(own)+`
+		AND ($1 OR status IN (SELECT value FROM json_each($2)))
+		ORDER BY created_at DESC, id LIMIT $3`, every, string(states), limit)
+	return keys, err
 }
 
 // jobs are jobs of ours, with their workers.
@@ -185,13 +238,9 @@ func (s *Store) addWorkers(ctx context.Context, tx querier, jobs []job.Job) erro
 
 // nodeJobs are decay jobs that the node made: those without a row of ours, if there are any of ours.
 func (s *Store) nodeJobs(ctx context.Context, tx querier, own bool, where string, args ...any) ([]job.Job, error) {
-	made := "WHERE job_type = 'decay' AND id IS NOT NULL "
-	if own {
-		made += "AND id NOT IN (SELECT job_id FROM decayctl_jobs) "
-	}
 	rows, err := tx.QueryContext(ctx, `
 		SELECT id, status, scope, CAST(estimated_s AS INTEGER), created_at, started_at, completed_at, result_json, error
-		FROM jobs `+made+where, args...)
+		FROM jobs `+nodeMade(own)+where, args...)
 	if err != nil {
 		return nil, err
 	}
@@ -207,6 +256,14 @@ func (s *Store) nodeJobs(ctx context.Context, tx querier, own bool, where string
 		found = append(found, store.NodeJob(id, status, scope, estimated, created, started, completed, result, failure))
 	}
 	return found, rows.Err()
+}
+
+// nodeMade is the condition for a decay job that the node made.
+func nodeMade(own bool) string {
+	if !own {
+		return "WHERE job_type = 'decay' AND id IS NOT NULL "
+	}
+	return "WHERE job_type = 'decay' AND id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM decayctl_jobs j WHERE j.job_id = jobs.id) "
 }
 
 // CountUpTo counts facts, and stops at most.

@@ -24,12 +24,15 @@ var edgeConfidenceSQL string
 //go:embed migrations/0003_claimed_ids.sql
 var claimedIDsSQL string
 
+//go:embed migrations/0004_job_indexes.sql
+var jobIndexesSQL string
+
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
-var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL}
+var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL, jobIndexesSQL}
 
 const (
 	ownVersions = "decayctl_migrations" // the table in which goose notes the migrations there were
-	newestOwn   = 3
+	newestOwn   = 4
 )
 
 // Prepare makes decayctl's own tables where they are missing. Two processes may do so at once: the one

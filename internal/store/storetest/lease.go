@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"strings"
 	"testing"
 	"time"
@@ -95,11 +96,20 @@ func testLost(t *testing.T, d Database) {
 
 func (g *scene) list(states ...job.State) []job.Job {
 	g.t.Helper()
-	all, err := g.s.List(g.ctx, store.ListParams{States: states})
+	all, err := listed(g.ctx, g.s, store.ListParams{States: states})
 	if err != nil {
 		g.t.Fatal(err)
 	}
 	return all
+}
+
+// listed is a whole list of jobs.
+func listed(ctx context.Context, s store.Store, p store.ListParams) (all []job.Job, err error) {
+	err = s.List(ctx, p, func(j job.Job) error {
+		all = append(all, j)
+		return nil
+	})
+	return all, err
 }
 
 // testWrongState: with a lease that is good, a sweep's batch is no part of an undo, nor the other

@@ -1,6 +1,7 @@
 package storetest
 
 import (
+	"context"
 	"slices"
 	"testing"
 	"time"
@@ -8,6 +9,7 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
+	"decayctl/internal/sweep"
 )
 
 // nodeJob writes a row as the node does for a job of its own.
@@ -83,7 +85,7 @@ func testList(t *testing.T, d Database) {
 		{store.ListParams{States: []job.State{job.Failed, job.Paused}, Limit: 2}, []string{failed, paused}},
 		{store.ListParams{States: []job.State{job.Undoing}}, nil},
 	} {
-		all, err := g.s.List(g.ctx, test.p)
+		all, err := listed(g.ctx, g.s, test.p)
 		var got []string
 		for _, j := range all {
 			got = append(got, j.ID)
@@ -96,6 +98,13 @@ func testList(t *testing.T, d Database) {
 		}
 	}
 }
+
+// Prune removes old jobs as the command does, without its pauses.
+func Prune(ctx context.Context, s store.Store, before time.Time) (int64, error) {
+	return Engine(s).Prune(ctx, before, sweep.Work{Pace: 1})
+}
+
+func (g *scene) prune(before time.Time) (int64, error) { return Prune(g.ctx, g.s, before) }
 
 // testPrune removes what has ended long ago, and nothing else.
 func testPrune(t *testing.T, d Database) {
@@ -116,11 +125,11 @@ func testPrune(t *testing.T, d Database) {
 	g.nodeJob(t, "node lint", "lint", "done", "2020-01-01T00:00:00.000000+00:00", nil)
 
 	untouched := g.unchanged()
-	if n, err := g.s.Prune(g.ctx, limit.Add(-2*time.Hour)); n != 0 || err != nil {
+	if n, err := g.prune(limit.Add(-2 * time.Hour)); n != 0 || err != nil {
 		t.Errorf("pruned %d, %v", n, err)
 	}
 	untouched("a prune that finds nothing")
-	if n, err := g.s.Prune(g.ctx, limit); n != 4 || err != nil {
+	if n, err := g.prune(limit); n != 4 || err != nil {
 		t.Errorf("pruned %d, %v; want done, failed, cancelled and undone", n, err)
 	}
 	for _, j := range append(old, young) {
@@ -143,7 +152,7 @@ func testPrune(t *testing.T, d Database) {
 	// The notice keeps the latest instant, also where a clock was set back.
 	g.clock.move(-2 * time.Hour)
 	g.in(job.Cancelled)
-	if n, err := g.s.Prune(g.ctx, limit.Add(-time.Hour)); n != 1 || err != nil {
+	if n, err := g.prune(limit.Add(-time.Hour)); n != 1 || err != nil {
 		t.Errorf("pruned %d, %v", n, err)
 	}
 	_, err := g.s.Find(g.ctx, "none")
@@ -161,14 +170,14 @@ func testPruneSuperseding(t *testing.T, d Database) {
 	newer := g.in(job.Done, func(p *store.StartParams) { p.AsOf = older.AsOf.Add(time.Second) })
 	elsewhere := g.in(job.Done, func(p *store.StartParams) { p.AsOf = older.AsOf.Add(-time.Second) })
 	g.clock.move(time.Hour)
-	if n, err := g.s.Prune(g.ctx, g.clock.now()); n != 1 || err != nil {
+	if n, err := g.prune(g.clock.now()); n != 1 || err != nil {
 		t.Errorf("pruned %d, %v; want the one that supersedes nothing", n, err)
 	}
 	g.count(1, "decayctl_jobs WHERE job_id = $1", newer.ID)
 	g.count(0, "decayctl_jobs WHERE job_id = $1", elsewhere.ID)
 	g.move(older.ID, job.Cancelled)
 	g.clock.move(time.Hour)
-	if n, err := g.s.Prune(g.ctx, g.clock.now()); n != 2 || err != nil {
+	if n, err := g.prune(g.clock.now()); n != 2 || err != nil {
 		t.Errorf("pruned %d, %v; want both", n, err)
 	}
 }
@@ -185,7 +194,7 @@ func testPruneStuck(t *testing.T, d Database) {
 	slices.Sort(all) // the one in the middle, by any order of theirs that is not this one too
 	stuck := all[2]
 	unpin := g.pin(t, "decayctl_jobs", "job_id", stuck)
-	n, err := g.s.Prune(g.ctx, g.clock.now())
+	n, err := g.prune(g.clock.now())
 	if n != 4 || err == nil {
 		t.Errorf("pruned %d, %v; want all but one, and why", n, err)
 	}
@@ -195,7 +204,7 @@ func testPruneStuck(t *testing.T, d Database) {
 		t.Errorf("%+v", j)
 	}
 	unpin()
-	if n, err := g.s.Prune(g.ctx, g.clock.now()); n != 1 || err != nil {
+	if n, err := g.prune(g.clock.now()); n != 1 || err != nil {
 		t.Errorf("afterwards pruned %d, %v", n, err)
 	}
 }

@@ -227,9 +227,16 @@ func testUpgraded(t *testing.T, d Database) {
 	d.Edge(t, "b", ptr(farOff))
 	floor := rule.Floor(0.5)
 	j := d.sweepBy(t, rule.Set{Floor: &floor})
-	d.Exec(t, `ALTER TABLE decayctl_before DROP COLUMN edge_confidence`)
-	d.Exec(t, `ALTER TABLE decayctl_claims DROP COLUMN ids`)
-	d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id >= 2`)
+	older := func() {
+		t.Helper()
+		for _, change := range []string{
+			"DROP INDEX decayctl_jobs_state", "DROP INDEX decayctl_jobs_completed", "ALTER TABLE decayctl_before DROP COLUMN edge_confidence",
+			"ALTER TABLE decayctl_claims DROP COLUMN ids", "DELETE FROM decayctl_migrations WHERE version_id >= 2",
+		} {
+			d.Exec(t, change)
+		}
+	}
+	older()
 	if n, err := Engine(d.openBare(t, true)).Undoable(context.Background(), j); err != nil || n != 2 {
 		t.Errorf("undoable %d, %v", n, err)
 	}
@@ -244,11 +251,9 @@ func testUpgraded(t *testing.T, d Database) {
 		if err := d.openBare(t, false).Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
 		if byHand {
-			d.Exec(t, `ALTER TABLE decayctl_before DROP COLUMN edge_confidence`)
-			d.Exec(t, `ALTER TABLE decayctl_claims DROP COLUMN ids`)
-			d.Exec(t, `DELETE FROM decayctl_migrations WHERE version_id >= 2`)
+			older()
 		}
 	}
 	d.TakeBack(t, j.ID)

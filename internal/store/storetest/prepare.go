@@ -41,7 +41,7 @@ func testPrepare(t *testing.T, d Database) {
 		if err := first.Prepare(ctx); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
 		d.expect(t, "SELECT id, last_stamp, pruned_before FROM decayctl_store", "1 | - | -")
 	}
 	g := d.scene(t)
@@ -49,9 +49,9 @@ func testPrepare(t *testing.T, d Database) {
 	g.start().sweep(2)
 
 	// What a newer decayctl has made of the tables is not for this one to write to.
-	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 4, is_applied FROM decayctl_migrations WHERE version_id = 1")
+	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 5, is_applied FROM decayctl_migrations WHERE version_id = 1")
 	err := d.openBare(t, false).Prepare(ctx)
-	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 4")
+	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 5")
 	if !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("tables of a newer decayctl: %v", err)
 	}
@@ -73,7 +73,7 @@ func testPrepareAtOnce(t *testing.T, d Database) {
 		})
 	}
 	all.Wait()
-	d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
+	d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
 	d.expect(t, "SELECT count(*) FROM decayctl_store", "1")
 }
 
@@ -107,7 +107,7 @@ func testDDL(t *testing.T, d Database) {
 			t.Fatal(err)
 		}
 		d.expect(t, versions, before...)
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
 	}
 	g := d.scene(t)
 	g.many(5)
@@ -124,7 +124,7 @@ func testUnprepared(t *testing.T, d Database) {
 	if j, err := s.Find(t.Context(), "1111"); err != nil || !j.Node || j.State != job.Done {
 		t.Errorf("found %+v, %v", j, err)
 	}
-	if all, err := s.List(t.Context(), store.ListParams{}); err != nil || len(all) != 1 || all[0].ID != "11111111-node" {
+	if all, err := listed(t.Context(), s, store.ListParams{}); err != nil || len(all) != 1 || all[0].ID != "11111111-node" {
 		t.Errorf("listed %+v, %v", all, err)
 	}
 	_, err := s.Find(t.Context(), "2")
@@ -147,17 +147,19 @@ func testJobsReadOnly(t *testing.T, d Database) {
 	held := g.unchanged()
 	s := g.openAt(t, true, g.clock.now)
 	for what, call := range map[string]func() error{
-		"Start":   func() error { _, err := s.Start(g.ctx, g.params()); return err },
-		"Join":    func() error { _, err := s.Join(g.ctx, store.JoinParams{ID: h.Job.ID, Worker: g.worker()}); return err },
-		"Renew":   func() error { return s.Renew(g.ctx, h.Lease) },
-		"Allowed": func() error { return s.Allowed(g.ctx, h.Lease) },
-		"Claim":   func() error { _, err := s.Claim(g.ctx, h.Lease, 2); return err },
-		"Apply":   func() error { _, err := s.Apply(g.ctx, b); return err },
-		"Restore": func() error { _, err := s.Restore(g.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job}); return err },
-		"Finish":  func() error { _, _, err := s.Finish(g.ctx, h.Lease); return err },
-		"Leave":   func() error { _, err := s.Leave(g.ctx, h.Lease, job.Paused, ""); return err },
-		"Move":    func() error { _, err := s.Move(g.ctx, h.Job.ID, job.Paused, ""); return err },
-		"Prune":   func() error { _, err := s.Prune(g.ctx, g.clock.now()); return err },
+		"Start":    func() error { _, err := s.Start(g.ctx, g.params()); return err },
+		"Join":     func() error { _, err := s.Join(g.ctx, store.JoinParams{ID: h.Job.ID, Worker: g.worker()}); return err },
+		"Renew":    func() error { return s.Renew(g.ctx, h.Lease) },
+		"Allowed":  func() error { return s.Allowed(g.ctx, h.Lease) },
+		"Claim":    func() error { _, err := s.Claim(g.ctx, h.Lease, 2); return err },
+		"Apply":    func() error { _, err := s.Apply(g.ctx, b); return err },
+		"Restore":  func() error { _, err := s.Restore(g.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job}); return err },
+		"Finish":   func() error { _, _, err := s.Finish(g.ctx, h.Lease); return err },
+		"Leave":    func() error { _, err := s.Leave(g.ctx, h.Lease, job.Paused, ""); return err },
+		"Move":     func() error { _, err := s.Move(g.ctx, h.Job.ID, job.Paused, ""); return err },
+		"Prunable": func() error { return s.Prunable(g.ctx, g.clock.now(), func([]string) error { return nil }) },
+		"Prune":    func() error { _, err := s.Prune(g.ctx, []string{h.Job.ID}, g.clock.now()); return err },
+		"Forget":   func() error { _, err := s.Forget(g.ctx, []string{h.Job.ID}, 10); return err },
 	} {
 		if err := call(); !errors.Is(err, store.ErrReadOnly) {
 			t.Errorf("%s on a store opened read-only: %v", what, err)

@@ -1,0 +1,94 @@
+package sweep
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"slices"
+	"time"
+
+	"decayctl/internal/store"
+)
+
+// Prune removes the finished jobs that ended before an instant, with what an undo of them would need, in short
+// transactions with pauses. It may be stopped or killed at any moment: what is removed stays so, and the next
+// one goes on. A job that cannot be removed keeps no other; its error is returned in the end. removed counts
+// jobs.
+func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed int64, err error) {
+	p := pruner{Engine: e, before: before}
+	jobs := newPacer(e, w)
+	err = e.Store.Prunable(ctx, before, func(ids []string) error {
+		for len(ids) > 0 {
+			part := ids[:min(len(ids), jobs.size)]
+			ids = ids[len(part):]
+			if err := p.jobs(ctx, &jobs, part); err != nil {
+				return err
+			}
+		}
+		return nil
+	})
+	if err == nil {
+		err = p.images(ctx, newPacer(e, w))
+	}
+	return p.removed, errors.Join(err, p.failed)
+}
+
+// pruner is one removal of old jobs on its way.
+type pruner struct {
+	*Engine
+	before  time.Time
+	removed int64
+	failed  error // of the first job that cannot be removed
+	refused int   // such jobs
+}
+
+// jobs removes some jobs in one transaction. Where the database refuses one, or keeps it locked, halves find it.
+func (p *pruner) jobs(ctx context.Context, pace *pacer, ids []string) error {
+	var pruned store.Pruned
+	err := p.retry(ctx, func() (err error) {
+		pruned, err = p.Store.Prune(ctx, ids, p.before)
+		return again(err)
+	})
+	alone := store.Is(err, store.Rejected) || store.Is(err, store.Busy) && p.Store.Tuning().RowLocks
+	switch n := len(ids); {
+	case err == nil:
+		p.removed += int64(pruned.Rows)
+		return p.Sleep(ctx, pace.pause(pruned.Rows, pruned.Locked))
+	case !alone:
+		return err
+	case n == 1:
+		if p.failed == nil {
+			p.failed = fmt.Errorf("job %s is not removed: %w", ids[0], err)
+		}
+		if p.refused++; p.refused > maxFailed {
+			return fmt.Errorf("gave up after %d jobs could not be removed", p.refused)
+		}
+		return nil
+	default:
+		if err := p.jobs(ctx, pace, ids[:n/2]); err != nil {
+			return err
+		}
+		return p.jobs(ctx, pace, ids[n/2:])
+	}
+}
+
+// images removes the before-images of jobs that are gone, whoever has removed these.
+func (p *pruner) images(ctx context.Context, pace pacer) error {
+	ids, err := p.Store.Orphans(ctx)
+	for part := range slices.Chunk(ids, idsAtOnce) {
+		for more := true; more && err == nil; {
+			var forgotten store.Pruned
+			err = p.retry(ctx, func() (err error) {
+				forgotten, err = p.Store.Forget(ctx, part, pace.size)
+				return again(err)
+			})
+			more = forgotten.Rows == pace.size
+			if err == nil {
+				err = p.Sleep(ctx, pace.pause(forgotten.Rows, forgotten.Locked))
+			}
+		}
+	}
+	return err
+}
+
+const idsAtOnce = 1_000 // jobs whose before-images one statement looks for
