@@ -11,6 +11,7 @@ type Table struct {
 	Read   []string // columns
 	Insert []string // columns; only a sweep needs to
 	Update []string // columns; only a sweep needs to
+	Null   []string // columns that may be NULL: nothing else that decayctl uses may, but for ids
 
 	Lookups []Lookup // the ways in which its rows are found
 }
@@ -22,8 +23,9 @@ var Tables = []Table{
 	{
 		Name: "facts",
 		Read: []string{"id", "entity", "relation", "source", "tenant_id", "scope", "timestamp", "valid_until", "confidence", "quarantine_status"},
+		Null: []string{"valid_until", "quarantine_status"},
 		Lookups: []Lookup{
-			{Columns: []string{"id"}, Effect: "every range and every batch reads all facts"},
+			{Columns: []string{"id"}, Unique: true, Effect: "a fact could be there twice"},
 			{Columns: []string{"entity", "relation"}, Effect: "a policy with keep_last reads all facts for every range"},
 		},
 	},
@@ -32,15 +34,18 @@ var Tables = []Table{
 		Read:   []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"},
 		Insert: []string{"fact_id", "valid_until", "confidence", "reason", "updated_at", "updated_by"},
 		Update: []string{"valid_until", "confidence", "reason", "updated_at", "updated_by"},
-		Lookups: []Lookup{{
-			Columns: []string{"fact_id"}, Unique: true,
-			Effect: "a sweep fails: it could write two overrides for a fact",
-		}},
+		Null:   []string{"valid_until", "confidence", "reason", "updated_by"},
+		Lookups: []Lookup{
+			{Columns: []string{"fact_id"}, Unique: true, Effect: "a fact could get two overrides"},
+		},
 	},
 	{
-		Name:    "fact_quarantine_status",
-		Read:    []string{"fact_id", "quarantine_status"},
-		Lookups: []Lookup{{Columns: []string{"fact_id"}, Effect: "every range and every batch reads the status of all facts that have one"}},
+		Name: "fact_quarantine_status",
+		Read: []string{"fact_id", "quarantine_status"},
+		Null: []string{"quarantine_status"},
+		Lookups: []Lookup{
+			{Columns: []string{"fact_id"}, Unique: true, Effect: "a fact could have two states"},
+		},
 	},
 	{
 		Name:    "tombstones",
@@ -63,6 +68,7 @@ var Tables = []Table{
 	},
 	{
 		Name: "entity_edges", Read: []string{"id", "valid_until", "confidence", "decay_epoch"}, Update: []string{"valid_until", "confidence", "decay_epoch"},
+		Null:    []string{"valid_until", "decay_epoch"},
 		Lookups: []Lookup{{Columns: []string{"id"}, Effect: "every batch reads all edges"}},
 	},
 	{
@@ -70,6 +76,7 @@ var Tables = []Table{
 		Read:   []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
 		Insert: []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
 		Update: []string{"status", "started_at", "completed_at", "result_json", "error"},
+		Null:   []string{"scope", "started_at", "completed_at", "result_json", "error"},
 	},
 	{
 		Name: "memory_cards", Read: []string{"entity_uri", "tenant_id", "scope", "is_stale"}, Update: []string{"is_stale"},
@@ -80,10 +87,10 @@ var Tables = []Table{
 // Written tells whether a sweep writes the table. Those that only a sweep reads are written too.
 func (t Table) Written() bool { return len(t.Insert)+len(t.Update) > 0 }
 
-// CheckSchema judges what a store says of itself: the node migrations it has had, and the columns
-// of the tables it holds (none for a table that is missing). The notes are for the operator.
-func CheckSchema(migrations []string, columns map[string][]string) (notes []string, err error) {
-	if len(columns["facts"]) == 0 || len(columns["schema_migrations"]) == 0 {
+// CheckSchema judges what a store says of itself: the node migrations it has had, and the forms of the tables it holds
+// (none for a table that is missing). The notes are for the operator.
+func CheckSchema(migrations []string, forms map[string]Form) (notes []string, err error) {
+	if len(forms["facts"].Columns) == 0 || len(forms["schema_migrations"].Columns) == 0 {
 		return nil, &Error{Kind: Unusable, Text: "not a Stigmem fact store: it has no tables facts and schema_migrations; name the node's own store with --store"}
 	}
 	if !slices.Contains(migrations, RequiredMigration) {
@@ -94,16 +101,20 @@ func CheckSchema(migrations []string, columns map[string][]string) (notes []stri
 		notes = append(notes, fmt.Sprintf("the store's newest migration %q is not known to this version of decayctl (up to %s); the columns it uses are all there", newest, NewestMigration))
 	}
 	for _, table := range Tables {
+		form := forms[table.Name]
 		for _, column := range slices.Concat(table.Read, table.Insert, table.Update) {
-			if !slices.Contains(columns[table.Name], column) {
-				return nil, &Error{Kind: Unusable, Text: fmt.Sprintf("the store has no column %s.%s; its newest migration %q may need a newer decayctl", table.Name, column, newest)}
+			if !slices.ContainsFunc(form.Columns, func(c Column) bool { return c.Name == column }) {
+				return nil, unfit("the store has no column %s.%s; its newest migration %q may need a newer decayctl", table.Name, column, newest)
 			}
+		}
+		if err := table.check(form); err != nil {
+			return nil, err
 		}
 	}
 	return notes, nil
 }
 
-// TableNames lists the tables whose columns CheckSchema wants to see.
+// TableNames lists the tables whose forms CheckSchema wants to see.
 func TableNames() []string {
 	names := make([]string, len(Tables))
 	for i, table := range Tables {

@@ -30,18 +30,18 @@ func (s *Store) check(ctx context.Context) error {
 				return &store.Error{Kind: store.NotPermitted, Text: "the server, the database or the role is read-only (default_transaction_read_only is on); sweep with a role that may write (a dry run works here)"}
 			}
 		}
-		columns, err := s.columns(ctx, tx)
+		forms, err := s.forms(ctx, tx)
 		if err != nil {
 			return err
 		}
-		if len(columns["facts"]) == 0 {
+		if len(forms["facts"].Columns) == 0 {
 			return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("not a Stigmem fact store: schema %s has no table facts; name the node's schema with --pg-schema", s.quoted)}
 		}
 		if err := s.checkPrivileges(ctx, tx); err != nil {
 			return err
 		}
 		var migrations []string
-		if len(columns["schema_migrations"]) > 0 {
+		if len(forms["schema_migrations"].Columns) > 0 {
 			rows, err := tx.Query(ctx, "SELECT version FROM "+s.table("schema_migrations"))
 			if err != nil {
 				return err
@@ -50,7 +50,7 @@ func (s *Store) check(ctx context.Context) error {
 				return err
 			}
 		}
-		if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
+		if s.notes, err = store.CheckSchema(migrations, forms); err != nil {
 			return err
 		}
 		if err := s.checkCollations(ctx, tx); err != nil {
@@ -68,14 +68,14 @@ func (s *Store) check(ctx context.Context) error {
 var stateTables = []string{"facts", "fact_validity_overrides", "fact_quarantine_status", "tombstones", "tombstone_revocations"}
 
 // checkLocks finds out whether the role may lock the tables that are read on one state. It may not where it was
-// granted some columns only, or where a view or a foreign table stands in.
+// granted some columns only.
 func (s *Store) checkLocks(ctx context.Context, tx pgx.Tx) error {
 	var lockable int
 	err := tx.QueryRow(ctx, `
 		SELECT count(*)
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p')
+		WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
 		  AND pg_catalog.has_table_privilege(c.oid, 'SELECT')`, s.schema, stateTables).Scan(&lockable)
 	if err != nil || lockable < len(stateTables) {
 		return err
@@ -86,24 +86,18 @@ func (s *Store) checkLocks(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// checkCollations refuses columns that would be compared in another way than the server compares them: what
-// belongs to a range of facts is read by its ids from each table, and what protects entities is found in Go.
+// checkCollations refuses columns of ids that are ordered in another way than those of facts: what belongs to a range of
+// facts is read by its ids from each table.
 func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
 		SELECT c.relname || '.' || a.attname
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-		JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
-		JOIN (VALUES ('facts', 'id', true), ('fact_validity_overrides', 'fact_id', true), ('fact_quarantine_status', 'fact_id', true), ('entity_edges', 'id', true),
-				('facts', 'entity', false), ('facts', 'tenant_id', false), ('facts', 'scope', false),
-				('tombstones', 'entity_uri', false), ('tombstones', 'tenant_id', false), ('tombstones', 'scope', false),
-				('tombstones', 'id', false), ('tombstones', 'signed_by', false),
-				('tombstone_revocations', 'tombstone_id', false), ('tombstone_revocations', 'signed_by', false))
-			AS w(relation, name, key) ON w.relation = c.relname AND w.name = a.attname
-		WHERE n.nspname = $1
-		  AND (NOT l.collisdeterministic OR w.key AND a.attcollation <> (
-			SELECT i.attcollation FROM pg_catalog.pg_attribute i WHERE i.attrelid = $2::regclass AND i.attname = 'id'))
+		JOIN (VALUES ('fact_validity_overrides', 'fact_id'), ('fact_quarantine_status', 'fact_id'), ('entity_edges', 'id'))
+			AS w(relation, name) ON w.relation = c.relname AND w.name = a.attname
+		WHERE n.nspname = $1 AND a.attcollation <> (
+			SELECT i.attcollation FROM pg_catalog.pg_attribute i WHERE i.attrelid = $2::regclass AND i.attname = 'id')
 		ORDER BY 1`, s.schema, s.table("facts"))
 	if err != nil {
 		return err
@@ -112,28 +106,7 @@ func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 	if err != nil || len(odd) == 0 {
 		return err
 	}
-	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id, or takes different texts for equal: what belongs to a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
-}
-
-// columns asks the catalogue: information_schema hides what the role may not use.
-func (s *Store) columns(ctx context.Context, tx pgx.Tx) (map[string][]string, error) {
-	rows, err := tx.Query(ctx, `
-		SELECT c.relname, a.attname
-		FROM pg_catalog.pg_class c
-		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
-		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p', 'v', 'f')
-		  AND a.attnum > 0 AND NOT a.attisdropped`, s.schema, store.TableNames())
-	if err != nil {
-		return nil, err
-	}
-	columns := map[string][]string{}
-	var table, column string
-	_, err = pgx.ForEachRow(rows, []any{&table, &column}, func() error {
-		columns[table] = append(columns[table], column)
-		return nil
-	})
-	return columns, err
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id: what belongs to a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
 }
 
 // wanted are privileges on columns, or on whole tables where the column is "".

@@ -44,11 +44,13 @@ func TestContract(t *testing.T) {
 		name    string
 		options pgtest.DatabaseOptions
 		pooled  bool
+		form    string
 	}{
-		{"public", pgtest.DatabaseOptions{}, false},
-		{"another schema, of an older node", pgtest.DatabaseOptions{Schema: "acme_memory", Older: true}, false},
-		{"an ICU collation", pgtest.DatabaseOptions{ICULocale: "en-US"}, false},
-		{"through PgBouncer", pgtest.DatabaseOptions{Schema: "pooled"}, true},
+		{"public", pgtest.DatabaseOptions{}, false, ""},
+		{"another schema, of an older node", pgtest.DatabaseOptions{Schema: "acme_memory", Older: true}, false, ""},
+		{"an ICU collation", pgtest.DatabaseOptions{ICULocale: "en-US"}, false, ""},
+		{"through PgBouncer", pgtest.DatabaseOptions{Schema: "pooled"}, true, ""},
+		{"tables in another form", pgtest.DatabaseOptions{}, false, otherForm},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
 			t.Parallel()
@@ -58,11 +60,29 @@ func TestContract(t *testing.T) {
 			}
 			storetest.Exercise(t, storetest.Reuse(func() storetest.Database {
 				db := cluster.NewDatabase(t, kind.options)
+				d := database(t, db, db.URL)
 				if pooler != nil {
-					return database(t, db, pooler.URL(db))
+					d = database(t, db, pooler.URL(db))
 				}
-				return database(t, db, db.URL)
+				d.Exec(t, kind.form)
+				return d
 			}))
 		})
 	}
 }
+
+// otherForm is what the tables may have unlike the node's.
+const otherForm = `
+	DO $$ DECLARE c record; BEGIN
+		FOR c IN SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text' LOOP
+			EXECUTE format('ALTER TABLE %I ALTER %I TYPE varchar', c.table_name, c.column_name);
+		END LOOP;
+	END $$;
+	CREATE DOMAIN words AS text CHECK (value <> 'no');
+	ALTER TABLE facts ALTER scope TYPE words, ALTER entity TYPE varchar(2000),
+		ADD tomorrow text NOT NULL DEFAULT 'x', ADD size int GENERATED ALWAYS AS (length(value_v)) STORED;
+	ALTER TABLE fact_validity_overrides ALTER reason TYPE words, ALTER updated_at TYPE varchar(40), ADD tomorrow bigint GENERATED ALWAYS AS IDENTITY;
+	ALTER TABLE tombstones ALTER legal_hold TYPE bigint;
+	ALTER TABLE memory_cards ALTER is_stale TYPE smallint;
+	ALTER TABLE jobs ALTER estimated_s TYPE bigint, ADD tomorrow timestamptz NOT NULL DEFAULT now();
+	ALTER TABLE entity_edges SET UNLOGGED; ALTER TABLE memory_cards SET UNLOGGED`

@@ -95,8 +95,7 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) 
 	return err
 }
 
-// diagnoseIndexes looks at every partition by itself. Only what must be unique has to be an index of the
-// whole table.
+// diagnoseIndexes looks at every partition by itself. A unique index that was missing would have been refused before.
 func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
 	relations, err := s.relations(ctx, tx)
 	if err != nil {
@@ -105,7 +104,7 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnos
 	for _, table := range store.Tables {
 		for _, lookup := range table.Lookups {
 			for _, r := range relations[table.Name] {
-				if lookup.Unique && r.partition || !lookup.Unique && r.partitioned || lookup.Served(r.indexes) {
+				if lookup.Unique || r.partitioned || lookup.Served(r.indexes) {
 					continue
 				}
 				d.Indexes = append(d.Indexes, store.MissingIndex{

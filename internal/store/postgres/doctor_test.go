@@ -27,17 +27,12 @@ func TestIndexesThatDoNotServe(t *testing.T) {
 		"CREATE INDEX half ON tombstones (entity_uri)",
 		"UPDATE pg_index SET indisvalid = false WHERE indexrelid = 'half'::regclass",
 
-		"ALTER TABLE fact_validity_overrides DROP CONSTRAINT fact_validity_overrides_pkey",
-		"CREATE INDEX many ON fact_validity_overrides (fact_id)",
-		"CREATE UNIQUE INDEX wide ON fact_validity_overrides (fact_id, updated_at)",
-		"ALTER TABLE fact_validity_overrides ADD CONSTRAINT late UNIQUE (fact_id) DEFERRABLE",
-
 		// Any order of the columns will do, and columns behind them.
 		"ALTER TABLE memory_cards DROP CONSTRAINT memory_cards_pkey",
 		"CREATE INDEX turned ON memory_cards (scope, entity_uri, tenant_id, is_stale)",
 
 		"DROP TABLE entity_edges",
-		`CREATE TABLE entity_edges (id text, valid_until text, confidence real, decay_epoch bigint, scope text) PARTITION BY LIST (scope)`,
+		`CREATE TABLE entity_edges (id text, valid_until text, confidence real NOT NULL, decay_epoch bigint, scope text) PARTITION BY LIST (scope)`,
 		"CREATE TABLE edges_local PARTITION OF entity_edges FOR VALUES IN ('local')",
 		"CREATE TABLE edges_team PARTITION OF entity_edges FOR VALUES IN ('team')",
 		"CREATE TABLE edges_other PARTITION OF entity_edges DEFAULT PARTITION BY LIST (scope)",
@@ -62,7 +57,6 @@ func TestIndexesThatDoNotServe(t *testing.T) {
 		return statements
 	}
 	want := []string{
-		`CREATE UNIQUE INDEX CONCURRENTLY ON "the ""node"""."fact_validity_overrides" ("fact_id");`,
 		`CREATE INDEX CONCURRENTLY ON "the ""node"""."tombstones" ("entity_uri");`,
 		`CREATE INDEX CONCURRENTLY ON "the ""node"""."edges_rest" ("id");`,
 		`CREATE INDEX CONCURRENTLY ON "the ""node"""."edges_team" ("id");`,
@@ -75,20 +69,5 @@ func TestIndexesThatDoNotServe(t *testing.T) {
 	}
 	if left := diagnose(); left != nil {
 		t.Errorf("after its own statements: %v", left)
-	}
-
-	// What must be unique must be so in the whole table, for which the server has no CONCURRENTLY.
-	d.Exec(t, "DROP TABLE fact_validity_overrides")
-	d.Exec(t, `CREATE TABLE fact_validity_overrides (fact_id text, valid_until text, confidence real, reason text, updated_at text, updated_by text)
-		PARTITION BY HASH (fact_id)`)
-	d.Exec(t, "CREATE TABLE overrides_all PARTITION OF fact_validity_overrides FOR VALUES WITH (MODULUS 1, REMAINDER 0)")
-	d.Exec(t, "CREATE UNIQUE INDEX ON overrides_all (fact_id)")
-	want = []string{`CREATE UNIQUE INDEX ON "the ""node"""."fact_validity_overrides" ("fact_id");`}
-	if diff := cmp.Diff(want, diagnose()); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-	d.Exec(t, want[0])
-	if left := diagnose(); left != nil {
-		t.Errorf("after its own statement: %v", left)
 	}
 }

@@ -59,10 +59,25 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.NotPermitted, server.Message+"; the server or the role is read-only")
 	case server.Code == "42704" || server.Code == "22023": // undefined_object, invalid_parameter_value
 		return fail(store.Unusable, server.Message+"; check the parameters of the connection string")
+	case slices.Contains(formCodes, server.Code):
+		return fail(store.Unusable, store.UnfitText("the server's error "+server.Code))
 	case slices.Contains([]string{"09", "22", "23", "27", "44", "P0"}, server.Code[:2]): // data, constraints, triggers
 		return fail(store.Rejected, server.Message)
 	}
 	return fail(0, fmt.Sprintf("%s (SQLSTATE %s)", server.Message, server.Code))
+}
+
+// formCodes are what the server says to a statement that does not fit a table, or one of its columns.
+var formCodes = []string{
+	"0A000", // feature_not_supported: also a statement that was prepared before
+	"21000", // cardinality_violation: a key that is none
+	"42703", // undefined_column
+	"42804", // datatype_mismatch
+	"42809", // wrong_object_type
+	"42883", // undefined_function: also an operator
+	"428C9", // generated_always
+	"42P01", // undefined_table
+	"42P10", // invalid_column_reference: ON CONFLICT without a key
 }
 
 // refusal tells whether the server has answered with an error, and the connection goes on. Shutdowns,

@@ -331,20 +331,6 @@ func TestPartitioned(t *testing.T) {
 	}
 }
 
-// TestView: a view can stand in for the overrides.
-func TestView(t *testing.T) {
-	t.Parallel()
-	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
-	d := database(t, db, db.URL)
-	d.Insert(t, storetest.Fact("a"))
-	d.Exec(t, "ALTER TABLE fact_validity_overrides RENAME TO kept")
-	d.Exec(t, "CREATE VIEW fact_validity_overrides AS SELECT * FROM kept")
-	s, err := open(t, db.URL, "public", false)
-	if got := run(t, s, err, false); got.Decayed != 1 {
-		t.Errorf("expired %d", got.Decayed)
-	}
-}
-
 // TestCollations: the quarantine and the edge of a fact are found by the range of its id, and holds are compared in Go.
 // Where columns do not order or compare alike, what protects a fact would be missed.
 func TestCollations(t *testing.T) {

@@ -203,7 +203,7 @@ func (w *writer) retract(ctx context.Context) error {
 	// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
 	_, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
-		SELECT b.id, b.fact_id, $3, $4
+		SELECT b.id, b.fact_id, $3::text, $4
 		FROM unnest($1::text[], $2::text[], $5::text[]) AS b(id, fact_id, earlier)
 		WHERE NOT EXISTS (
 			SELECT 1 FROM `+w.table("fact_retractions")+` r

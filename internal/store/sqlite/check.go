@@ -26,17 +26,17 @@ func (s *Store) check(ctx context.Context) error {
 		return &store.Error{Kind: store.Unusable, Text: "the database is encoded in " + encoding + "; a node's is in UTF-8, and decayctl reads nothing else"}
 	}
 
-	columns, err := s.columns(ctx)
+	forms, err := s.forms(ctx)
 	if err != nil {
-		return err
+		return s.translate(err, "read the schema")
 	}
 	var migrations []string
-	if len(columns["schema_migrations"]) > 0 {
+	if len(forms["schema_migrations"].Columns) > 0 {
 		if migrations, err = s.strings(ctx, s.read, "SELECT version FROM schema_migrations"); err != nil {
 			return s.translate(err, "read the schema")
 		}
 	}
-	if s.notes, err = store.CheckSchema(migrations, columns); err != nil {
+	if s.notes, err = store.CheckSchema(migrations, forms); err != nil {
 		return err
 	}
 	if s.otherNames {
@@ -46,18 +46,6 @@ func (s *Store) check(ctx context.Context) error {
 		return nil
 	}
 	return s.checkWritable(ctx)
-}
-
-func (s *Store) columns(ctx context.Context) (map[string][]string, error) {
-	columns := map[string][]string{}
-	for _, table := range store.TableNames() {
-		names, err := s.strings(ctx, s.read, "SELECT name FROM pragma_table_info($1)", table)
-		if err != nil {
-			return nil, s.translate(err, "read the schema")
-		}
-		columns[table] = names
-	}
-	return columns, nil
 }
 
 func (s *Store) strings(ctx context.Context, tx querier, query string, args ...any) ([]string, error) {

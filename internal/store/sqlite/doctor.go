@@ -83,7 +83,7 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx querier, d *store.Diagno
 		}
 		there, isTable := indexes[table.Name]
 		for _, lookup := range lookups {
-			if isTable && !lookup.Served(there) {
+			if isTable && !lookup.Unique && !lookup.Served(there) {
 				d.Indexes = append(d.Indexes, store.MissingIndex{
 					Table: table.Name, Columns: lookup.Columns, Effect: lookup.Effect, Statement: createIndex(table.Name, lookup),
 				})

@@ -21,12 +21,6 @@ func TestIndexesThatDoNotServe(t *testing.T) {
 		"CREATE INDEX expression ON tombstones (lower(entity_uri))",
 		"CREATE INDEX second ON tombstones (scope, entity_uri)",
 		"DROP INDEX idx_memory_cards_stale",
-		"DROP TABLE fact_validity_overrides",
-		"CREATE TABLE fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)",
-		"CREATE INDEX many ON fact_validity_overrides (fact_id)",
-		"CREATE UNIQUE INDEX wide ON fact_validity_overrides (fact_id, updated_at)",
-		"DROP TABLE fact_quarantine_status", // a view has no indexes, and is the administrator's own affair
-		"CREATE VIEW fact_quarantine_status AS SELECT id AS fact_id, quarantine_status FROM facts",
 	} {
 		d.Exec(t, statement)
 	}
@@ -35,7 +29,6 @@ func TestIndexesThatDoNotServe(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := []string{
-		`CREATE UNIQUE INDEX "idx_fact_validity_overrides_fact_id" ON "fact_validity_overrides" ("fact_id");`,
 		`CREATE INDEX "idx_tombstones_entity_uri" ON "tombstones" ("entity_uri");`,
 		`CREATE INDEX "idx_memory_cards_is_stale" ON "memory_cards" ("is_stale");`,
 	}

@@ -23,7 +23,7 @@ import (
 func TestEdgesOfOtherTables(t *testing.T) {
 	t.Parallel()
 	const columns = `subject, relation, object, scope, garden_id, tenant_id DEFAULT 'default', received_from, valid_until TEXT,
-		confidence REAL, source_trust, decay_epoch INTEGER, created_at`
+		confidence REAL NOT NULL, source_trust, decay_epoch INTEGER, created_at`
 	remade := func(table string) string {
 		return "DROP TABLE entity_edges; CREATE TABLE entity_edges (" + table
 	}
@@ -33,7 +33,7 @@ func TestEdgesOfOtherTables(t *testing.T) {
 		"an index":         remade("id TEXT, " + columns + "); CREATE INDEX edges_id ON entity_edges (id)"),
 		"no row numbers":   remade("id TEXT PRIMARY KEY, " + columns + ") WITHOUT ROWID"),
 		"a column rowid":   remade("id TEXT PRIMARY KEY, rowid, " + columns + ")"),
-		"another order":    remade("id TEXT PRIMARY KEY COLLATE NOCASE, " + columns + ")"),
+		"another order":    remade("id TEXT, " + columns + "); CREATE UNIQUE INDEX edges_id ON entity_edges (id COLLATE NOCASE); CREATE INDEX edges_ids ON entity_edges (id)"),
 		"a trigger before": "CREATE TRIGGER follow AFTER INSERT ON fact_validity_overrides BEGIN UPDATE entity_edges SET valid_until = NEW.valid_until WHERE id = NEW.fact_id; END",
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"regexp"
+	"strconv"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -54,9 +56,16 @@ func (s *Store) translate(err error, doing string) error {
 		return fmt.Errorf("cannot %s: the disk is full or failing, or a file would be larger than allowed; nothing of this batch was written: %w", doing, err)
 	case sqlite3.SQLITE_CONSTRAINT, sqlite3.SQLITE_MISMATCH, sqlite3.SQLITE_TOOBIG:
 		return fail(store.Rejected, driverError.Error())
+	case sqlite3.SQLITE_ERROR, sqlite3.SQLITE_SCHEMA:
+		if unfit.MatchString(driverError.Error()) {
+			return fail(store.Unusable, store.UnfitText("SQLite's error "+strconv.Itoa(code)))
+		}
 	}
 	return fmt.Errorf("cannot %s: %w", doing, err)
 }
+
+// unfit is what SQLite says to a statement that does not fit a table, or one of its columns. It has no code for that.
+var unfit = regexp.MustCompile("no such (table|column)|has no column|ON CONFLICT clause does not match|cannot (modify|INSERT|UPDATE)|may not be modified")
 
 // ours tells whether an error says already what it has to say to a caller.
 func ours(err error) bool {

@@ -1,0 +1,98 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// Type is what a column holds, as far as decayctl's statements depend on it.
+type Type string
+
+// The types that decayctl works with. A store gives Other to every other type.
+const (
+	Text    Type = "text"
+	Real    Type = "real"
+	Integer Type = "integer"
+	BigInt  Type = "bigint" // a column of this type also serves as Integer
+	Other   Type = ""
+)
+
+// Form is what a store says of one of its tables.
+type Form struct {
+	Kind    string // "" for a table that statements can read, write and lock; else what it is, such as "a view"
+	Columns []Column
+	Indexes []Index
+
+	CreateIndex func(Lookup) string // the statement that makes an index
+}
+
+// Column is what a store says of one of a table's columns.
+type Column struct {
+	Name      string
+	Type      Type
+	Declared  string // the type in the words of the database
+	NotNull   bool
+	Default   bool // an INSERT may leave the column out
+	Generated bool // an INSERT or UPDATE must leave the column out
+	Folded    bool // the collation takes different texts for equal
+}
+
+// typeOf is the type of a column of the node's, whatever its table.
+func typeOf(column string) Type {
+	switch column {
+	case "confidence":
+		return Real
+	case "legal_hold", "is_stale", "estimated_s":
+		return Integer
+	case "decay_epoch":
+		return BigInt
+	}
+	return Text
+}
+
+// check tells what in a table's form decayctl's statements cannot work with. It asks for no more than they need: a newer
+// node may have added columns.
+func (t Table) check(has Form) error {
+	if has.Kind != "" {
+		return unfit("%s is %s; decayctl works on the table that the node made", t.Name, has.Kind)
+	}
+	written := slices.Concat(t.Insert, t.Update)
+	for _, c := range has.Columns {
+		name := t.Name + "." + c.Name
+		reads, writes := slices.Contains(t.Read, c.Name), slices.Contains(written, c.Name)
+		null, want := slices.Contains(t.Null, c.Name), typeOf(c.Name)
+		key := c.Name == "id" || c.Name == "fact_id" // SQLite lets these be NULL, and such rows are passed over
+		switch {
+		case !reads && !writes && t.Insert != nil && c.NotNull && !c.Default && !c.Generated:
+			return unfit("%s is NOT NULL without a default, and decayctl does not know the column; give it a default, or upgrade decayctl", name)
+		case !reads && !writes:
+		case c.Type != want && (c.Type != BigInt || want != Integer):
+			return unfit("%s has the type %s, expected is %s, as the node made it", name, c.Declared, want)
+		case c.Folded:
+			return unfit("the collation of %s is one that takes different texts for equal; expected is one that compares bytes, as the node made it", name)
+		case writes && c.Generated:
+			return unfit("%s is a generated column, and decayctl writes it; expected is a plain column, as the node made it", name)
+		case writes && null && c.NotNull:
+			return unfit("%s is NOT NULL, and decayctl writes NULL to it; expected is a column that allows NULL, as the node made it", name)
+		case reads && !null && !c.NotNull && !key:
+			return unfit("%s allows NULL; expected is NOT NULL, as the node made it", name)
+		}
+	}
+	for _, lookup := range t.Lookups {
+		if lookup.Unique && !lookup.Served(has.Indexes) {
+			return unfit("%s has no unique index on %s alone, so that %s; what makes one is %s",
+				t.Name, strings.Join(lookup.Columns, ", "), lookup.Effect, strings.TrimSuffix(has.CreateIndex(lookup), ";"))
+		}
+	}
+	return nil
+}
+
+func unfit(format string, args ...any) error {
+	return &Error{Kind: Unusable, Text: fmt.Sprintf(format, args...)}
+}
+
+// UnfitText says that a statement did not fit a table, in spite of what was checked when the store was opened.
+func UnfitText(reported string) string {
+	return "a table is not as decayctl expects, or was changed since decayctl opened the store (" + reported + "); 'decayctl doctor' says what is wrong with it"
+}

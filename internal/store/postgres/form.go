@@ -1,0 +1,67 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/store"
+)
+
+// types are those that decayctl's statements work with. In a column of type real a confidence is the shortest decimal that
+// stands for it, in one of double precision it would not be.
+var types = map[string]store.Type{
+	"text": store.Text, "character varying": store.Text,
+	"real":    store.Real,
+	"integer": store.Integer, "smallint": store.Integer, "bigint": store.BigInt,
+}
+
+// kinds are what a table may be that has rows of its own, or partitions that have.
+var kinds = map[string]string{
+	"r": "", "p": "",
+	"v": "a view and no plain table", "m": "a materialized view and no plain table", "f": "a foreign table and no plain table",
+}
+
+// forms asks the catalogue: information_schema hides what the role may not use. The type of a domain is the one below it.
+func (s *Store) forms(ctx context.Context, tx pgx.Tx) (map[string]store.Form, error) {
+	rows, err := tx.Query(ctx, `
+		SELECT c.relname, c.relkind::text, c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),
+		       a.attname, pg_catalog.format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL),
+		       pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
+		       a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a', NOT coalesce(l.collisdeterministic, true)
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
+		JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+		LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
+		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
+		  AND a.attnum > 0 AND NOT a.attisdropped`, s.schema, store.TableNames())
+	if err != nil {
+		return nil, err
+	}
+	forms := map[string]store.Form{}
+	var table, kind, base string
+	var parent bool
+	var c store.Column
+	if _, err := pgx.ForEachRow(rows, []any{&table, &kind, &parent, &c.Name, &base, &c.Declared, &c.NotNull, &c.Default, &c.Generated, &c.Folded}, func() error {
+		form := forms[table]
+		form.Kind = kinds[kind]
+		if parent {
+			form.Kind = "a table that others inherit from"
+		}
+		c.Type = types[base]
+		form.Columns = append(form.Columns, c)
+		forms[table] = form
+		return nil
+	}); err != nil {
+		return nil, err
+	}
+	relations, err := s.relations(ctx, tx)
+	for table, form := range forms {
+		if all := relations[table]; len(all) > 0 {
+			form.Indexes, form.CreateIndex = all[0].indexes, all[0].createIndex // of the whole: partitions come behind it
+			forms[table] = form
+		}
+	}
+	return forms, err
+}

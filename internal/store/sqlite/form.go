@@ -1,0 +1,111 @@
+package sqlite
+
+import (
+	"context"
+	"fmt"
+	"strings"
+
+	"decayctl/internal/store"
+)
+
+// numbered are the tables that are read by the numbers of their rows. Of entity_edges see checkEdges.
+var numbered = map[string]bool{"facts": true, "fact_validity_overrides": true, "fact_quarantine_status": true, "tombstones": true}
+
+// forms are those of the tables that decayctl uses, as the schema has them.
+func (s *Store) forms(ctx context.Context) (map[string]store.Form, error) {
+	indexes, err := tableIndexes(ctx, s.read)
+	if err != nil {
+		return nil, err
+	}
+	forms := map[string]store.Form{}
+	for _, table := range store.TableNames() {
+		form, err := s.form(ctx, table)
+		if err != nil {
+			return nil, err
+		}
+		form.Indexes = indexes[table]
+		form.CreateIndex = func(l store.Lookup) string { return createIndex(table, l) }
+		forms[table] = form
+	}
+	return forms, nil
+}
+
+func (s *Store) form(ctx context.Context, table string) (form store.Form, err error) {
+	rows, err := s.read.QueryContext(ctx, `
+		SELECT l.type, l.wr, c.name, upper(c.type), c."notnull",
+		       c.dflt_value IS NOT NULL OR c.pk AND upper(c.type) = 'INTEGER', c.hidden IN (2, 3)
+		FROM pragma_table_list($1) l JOIN pragma_table_xinfo($1) c WHERE l.schema = 'main'`, table)
+	if err != nil {
+		return form, err
+	}
+	defer func() { _ = rows.Close() }()
+	var kind string
+	var withoutRowID, shadowed bool // shadowed by a column
+	for rows.Next() {
+		var c store.Column
+		if err := rows.Scan(&kind, &withoutRowID, &c.Name, &c.Declared, &c.NotNull, &c.Default, &c.Generated); err != nil {
+			return form, err
+		}
+		c.Type = affinity(c.Declared)
+		if c.Declared == "" {
+			c.Declared = "of no declaration"
+		}
+		shadowed = shadowed || strings.EqualFold(c.Name, "rowid")
+		form.Columns = append(form.Columns, c)
+	}
+	if err := rows.Err(); err != nil || len(form.Columns) == 0 {
+		return form, err
+	}
+	switch {
+	case kind != "table":
+		form.Kind = "a " + kind + " and no plain table"
+	case withoutRowID && numbered[table]:
+		form.Kind = "a table WITHOUT ROWID"
+	case shadowed && numbered[table]:
+		form.Kind = "a table with a column named rowid"
+	default:
+		return form, s.findFolded(ctx, table, form.Columns)
+	}
+	return form, nil
+}
+
+// affinity is what SQLite makes of a declared type. Where a column of text had none, an index on it would not be used for
+// comparisons with one that has.
+func affinity(declared string) store.Type {
+	has := func(parts ...string) bool {
+		for _, part := range parts {
+			if strings.Contains(declared, part) {
+				return true
+			}
+		}
+		return false
+	}
+	switch {
+	case has("INT"):
+		return store.BigInt
+	case has("CHAR", "CLOB", "TEXT"):
+		return store.Text
+	case has("REAL", "FLOA", "DOUB"):
+		return store.Real
+	}
+	return store.Other
+}
+
+// findFolded tells by comparing which columns have a collation other than BINARY: no pragma tells. The columns of the union
+// are compared as those of its first part, which has no row.
+func (s *Store) findFolded(ctx context.Context, table string, columns []store.Column) error {
+	var names, values, compared []string
+	var folded []any
+	for i := range columns {
+		if c := &columns[i]; c.Type == store.Text {
+			name := `"` + strings.ReplaceAll(c.Name, `"`, `""`) + `"`
+			names, values = append(names, name), append(values, "'a'")
+			compared, folded = append(compared, fmt.Sprintf("%[1]s = 'A' OR %[1]s = 'a '", name)), append(folded, &c.Folded)
+		}
+	}
+	if len(names) == 0 {
+		return nil
+	}
+	return s.read.QueryRowContext(ctx, fmt.Sprintf("SELECT %s FROM (SELECT %s FROM %q WHERE false UNION ALL SELECT %s)",
+		strings.Join(compared, ", "), strings.Join(names, ", "), table, strings.Join(values, ", "))).Scan(folded...)
+}
