@@ -43,7 +43,7 @@ func typeOf(column string) Type {
 	switch column {
 	case "confidence":
 		return Real
-	case "legal_hold", "is_stale", "estimated_s":
+	case "legal_hold", "is_stale", "estimated_s", "embedding_missing":
 		return Integer
 	case "decay_epoch":
 		return BigInt
@@ -51,9 +51,9 @@ func typeOf(column string) Type {
 	return Text
 }
 
-// check tells what in a table's form decayctl's statements cannot work with. It asks for no more than they need: a newer
+// Check tells what in a table's form decayctl's statements cannot work with. It asks for no more than they need: a newer
 // node may have added columns.
-func (t Table) check(has Form) error {
+func (t Table) Check(has Form) error {
 	if has.Kind != "" {
 		return unfit("%s is %s; decayctl works on the table that the node made", t.Name, has.Kind)
 	}

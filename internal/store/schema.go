@@ -84,6 +84,16 @@ var Tables = []Table{
 	},
 }
 
+// VectorTables are what a node that makes embeddings may have besides. Where decayctl cannot work with them it does without.
+var VectorTables = []Table{
+	{Name: "vec_facts", Read: []string{"fact_id"}},
+	{
+		Name:    "fact_embedding_status",
+		Insert:  []string{"fact_id", "embedding_missing", "updated_at", "updated_by"},
+		Lookups: []Lookup{{Columns: []string{"fact_id"}, Unique: true, Effect: "a fact could have two states"}},
+	},
+}
+
 // Written tells whether a sweep writes the table. Those that only a sweep reads are written too.
 func (t Table) Written() bool { return len(t.Insert)+len(t.Update) > 0 }
 
@@ -107,7 +117,7 @@ func CheckSchema(migrations []string, forms map[string]Form) (notes []string, er
 				return nil, unfit("the store has no column %s.%s; its newest migration %q may need a newer decayctl", table.Name, column, newest)
 			}
 		}
-		if err := table.check(form); err != nil {
+		if err := table.Check(form); err != nil {
 			return nil, err
 		}
 	}
@@ -115,9 +125,14 @@ func CheckSchema(migrations []string, forms map[string]Form) (notes []string, er
 }
 
 // TableNames lists the tables whose forms CheckSchema wants to see.
-func TableNames() []string {
-	names := make([]string, len(Tables))
-	for i, table := range Tables {
+func TableNames() []string { return names(Tables) }
+
+// AllTableNames lists those of VectorTables too.
+func AllTableNames() []string { return append(TableNames(), names(VectorTables)...) }
+
+func names(of []Table) []string {
+	names := make([]string, len(of))
+	for i, table := range of {
 		names[i] = table.Name
 	}
 	return names

@@ -59,7 +59,7 @@ func (s *Store) check(ctx context.Context) error {
 		if err := s.checkLocks(ctx, tx); err != nil || s.params.ReadOnly {
 			return err
 		}
-		return s.checkVectors(ctx, tx)
+		return s.checkVectors(ctx, tx, forms)
 	})
 	return s.translate(err, "open the store")
 }
@@ -198,7 +198,7 @@ func prunePrivileges() (w wanted) {
 
 // checkVectors looks for vec_facts, which only a node that makes embeddings has, and for the table
 // by which an undo asks the node to make them again.
-func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx) error {
+func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx, forms map[string]store.Form) error {
 	var exists bool
 	err := tx.QueryRow(ctx, `
 		SELECT v.oid IS NOT NULL,
@@ -209,6 +209,20 @@ func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx) error {
 		            AND pg_catalog.has_table_privilege(e.oid, 'UPDATE'), false)
 		FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) v, (SELECT pg_catalog.to_regclass($2)::oid AS oid) e`,
 		s.quoted+".vec_facts", s.quoted+".fact_embedding_status").Scan(&exists, &s.vec, &s.backfill)
+	for i, without := range []struct {
+		may    *bool
+		effect string
+	}{
+		{&s.vec, "the vectors of expired facts stay, and semantic recall may still find them"},
+		{&s.backfill, "after an undo the node is not told which vectors to make again"},
+	} {
+		table := store.VectorTables[i]
+		if unfit := table.Check(forms[table.Name]); err == nil && *without.may && unfit != nil {
+			*without.may = false
+			s.notes = append(s.notes, unfit.Error()+"; without it "+without.effect)
+			return nil
+		}
+	}
 	switch {
 	case exists && !s.vec:
 		s.notes = append(s.notes, "the role may not delete from vec_facts, so the vectors of expired facts stay and semantic recall may still find them; grant SELECT and DELETE on it")

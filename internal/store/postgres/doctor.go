@@ -155,7 +155,7 @@ func (s *Store) relations(ctx context.Context, tx pgx.Tx) (map[string][]relation
 			JOIN pg_catalog.pg_class ic ON ic.oid = i.indexrelid
 			JOIN pg_catalog.pg_am am ON am.oid = ic.relam AND am.amname = 'btree'
 		) ON i.indrelid = c.oid AND i.indisvalid AND i.indisready AND i.indpred IS NULL
-		ORDER BY r.root_name, r.oid <> r.root, n.nspname, c.relname, r.oid, i.indexrelid`, s.schema, store.TableNames())
+		ORDER BY r.root_name, r.oid <> r.root, n.nspname, c.relname, r.oid, i.indexrelid`, s.schema, store.AllTableNames())
 	if err != nil {
 		return nil, err
 	}

@@ -35,7 +35,7 @@ func (s *Store) forms(ctx context.Context, tx pgx.Tx) (map[string]store.Form, er
 		JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
 		LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
-		  AND a.attnum > 0 AND NOT a.attisdropped`, s.schema, store.TableNames())
+		  AND a.attnum > 0 AND NOT a.attisdropped`, s.schema, store.AllTableNames())
 	if err != nil {
 		return nil, err
 	}

@@ -227,6 +227,24 @@ func TestVectors(t *testing.T) {
 	}
 }
 
+// TestVectorsInAnotherForm: what a sweep can do without is no reason not to sweep.
+func TestVectorsInAnotherForm(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	for schema, form := range map[string]struct{ statements, want string }{
+		"ids":    {"CREATE TABLE vec_facts (fact_id uuid PRIMARY KEY)", "vec_facts.fact_id has the type uuid, expected is text"},
+		"status": {"CREATE TABLE vec_facts (fact_id text PRIMARY KEY); ALTER TABLE fact_embedding_status DROP CONSTRAINT fact_embedding_status_pkey", "fact_embedding_status has no unique index on fact_id alone"},
+	} {
+		inSchema(t, d, schema, form.statements+`; INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope)
+			VALUES ('a', 'e', 'r', 'string', 'v', 's', '2026-01-01T00:00:00+00:00', 0.3, 'local')`)
+		s, err := open(t, db.URL, schema, false)
+		if got := run(t, s, err, false); got.Decayed != 1 || len(s.Notes()) != 1 || !strings.Contains(s.Notes()[0], form.want) {
+			t.Errorf("expired %d, notes %q", got.Decayed, s.Notes())
+		}
+	}
+}
+
 // TestStartupParameters: poolers refuse them at the start of a connection, and a pooled session
 // would not keep them. They must reach every transaction all the same, which a role shows.
 func TestStartupParameters(t *testing.T) {
