@@ -47,7 +47,7 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 			return err
 		}
 		health.Notes = s.Notes()
-		if health.Found, err = s.Diagnose(ctx); err != nil {
+		if health.Found, err = s.Diagnose(ctx); err != nil || health.Found.OwnBroken {
 			return err
 		}
 		health.Left, err = a.leftBehind(ctx, s)

@@ -111,6 +111,10 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.row("server", short(d.Server))
 	p.row("schema", short(d.Migration)+", with all columns that decayctl uses")
 	switch {
+	case d.OwnBroken:
+		p.row("own tables", "broken: no sweep can be made, resumed or undone; the note below says what mends that")
+	case d.Own > store.NewestOwn:
+		p.row("own tables", fmt.Sprintf("version %d, of a newer decayctl; this one knows up to %d and sweeps no more here: upgrade it", d.Own, store.NewestOwn))
 	case d.Own > 0:
 		p.row("own tables", "version "+strconv.FormatInt(d.Own, 10))
 	case d.Own < 0:
@@ -123,12 +127,18 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
 	p.stamps(d.Stamps)
-	if d.Images == 0 {
+	if d.OwnBroken {
+		p.row("kept for undos", "not known")
+	} else if d.Images == 0 {
 		p.row("kept for undos", "no rows")
 	} else {
 		p.row("kept for undos", counted(d.Images, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.ImageMB))
 	}
-	p.left(h.Left, h.Now)
+	if d.OwnBroken {
+		p.row("jobs", "not known")
+	} else {
+		p.left(h.Left, h.Now)
+	}
 	for _, note := range h.Notes {
 		p.WriteString("note: " + Clean(note) + "\n")
 	}

@@ -18,6 +18,7 @@ type Diagnosis struct {
 	Server    string // kind and version of the database
 	Migration string // the newest of the node's
 	Own       int64  // version of decayctl's own tables; 0 where there are none, below 0 where they cannot be read
+	OwnBroken bool   // no job can be read, or made; the store's notes say why
 
 	Role    string   // who asks; "" where the store knows no roles
 	Held    []string // what a sweep and an undo need and the role may do, such as "UPDATE on public.jobs"

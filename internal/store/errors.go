@@ -41,8 +41,8 @@ func (e *Error) Unwrap() error { return e.Err }
 // ErrReadOnly is what a store opened for reading says to a write.
 var ErrReadOnly = &Error{Kind: NotPermitted, Text: "the store was opened read-only"}
 
-// ErrNoStoreRow is a decayctl_store that somebody has emptied.
-var ErrNoStoreRow = &Error{Kind: Unusable, Text: "the table decayctl_store has lost its one row, under whose lock sweeps start; put it back with INSERT INTO decayctl_store (id) VALUES (1)"}
+// ErrNoStoreRow is the row of decayctl_store that was removed since the store was looked at.
+var ErrNoStoreRow = &Error{Kind: Unusable, Text: "decayctl's own table decayctl_store has lost its one row, under whose lock sweeps start; run the command again to see how to put it back"}
 
 // UnknownFact is a fact id that no fact has.
 type UnknownFact struct{ ID string }

@@ -74,19 +74,17 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	var there, readable bool
-	err := tx.QueryRow(ctx, `
-		SELECT pg_catalog.to_regclass($1) IS NOT NULL,
-		       coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT')
-		            AND pg_catalog.has_table_privilege(pg_catalog.to_regclass($2), 'SELECT'), false)`,
-		s.table(versions), s.table("decayctl_before")).Scan(&there, &readable)
-	if err != nil || !readable {
-		if there {
-			d.Own = -1
-		}
+	state, err := s.ownState(ctx, tx)
+	if err != nil {
 		return err
 	}
-	if err := tx.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+s.table(versions)).Scan(&d.Own); err != nil {
+	d.Own, d.OwnBroken = int64(state.Version), state.Check(s.table) != nil
+	if d.OwnBroken || d.Own <= 0 {
+		return nil
+	}
+	var readable bool
+	if err := tx.QueryRow(ctx, "SELECT pg_catalog.has_table_privilege($1, 'SELECT')", s.table("decayctl_before")).Scan(&readable); err != nil || !readable {
+		d.Own = -1
 		return err
 	}
 	var bytes int64

@@ -13,6 +13,9 @@ import (
 
 // Find compares the beginnings of ids, and takes no character of the prefix for a wildcard.
 func (s *Store) Find(ctx context.Context, prefix string) (j job.Job, err error) {
+	if s.broken != nil {
+		return j, s.broken
+	}
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
 		own, err := s.has(ctx, tx, "decayctl_jobs")
 		if err != nil {
@@ -85,6 +88,9 @@ func (s *Store) detail(ctx context.Context, tx pgx.Tx, found []job.Job) error {
 
 // List reads the keys of all jobs first: an order by their stamps has no index in the node's table.
 func (s *Store) List(ctx context.Context, p store.ListParams, use func(job.Job) error) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	var keys []store.JobKey
 	err := s.within(ctx, reading, func(tx pgx.Tx) (err error) {
 		keys, err = s.jobKeys(ctx, tx, p)

@@ -28,6 +28,7 @@ type Store struct {
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
 	opened   bool                     // a connection that fails now may come back
 	notes    []string
+	broken   error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
 }
 
 var _ store.Store = (*Store)(nil)

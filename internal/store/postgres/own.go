@@ -5,6 +5,7 @@ import (
 	"database/sql"
 	_ "embed" // the table definitions
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 
@@ -31,18 +32,12 @@ var jobIndexes string
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
 var migrations = []string{jobTables, edgeConfidence, claimedIDs, jobIndexes}
 
-// The version of decayctl's own tables, and the table that tells which one is there.
-const (
-	newest   = 4
-	versions = "decayctl_migrations"
-)
-
 // ownTables are decayctl's own tables, and what a role needs to be granted on them.
 var ownTables = []struct {
 	name       string
 	privileges []string
 }{
-	{versions, []string{"SELECT"}},
+	{store.OwnVersions, []string{"SELECT"}},
 	{"decayctl_store", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"decayctl_jobs", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
 	{"decayctl_workers", []string{"SELECT", "INSERT", "UPDATE", "DELETE"}},
@@ -67,13 +62,17 @@ func (s *Store) Prepare(ctx context.Context) error {
 	}
 	const attempts, pause = 10, 200 * time.Millisecond
 	for attempt := 1; ; attempt++ {
-		var current bool
-		err := s.within(ctx, reading, func(tx pgx.Tx) (err error) {
-			current, err = s.current(ctx, tx)
+		state, err := s.own(ctx)
+		if err == nil && len(state.Columns[store.OwnVersions]) > 0 {
+			err = s.mayUseOwn(ctx)
+		}
+		switch {
+		case err != nil:
 			return err
-		})
-		if err != nil || current {
-			return s.translate(err, "look for decayctl's own tables")
+		case state.Version > store.NewestOwn:
+			return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", state.Version, store.NewestOwn)}
+		case state.Version == store.NewestOwn:
+			return s.remakeIndexes(ctx, state)
 		}
 		err = s.translate(s.migrate(ctx), "create decayctl's own tables")
 		if store.Is(err, store.NotPermitted) {
@@ -91,34 +90,101 @@ func (s *Store) Prepare(ctx context.Context) error {
 	}
 }
 
-// current tells whether decayctl's own tables are there in the form this version knows, and may be
-// used.
-func (s *Store) current(ctx context.Context, tx pgx.Tx) (bool, error) {
-	if there, err := s.has(ctx, tx, versions); err != nil || !there {
-		return false, err
-	}
-	if err := s.checkOwn(ctx, tx); err != nil {
-		return false, err
-	}
-	version, err := s.version(ctx, tx)
-	if err != nil {
-		return false, err
-	}
-	if version > newest {
-		return false, &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", version, newest)}
-	}
-	return version == newest, nil
+// mayUseOwn names every grant that is missing on decayctl's own tables.
+func (s *Store) mayUseOwn(ctx context.Context) error {
+	err := s.within(ctx, reading, func(tx pgx.Tx) error { return s.checkOwn(ctx, tx) })
+	return s.translate(err, "look for decayctl's own tables")
 }
 
-// version is that of decayctl's own tables; 0 where there are none, or where the role may not ask.
-func (s *Store) version(ctx context.Context, tx pgx.Tx) (version int, err error) {
-	var readable bool
-	err = tx.QueryRow(ctx, "SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT'), false)", s.table(versions)).Scan(&readable)
-	if err != nil || !readable {
-		return 0, err
+// remakeIndexes makes the indexes anew that decayctl's own tables have lost. A role that may not does without.
+func (s *Store) remakeIndexes(ctx context.Context, state store.OwnState) error {
+	if len(state.LostIndexes()) == 0 {
+		return nil
 	}
-	err = tx.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+s.table(versions)).Scan(&version)
-	return version, err
+	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+		_, err := tx.Exec(ctx, s.inSchema(strings.ReplaceAll(jobIndexes, "CREATE INDEX", "CREATE INDEX IF NOT EXISTS")), pgx.QueryExecModeSimpleProtocol)
+		return err
+	})
+	if err = s.translate(err, "make the indexes of decayctl's own tables anew"); store.Is(err, store.NotPermitted) {
+		return nil
+	}
+	return err
+}
+
+// own reads what there is of decayctl's own tables, and refuses what it could not work with.
+func (s *Store) own(ctx context.Context) (state store.OwnState, err error) {
+	// One snapshot: another process may be making the tables.
+	err = s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
+		state, err = s.ownState(ctx, tx)
+		return err
+	})
+	if err == nil {
+		err = state.Check(s.table)
+	}
+	return state, s.translate(err, "look for decayctl's own tables")
+}
+
+func (s *Store) ownState(ctx context.Context, tx pgx.Tx) (store.OwnState, error) {
+	state := store.OwnState{Columns: map[string][]string{}, Keys: map[string][]store.Index{}}
+	rows, err := tx.Query(ctx, `
+		SELECT c.relname, a.attname
+		FROM pg_catalog.pg_class c
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum > 0 AND NOT a.attisdropped
+		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')`, s.schema, store.OwnTables())
+	if err != nil {
+		return state, err
+	}
+	var table, name string
+	if _, err = pgx.ForEachRow(rows, []any{&table, &name}, func() error {
+		state.Columns[table] = append(state.Columns[table], name)
+		return nil
+	}); err != nil {
+		return state, err
+	}
+	rows, err = tx.Query(ctx, `
+		SELECT c.relname, x.relname, i.indisunique AND i.indisvalid AND i.indpred IS NULL,
+		       ARRAY(SELECT coalesce(a.attname, '') FROM unnest(i.indkey) k LEFT JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid AND a.attnum = k)::text[]
+		FROM pg_catalog.pg_index i
+		JOIN pg_catalog.pg_class c ON c.oid = i.indrelid
+		JOIN pg_catalog.pg_class x ON x.oid = i.indexrelid
+		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+		WHERE n.nspname = $1 AND c.relname = ANY($2::text[])`, s.schema, store.OwnTables())
+	if err != nil {
+		return state, err
+	}
+	var index store.Index
+	if _, err = pgx.ForEachRow(rows, []any{&table, &name, &index.Unique, &index.Columns}, func() error {
+		state.Keys[table] = append(state.Keys[table], store.Index{Unique: index.Unique, Columns: slices.Clone(index.Columns)})
+		state.Indexes = append(state.Indexes, name)
+		return nil
+	}); err != nil {
+		return state, err
+	}
+	readable := func(table, column string) (may bool, err error) {
+		if !slices.Contains(state.Columns[table], column) {
+			return false, nil
+		}
+		err = tx.QueryRow(ctx, "SELECT coalesce(pg_catalog.has_table_privilege(pg_catalog.to_regclass($1), 'SELECT'), false)", s.table(table)).Scan(&may)
+		return may, err
+	}
+	if may, err := readable("decayctl_store", "id"); err != nil {
+		return state, err
+	} else if may {
+		if err := tx.QueryRow(ctx, "SELECT NOT EXISTS (SELECT 1 FROM "+s.table("decayctl_store")+")").Scan(&state.NoRow); err != nil {
+			return state, err
+		}
+	}
+	may, err := readable(store.OwnVersions, "version_id")
+	switch {
+	case err != nil:
+		return state, err
+	case may:
+		err = tx.QueryRow(ctx, "SELECT coalesce(max(version_id), 0) FROM "+s.table(store.OwnVersions)).Scan(&state.Version)
+	case len(state.Columns[store.OwnVersions]) > 0:
+		state.Version = -1
+	}
+	return state, err
 }
 
 // has tells whether a table is there.
@@ -155,7 +221,7 @@ func (s *Store) migrate(ctx context.Context) error {
 	if !allowed {
 		return &store.Error{Kind: store.NotPermitted, Text: "the role may not create tables"}
 	}
-	plain, err := database.NewStore(database.DialectPostgres, s.table(versions))
+	plain, err := database.NewStore(database.DialectPostgres, s.table(store.OwnVersions))
 	if err != nil {
 		return err
 	}
@@ -254,22 +320,22 @@ func (h history) read(ctx context.Context, db database.DBTxConn, work func(datab
 
 // DDL is what an administrator runs where the role may not create tables.
 func (s *Store) DDL(ctx context.Context) (ddl string, err error) {
+	state, err := s.own(ctx)
+	if err != nil {
+		return "", err
+	}
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
 		grants, err := s.grants(ctx, tx)
 		if err != nil {
 			return err
 		}
-		version, err := s.version(ctx, tx)
-		if err != nil {
-			return err
-		}
-		if version > 0 && version < newest {
+		if version := state.Version; version > 0 && version < store.NewestOwn {
 			ddl = s.inSchema(strings.Join(migrations[version:], "\n")) + s.applied(version+1) + "\n" + grants
 			return nil
 		}
 		ddl = s.inSchema(strings.Join(migrations, "\n")+`
 -- Which version of these tables this is, as decayctl would have noted it.
-CREATE TABLE {schema}.`+versions+` (
+CREATE TABLE {schema}.`+store.OwnVersions+` (
     id         integer PRIMARY KEY GENERATED BY DEFAULT AS IDENTITY,
     version_id bigint NOT NULL,
     is_applied boolean NOT NULL,
@@ -283,8 +349,8 @@ CREATE TABLE {schema}.`+versions+` (
 
 // applied notes the migrations that were run, from one on.
 func (s *Store) applied(first int) (notes string) {
-	for version := first; version <= newest; version++ {
-		notes += fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, true);\n", s.table(versions), version)
+	for version := first; version <= store.NewestOwn; version++ {
+		notes += fmt.Sprintf("INSERT INTO %s (version_id, is_applied) VALUES (%d, true);\n", s.table(store.OwnVersions), version)
 	}
 	return notes
 }

@@ -52,12 +52,13 @@ func (s *Store) mayWrite() bool {
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx querier, d *store.Diagnosis) error {
-	there, err := s.exists(ctx, tx, ownVersions)
-	if err != nil || !there {
+	state, err := s.ownState(ctx, tx)
+	if err != nil {
 		return err
 	}
-	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+ownVersions).Scan(&d.Own); err != nil || d.Own == 0 {
-		return err
+	d.Own, d.OwnBroken = int64(state.Version), state.Check(quoted) != nil
+	if d.OwnBroken || d.Own == 0 {
+		return nil
 	}
 	var bytes sql.NullInt64
 	err = tx.QueryRowContext(ctx, `

@@ -15,6 +15,9 @@ import (
 
 // Find is the job whose id begins with a prefix.
 func (s *Store) Find(ctx context.Context, prefix string) (j job.Job, err error) {
+	if s.broken != nil {
+		return j, s.broken
+	}
 	err = s.reading(ctx, func(tx querier) error {
 		found, err := s.matching(ctx, tx, prefix)
 		if err != nil {
@@ -95,6 +98,9 @@ func (s *Store) unknown(ctx context.Context, tx querier, prefix string) error {
 
 // List reads the keys of all jobs first: an order by their stamps has no index in the node's table.
 func (s *Store) List(ctx context.Context, p store.ListParams, use func(job.Job) error) error {
+	if s.broken != nil {
+		return s.broken
+	}
 	var own bool
 	var keys []store.JobKey
 	err := s.reading(ctx, func(tx querier) (err error) {

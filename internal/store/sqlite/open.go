@@ -49,6 +49,7 @@ type Store struct {
 	vec        bool                     // vec_facts exists and can be written
 	backfill   bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
 	notes      []string
+	broken     error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
 
 	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }

@@ -4,9 +4,11 @@ import (
 	"context"
 	"database/sql"
 	_ "embed"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"net/url"
+	"slices"
 	"strings"
 	"time"
 
@@ -30,11 +32,6 @@ var jobIndexesSQL string
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
 var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL, jobIndexesSQL}
 
-const (
-	ownVersions = "decayctl_migrations" // the table in which goose notes the migrations there were
-	newestOwn   = 4
-)
-
 // Prepare makes decayctl's own tables where they are missing. Two processes may do so at once: the one
 // that comes second fails on the first one's tables, and looks again.
 func (s *Store) Prepare(ctx context.Context) error {
@@ -46,12 +43,15 @@ func (s *Store) Prepare(ctx context.Context) error {
 		if err := sleep(ctx, pause); err != nil {
 			return err
 		}
-		version, err := s.prepared(ctx)
-		if err != nil || version == newestOwn {
-			return s.translate(err, "read decayctl's own tables")
+		state, err := s.own(ctx)
+		if err != nil {
+			return err
 		}
-		if version > newestOwn {
-			return &store.Error{Kind: store.Unusable, Text: "the job tables are of a newer decayctl; upgrade this one"}
+		if state.Version == store.NewestOwn {
+			return s.remakeIndexes(ctx, state)
+		}
+		if state.Version > store.NewestOwn {
+			return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", state.Version, store.NewestOwn)}
 		}
 		// Whoever keeps the store locked is met here: goose would wait for the lock four times over.
 		if failed = s.within(ctx, func(querier) error { return nil }); failed != nil {
@@ -67,16 +67,77 @@ func (s *Store) Prepare(ctx context.Context) error {
 	return s.translate(failed, "create decayctl's own tables")
 }
 
-// prepared is the version of decayctl's own tables, or 0 where there are none.
-func (s *Store) prepared(ctx context.Context) (version int, err error) {
-	err = s.reading(ctx, func(tx querier) error {
-		if there, err := s.exists(ctx, tx, ownVersions); err != nil || !there {
-			return err
-		}
-		return tx.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+ownVersions).Scan(&version)
+// remakeIndexes makes the indexes anew that decayctl's own tables have lost.
+func (s *Store) remakeIndexes(ctx context.Context, state store.OwnState) error {
+	if len(state.LostIndexes()) == 0 {
+		return nil
+	}
+	err := s.within(ctx, func(tx querier) error {
+		_, err := tx.ExecContext(ctx, strings.ReplaceAll(jobIndexesSQL, "CREATE INDEX", "CREATE INDEX IF NOT EXISTS"))
+		return err
 	})
-	return version, err
+	return s.translate(err, "make the indexes of decayctl's own tables anew")
 }
+
+// own reads what there is of decayctl's own tables, and refuses what it could not work with.
+func (s *Store) own(ctx context.Context) (state store.OwnState, err error) {
+	err = s.reading(ctx, func(tx querier) error {
+		state, err = s.ownState(ctx, tx)
+		return err
+	})
+	if err == nil {
+		err = state.Check(quoted)
+	}
+	return state, s.translate(err, "read decayctl's own tables")
+}
+
+func (s *Store) ownState(ctx context.Context, tx querier) (store.OwnState, error) {
+	state := store.OwnState{Columns: map[string][]string{}, Keys: map[string][]store.Index{}}
+	names, err := json.Marshal(store.OwnTables())
+	if err != nil {
+		return state, err
+	}
+	rows, err := tx.QueryContext(ctx, `
+		SELECT t.name, c.name, c.pk > 0 FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+		WHERE t.type IN ('table', 'view') AND t.name IN (SELECT value FROM json_each($1))`, string(names))
+	if err != nil {
+		return state, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var table, column string
+		var key bool
+		if err := rows.Scan(&table, &column, &key); err != nil {
+			return state, err
+		}
+		state.Columns[table] = append(state.Columns[table], column)
+		if !key {
+			continue
+		}
+		if state.Keys[table] == nil {
+			state.Keys[table] = []store.Index{{Unique: true}}
+		}
+		state.Keys[table][0].Columns = append(state.Keys[table][0].Columns, column)
+	}
+	if err := rows.Err(); err != nil {
+		return state, err
+	}
+	if state.Indexes, err = s.strings(ctx, tx, "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'decayctl_jobs'"); err != nil {
+		return state, err
+	}
+	if len(state.Columns["decayctl_store"]) > 0 {
+		if err := tx.QueryRowContext(ctx, "SELECT NOT EXISTS (SELECT 1 FROM decayctl_store)").Scan(&state.NoRow); err != nil {
+			return state, err
+		}
+	}
+	if !slices.Contains(state.Columns[store.OwnVersions], "version_id") {
+		return state, nil
+	}
+	err = tx.QueryRowContext(ctx, "SELECT coalesce(max(version_id), 0) FROM "+store.OwnVersions).Scan(&state.Version)
+	return state, err
+}
+
+func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""`) + `"` }
 
 // exists tells whether there is such a table.
 func (s *Store) exists(ctx context.Context, tx querier, table string) (there bool, err error) {
@@ -104,7 +165,7 @@ func (s *Store) migrate(ctx context.Context) error {
 		}
 		all = append(all, goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: run}, nil))
 	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithTableName(ownVersions),
+	provider, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithTableName(store.OwnVersions),
 		goose.WithGoMigrations(all...), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
 	if err != nil {
 		return err
@@ -119,16 +180,16 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // DDL is what Prepare would run, goose's own table included.
 func (s *Store) DDL(ctx context.Context) (string, error) {
-	version, err := s.prepared(ctx)
+	state, err := s.own(ctx)
 	if err != nil {
-		return "", s.translate(err, "read decayctl's own tables")
+		return "", err
 	}
-	if version > 0 && version < newestOwn {
+	if version := state.Version; version > 0 && version < store.NewestOwn {
 		return strings.Join(migrations[version:], "\n") + applied(version+1), nil
 	}
 	return strings.Join(migrations, "\n") + `
 -- The migrations that were run.
-CREATE TABLE ` + ownVersions + ` (
+CREATE TABLE ` + store.OwnVersions + ` (
     id         INTEGER PRIMARY KEY AUTOINCREMENT,
     version_id INTEGER NOT NULL,
     is_applied INTEGER NOT NULL,
@@ -139,8 +200,8 @@ CREATE TABLE ` + ownVersions + ` (
 
 // applied notes the migrations that were run, from one on.
 func applied(first int) (notes string) {
-	for version := first; version <= newestOwn; version++ {
-		notes += fmt.Sprintf("INSERT INTO "+ownVersions+" (version_id, is_applied) VALUES (%d, 1);\n", version)
+	for version := first; version <= store.NewestOwn; version++ {
+		notes += fmt.Sprintf("INSERT INTO "+store.OwnVersions+" (version_id, is_applied) VALUES (%d, 1);\n", version)
 	}
 	return notes
 }

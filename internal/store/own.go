@@ -1,0 +1,137 @@
+package store
+
+import (
+	"fmt"
+	"slices"
+	"strings"
+)
+
+// decayctl's own tables, as both stores have them.
+const (
+	OwnVersions = "decayctl_migrations" // the migrations that there were, noted by goose
+	NewestOwn   = 4                     // the last of them that this decayctl knows
+)
+
+// ownShape is what each migration has made: columns of a table, its key, and an index.
+var ownShape = []struct {
+	version      int
+	table        string
+	columns, key []string
+	index        string
+}{
+	{version: 1, table: "decayctl_store", key: []string{"id"}, columns: []string{"id", "last_stamp", "pruned_before"}},
+	{version: 1, table: "decayctl_jobs", key: []string{"job_id"}, columns: []string{
+		"job_id", "state", "rules", "fingerprint", "as_of", "stamp", "scope", "tenant", "max_expire", "total", "frontier", "end_reached",
+		"undone_up_to", "next_worker", "next_claim", "counts", "created_at", "started_at", "completed_at", "changed_at", "stop_reason",
+	}},
+	{version: 1, table: "decayctl_workers", key: []string{"job_id", "worker"}, columns: []string{
+		"job_id", "worker", "host", "space", "pid", "process_start", "joined_at", "lease_until",
+	}},
+	{version: 1, table: "decayctl_claims", key: []string{"job_id", "claim"}, columns: []string{"job_id", "claim", "worker", "low", "high", "remaining"}},
+	{version: 1, table: "decayctl_before", key: []string{"job_id", "fact_id"}, columns: []string{
+		"job_id", "fact_id", "had_override", "valid_until", "confidence", "reason", "updated_at", "updated_by", "had_edge", "edge_valid_until", "edge_decay_epoch",
+	}},
+	{version: 2, table: "decayctl_before", columns: []string{"edge_confidence"}},
+	{version: 3, table: "decayctl_claims", columns: []string{"ids"}},
+	{version: 4, table: "decayctl_jobs", index: "decayctl_jobs_state"},
+	{version: 4, table: "decayctl_jobs", index: "decayctl_jobs_completed"},
+}
+
+// OwnTables are the names of decayctl's own tables, in an order in which they can be dropped.
+func OwnTables() []string {
+	names := []string{OwnVersions}
+	for _, made := range ownShape {
+		if !slices.Contains(names, made.table) {
+			names = append(names, made.table)
+		}
+	}
+	slices.Reverse(names)
+	return names
+}
+
+// OwnState is what a store says of decayctl's own tables, all of one moment.
+type OwnState struct {
+	Version int                 // the newest migration noted; 0 is none, below 0 where the role may not read it
+	NoRow   bool                // decayctl_store is there, and has no row
+	Columns map[string][]string // by table; none of a table that is missing
+	Keys    map[string][]Index  // by table; only those that are unique
+	Indexes []string            // names of indexes of decayctl_jobs
+}
+
+// Check refuses own tables that decayctl could not work with, as after a restore of only some of them: nothing of what
+// is missing can be derived from the rest. A claim that is lost would leave facts unswept in a job that says that it is
+// done; before-images that are lost would have an undo remove overrides that were there before. name writes a table's
+// name as SQL wants it. Tables of a newer decayctl are fine as long as what this one knows is there.
+func (s OwnState) Check(name func(table string) string) error {
+	var there, lost []string
+	for _, table := range OwnTables() {
+		if len(s.Columns[table]) > 0 {
+			there = append(there, table)
+		} else if table == OwnVersions || s.Version != 0 {
+			lost = append(lost, table)
+		}
+	}
+	if len(there) == 0 {
+		return nil
+	}
+	broken := func(what string) error {
+		var drop strings.Builder
+		for _, table := range there {
+			fmt.Fprintf(&drop, "DROP TABLE %s;\n", name(table))
+		}
+		text := what + "; restore all tables whose names begin with decayctl_ from one backup, or drop them all: the next sweep makes them anew, and no sweep so far can then be resumed or undone"
+		if s.Version > NewestOwn {
+			text = what + "; the tables are of a newer decayctl, so upgrade this one"
+		}
+		return &Error{Kind: Unusable, Text: text, Detail: drop.String()}
+	}
+	switch {
+	case len(lost) == 1:
+		return broken("decayctl's own table " + lost[0] + " is missing, and others of them are there")
+	case len(lost) > 1:
+		return broken("decayctl's own tables " + strings.Join(lost, ", ") + " are missing, and others of them are there")
+	}
+	if s.Version < 0 {
+		return nil
+	}
+	for _, made := range ownShape {
+		noted := made.version <= s.Version
+		for _, column := range made.columns {
+			if has := slices.Contains(s.Columns[made.table], column); has && !noted {
+				return broken(fmt.Sprintf("decayctl's own table %s is newer than %s says (it has %s, and version %d is noted)", made.table, OwnVersions, column, s.Version))
+			} else if !has && noted {
+				return broken(fmt.Sprintf("decayctl's own table %s has no column %s, and %s notes version %d", made.table, column, OwnVersions, s.Version))
+			}
+		}
+		if made.index != "" && !noted && slices.Contains(s.Indexes, made.index) {
+			return broken(fmt.Sprintf("decayctl's own table %s is newer than %s says (it has the index %s, and version %d is noted)", made.table, OwnVersions, made.index, s.Version))
+		}
+		if made.key != nil && noted && !s.unique(made.table, made.key) {
+			return broken(fmt.Sprintf("decayctl's own table %s has lost its primary key (%s)", made.table, strings.Join(made.key, ", ")))
+		}
+	}
+	if s.NoRow {
+		return &Error{
+			Kind: Unusable,
+			Text: "decayctl's own table decayctl_store has lost its one row, under whose lock sweeps start; put it back with INSERT INTO decayctl_store (id, last_stamp) SELECT 1, max(stamp) FROM decayctl_jobs",
+		}
+	}
+	return nil
+}
+
+// unique tells whether no two rows of a table have the same key.
+func (s OwnState) unique(table string, key []string) bool {
+	return slices.ContainsFunc(s.Keys[table], func(i Index) bool {
+		return i.Unique && len(i.Columns) == len(key) && !slices.ContainsFunc(i.Columns, func(c string) bool { return !slices.Contains(key, c) })
+	})
+}
+
+// LostIndexes are those that a store had once and has no more. They only make it faster.
+func (s OwnState) LostIndexes() (names []string) {
+	for _, made := range ownShape {
+		if made.index != "" && made.version <= s.Version && !slices.Contains(s.Indexes, made.index) {
+			names = append(names, made.index)
+		}
+	}
+	return names
+}
