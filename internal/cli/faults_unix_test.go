@@ -133,6 +133,8 @@ type jobReport struct {
 	Status   string
 	Examined int64
 	Decayed  int64
+	Selected int64 `json:"scanned"`
+	Restored int64
 	Error    struct{ Message string }
 }
 

@@ -20,11 +20,12 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"decayctl": func() { os.Exit(cli.Main(cli.ThisProcess())) },
-	})
+// programs are what tests run as processes.
+var programs = map[string]func(){
+	"decayctl": func() { os.Exit(cli.Main(cli.ThisProcess())) },
 }
+
+func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
 // TestScripts runs the scripts through the real program: those in both on each database, with
 // $STORE naming a store that holds the standard facts.

@@ -79,6 +79,28 @@ func cloneOf(text *string) *string {
 	return &clone
 }
 
+// Text is the length in bytes of all text that the fact and its override hold.
+func (c *Candidate) Text() int {
+	n := len(c.ID) + len(c.Entity) + len(c.Relation) + len(c.Source) + len(c.Tenant) + len(c.Scope) + len(c.Timestamp) +
+		length(c.ValidUntil) + length(c.Quarantine)
+	return n + c.Override.Text()
+}
+
+// Text is the length in bytes of all text that the override holds; that of no override is 0.
+func (o *Override) Text() int {
+	if o == nil {
+		return 0
+	}
+	return length(o.ValidUntil) + length(o.Reason) + len(o.UpdatedAt) + length(o.UpdatedBy)
+}
+
+func length(text *string) int {
+	if text == nil {
+		return 0
+	}
+	return len(*text)
+}
+
 // EffectiveValidUntil is the override's expiry where it has one, else the base row's.
 func (c *Candidate) EffectiveValidUntil() *string {
 	if c.Override != nil && c.Override.ValidUntil != nil {

@@ -51,20 +51,23 @@ const (
 	maxFailures = 100  // kept by name; the number goes on
 	maxTenants  = 1000 // names are hostile text, and there may be a million of them
 	maxName     = 200  // bytes of a name in a key
+	maxError    = 1000 // bytes of what the database says of a failure
 )
 
-// Clip bounds the length of a name that is to be counted by, at a whole character. JSON has valid text alone: bytes that
+// Clip bounds the length of a name that is to be counted by. JSON has valid text alone: bytes that
 // are none would become the key of another count when it is stored, and one of the two would be lost.
-func Clip(name string) string {
-	name = strings.ToValidUTF8(name, "\uFFFD")
-	if len(name) <= maxName {
-		return name
+func Clip(name string) string { return ClipAt(name, maxName) }
+
+// ClipAt bounds the length of a text, in bytes, at a whole character, and makes it valid.
+func ClipAt(text string, most int) string {
+	if len(text) <= most {
+		return strings.ToValidUTF8(text, "\uFFFD")
 	}
-	end := maxName
-	for end > maxName-utf8.UTFMax && !utf8.RuneStart(name[end]) {
+	end := most
+	for end > most-utf8.UTFMax && !utf8.RuneStart(text[end]) {
 		end--
 	}
-	return name[:end] + "…"
+	return strings.ToValidUTF8(text[:end], "\uFFFD") + "…"
 }
 
 // OtherTenants is the key of the facts whose tenants are too many to count one by one.
@@ -164,11 +167,12 @@ func (c *Counts) AddKept(why rule.Protection, tenant string) {
 	}
 }
 
-// AddFailure counts one fact that cannot be written.
+// AddFailure counts one fact that cannot be written. Its id, and what the database says, may be long, and stand in the
+// job's row: both are shortened.
 func (c *Counts) AddFailure(factID, text string) {
 	c.FailedCount++
 	if len(c.Failed) < maxFailures {
-		c.Failed = append(c.Failed, Failure{FactID: strings.Clone(factID), Error: text})
+		c.Failed = append(c.Failed, Failure{FactID: strings.Clone(Clip(factID)), Error: ClipAt(text, maxError)})
 	}
 }
 

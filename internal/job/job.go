@@ -69,6 +69,11 @@ type Change struct {
 	Base       *fact.Fact     // of a fact that a policy changed: confidence, stamp and expiry of the fact itself; else nil
 }
 
+// Text is the length in bytes of the text that the change holds, but for the stamps of edge and fact.
+func (c Change) Text() int {
+	return len(c.FactID) + c.After.Text() + c.Before.Text() + len(c.Retraction)
+}
+
 // Weighed tells whether the job wrote a confidence, which the edge got too. rules are the job's.
 func (c Change) Weighed(rules rule.Set) bool {
 	p := rules.Policy(PolicyOf(c.After))

@@ -10,7 +10,9 @@ import (
 // looking it up fact by fact.
 type Beside struct {
 	held   map[string][]hold  // active legal holds, by entity; nil where each fact's are looked up
-	status map[string]*string // quarantine status by fact, as far as it has a row of its own
+	status map[string]*string // quarantine status by fact, as far as it has a row of its own; nil where each is looked up
+
+	heldText, statusText int // bytes of text in the two
 }
 
 // hold is a legal hold on an entity. Its scope is "" where it covers every scope.
@@ -23,20 +25,36 @@ const MaxTombstones = 20_000
 // HoldAll says that AddHold will be told all active holds there are.
 func (b *Beside) HoldAll() { b.held = map[string][]hold{} }
 
-// HoldsAll tells whether no fact's holds need to be looked up.
+// HoldsAll tells whether no fact's holds need to be looked up: that HoldAll was said, and that all holds together are
+// short enough to be kept.
 func (b *Beside) HoldsAll() bool { return b.held != nil }
 
 // AddHold adds an active hold. One whose scope is not one of the four (the star, a list, anything else)
 // covers every scope: in doubt the fact lives.
 func (b *Beside) AddHold(entity, tenant, scope string) {
+	if b.heldText += len(entity) + len(tenant) + len(scope); b.heldText > MaxPartText {
+		b.held = nil
+		return
+	}
 	if !slices.Contains(fact.Scopes, scope) {
 		scope = ""
 	}
 	b.held[entity] = append(b.held[entity], hold{tenant, scope})
 }
 
+// StatusesAll tells whether the rows of AddStatus together are short enough to be kept. Else each fact's is looked up.
+func (b *Beside) StatusesAll() bool { return b.statusText <= MaxPartText }
+
 // AddStatus adds a row of fact_quarantine_status.
 func (b *Beside) AddStatus(factID string, status *string) {
+	b.statusText += len(factID)
+	if status != nil {
+		b.statusText += len(*status)
+	}
+	if !b.StatusesAll() {
+		b.status = nil
+		return
+	}
 	if b.status == nil {
 		b.status = map[string]*string{}
 	}

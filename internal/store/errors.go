@@ -19,6 +19,8 @@ const (
 	Contention
 	// Rejected: the database refuses a row for what it holds; smaller batches find which.
 	Rejected
+	// TooLong: what was to be read at once has more text than is held in memory; less of it may be read.
+	TooLong
 	// Disconnected: the connection was lost before anything was committed; it may come back.
 	Disconnected
 	// Uncertain: the connection was lost in a COMMIT, which may or may not have happened.

@@ -41,7 +41,8 @@ type Store interface {
 
 	// Candidates reads the facts of a range and hands them over in parts, in any order, each with its place in
 	// that of ids, leaving out what surely does not concern the rules. It may hand over more than the rules
-	// select, never less. Where it fails, some may have been handed over.
+	// select, never less. Where it fails, some may have been handed over. Unless InOrder is asked for it may fail
+	// with TooLong.
 	Candidates(ctx context.Context, p CandidatesParams, use func(part []fact.Candidate) error) error
 
 	// Fact reads one fact with all there is to know of it. Errors: *UnknownFact.
@@ -113,6 +114,9 @@ func GroupOf(c *fact.Candidate) Group { return Group{c.Entity, c.Relation, c.Sco
 func (g Group) Clone() Group {
 	return Group{strings.Clone(g.Entity), strings.Clone(g.Relation), strings.Clone(g.Scope), strings.Clone(g.Tenant)}
 }
+
+// Text is the length in bytes of what names the group.
+func (g Group) Text() int { return len(g.Entity) + len(g.Relation) + len(g.Scope) + len(g.Tenant) }
 
 // Tuning is how a kind of store likes its work cut.
 type Tuning struct {
@@ -187,7 +191,12 @@ type CandidatesParams struct {
 	Source bool // read who asserted each fact too
 	Edges  bool // note which facts made an edge, where a store would else look for the batch
 	Narrow Narrow
+
+	InOrder bool // parts come in the order of ids, each with at most MaxPartText bytes before its last fact
 }
+
+// MaxPartText is how many bytes of text are read at once, unless one fact alone has more.
+const MaxPartText = 4 << 20
 
 // Narrow says which facts the rules may select. A fact is left out when it has surely expired at
 // as-of, or when neither its age nor its confidence can matter.

@@ -33,6 +33,9 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 	facts := slices.Grow(j.facts[:0], len(found))
 	for i := range found {
 		c := &found[i]
+		if !j.params.write { // texts of what is kept may be parts of those of all
+			r.text += c.Text()
+		}
 		if j.params.Live && j.Live(c) {
 			r.live++
 		}
@@ -40,6 +43,7 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 		switch {
 		case v.Ranked || v.Aside.Ranked:
 			clone := c.Clone() // not to keep all that was read with it
+			r.text += clone.Text()
 			r.open = append(r.open, judgedFact{&clone, v})
 		case j.matters(v):
 			facts = append(facts, judgedFact{c, v})

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"container/list"
 	"context"
+	"crypto/sha256"
 	"slices"
 	"time"
 
@@ -24,18 +25,35 @@ type newest struct {
 	known map[store.Group]*list.Element // of *ranking
 	used  list.List                     // the last one asked for in front
 	ids   int                           // in all rankings
+	text  int                           // bytes of these and of their groups
 }
 
 // ranking is the ids of the newest facts of a group, by the policy that keeps them.
 type ranking struct {
 	group store.Group
-	kept  map[string]map[string]bool
+	kept  map[string]map[idKey]bool
+}
+
+// idKey is an id that may be kept: one that is long is known by its beginning and a hash, and stands in the order of ids
+// by these.
+type idKey string
+
+const longID = 512
+
+func keyOf(id string) idKey {
+	if len(id) <= longID {
+		return idKey(id)
+	}
+	hash := sha256.Sum256([]byte(id))
+	return idKey(id[:longID] + string(hash[:]))
 }
 
 const (
 	groupsAtOnce = 500
+	textAtOnce   = 1 << 20 // bytes of their names
 	knownIDs     = 200_000 // in memory, beyond those asked for at once
 	knownGroups  = 50_000
+	knownText    = 16 << 20 // bytes of both
 )
 
 func newNewest(e *Engine, j *rule.Judge, p Params) *newest {
@@ -68,7 +86,9 @@ func (n *newest) mark(ctx context.Context, facts []ranked) error {
 		}
 		byGroup[g] = append(byGroup[g], f)
 	}
-	for chunk := range slices.Chunk(unknown, groupsAtOnce) {
+	for len(unknown) > 0 {
+		chunk := unknown[:atOnce(unknown)]
+		unknown = unknown[len(chunk):]
 		found, err := n.rank(ctx, chunk)
 		if err != nil {
 			return err
@@ -83,6 +103,14 @@ func (n *newest) mark(ctx context.Context, facts []ranked) error {
 	return nil
 }
 
+// atOnce is how many groups to ask for next.
+func atOnce(groups []store.Group) (n int) {
+	for text := 0; n < min(len(groups), groupsAtOnce) && text <= textAtOnce; n++ {
+		text += groups[n].Text()
+	}
+	return n
+}
+
 func (f ranked) set(r *ranking) {
 	f.Newest, f.NewestAside = r.keeps(f.act, f.ID), r.keeps(f.aside, f.ID)
 }
@@ -91,24 +119,30 @@ func (f ranked) set(r *ranking) {
 // this one (SQLite lets names be blobs, which equal no text), nobody knows its rank: it lives.
 func (r *ranking) keeps(policy, id string) bool {
 	ids, found := r.kept[policy]
-	return policy != "" && (!found || ids[id])
+	return policy != "" && (!found || ids[keyOf(id)])
 }
 
 func (n *newest) remember(r *ranking) {
 	n.known[r.group] = n.used.PushFront(r)
-	n.ids += r.size()
-	for n.ids > knownIDs || n.used.Len() > knownGroups {
+	ids, text := r.size()
+	n.ids, n.text = n.ids+ids, n.text+text
+	for n.ids > knownIDs || n.text > knownText || n.used.Len() > knownGroups {
 		last := n.used.Remove(n.used.Back()).(*ranking) //nolint:forcetypeassert // nothing else is put in
-		n.ids -= last.size()
+		ids, text := last.size()
+		n.ids, n.text = n.ids-ids, n.text-text
 		delete(n.known, last.group)
 	}
 }
 
-func (r *ranking) size() (ids int) {
+func (r *ranking) size() (ids, text int) {
+	text = r.group.Text()
 	for _, kept := range r.kept {
 		ids += len(kept)
+		for id := range kept {
+			text += len(id)
+		}
 	}
-	return ids
+	return ids, text
 }
 
 // rank reads groups and keeps the newest facts of each. A policy ranks the live facts that it decides on,
@@ -144,10 +178,10 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 	})
 	found := map[store.Group]*ranking{}
 	for _, g := range groups {
-		found[g] = &ranking{group: g, kept: map[string]map[string]bool{}}
+		found[g] = &ranking{group: g, kept: map[string]map[idKey]bool{}}
 	}
 	for at, t := range tops {
-		ids := map[string]bool{}
+		ids := map[idKey]bool{}
 		for _, each := range t.facts {
 			ids[each.id] = true
 		}
@@ -171,7 +205,7 @@ type top struct {
 }
 
 type stamped struct {
-	id    string
+	id    idKey
 	stamp time.Time
 	dated bool
 }
@@ -180,7 +214,7 @@ type stamped struct {
 // collations of their own, and which of two facts of one stamp is kept must not turn on that.
 func (t *top) add(c *fact.Candidate) {
 	stamp, err := fact.ParseInstant(c.Timestamp)
-	each := stamped{c.ID, stamp, err == nil}
+	each := stamped{keyOf(c.ID), stamp, err == nil}
 	at, _ := slices.BinarySearchFunc(t.facts, each, stamped.compare)
 	if at >= t.size {
 		return

@@ -15,7 +15,7 @@ import (
 type packed struct {
 	facts []packedFact // in the order of their places, once they are sorted
 
-	text int // bytes of ids and entities
+	text int // bytes of ids, entities and overrides
 
 	verdicts table[verdictKey, rule.Verdict] // but for the confidence
 	shares   table[shared, shared]
@@ -88,6 +88,9 @@ func (p *packed) add(facts []judgedFact, most int) {
 	}
 	text := b.String()
 	p.text += size
+	for _, f := range facts {
+		p.text += f.Override.Text()
+	}
 	if p.facts == nil && len(facts) > 0 {
 		p.facts = make([]packedFact, 0, most)
 	}
@@ -114,6 +117,7 @@ func (p *packed) verdictOf(v rule.Verdict) uint32 {
 
 func (p *packed) sharedOf(c *fact.Candidate) uint32 {
 	return p.shares.place(shared{c.Tenant, c.Scope, c.Edged}, func() (shared, shared) {
+		p.text += len(c.Tenant) + len(c.Scope)
 		s := shared{strings.Clone(c.Tenant), strings.Clone(c.Scope), c.Edged}
 		return s, s
 	})
@@ -153,18 +157,35 @@ func (s stretch) split(n int) (before, behind stretch) {
 	return stretch{s.packed, s.from, s.from + n}, stretch{s.packed, s.from + n, s.to}
 }
 
-// cut takes facts from the front until size of them are to be written, and those that are kept behind these.
+// mostWritten is how many bytes of text a batch may have, unless one of its facts has more: the statements that write it
+// take a multiple of that.
+const mostWritten = 2 << 20
+
+// cut takes facts from the front until size of them, or as many as have so much text, are to be written, and those that
+// are kept behind these.
 func (s stretch) cut(size int) (part, left stretch) {
-	n, acting := 0, 0
+	n, acting, text := 0, 0, 0
 	for ; n < s.len(); n++ {
 		if s.verdict(n).Acts() {
-			if acting == size {
+			if acting == size || text > mostWritten {
 				break
 			}
 			acting++
+			text += s.text(n)
 		}
 	}
 	return s.split(n)
+}
+
+// text is how many bytes of text a fact has.
+func (s stretch) text(n int) int {
+	f := &s.facts[s.from+n]
+	with := s.shares.list[f.shared]
+	text := len(f.text) + len(with.tenant) + len(with.scope) // the statements have them for each fact
+	if f.rest != nil {
+		text += f.rest.override.Text()
+	}
+	return text
 }
 
 func (s stretch) verdict(n int) rule.Verdict {

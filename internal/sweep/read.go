@@ -2,6 +2,8 @@ package sweep
 
 import (
 	"context"
+	"errors"
+	"strings"
 	"time"
 
 	"decayctl/internal/fact"
@@ -10,15 +12,33 @@ import (
 	"decayctl/internal/store"
 )
 
-// judgedRange is a key range, read and judged.
+// judgedRange is a key range, or a piece of it, read and judged.
 type judgedRange struct {
-	store.Claim
+	store.Claim              // whole
+	from        store.Cursor // where the piece begins
+	upTo        store.Cursor // and its last fact
+	before      int          // facts that earlier pieces stand for
+	passed      int          // facts that this one is known to stand for
+
 	facts  []judgedFact // in any order; only those with something to count or to do
 	packed packed       // the same in id order, where they are to be written
 	open   []judgedFact // whose verdicts turn on more than was read so far
+	text   int          // bytes that facts and open keep in memory
 	live   int64        // facts not expired at as-of, where Params ask for them
 	err    error        // the end: nothing comes after it
 }
+
+// rest is what a piece leaves of its range.
+func (r judgedRange) rest() judgedRange {
+	return judgedRange{Claim: r.Claim, from: r.upTo, before: r.before + r.passed}
+}
+
+// isLast tells whether nothing of the range is left behind the piece.
+func (r judgedRange) isLast() bool { return r.upTo == r.Last }
+
+// mostKept is how many bytes of text a piece may have, unless one part of it has more: entities and ids may have any
+// length.
+const mostKept = 8 << 20
 
 type judgedFact struct {
 	*fact.Candidate
@@ -45,8 +65,9 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 	reading := make(chan chan judgedRange, aheadBy-1)
 	defer func() {
 		stop()
-		for r := range reading { // until the readers have let go of the store
-			<-r
+		for pieces := range reading { // until the readers have let go of the store
+			for range pieces {
+			}
 		}
 	}()
 	judges := make(chan *judging, aheadBy) // those that are not at work
@@ -64,49 +85,61 @@ func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, 
 			if r.err == nil && r.End() {
 				return
 			}
-			done := make(chan judgedRange, 1)
+			pieces := make(chan judgedRange)
 			select {
-			case reading <- done:
+			case reading <- pieces:
 			case <-ctx.Done():
 				return
 			}
 			if r.err != nil {
-				done <- r
+				pieces <- r
+				close(pieces)
 				return
 			}
 			go func() {
-				j := <-judges
-				r.err = e.read(ctx, j, &r)
-				judges <- j
-				done <- r
+				defer close(pieces)
+				for r.from = r.After; ; r = r.rest() {
+					j := <-judges
+					r.err = e.read(ctx, j, &r)
+					judges <- j
+					pieces <- r
+					if r.err != nil || r.isLast() {
+						return
+					}
+				}
 			}()
 		}
 	}()
-	for ready := range reading {
-		r := <-ready
-		if r.err != nil {
-			return r.err
-		}
-		if err := use(r); err != nil {
-			return err
+	for pieces := range reading {
+		for r := range pieces {
+			if r.err != nil {
+				return r.err
+			}
+			if err := use(r); err != nil {
+				return err
+			}
 		}
 	}
 	return ctx.Err()
 }
 
-// read reads and judges the facts of a range.
+// read reads and judges the facts of a range, or of what earlier pieces left of it, as far as there is room for their
+// text. A piece that is not all of it must be read in the order of ids: it would have no end else.
 func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 	params := j.params.candidates()
-	params.Range = r.Range
-	err := e.retry(ctx, func() error {
-		*r = judgedRange{Claim: r.Claim}
-		return e.Store.Candidates(ctx, params, func(part []fact.Candidate) error {
-			j.see(r, part)
-			return nil
-		})
-	})
+	params.Range = r.Behind(r.from)
+	params.InOrder = r.from != r.After
+	before := *r
+	full, err := e.readPiece(ctx, params, j, r)
+	if !params.InOrder && (full || store.Is(err, store.TooLong)) {
+		*r, params.InOrder = before, true
+		full, err = e.readPiece(ctx, params, j, r)
+	}
 	if err != nil {
 		return err
+	}
+	if !full || r.isLast() {
+		r.upTo, r.passed = r.Last, max(0, r.Facts-r.before)
 	}
 	// Not before: behind a pooler, what is read may hold the connection that groups of facts would be read by.
 	if err := j.finish(ctx, r); err != nil {
@@ -115,6 +148,31 @@ func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 	r.packed.sort()
 	return nil
 }
+
+// readPiece tells whether there was no room for more than a part of what was to be read.
+func (e *Engine) readPiece(ctx context.Context, p store.CandidatesParams, j *judging, r *judgedRange) (full bool, err error) {
+	begin := *r
+	err = e.retry(ctx, func() error {
+		*r, full = begin, false
+		err := e.Store.Candidates(ctx, p, func(part []fact.Candidate) error {
+			j.see(r, part)
+			r.passed += len(part)
+			if r.text+r.packed.text <= mostKept {
+				return nil
+			}
+			full, r.upTo = true, store.After(strings.Clone(part[len(part)-1].ID))
+			return errFull
+		})
+		if full {
+			return nil // whatever the store made of it
+		}
+		return err
+	})
+	return full, err
+}
+
+// errFull ends the reading of a piece.
+var errFull = errors.New("there is no room for more")
 
 // candidates asks a store for the facts that the rules may concern.
 func (p Params) candidates() store.CandidatesParams {

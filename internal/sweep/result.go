@@ -42,10 +42,14 @@ type Group struct {
 
 // Sample is one selected fact, and why.
 type Sample struct {
-	Fact   fact.Candidate
+	Fact   fact.Candidate // its texts are shortened
 	Rules  []string
 	Reason string
+
+	key idKey
 }
+
+const maxSampleText = 1000 // bytes of each text of a sample
 
 const maxGroups = 1000 // keys; relation names are hostile text, and there may be a million of them
 
@@ -54,7 +58,7 @@ func newResult(total int64) *Result { return &Result{Total: total, Groups: map[G
 // passed counts a range that is done. The facts that a rule concerns were examined one by one before;
 // the others, which the store left out or no rule concerns, are known by number only.
 func (r *Result) passed(done judgedRange) {
-	r.Examined += int64(done.Facts - len(done.facts))
+	r.Examined += int64(done.passed - len(done.facts))
 	r.Live += done.live
 }
 
@@ -85,20 +89,51 @@ func (r *Result) judged(p Params, f judgedFact) {
 
 // sample keeps the facts with the lowest ids, in whatever order they come.
 func (r *Result) sample(p Params, f judgedFact) {
-	at := sort.Search(len(r.Samples), func(i int) bool { return r.Samples[i].Fact.ID > f.ID })
+	key := keyOf(f.ID)
+	at := sort.Search(len(r.Samples), func(i int) bool { return r.Samples[i].key > key })
 	if at >= p.Samples {
 		return
 	}
 	// A pointer would keep the whole range it was read with.
-	one := Sample{Fact: f.Clone(), Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf)}
+	one := Sample{Fact: clipped(f.Candidate), Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf), key: idKey(strings.Clone(string(key)))}
 	r.Samples = slices.Insert(r.Samples, at, one)
 	r.Samples = r.Samples[:min(len(r.Samples), p.Samples)]
+}
+
+// clipped is a fact to be shown. Its texts may have any length.
+func clipped(c *fact.Candidate) fact.Candidate {
+	shown := *c
+	for _, text := range []*string{&shown.ID, &shown.Entity, &shown.Relation, &shown.Source, &shown.Tenant, &shown.Scope, &shown.Timestamp} {
+		*text = clipText(*text)
+	}
+	shown.ValidUntil, shown.Quarantine = clipOptional(c.ValidUntil), clipOptional(c.Quarantine)
+	if c.Override != nil {
+		o := *c.Override
+		o.ValidUntil, o.Reason, o.UpdatedAt, o.UpdatedBy = clipOptional(o.ValidUntil), clipOptional(o.Reason), clipText(o.UpdatedAt), clipOptional(o.UpdatedBy)
+		shown.Override = &o
+	}
+	return shown.Clone()
+}
+
+func clipText(text string) string {
+	if len(text) <= maxSampleText {
+		return text
+	}
+	return job.ClipAt(text, maxSampleText)
+}
+
+func clipOptional(text *string) *string {
+	if text == nil {
+		return nil
+	}
+	clip := clipText(*text)
+	return &clip
 }
 
 // group is where a fact counts. The groups that are kept are the first by their keys, in whatever order facts come:
 // a key that has no place once never has one again, so none is counted in part.
 func (r *Result) group(f judgedFact) *Group {
-	key := GroupKey{Tenant: job.Clip(f.Tenant), Scope: f.Scope, Relation: job.Clip(f.Relation)}
+	key := GroupKey{Tenant: job.Clip(f.Tenant), Scope: job.Clip(f.Scope), Relation: job.Clip(f.Relation)}
 	if g := r.Groups[key]; g != nil {
 		return g
 	}

@@ -11,7 +11,10 @@ import (
 )
 
 // mostFound is how many facts a pass may find and keep in memory.
-const mostFound = 100_000
+const (
+	mostFound     = 100_000
+	mostFoundText = 8 << 20 // bytes of their ids
+)
 
 // errMany ends a pass that is not worth it.
 var errMany = errors.New("many facts are stale")
@@ -36,11 +39,15 @@ func (e *Engine) skim(ctx context.Context, in store.Joined, p Params) (counts jo
 	seen, err := e.pass(ctx, p, func(whole bool) func(judgedRange) error {
 		found = store.Found{Size: size / 20}
 		var examined int64
+		text := 0
 		return func(r judgedRange) error {
-			examined += int64(r.Facts)
+			examined += int64(r.passed)
 			for _, f := range r.facts {
 				if f.Acts() {
 					if !utf8.ValidString(f.ID) { // cannot stand in a list
+						return errMany
+					}
+					if text += len(f.ID); text > mostFoundText {
 						return errMany
 					}
 					found.IDs = append(found.IDs, strings.Clone(f.ID))

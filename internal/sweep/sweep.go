@@ -312,7 +312,7 @@ func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) 
 		if err := judge.judge(ctx, &r, found); err != nil {
 			return err
 		}
-		r.Facts = passed
+		r.passed = passed
 		return use(r)
 	})
 }

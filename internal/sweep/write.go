@@ -134,6 +134,9 @@ type lane struct {
 	candidates []fact.Candidate // of the batch that is written; used again for the next one
 	expiries   []store.Expiry
 
+	left store.Claim // what the pieces of a claim so far have left of it
+	text int         // bytes that was kept of them
+
 	writing sync.Mutex // held through a batch and the pause after it, and through a claim that keeps other writers out
 	stuck   int        // facts in a row that were left out because somebody has kept them locked
 }
@@ -194,21 +197,25 @@ func (l *lane) claimed(ctx context.Context, number int64) (c store.Claim, found 
 	return c, found, err
 }
 
-// handle writes a range in batches. A batch covers all facts up to the last one in it, and the last
+// handle writes a range, or a piece of it, in batches. A batch covers all facts up to the last one in it, and the last
 // batch all that is left, so that after every one of them the job's counts are those of a place in
 // the id order. Each moves the claim on; the last one closes it.
 func (l *lane) handle(ctx context.Context, r judgedRange) error {
-	claim, left := r.Claim, r.packed.all()
+	if r.from == r.After {
+		l.left, l.text = r.Claim, 0
+	}
+	l.text += r.packed.text
+	left := r.packed.all()
 	for {
 		var part stretch
 		part, left = left.cut(l.pace.size)
-		upTo := r.Last
+		upTo := r.upTo
 		if left.len() > 0 {
 			upTo = store.After(part.last())
 		}
 		l.writing.Lock()
 		var err error
-		claim, err = l.write(ctx, claim, part, upTo)
+		l.left, err = l.write(ctx, l.left, part, upTo)
 		l.writing.Unlock()
 		if err == nil {
 			err = l.Halt()
@@ -216,10 +223,13 @@ func (l *lane) handle(ctx context.Context, r judgedRange) error {
 		if err != nil {
 			return err
 		}
-		if left.len() == 0 {
-			l.span.handled(r.Facts, r.packed.text)
-			return nil
+		if left.len() > 0 {
+			continue
 		}
+		if r.isLast() {
+			l.span.handled(r.Facts, l.text)
+		}
+		return nil
 	}
 }
 

@@ -92,7 +92,7 @@ func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx) ([]string, error)
 	rows, err := tx.Query(ctx, `
 		SELECT valid_until
 		FROM (SELECT valid_until FROM `+overrides+sample+` LIMIT 20000) o
-		WHERE valid_until IS NOT NULL
+		WHERE octet_length(valid_until) <= 32
 		GROUP BY valid_until HAVING count(*) >= 100 ORDER BY count(*) DESC LIMIT 20`)
 	if err != nil {
 		return nil, err

@@ -44,7 +44,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 		if err != nil {
 			return err
 		}
-		query, args := s.eachQuery(p, common, few)
+		query, args := s.eachQuery(p, common, beside.HoldsAll())
 		return s.eachPart(ctx, tx, query, args, beside, func(part []fact.Candidate) error {
 			return use(part, len(part)) // what was left out is counted in seen
 		})

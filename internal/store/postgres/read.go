@@ -119,6 +119,10 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 		if err != nil {
 			return err
 		}
+		quarantine := "f.quarantine_status"
+		if !beside.StatusesAll() {
+			quarantine = s.statusSQL()
+		}
 		fresh, err := s.fresh(ctx, tx, p.Range)
 		if err != nil {
 			return err
@@ -132,7 +136,7 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 				return err
 			}
 		}
-		query, args := ask(p, common, few)
+		query, args := ask(p, common, s.selected(p, beside.HoldsAll(), quarantine))
 		place := 0
 		return s.eachPart(ctx, tx, query, args, beside, func(part []fact.Candidate) error {
 			for i := range part {
@@ -156,18 +160,20 @@ func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, erro
 	return overrides < r.Facts/3, err
 }
 
-// eachPart hands over the facts that a query finds, with what was read beside them, some at a time.
+// eachPart hands over the facts that a query finds, with what was read beside them, some at a time: no more than are
+// kept in memory, whatever the length of their text.
 func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, beside *store.Beside, use func([]fact.Candidate) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	part := make([]fact.Candidate, 0, partSize)
+	part, text := make([]fact.Candidate, 0, partSize), 0
 	if err := s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
 		beside.Complete(&c)
-		if part = append(part, c); len(part) < partSize {
+		text += c.Text()
+		if part = append(part, c); len(part) < partSize && text <= store.MaxPartText {
 			return nil
 		}
 		full := part
-		part = make([]fact.Candidate, 0, partSize)
+		part, text = make([]fact.Candidate, 0, partSize), 0
 		err := use(full)
 		if err != nil {
 			stop() // else all that is left would be fetched before the rows are closed
@@ -280,12 +286,12 @@ func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine s
 
 // freshQuery asks for the facts of a range few of which have an override: their rows are fetched in the
 // order in which they lie, which takes half as long as to look each up.
-func (s *Store) freshQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+func (s *Store) freshQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
 	n := newNarrowing(p, common, args)
 	return `
-		SELECT ` + s.selected(p, holdsKnown, "f.quarantine_status") + `
+		SELECT ` + selected + `
 		FROM ` + s.table("facts") + ` f
 		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
 		WHERE ` + inRange + ` AND ` + n.where(p) + `
@@ -297,7 +303,7 @@ func (s *Store) freshQuery(p store.CandidatesParams, common []string, holdsKnown
 // What an override has expired is left out first, from the two indexes by id and from the overrides,
 // which lie in id order: on a store that was swept before, few rows of facts are left to be fetched, and
 // those lie anywhere. LATERAL with LIMIT keeps that a look-up by key; a plain join may scan all facts.
-func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
 	n := newNarrowing(p, common, args)
@@ -307,7 +313,7 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, holds
 			FROM ` + s.table("facts") + ` f
 			LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
 			WHERE ` + inRange + ` AND ` + n.live("o.valid_until") + `)
-		SELECT ` + s.selected(p, holdsKnown, "f.quarantine_status") + `
+		SELECT ` + selected + `
 		FROM o
 		CROSS JOIN LATERAL (
 			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence, f.quarantine_status, f.source

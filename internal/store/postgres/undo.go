@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strconv"
 	"time"
 
 	"github.com/jackc/pgx/v5"
@@ -78,12 +79,17 @@ func one(is bool) int32 {
 // Changes looks at a number of overrides, and for each at what there is of it elsewhere.
 func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
 	var changes store.Changes
+	var more string
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		where, args := "", []any{p.Size}
 		if p.After.Set {
 			where, args = "WHERE fact_id > $2", append(args, p.After.ID)
 		}
-		rows, err := tx.Query(ctx, `SELECT fact_id FROM `+s.table("fact_validity_overrides")+` `+where+` ORDER BY fact_id LIMIT $1`, args...)
+		rows, err := tx.Query(ctx, `
+			SELECT fact_id
+			FROM (SELECT fact_id, sum(octet_length(fact_id)) OVER (ORDER BY fact_id ROWS UNBOUNDED PRECEDING) - octet_length(fact_id) AS before
+				FROM (SELECT fact_id FROM `+s.table("fact_validity_overrides")+` `+where+` ORDER BY fact_id LIMIT $1) o) o
+			WHERE before <= `+strconv.Itoa(store.MaxPartText)+` ORDER BY fact_id`, args...)
 		if err != nil {
 			return err
 		}
@@ -92,23 +98,29 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 			return err
 		}
 		changes.Last = store.After(ids[len(ids)-1])
-		changes.List, err = s.changes(ctx, tx, p.Job, ids)
+		changes.List, more, err = s.changes(ctx, tx, p.Job, ids)
 		return err
 	})
+	if more != "" { // the connection was given up, for what was not read
+		changes.Last, err = store.After(more), nil
+	}
 	if err != nil {
 		return store.Changes{}, s.translate(err, "read what the job changed")
 	}
 	return changes, nil
 }
 
-// changes tells which of some overrides are what a job wrote. Without LATERAL the planner may read all
+// changes tells which of some overrides are what a job wrote: of as many as are kept in memory, and behind which of them
+// there are more; "" is none. Without LATERAL the planner may read all
 // before-images, or all retractions of the job, every time.
-func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, err error) {
+func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, more string, err error) {
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
 	// The concatenation keeps the index on retracted_at out of it, where every row of the job is. Ids
 	// in decayctl_before have the database's collation, those of facts whichever the node gave them.
 	edgeConfidence, err := s.lookUp(ctx, tx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	rows, err := tx.Query(ctx, `
 		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
@@ -131,8 +143,9 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		ORDER BY o.fact_id`,
 		ids, j.ID, fact.FormatInstant(j.AsOf), store.Reason, fact.FormatSecond(j.Stamp), store.Actor, j.Tag(), store.PolicyReason)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
+	text := 0
 	var c job.Change
 	var before fact.Override
 	var edge fact.Edge
@@ -170,9 +183,14 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		if store.Wrote(j, each) {
 			list = append(list, each)
 		}
+		if text += each.Text(); text > store.MaxPartText && each.FactID != ids[len(ids)-1] {
+			more = each.FactID
+			stop() // else all that is left would be fetched before the rows are closed
+			return context.Canceled
+		}
 		return nil
 	})
-	return list, err
+	return list, more, err
 }
 
 // lookUp has before-images looked up by their keys, however few pages they fill yet, and tells where the

@@ -119,16 +119,18 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 	if err != nil {
 		return nil, "", err
 	}
-	if !few {
+	beside := &store.Beside{}
+	if few {
+		if beside, err = w.readBeside(ctx, w.tx, w.batch.Range(), few); err != nil {
+			return nil, "", err
+		}
+	}
+	if !beside.HoldsAll() || !beside.StatusesAll() {
 		// LATERAL with LIMIT looks every fact up by its key; a plain join may scan all facts per batch.
 		return facts, `CROSS JOIN LATERAL (
 			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
 			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
 			WHERE NOT ` + w.heldSQL() + ` AND NOT ` + w.pendingSQL(), nil
-	}
-	beside, err := w.readBeside(ctx, w.tx, w.batch.Range(), few)
-	if err != nil {
-		return nil, "", err
 	}
 	for _, e := range facts {
 		now := *e.Fact

@@ -112,7 +112,7 @@ func (s *Store) commonExpiries(ctx context.Context, tx querier) ([]string, error
 		SELECT valid_until
 		FROM (SELECT * FROM (SELECT valid_until FROM fact_validity_overrides ORDER BY rowid LIMIT 5000)
 			UNION ALL SELECT * FROM (SELECT valid_until FROM fact_validity_overrides ORDER BY rowid DESC LIMIT 5000))
-		WHERE typeof(valid_until) = 'text'
+		WHERE typeof(valid_until) = 'text' AND octet_length(valid_until) <= 32
 		GROUP BY valid_until HAVING count(*) >= 50 ORDER BY count(*) DESC LIMIT 20`)
 	if err != nil {
 		return nil, err

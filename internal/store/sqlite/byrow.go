@@ -22,6 +22,10 @@ const idsAfter = 8
 // together: the more facts there are in a range, the more do. No transaction is longer than for a part, and none is
 // open while a part is used.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
+	if p.InOrder {
+		r := inOrderOfIDs{byRow{Store: s, params: p, use: use, left: p.Range, byID: true}}
+		return s.translate(r.run(ctx), "read the facts")
+	}
 	r := byRow{Store: s, params: p, use: use, left: p.Range, byID: s.renumbered.Add(-1) >= 0}
 	err := r.run(ctx)
 	if errors.Is(err, errRenumbered) {
@@ -76,7 +80,7 @@ func (r *byRow) run(ctx context.Context) error {
 // part reads some facts, as long as rows have the numbers that they had, and hands them over.
 func (r *byRow) part(ctx context.Context, read func(tx querier) ([]fact.Candidate, error)) error {
 	var found []fact.Candidate
-	if err := r.reading(ctx, func(tx querier) (err error) {
+	if err := r.readingShort(ctx, func(tx querier) (err error) {
 		if !r.byID {
 			if err := unchanged(ctx, tx, r.version); err != nil {
 				return err
@@ -100,6 +104,9 @@ func (r *byRow) begin(ctx context.Context, tx querier) (err error) {
 		return err
 	}
 	r.beside, err = r.readBeside(ctx, tx, r.params.Range)
+	if err == nil && !r.beside.StatusesAll() {
+		err = errTooLong
+	}
 	return err
 }
 
@@ -110,11 +117,7 @@ func (r *byRow) nextPart(ctx context.Context, tx querier) (found []fact.Candidat
 		return nil, false, err
 	}
 	if p.Range.IDs == nil && !r.byID {
-		facts, err := readIndex(ctx, tx, "facts", "id", p.Range)
-		if err != nil {
-			return nil, false, err
-		}
-		overrides, err := readIndex(ctx, tx, "fact_validity_overrides", "fact_id", p.Range)
+		facts, overrides, err := readIndexes(ctx, tx, p.Range)
 		if err != nil {
 			return nil, false, err
 		}

@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"strconv"
 	"strings"
@@ -20,6 +21,7 @@ type columns struct {
 	source bool   // their source is wanted
 	status string // SQL for the quarantine status that stands in a fact
 	placed bool   // the place of each is the number of its row; else it has none
+	alone  bool   // it is one fact, whose text may be of any length
 }
 
 // plain reads facts that have no override. Where a text has a line break in it, a row is read for each.
@@ -41,7 +43,7 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 		lists = append(lists, list{"f.rowid", &rows})
 	}
 	facts, sound, err := readLists(ctx, tx, lists, from, args)
-	if err != nil {
+	if err != nil && !errors.Is(err, errTooLong) {
 		return nil, err
 	}
 	if !sound {
@@ -72,7 +74,8 @@ type list struct {
 	to     *lines
 }
 
-// readLists reads columns. They are not sound where a text has a line break in it, or all are too long for one value.
+// readLists reads columns. They are not sound where a text has a line break in it. Where all texts of a column are too
+// long for one value it fails with errTooLong.
 func readLists(ctx context.Context, tx querier, lists []list, from string, args arguments) (rows int, sound bool, err error) {
 	query, to := "SELECT count(*)", []any{&rows}
 	for _, l := range lists {
@@ -80,7 +83,7 @@ func readLists(ctx context.Context, tx querier, lists []list, from string, args 
 		to = append(to, l.to)
 	}
 	if err = tx.QueryRowContext(ctx, query+" "+from, args...).Scan(to...); tooLong(err) {
-		return 0, false, nil
+		return 0, false, errTooLong
 	}
 	return rows, !slices.ContainsFunc(lists, func(l list) bool { return !l.to.are(rows) }), err
 }
@@ -119,8 +122,21 @@ const (
 // numberedSQL are the facts whose row numbers a list has.
 const numberedSQL = "json_each($1) b CROSS JOIN facts f ON f.rowid = b.value"
 
-// rows reads facts row by row.
-func (c columns) rows(ctx context.Context, tx querier, override, from string, args arguments) ([]fact.Candidate, error) {
+// rows reads facts row by row, as long as they are short.
+func (c columns) rows(ctx context.Context, tx querier, override, from string, args arguments) (found []fact.Candidate, err error) {
+	text := 0
+	err = c.eachRow(ctx, tx, override, from, args, func(f fact.Candidate) (bool, error) {
+		if text += f.Text(); text > store.MaxPartText && !c.alone {
+			return false, errTooLong
+		}
+		found = append(found, f)
+		return true, nil
+	})
+	return found, err
+}
+
+// eachRow reads facts row by row, for as long as more are wanted.
+func (c columns) eachRow(ctx context.Context, tx querier, override, from string, args arguments, use func(fact.Candidate) (more bool, err error)) error {
 	held, source, place := "0", "''", "0"
 	if c.placed {
 		place = "f.rowid"
@@ -133,19 +149,20 @@ func (c columns) rows(ctx context.Context, tx querier, override, from string, ar
 	}
 	rows, err := tx.QueryContext(ctx, "SELECT "+candidateColumns(override, held, c.status, source, place)+" "+from, args...)
 	if err != nil {
-		return nil, err
+		return err
 	}
 	defer func() { _ = rows.Close() }()
-	var found []fact.Candidate
-	for rows.Next() {
+	for more := true; more && rows.Next(); {
 		f, err := scanCandidate(rows)
 		if err != nil {
-			return nil, err
+			return err
 		}
 		c.Complete(&f)
-		found = append(found, f)
+		if more, err = use(f); err != nil {
+			return err
+		}
 	}
-	return found, rows.Err()
+	return rows.Err()
 }
 
 // candidateColumns are the columns that scanCandidate reads.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"database/sql"
+	"errors"
 
 	"golang.org/x/sync/errgroup"
 
@@ -91,7 +92,7 @@ func (e *each) sideBySide(ctx context.Context, read func(context.Context, querie
 			for {
 				var mine *turn
 				var handOver func() error
-				err := e.reading(ctx, func(tx querier) (err error) {
+				err := e.readingShort(ctx, func(tx querier) (err error) {
 					if err := unchanged(ctx, tx, e.version); err != nil {
 						return err
 					}
@@ -141,10 +142,14 @@ func (e *each) readBesideAll(ctx context.Context, tx querier) (err error) {
 	}
 	e.status = "f.quarantine_status"
 	beside, err := e.readBeside(ctx, tx, e.seen)
-	if err == nil {
-		e.beside = *beside
+	if err != nil {
+		return err
 	}
-	return err
+	e.beside = *beside
+	if !e.beside.StatusesAll() {
+		e.status = statusSQL
+	}
+	return nil
 }
 
 // readRows reads the next of the rows that were noted. All rows in between are passed over one after the other: to
@@ -170,7 +175,46 @@ func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, e
 		return nil, nil, err
 	}
 	found, err := e.readMasked(ctx, tx, from, mask)
+	if tooLong(err) || errors.Is(err, errTooLong) {
+		return mine, func() error { return e.readHalves(ctx, from, mask) }, nil
+	}
 	return mine, func() error { return e.use(found, rows) }, err
+}
+
+// readHalves reads facts whose text is too long to be read at once: half of them, and then the others.
+func (e *each) readHalves(ctx context.Context, from int64, mask []byte) error {
+	half := len(mask) / 2
+	for _, part := range []struct {
+		from int64
+		mask []byte
+	}{{from, mask[:half]}, {from + int64(half), mask[half:]}} {
+		wanted := len(part.mask) - bytes.Count(part.mask, []byte{0})
+		if wanted == 0 {
+			continue
+		}
+		var found []fact.Candidate
+		reading := e.readingShort
+		if len(part.mask) == 1 {
+			reading = e.reading
+		}
+		err := reading(ctx, func(tx querier) (err error) {
+			if err := unchanged(ctx, tx, e.version); err != nil {
+				return err
+			}
+			found, err = e.readMasked(ctx, tx, part.from, part.mask)
+			return err
+		})
+		switch {
+		case errors.Is(err, errTooLong):
+			err = e.readHalves(ctx, part.from, part.mask)
+		case err == nil:
+			err = e.use(found, wanted)
+		}
+		if err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // What stands in a mask for a row that is wanted, alone or with its override.
@@ -182,7 +226,7 @@ const (
 // readMasked looks for overrides of those facts alone that had one: the others would be looked up in vain, each on
 // another page.
 func (e *each) readMasked(ctx context.Context, tx querier, first int64, mask []byte) ([]fact.Candidate, error) {
-	c := columns{Beside: &e.beside, source: e.params.Source, status: e.status}
+	c := columns{Beside: &e.beside, source: e.params.Source, status: e.status, alone: len(mask) == 1}
 	const these = "WHERE f.rowid BETWEEN $1 AND $2 AND substr($3, f.rowid - $1 + 1, 1) = "
 	bounds := []any{first, first + int64(len(mask)) - 1, mask}
 	args := arguments(bounds)

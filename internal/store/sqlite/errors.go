@@ -76,7 +76,7 @@ func ours(err error) bool {
 	return false
 }
 
-// tooLong tells whether a value would have been longer than SQLite allows, 10^9 bytes.
+// tooLong tells whether a value would have been longer than SQLite allows: 10^9 bytes, or maxValue.
 func tooLong(err error) bool {
 	var driverError *sqlite.Error
 	return errors.As(err, &driverError) && driverError.Code() == sqlite3.SQLITE_TOOBIG

@@ -290,12 +290,48 @@ func (s *Store) takeMark(ctx context.Context) error {
 func (s *Store) reading(ctx context.Context, work func(tx querier) error) error {
 	s.reads.RLock()
 	defer s.reads.RUnlock()
-	tx, err := s.read.BeginTx(ctx, nil)
+	conn, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return s.readingOn(ctx, conn, work)
+}
+
+func (s *Store) readingOn(ctx context.Context, conn *sql.Conn, work func(tx querier) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
 	return work(s.passed(tx))
+}
+
+// maxValue is how many bytes a value may have where many facts are read at once: that of a column of all of them has.
+const maxValue = 2 << 20
+
+// errTooLong says that facts have to be read one after the other.
+var errTooLong = &store.Error{Kind: store.TooLong, Text: "cannot read the facts at once: their text is too long"}
+
+// readingShort is reading, and fails with errTooLong at any value that is longer than maxValue: SQLite itself refuses
+// to make it, before it takes memory.
+func (s *Store) readingShort(ctx context.Context, work func(tx querier) error) error {
+	s.reads.RLock()
+	defer s.reads.RUnlock()
+	conn, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	usual, err := sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, maxValue)
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, usual) }()
+	if err = s.readingOn(ctx, conn, work); tooLong(err) {
+		err = errTooLong
+	}
+	return err
 }
 
 func (s *Store) passed(tx querier) querier {

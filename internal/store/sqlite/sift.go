@@ -3,6 +3,7 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"errors"
 	"slices"
 	"strconv"
 
@@ -40,6 +41,9 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 	args[1] = last
 	var rows lines
 	lasting, known, err := readLists(ctx, tx, []list{{"o.rowid", &rows}}, among+" AND "+live("o.valid_until", e.params.AsOf, e.common, args.add), args)
+	if errors.Is(err, errTooLong) { // they are looked at with their facts
+		known, err = false, nil
+	}
 	return mine, func() error {
 		if !known {
 			return nil
@@ -74,11 +78,11 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 	if err != nil || mine == nil {
 		return nil, nil, err
 	}
-	facts, err := readIndex(ctx, tx, "facts", "id", r)
-	if err != nil {
-		return nil, nil, err
+	facts, overrides, err := readIndexes(ctx, tx, r)
+	if errors.Is(err, errTooLong) {
+		facts, overrides = &index{}, &index{}
+		facts.rows, err = readNumbers(ctx, tx, "facts", "id", r)
 	}
-	overrides, err := readIndex(ctx, tx, "fact_validity_overrides", "fact_id", r)
 	if err != nil {
 		return nil, nil, err
 	}
@@ -97,6 +101,14 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 	}, nil
 }
 
+// readIndexes reads the facts of a range and their overrides.
+func readIndexes(ctx context.Context, tx querier, r store.Range) (facts, overrides *index, err error) {
+	if facts, err = readIndex(ctx, tx, "facts", "id", r); err == nil {
+		overrides, err = readIndex(ctx, tx, "fact_validity_overrides", "fact_id", r)
+	}
+	return facts, overrides, err
+}
+
 // index is a range of an index of ids.
 type index struct {
 	ids   []string // in their order; none where they are not sound
@@ -110,26 +122,45 @@ func readIndex(ctx context.Context, tx querier, table, column string, r store.Ra
 	var ids, numbers lines
 	lists := []list{{"rowid", &numbers}, {column, &ids}}
 	n, sound, err := readLists(ctx, tx, lists, from, args)
-	if err == nil && !sound { // the numbers of the rows alone
-		n, _, err = readLists(ctx, tx, lists[:1], from, args)
-	}
 	if err != nil {
 		return nil, err
 	}
-	i := &index{rows: make([]int64, n), sound: sound}
-	for at := range i.rows {
-		if i.rows[at], err = strconv.ParseInt(numbers.cut(), 10, 64); err != nil {
+	i := &index{sound: sound}
+	if !sound {
+		i.rows, err = readNumbers(ctx, tx, table, column, r)
+		return i, err
+	}
+	if i.rows, err = numbers.numbers(n); err != nil {
+		return nil, err
+	}
+	i.ids = make([]string, n)
+	for at := range i.ids {
+		i.ids[at] = ids.cut()
+	}
+	i.sound = slices.IsSorted(i.ids)
+	return i, nil
+}
+
+// readNumbers reads the numbers of the rows of a range alone.
+func readNumbers(ctx context.Context, tx querier, table, column string, r store.Range) ([]int64, error) {
+	var args arguments
+	var numbers lines
+	n, _, err := readLists(ctx, tx, []list{{"rowid", &numbers}}, "FROM "+table+" WHERE "+within(r, column, args.add), args)
+	if err != nil {
+		return nil, err
+	}
+	return numbers.numbers(n)
+}
+
+// numbers takes so many numbers.
+func (l *lines) numbers(n int) (numbers []int64, err error) {
+	numbers = make([]int64, n)
+	for i := range numbers {
+		if numbers[i], err = strconv.ParseInt(l.cut(), 10, 64); err != nil {
 			return nil, err
 		}
 	}
-	if sound {
-		i.ids = make([]string, n)
-		for at := range i.ids {
-			i.ids[at] = ids.cut()
-		}
-		i.sound = slices.IsSorted(i.ids)
-	}
-	return i, nil
+	return numbers, nil
 }
 
 // wanted is a fact to be read.

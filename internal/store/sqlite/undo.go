@@ -27,7 +27,10 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 		}
 		found.Last = store.After(*last)
 		var err error
-		found.List, err = s.changes(ctx, tx, p, *last)
+		var more string
+		if found.List, more, err = s.changes(ctx, tx, p, *last); more != "" {
+			found.Last = store.After(more)
+		}
 		return err
 	})
 	if err != nil {
@@ -36,7 +39,8 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 	return found, nil
 }
 
-func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, last string) ([]job.Change, error) {
+// changes reads as many as are kept in memory, and tells behind which of them there are more; "" is none.
+func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, last string) (found []job.Change, more string, err error) {
 	from := "o.fact_id >= ''"
 	args := []any{p.Job.ID, last, fact.FormatInstant(p.Job.AsOf), fact.FormatSecond(p.Job.Stamp), store.Reason, store.Actor, p.Job.Tag(), store.PolicyReason + "*"}
 	if p.After.Set {
@@ -44,7 +48,7 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 	}
 	edgeConfidence, err := s.edgeConfidence(ctx, tx)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	rows, err := tx.QueryContext(ctx, `
 		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
@@ -60,11 +64,10 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 		  AND (o.reason = $5 AND o.valid_until = $3 AND o.confidence IS b.confidence OR o.reason GLOB $8)
 		ORDER BY o.fact_id`, args...)
 	if err != nil {
-		return nil, err
+		return nil, "", err
 	}
 	defer func() { _ = rows.Close() }()
-	var found []job.Change
-	for rows.Next() {
+	for length := 0; more == "" && rows.Next(); {
 		var c job.Change
 		var before fact.Override
 		var edge fact.Edge
@@ -75,7 +78,7 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 		if err := rows.Scan(&c.FactID, &c.After.ValidUntil, &c.After.Confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
 			&hadOverride, &before.ValidUntil, &before.Confidence, &before.Reason, &updatedAt, &before.UpdatedBy,
 			&hadEdge, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence, &timestamp, &base.ValidUntil, &confidence, &retraction); err != nil {
-			return nil, err
+			return nil, "", err
 		}
 		if hadOverride {
 			before.UpdatedAt = text(updatedAt)
@@ -92,8 +95,11 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 		if store.Wrote(p.Job, c) {
 			found = append(found, c)
 		}
+		if length += c.Text(); length > store.MaxPartText {
+			more = c.FactID
+		}
 	}
-	return found, rows.Err()
+	return found, more, rows.Err()
 }
 
 // edgeConfidence is where the confidence of edges is kept: nowhere, in tables of an older decayctl that
