@@ -15,6 +15,7 @@ import (
 // DatabaseOptions say what a database is like.
 type DatabaseOptions struct {
 	ICULocale string // "" is the C locale
+	Encoding  string // "" is UTF8
 	Schema    string // where the fact store's tables are; "" is public
 	Older     bool   // the schema is that of stigmem-node 0.9.0a2 to 0.9.0a10
 	Empty     bool   // the schema has no tables
@@ -102,6 +103,9 @@ func (c *Cluster) template(ctx context.Context, o DatabaseOptions) (string, erro
 	create := "CREATE DATABASE " + name + " TEMPLATE template0"
 	if o.ICULocale != "" {
 		create += fmt.Sprintf(" LOCALE_PROVIDER icu ICU_LOCALE '%s'", o.ICULocale)
+	}
+	if o.Encoding != "" {
+		create += fmt.Sprintf(" ENCODING '%s' LOCALE 'C'", o.Encoding)
 	}
 	if err := c.admin(ctx, superuser, create); err != nil {
 		return "", err

@@ -30,6 +30,9 @@ func (s *Store) check(ctx context.Context) error {
 				return &store.Error{Kind: store.NotPermitted, Text: "the server, the database or the role is read-only (default_transaction_read_only is on); sweep with a role that may write (a dry run works here)"}
 			}
 		}
+		if err := s.checkSettings(ctx, tx); err != nil {
+			return err
+		}
 		forms, err := s.forms(ctx, tx)
 		if err != nil {
 			return err
@@ -50,9 +53,11 @@ func (s *Store) check(ctx context.Context) error {
 				return err
 			}
 		}
-		if s.notes, err = store.CheckSchema(migrations, forms); err != nil {
+		notes, err := store.CheckSchema(migrations, forms)
+		if err != nil {
 			return err
 		}
+		s.notes = append(s.notes, notes...)
 		if err := s.checkCollations(ctx, tx); err != nil {
 			return err
 		}
@@ -76,6 +81,36 @@ func (s *Store) noteOwn(ctx context.Context) error {
 	s.notes = append(s.notes, s.broken.Error())
 	return nil
 }
+
+// checkSettings refuses settings that would change results and that only a superuser may change back.
+func (s *Store) checkSettings(ctx context.Context, tx pgx.Tx) error {
+	var replication, damaged, checksums, encoding string
+	err := tx.QueryRow(ctx, `
+		SELECT current_setting('session_replication_role'), current_setting('zero_damaged_pages'),
+		       current_setting('ignore_checksum_failure'), current_setting('server_encoding')`).Scan(&replication, &damaged, &checksums, &encoding)
+	s.recoded = encoding != "UTF8" && encoding != bytesOnly
+	var odd string
+	switch {
+	case err != nil:
+		return err
+	case replication == "replica" && !s.params.ReadOnly:
+		odd = "session_replication_role is replica, which switches the store's foreign keys and triggers off"
+	case damaged == "on":
+		odd = "zero_damaged_pages is on, which empties damaged pages, and a legal hold on one of them is gone"
+	case checksums == "on":
+		odd = "ignore_checksum_failure is on, which reads damaged pages as if they were whole"
+	}
+	if encoding == bytesOnly {
+		s.notes = append(s.notes, "the database's encoding is SQL_ASCII, which does not tell what bytes beyond ASCII mean; policies, tenants and all other text are compared byte by byte")
+	}
+	if odd != "" {
+		return &store.Error{Kind: store.Unusable, Text: "the setting " + odd + "; have it reset for the role, the database or the server, or use another role"}
+	}
+	return nil
+}
+
+// bytesOnly is the encoding of a database that takes any bytes for text.
+const bytesOnly = "SQL_ASCII"
 
 // stateTables are the tables that are read on one state.
 var stateTables = []string{"facts", "fact_validity_overrides", "fact_quarantine_status", "tombstones", "tombstone_revocations"}

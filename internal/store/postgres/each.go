@@ -53,7 +53,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 }
 
 func (s *Store) eachQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
-	n := newNarrowing(p, common, nil)
+	n := s.newNarrowing(p, common, nil)
 	return `
 		SELECT ` + s.selected(p, holdsKnown, "coalesce(q.quarantine_status, f.quarantine_status)") + `
 		FROM ` + s.table("facts") + ` f

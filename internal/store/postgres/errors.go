@@ -61,6 +61,8 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Unusable, server.Message+"; check the parameters of the connection string")
 	case slices.Contains(formCodes, server.Code):
 		return fail(store.Unusable, store.UnfitText("the server's error "+server.Code))
+	case server.Code == "22P05": // untranslatable_character
+		return fail(store.Unusable, server.Message+", the database's encoding; leave out what has that character: it can match nothing there")
 	case slices.Contains([]string{"09", "22", "23", "27", "44", "P0"}, server.Code[:2]): // data, constraints, triggers
 		return fail(store.Rejected, server.Message)
 	}

@@ -148,7 +148,7 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, j job.Job) error {
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO `+s.table("decayctl_jobs")+` (job_id, state, rules, fingerprint, as_of, stamp, scope, tenant, max_expire, total, created_at, changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)`,
-		j.ID, string(j.State), j.Rules.String(), j.Rules.Fingerprint(), fact.FormatInstant(j.AsOf), stamp,
+		j.ID, string(j.State), s.encodable(j.Rules.String()), j.Rules.Fingerprint(), fact.FormatInstant(j.AsOf), stamp,
 		orNull(j.Scope), orNull(j.Tenant), limit, j.Total, created); err != nil {
 		return err
 	}
@@ -172,14 +172,14 @@ func (s *Store) write(ctx context.Context, tx pgx.Tx, j job.Job) error {
 		UPDATE `+s.table("decayctl_jobs")+`
 		SET state = $2, undone_up_to = $3, counts = $4, started_at = $5, completed_at = $6, changed_at = $7, stop_reason = $8
 		WHERE job_id = $1`,
-		j.ID, string(j.State), place(store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}), j.Counts.String(),
+		j.ID, string(j.State), place(store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}), s.encodable(j.Counts.String()),
 		orNull(row.Started), orNull(row.Completed), fact.FormatInstant(j.Updated), orNull(j.StopReason)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `
 		UPDATE `+s.table("jobs")+` SET status = $2, started_at = $3, completed_at = $4, result_json = $5, error = $6
 		WHERE id = $1 AND job_type = 'decay'`,
-		j.ID, row.Status, orNull(row.Started), orNull(row.Completed), row.Result, orNull(row.Error))
+		j.ID, row.Status, orNull(row.Started), orNull(row.Completed), s.encodable(row.Result), orNull(row.Error))
 	return err
 }
 

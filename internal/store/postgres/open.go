@@ -23,6 +23,7 @@ type Store struct {
 	quoted   string // as SQL names it
 	settings []setting
 	locks    []string                 // the tables that one state is read of, as SQL names them; see checkLocks
+	recoded  bool                     // the database has another encoding than UTF-8, which cannot have all characters
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // fact_embedding_status exists and can be written
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for

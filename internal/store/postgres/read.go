@@ -234,6 +234,8 @@ type narrowing struct {
 	args  []any
 	asOf  string // the as-of, as a parameter
 	known string // the common expiries
+
+	recoded bool // see Store
 }
 
 func (n *narrowing) arg(value any) string {
@@ -242,8 +244,8 @@ func (n *narrowing) arg(value any) string {
 }
 
 // newNarrowing begins a query that has some parameters already.
-func newNarrowing(p store.CandidatesParams, common []string, args []any) *narrowing {
-	n := &narrowing{args: args}
+func (s *Store) newNarrowing(p store.CandidatesParams, common []string, args []any) *narrowing {
+	n := &narrowing{args: args, recoded: s.recoded}
 	n.asOf, n.known = n.arg(fact.FormatInstant(p.AsOf)), n.arg(common)
 	return n
 }
@@ -266,7 +268,7 @@ func (n *narrowing) where(p store.CandidatesParams) string {
 		where = append(where, "f.tenant_id || '' = "+n.arg(p.Tenant))
 	}
 	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(selectable(p.Narrow, n.arg), " OR ")+")")
+		where = append(where, "("+strings.Join(selectable(p.Narrow, n.arg, n.recoded), " OR ")+")")
 	}
 	return strings.Join(where, "\n\t\t  AND ")
 }
@@ -289,7 +291,7 @@ func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine s
 func (s *Store) freshQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
-	n := newNarrowing(p, common, args)
+	n := s.newNarrowing(p, common, args)
 	return `
 		SELECT ` + selected + `
 		FROM ` + s.table("facts") + ` f
@@ -306,7 +308,7 @@ func (s *Store) freshQuery(p store.CandidatesParams, common []string, selected s
 func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
-	n := newNarrowing(p, common, args)
+	n := s.newNarrowing(p, common, args)
 	return `
 		WITH o AS MATERIALIZED (
 			SELECT f.id, o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by
@@ -326,7 +328,7 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, selec
 const smallestFloat4 = 0x1p-126
 
 // selectable is what the rules may select: by age, by confidence, or by fading.
-func selectable(n store.Narrow, arg func(any) string) []string {
+func selectable(n store.Narrow, arg func(any) string, recoded bool) []string {
 	const confidence = "coalesce(o.confidence, f.confidence)"
 	var wanted, old, fading []string
 	aged := n.Age
@@ -339,10 +341,10 @@ func selectable(n store.Narrow, arg func(any) string) []string {
 	for _, p := range n.Parts {
 		aged = aged || p.Age
 		if p.Age && !p.Before.IsZero() {
-			old = append(old, related(p, arg)+" AND "+cutoff(p.Before))
+			old = append(old, related(p, arg, recoded)+" AND "+cutoff(p.Before))
 		}
 		if p.Fades {
-			fading = append(fading, related(p, arg))
+			fading = append(fading, related(p, arg, recoded))
 		}
 	}
 	if aged {
@@ -362,10 +364,11 @@ func selectable(n store.Narrow, arg func(any) string) []string {
 	return wanted
 }
 
-// related tells whether the fact f is of the relations of a part.
-func related(p store.Part, arg func(any) string) string {
+// related tells whether the fact f is of the relations of a part. A relation that the database's encoding may
+// not have is left to Go: as a parameter it would be an error.
+func related(p store.Part, arg func(any) string, recoded bool) string {
 	switch {
-	case p.Relation == "":
+	case p.Relation == "" || recoded && !isASCII(p.Relation):
 		return "true"
 	case p.Prefix:
 		return "starts_with(f.relation, " + arg(p.Relation) + ")"

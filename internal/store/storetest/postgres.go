@@ -17,6 +17,7 @@ func OpenPostgres(t testing.TB, dsn, schema string) *sql.DB {
 	if err != nil {
 		t.Fatal(err)
 	}
+	config.RuntimeParams["client_encoding"] = "UTF8" // whatever the database has
 	config.RuntimeParams["search_path"] = pgx.Identifier{schema}.Sanitize()
 	db := stdlib.OpenDB(*config)
 	t.Cleanup(func() { _ = db.Close() })
