@@ -38,7 +38,9 @@ func (a *app) newPolicyCheckCmd() *cobra.Command {
 		Use:   "check",
 		Short: "Check policies, by themselves and against the store",
 		Long: `Read the policies strictly: whatever is wrong ends with exit code 2, its file and
-its line. Then warn of what is no error and probably not meant: policies that can
+its line. Then show what each finds in the store: how many live facts it matches (it is
+the first to match them), would expire or retract now, would lower the confidence of,
+and how many a protection keeps. Policies in mode dry_run stand apart. Then warn of what is no error and probably not meant: policies that can
 never match, that match nothing in this store, that would expire most of a scope,
 or whose fading stops above where facts start. Nothing is written. Without a
 store (none is named, and the default one is not there) only the policies
@@ -81,6 +83,7 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
+	checked.Found = found
 	checked.Warnings = append(checked.Warnings, surveyed(c.Rules, found, checked.Warnings)...)
 	return a.printTo(c, checked)
 }

@@ -93,7 +93,11 @@ func shownPolicies() Policies {
 }
 
 func checkedPolicies() Checked {
-	return Checked{Target: target, Rules: policySet(), Warnings: []Warning{
+	found := &sweep.Survey{Live: map[string]int64{"team": 1000, "local": 12000}, Policies: map[string]*sweep.Surveyed{
+		"heartbeats": {Matched: 11000, Expires: map[string]int64{"local": 10000, "team": 90}, Kept: 110}, "context\u202e": {Matched: 900, Expires: map[string]int64{"team": 800}, Reduces: 95, Kept: 5},
+		"roadmap": {Matched: 7, Kept: 2}, "trial": {},
+	}}
+	return Checked{Target: target, Rules: policySet(), Found: found, Warnings: []Warning{
 		{Policy: "context\u202e", Code: "expires_most", Text: "it would expire " + Share(800, 1000) + " live facts in scope team"},
 		{Policy: "trial", Code: "matches_nothing", Text: "it matches no live fact in this store"},
 	}, Notes: []string{"another process is writing to this store"}}

@@ -82,7 +82,7 @@ func TestJSONFields(t *testing.T) {
 	sameKeys(t, "aside", decode(t, sweptByPolicies())["dry_run_by_policy"], []string{"trial"})
 	sameKeys(t, "explained", decode(t, explainedFading()), []string{"schema_version", "store", "as_of", "fingerprint", "outside", "fact", "rules_tried", "verdict", "next", "notes"})
 	sameKeys(t, "policies", decode(t, shownPolicies()), []string{"schema_version", "fingerprint", "rules", "from"})
-	sameKeys(t, "checked", decode(t, checkedPolicies()), []string{"schema_version", "store", "policies", "fingerprint", "warnings", "notes"})
+	sameKeys(t, "checked", decode(t, checkedPolicies()), []string{"schema_version", "store", "policies", "fingerprint", "found", "warnings", "notes"})
 	sameKeys(t, "jobs", decode(t, list()), []string{"schema_version", "jobs"})
 	sameKeys(t, "no jobs", decode(t, Jobs{Each: each()}), []string{"schema_version", "jobs"})
 	sameKeys(t, "pending", decode(t, Pending{}), []string{"schema_version", "job_id", "status", "estimated_s"})

@@ -8,6 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 
 	"decayctl/internal/rule"
+	"decayctl/internal/sweep"
 )
 
 // Policies is a set of rules, to be shown with where each value is from.
@@ -165,6 +166,7 @@ func (p *page) setting(name, value, from string) {
 type Checked struct {
 	Target   string // the store, password masked; "" where none was looked at
 	Rules    rule.Set
+	Found    *sweep.Survey // nil where no store was looked at
 	Warnings []Warning
 	Notes    []string
 }
@@ -176,8 +178,64 @@ type Warning struct {
 	Text   string // one sentence without its end
 }
 
+// each goes through the policies that were looked at, in the order in which they are tried.
+func (c Checked) each(use func(p rule.Policy, of *sweep.Surveyed)) {
+	if c.Found == nil {
+		return
+	}
+	for _, p := range c.Rules.Policies {
+		if of := c.Found.Policies[p.ID]; of != nil {
+			use(p, of)
+		}
+	}
+}
+
+// found is a table of what each policy finds. Those in mode dry_run stand apart: they change nothing, and what they
+// match others decide on.
+func (p *page) found(c Checked) {
+	acting, aside := [][]string{}, [][]string{}
+	c.each(func(policy rule.Policy, of *sweep.Surveyed) {
+		row := []string{short(policy.ID), humanize.Comma(of.Matched), humanize.Comma(of.Expired()), humanize.Comma(of.Reduces)}
+		if policy.Mode == rule.ModeDryRun {
+			aside = append(aside, row)
+		} else {
+			acting = append(acting, append(row, humanize.Comma(of.Kept)))
+		}
+	})
+	columns := func(first string, more ...column) []column {
+		return append([]column{{first, nameCells}, {"MATCHED", numberCells}, {"WOULD EXPIRE", numberCells}, {"WOULD REDUCE", numberCells}}, more...)
+	}
+	if len(acting) > 0 {
+		p.WriteString("\n")
+		p.table(columns("POLICY", column{"KEPT", numberCells}), acting)
+	}
+	if len(aside) > 0 {
+		p.WriteString("\n")
+		p.table(columns("IN MODE DRY_RUN"), aside)
+	}
+	if len(acting)+len(aside) > 0 {
+		p.WriteString("\n")
+	}
+}
+
 // WriteJSON writes what was found as one JSON document.
 func (c Checked) WriteJSON(w io.Writer) error {
+	type found struct {
+		Policy      string    `json:"policy"`
+		Mode        rule.Mode `json:"mode"`
+		Matched     int64     `json:"matched"`
+		WouldExpire int64     `json:"would_expire"`
+		WouldReduce int64     `json:"would_reduce"`
+		Kept        *int64    `json:"kept"`
+	}
+	all := []found{}
+	c.each(func(p rule.Policy, of *sweep.Surveyed) {
+		one := found{p.ID, p.Mode, of.Matched, of.Expired(), of.Reduces, &of.Kept}
+		if p.Mode == rule.ModeDryRun {
+			one.Kept = nil
+		}
+		all = append(all, one)
+	})
 	type warning struct {
 		Policy  *string `json:"policy"`
 		Code    string  `json:"code"`
@@ -192,9 +250,10 @@ func (c Checked) WriteJSON(w io.Writer) error {
 		Store         *string   `json:"store"`
 		Policies      int       `json:"policies"`
 		Fingerprint   *string   `json:"fingerprint"`
+		Found         []found   `json:"found"`
 		Warnings      []warning `json:"warnings"`
 		Notes         []string  `json:"notes"`
-	}{schemaVersion, orNull(c.Target), len(c.Rules.Policies), orNull(c.Rules.Fingerprint()), warnings, append([]string{}, c.Notes...)})
+	}{schemaVersion, orNull(c.Target), len(c.Rules.Policies), orNull(c.Rules.Fingerprint()), all, warnings, append([]string{}, c.Notes...)})
 }
 
 // WriteText writes what was found for people.
@@ -209,6 +268,7 @@ func (c Checked) WriteText(w io.Writer, s Style) error {
 		verdict = counted(int64(n), "warning", "warnings")
 	}
 	p.WriteString(p.bold("Checked "+counted(int64(len(c.Rules.Policies)), "policy", "policies")+where+": "+verdict+". Nothing was written.") + "\n")
+	p.found(c)
 	for _, each := range c.Warnings {
 		of := ""
 		if each.Policy != "" {

@@ -17,6 +17,16 @@ type Surveyed struct {
 	Matched int64            // live facts that it decides on, or counts
 	Faint   int64            // those of them whose base confidence is not above where its fading stops
 	Expires map[string]int64 // facts that it would expire or retract now, by scope
+	Reduces int64            // facts that it would lower the confidence of, and that live on
+	Kept    int64            // facts that a protection keeps from a rule; unknown of a policy in mode dry_run
+}
+
+// Expired is how many facts it would expire or retract now.
+func (s *Surveyed) Expired() (n int64) {
+	for _, of := range s.Expires {
+		n += of
+	}
+	return n
 }
 
 // Survey judges everything that is live, and counts what each policy finds. It writes nothing.
@@ -43,8 +53,13 @@ func (e *Engine) Survey(ctx context.Context, p Params) (*Survey, error) {
 			if policy.HalfLife > 0 && f.Candidate.Confidence <= policy.MinConfidence {
 				found.Faint++
 			}
-			if policy == act && f.Expires() && f.Policy == policy.ID || policy == aside && f.Aside.Retract {
+			switch {
+			case policy == act && f.Expires() && f.Policy == policy.ID, policy == aside && f.Aside.Retract:
 				found.Expires[f.Scope]++
+			case policy == act && f.Action == rule.Reduce, policy == aside && f.Aside.Reduce:
+				found.Reduces++
+			case policy == act && f.Action == rule.Keep && f.Kept != rule.ChangedMeanwhile:
+				found.Kept++
 			}
 		}
 	}
