@@ -83,7 +83,7 @@ func (e *severed) Unwrap() error { return e.error }
 // within runs work in one transaction that begins with the settings. Each of its statements sees what was
 // committed before it.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
-	return s.isolated(ctx, pgx.ReadCommitted, access, work)
+	return s.isolated(ctx, pgx.ReadCommitted, access, nil, work)
 }
 
 // onOneState runs work in one transaction whose statements all see the same state of the facts and of what
@@ -92,10 +92,10 @@ func (s *Store) onOneState(ctx context.Context, work func(pgx.Tx) error) error {
 	if len(s.locks) == 0 {
 		return s.within(ctx, reading, work)
 	}
-	return s.isolated(ctx, pgx.RepeatableRead, reading, work)
+	return s.isolated(ctx, pgx.RepeatableRead, reading, s.locks, work)
 }
 
-func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
+func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, locks []string, work func(pgx.Tx) error) error {
 	if access == writing && s.params.ReadOnly {
 		return store.ErrReadOnly
 	}
@@ -109,7 +109,7 @@ func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.T
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	if _, err = tx.Exec(ctx, s.preamble(level)); err == nil {
+	if _, err = tx.Exec(ctx, s.preamble(locks)); err == nil {
 		err = work(tx)
 	}
 	switch {

@@ -114,7 +114,7 @@ func (s *Store) remakeIndexes(ctx context.Context, state store.OwnState) error {
 // own reads what there is of decayctl's own tables, and refuses what it could not work with.
 func (s *Store) own(ctx context.Context) (state store.OwnState, err error) {
 	// One snapshot: another process may be making the tables.
-	err = s.isolated(ctx, pgx.RepeatableRead, reading, func(tx pgx.Tx) error {
+	err = s.isolated(ctx, pgx.RepeatableRead, reading, nil, func(tx pgx.Tx) error {
 		state, err = s.ownState(ctx, tx)
 		return err
 	})
@@ -250,7 +250,7 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // set gives a transaction of database/sql the settings.
 func (s *Store) set(ctx context.Context, db database.DBTxConn) error {
-	_, err := db.ExecContext(ctx, s.preamble(pgx.ReadCommitted))
+	_, err := db.ExecContext(ctx, s.preamble(nil))
 	return err
 }
 

@@ -96,7 +96,7 @@ var beforeLocks = map[string]bool{"role": true, "lock_timeout": true, "statement
 // preamble is what a transaction begins with, in one message. A transaction that reads one state locks
 // its tables before its first snapshot: a rewrite (ALTER TABLE … TYPE, TRUNCATE) that commits while a lock is
 // waited for leaves the table empty to an older snapshot. At READ COMMITTED each statement takes its locks first.
-func (s *Store) preamble(level pgx.TxIsoLevel) string {
+func (s *Store) preamble(locks []string) string {
 	var b strings.Builder
 	var calls []string
 	for _, each := range s.settings {
@@ -106,8 +106,8 @@ func (s *Store) preamble(level pgx.TxIsoLevel) string {
 		}
 		calls = append(calls, fmt.Sprintf("pg_catalog.set_config(%s, %s, true)", literal(each.name), literal(each.value)))
 	}
-	if level == pgx.RepeatableRead {
-		b.WriteString("LOCK TABLE " + strings.Join(s.locks, ", ") + " IN ACCESS SHARE MODE; ")
+	if len(locks) > 0 {
+		b.WriteString("LOCK TABLE " + strings.Join(locks, ", ") + " IN ACCESS SHARE MODE; ")
 	}
 	return b.String() + "SELECT " + strings.Join(calls, ", ") + "; SELECT " + pins
 }
