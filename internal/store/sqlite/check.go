@@ -88,6 +88,9 @@ func (s *Store) checkWritable(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
 			return err
 		}
+		if err := s.adoptSideFiles(); err != nil { // which exist from here on, and nothing is in them yet
+			return err
+		}
 		if err := s.checkVectors(ctx, tx); err != nil {
 			return err
 		}

@@ -39,15 +39,15 @@ func (s *Store) translate(err error, doing string) error {
 		}
 		return fail(store.Busy, fmt.Sprintf("another process has kept the store locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
 	case sqlite3.SQLITE_READONLY, sqlite3.SQLITE_PERM:
-		if problem := s.readProblem(err); problem != nil {
+		if problem := s.readProblem(driverError); problem != nil {
 			return problem
 		}
 		return fail(store.NotPermitted, "the file, its folder or its file system is read-only; run decayctl as the node's user")
 	case sqlite3.SQLITE_CANTOPEN:
-		if problem := s.readProblem(err); problem != nil {
+		if problem := s.readProblem(driverError); problem != nil {
 			return problem
 		}
-		return fail(store.NotPermitted, "its journal or log cannot be opened; the folder of the store must be writable for a sweep")
+		return fail(store.NotPermitted, "its journal or log cannot be opened; both, and the folder of the store, must be writable for a sweep")
 	case sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_CORRUPT:
 		return fail(store.Unusable, "the file is damaged, or no SQLite database ("+driverError.Error()+")")
 	case sqlite3.SQLITE_FULL:

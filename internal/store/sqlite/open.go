@@ -27,16 +27,18 @@ type Store struct {
 	path       string // absolute, links resolved: SQLite keeps its side files beside the real file
 	params     store.OpenParams
 	read       *sql.DB
-	writes     *sql.DB       // nil where the store is opened read-only
-	conn       *sql.Conn     // the one connection of writes: data_version means nothing on another
-	turn       chan struct{} // holds what is using the connection of writes
-	reads      sync.RWMutex  // held while something is read, and against it while the log is moved
-	moving     sync.Mutex    // held while the log is moved
-	limits     logLimits     // of the log
-	file       os.FileInfo   // what was opened to be written
-	otherNames bool          // the file has several names, and no process uses it by this one
-	frozen     *fileState    // set while the file is read as immutable: what it looked like at the start
-	wal        bool          // the file is in WAL mode
+	writes     *sql.DB                // nil where the store is opened read-only
+	conn       *sql.Conn              // the one connection of writes: data_version means nothing on another
+	turn       chan struct{}          // holds what is using the connection of writes
+	reads      sync.RWMutex           // held while something is read, and against it while the log is moved
+	moving     sync.Mutex             // held while the log is moved
+	limits     logLimits              // of the log
+	file       os.FileInfo            // what was opened to be written
+	otherNames bool                   // the file has several names, and no process uses it by this one
+	frozen     *fileState             // set while the file is read without locks: what it looked like at the start
+	unsettled  int                    // how often it did not look so in the end
+	beside     map[string]os.FileInfo // the side files that were there before SQLite opened the file
+	wal        bool                   // the file is in WAL mode
 	mark       atomic.Int64
 	moved      int                      // pages written when the log was last moved into the database; under turn
 	begun      int                      // and when nothing was read meanwhile; under turn
@@ -130,28 +132,17 @@ func cause(err error) error {
 	return err
 }
 
-// openReadOnly opens the file so that nothing is written, not even beside it. On a WAL file
-// mode=ro makes -wal and -shm where they are missing, and fails in a folder that cannot be
-// written, so a file without a live log is read as immutable and checked afterwards (Settled). A
-// live log must be read, so there mode=ro is right.
-func (s *Store) openReadOnly() error {
-	state, err := stateOf(s.path)
-	if err != nil {
-		return &store.Error{Kind: store.Unusable, Text: "cannot read the store: " + cause(err).Error(), Err: err}
-	}
-	options := url.Values{"mode": {"ro"}}
-	if !state.journalled {
-		options.Set("immutable", "1")
-		s.frozen = state
-	}
-	s.read, err = s.connect(options, readers)
-	return err
-}
-
 // openWritable opens one writer and a few readers, which see committed batches only.
 func (s *Store) openWritable(ctx context.Context) (err error) {
 	if s.file, err = os.Stat(s.path); err != nil {
 		return &store.Error{Kind: store.Unusable, Text: "cannot open the store: " + cause(err).Error(), Err: err}
+	}
+	header, err := readHeader(s.path)
+	if err != nil {
+		return s.translate(err, "open the store")
+	}
+	if err := s.checkOwner(inWALMode(header)); err != nil {
+		return err
 	}
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, readers); err != nil {
 		return err
@@ -180,17 +171,24 @@ func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	options.Add("_pragma", "temp_store=2")
 	if !options.Has("_txlock") {
 		options.Add("_pragma", "query_only=1")
-		options.Add("_pragma", "cache_size=-1024")
+		// The driver sorts pragmas, and this one reads the file: without locks locking_mode must come before.
+		if !options.Has("vfs") {
+			options.Add("_pragma", "cache_size=-1024")
+		}
 	}
 	slashed := filepath.ToSlash(s.path)
 	if !strings.HasPrefix(slashed, "/") {
 		slashed = "/" + slashed // a Windows drive
 	}
 	dsn := url.URL{Scheme: "file", Path: slashed, RawQuery: options.Encode()}
-	db, err := sql.Open("sqlite", dsn.String())
+	connector, err := sqlite.NewConnector(dsn.String())
 	if err != nil {
 		return nil, s.translate(err, "open the store")
 	}
+	if options.Has("vfs") {
+		connector = keepsLog{connector}
+	}
+	db := sql.OpenDB(connector)
 	db.SetMaxOpenConns(connections)
 	return db, nil
 }

@@ -138,30 +138,104 @@ func replace(t *testing.T, path string, d storetest.Database) {
 	}
 }
 
-// TestDryRunLeavesEveryByte compares the folder before and after, in both journal modes.
+// TestClosedUnderneath: a process opens the file of a dry run, writes, and closes it. Nothing is left beside it.
+func TestClosedUnderneath(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	write := func(facts ...fact.Candidate) {
+		d := database(t, path)
+		d.Insert(t, facts...)
+		if err := d.SQL.Close(); err != nil {
+			t.Error(err)
+		}
+	}
+	write(storetest.Fact("a"))
+	s := &changing{Store: open(t, path, true), change: func() { write(storetest.Fact("b")) }}
+	if got := run(t, s, true); got.Selected != 2 || s.passes != 2 {
+		t.Errorf("selected %d in %d passes, want 2 in the second", got.Selected, s.passes)
+	}
+	if left, err := os.ReadDir(filepath.Dir(path)); err != nil || len(left) != 1 {
+		t.Errorf("left behind: %v, %v", left, err)
+	}
+}
+
+// TestLeftLogChangedUnderneath: a node starts while a dry run reads the log that was left, and writes.
+func TestLeftLogChangedUnderneath(t *testing.T) {
+	t.Parallel()
+	file := newFile(t)
+	database(t, file).Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+	path := leftLog(t, file)
+	s := &changing{Store: open(t, path, true), change: func() { database(t, path).Insert(t, storetest.Fact("c")) }}
+	if got := run(t, s, true); got.Selected != 3 || s.passes != 2 {
+		t.Errorf("selected %d in %d passes, want 3 in the second", got.Selected, s.passes)
+	}
+}
+
+// TestDryRunLeavesEveryByte compares the folder before and after, in both journal modes, and with a log that a
+// process left behind.
 func TestDryRunLeavesEveryByte(t *testing.T) {
 	t.Parallel()
-	for _, mode := range []string{"DELETE", "WAL"} {
-		path := newFile(t)
-		d := database(t, path)
-		d.Exec(t, "PRAGMA journal_mode = "+mode)
+	closed := func(t *testing.T, path string, d storetest.Database) string {
+		t.Helper()
 		d.Insert(t, storetest.Fact("a"))
 		if err := d.SQL.Close(); err != nil { // the last one out takes the log along
 			t.Fatal(err)
 		}
-		before := folder(t, path)
-		s := open(t, path, true)
-		if got := run(t, s, true); got.Selected != 1 {
-			t.Errorf("%s: selected %d", mode, got.Selected)
+		return path
+	}
+	for name, leave := range map[string]func(t *testing.T, path string, d storetest.Database) string{
+		"no log": closed,
+		"rollback journal": func(t *testing.T, path string, d storetest.Database) string {
+			d.Exec(t, "PRAGMA journal_mode = DELETE")
+			return closed(t, path, d)
+		},
+		"a log": func(t *testing.T, path string, d storetest.Database) string {
+			d.Exec(t, "PRAGMA wal_checkpoint(TRUNCATE)")
+			d.Insert(t, storetest.Fact("a"))
+			return leftLog(t, path)
+		},
+		"a log with nothing in it": func(t *testing.T, path string, d storetest.Database) string {
+			path = closed(t, path, d)
+			if err := os.WriteFile(path+"-wal", make([]byte, 5000), 0o600); err != nil {
+				t.Fatal(err)
+			}
+			return path
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			file := newFile(t)
+			path := leave(t, file, database(t, file))
+			before := folder(t, path)
+			s := open(t, path, true)
+			if got := run(t, s, true); got.Selected != 1 {
+				t.Errorf("selected %d", got.Selected)
+			}
+			during := folder(t, path)
+			if err := s.Close(); err != nil {
+				t.Error(err)
+			}
+			if after := folder(t, path); before != after || before != during {
+				t.Error("the folder changed")
+			}
+		})
+	}
+}
+
+// leftLog is a copy of a store and its log, as the end of a process leaves them: without the index of the log.
+func leftLog(t *testing.T, path string) string {
+	t.Helper()
+	left := filepath.Join(t.TempDir(), "left.db")
+	for _, suffix := range []string{"", "-wal"} {
+		content, err := os.ReadFile(path + suffix)
+		if err != nil || len(content) == 0 {
+			t.Fatal(len(content), err)
 		}
-		during := folder(t, path)
-		if err := s.Close(); err != nil {
-			t.Error(err)
-		}
-		if after := folder(t, path); before != after || before != during {
-			t.Errorf("%s: the folder changed", mode)
+		if err := os.WriteFile(left+suffix, content, 0o600); err != nil {
+			t.Fatal(err)
 		}
 	}
+	return left
 }
 
 func folder(t testing.TB, path string) string {

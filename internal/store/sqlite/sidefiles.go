@@ -1,0 +1,72 @@
+package sqlite
+
+import (
+	"fmt"
+	"os"
+	"path/filepath"
+
+	"decayctl/internal/store"
+)
+
+// A node that cannot open the log or the journal beside its database cannot open the database either. So those
+// files must have the owner and the mode of the database, also when decayctl is killed and leaves them behind.
+
+// The names of the files that SQLite makes beside a database, behind that of the database.
+const (
+	logSuffix     = "-wal"
+	indexSuffix   = "-shm"
+	journalSuffix = "-journal"
+)
+
+// sideFiles are the files beside a database that exist.
+func sideFiles(path string) map[string]os.FileInfo {
+	files := map[string]os.FileInfo{}
+	for _, suffix := range []string{logSuffix, indexSuffix, journalSuffix} {
+		if info, err := os.Stat(path + suffix); err == nil {
+			files[suffix] = info
+		}
+	}
+	return files
+}
+
+// checkOwner refuses to have SQLite make files beside the database that the owner of the database could not open.
+func (s *Store) checkOwner(wal bool) error {
+	s.beside = sideFiles(s.path)
+	if wal && s.beside[logSuffix] != nil && s.beside[indexSuffix] != nil { // the node is at work, and SQLite uses its files
+		return nil
+	}
+	database, err := os.Stat(s.path)
+	if err != nil || mayMakeFilesOf(database) {
+		return err
+	}
+	return s.notOwner("a log or journal that this process makes beside it", database)
+}
+
+func (s *Store) notOwner(what string, database os.FileInfo) error {
+	return &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("%q belongs to %s, and %s would not: the node could not open its store; run decayctl as the owner of the file", s.path, owner(database), what)}
+}
+
+// adoptSideFiles gives the files that SQLite has made beside the database the owner and the mode of the database.
+// A journal is made anew by every transaction, so that of this one only shows what the others will be like.
+func (s *Store) adoptSideFiles() error {
+	database, err := os.Stat(s.path)
+	if err != nil {
+		return err
+	}
+	for suffix, info := range sideFiles(s.path) {
+		if before := s.beside[suffix]; before != nil && os.SameFile(before, info) || sameOwner(info, database) {
+			continue
+		}
+		path := s.path + suffix
+		if suffix != journalSuffix {
+			giveTo(path, database)
+			if info, err = os.Stat(path); err != nil {
+				return err
+			}
+		}
+		if !opensAlike(info, database) {
+			return s.notOwner(filepath.Base(path), database)
+		}
+	}
+	return nil
+}

@@ -1,0 +1,14 @@
+//go:build !unix
+
+package sqlite
+
+import "os"
+
+const lockless = ""
+
+// Files of this system get their rights from their folder.
+func owner(os.FileInfo) string         { return "" }
+func mayMakeFilesOf(os.FileInfo) bool  { return true }
+func sameOwner(_, _ os.FileInfo) bool  { return true }
+func giveTo(string, os.FileInfo)       {}
+func opensAlike(_, _ os.FileInfo) bool { return true }
