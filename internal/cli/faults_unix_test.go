@@ -204,6 +204,42 @@ func TestDiskFull(t *testing.T) {
 	asUndisturbed(t, d, whole, wholeTarget)
 }
 
+// TestTooManyFiles: the process may open few files, more with every run, until it may open enough. It says so each
+// time, on each database, whatever it was about to open.
+func TestTooManyFiles(t *testing.T) {
+	t.Parallel()
+	for _, kind := range []string{"sqlite", "postgres"} {
+		for _, command := range []string{"dry-run", "sweep"} {
+			t.Run(kind+" "+command, func(t *testing.T) {
+				t.Parallel()
+				var cluster *pgtest.Cluster
+				if kind == "postgres" {
+					cluster = pgtest.Start(t)
+				}
+				_, target := filled(t, kind, cluster, 50)
+				said := 0
+				for files := 4; files < 40; files++ {
+					process := begin(t, fmt.Sprintf("ulimit -n %d;", files), slices.Concat([]string{command, "--store", target}, faultRules)...)
+					exit, _, last := process.ends(t)
+					switch {
+					case exit == 0:
+						if said == 0 {
+							t.Error("it never had too few files")
+						}
+						return
+					case strings.HasPrefix(strings.Join(process.stderr, "\n"), "runtime: "): // Go itself could not begin
+					case exit == 1 && strings.Contains(last, "too many open files") && len(process.stderr) == 1:
+						said++
+					default:
+						t.Errorf("%d files: exit code %d, %q", files, exit, process.stderr)
+					}
+				}
+				t.Error("40 files were not enough")
+			})
+		}
+	}
+}
+
 // TestLockedForLong: another process keeps the write lock for as long as it takes a sweep to say in its
 // log that it waits for it, which is ten seconds. The sweep goes on then.
 func TestLockedForLong(t *testing.T) {

@@ -3,6 +3,7 @@ package store
 import (
 	"errors"
 	"strconv"
+	"syscall"
 )
 
 // Kind is what an error of a store means to its caller.
@@ -39,6 +40,14 @@ type Error struct {
 func (e *Error) Error() string { return e.Text }
 
 func (e *Error) Unwrap() error { return e.Err }
+
+// TooManyFiles is what a store says when OutOfFiles tells it so.
+const TooManyFiles = "too many open files; allow this process more of them (ulimit -n)"
+
+// OutOfFiles tells whether an error is that the process, or the system, may open no more files or sockets.
+func OutOfFiles(err error) bool {
+	return errors.Is(err, syscall.EMFILE) || errors.Is(err, syscall.ENFILE)
+}
 
 // ErrReadOnly is what a store opened for reading says to a write.
 var ErrReadOnly = &Error{Kind: NotPermitted, Text: "the store was opened read-only"}

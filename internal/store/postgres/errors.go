@@ -34,6 +34,10 @@ func (s *Store) translate(err error, doing string) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
+	case store.OutOfFiles(err) && s.opened:
+		return fail(lost, store.TooManyFiles)
+	case store.OutOfFiles(err):
+		return fail(0, store.TooManyFiles)
 	case errors.As(err, &connecting):
 		if errors.As(err, &server) {
 			return fail(lost, server.Message)

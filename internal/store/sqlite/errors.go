@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"regexp"
 	"strconv"
 
@@ -23,6 +24,8 @@ func (s *Store) translate(err error, doing string) error {
 		return nil
 	case errors.Is(err, context.Canceled) || errors.Is(err, context.DeadlineExceeded) || ours(err):
 		return err
+	case store.OutOfFiles(err), errors.As(err, &driverError) && driverError.Code()&0xff == sqlite3.SQLITE_CANTOPEN && noMoreFiles():
+		return &store.Error{Text: "cannot " + doing + ": " + store.TooManyFiles, Err: err}
 	case !errors.As(err, &driverError):
 		return fmt.Errorf("cannot %s: %w", doing, err)
 	}
@@ -66,6 +69,19 @@ func (s *Store) translate(err error, doing string) error {
 
 // unfit is what SQLite says to a statement that does not fit a table, or one of its columns. It has no code for that.
 var unfit = regexp.MustCompile("no such (table|column)|has no column|ON CONFLICT clause does not match|cannot (modify|INSERT|UPDATE)|may not be modified")
+
+// noMoreFiles tells whether this process cannot open as many files as SQLite opens with a database: SQLite does not
+// say why it could not.
+func noMoreFiles() bool {
+	for range 5 { // the database, its log, the index of the log, the folder, and a device for random bytes
+		file, err := os.Open(os.DevNull)
+		if store.OutOfFiles(err) {
+			return true
+		}
+		defer func() { _ = file.Close() }()
+	}
+	return false
+}
 
 // ours tells whether an error says already what it has to say to a caller.
 func ours(err error) bool {

@@ -8,6 +8,8 @@ import (
 	"os"
 	"strings"
 	"syscall"
+
+	"decayctl/internal/store"
 )
 
 // lockRange are bytes of a file that SQLite locks.
@@ -75,8 +77,10 @@ func severalNames(path string) (bool, error) {
 		return true, nil
 	}
 	mounts, err := os.ReadFile("/proc/self/mountinfo") // only Linux has it, and mounts of single files
-	if err != nil {
+	if err != nil && !store.OutOfFiles(err) {
 		return false, nil //nolint:nilerr // a system that does not tell
+	} else if err != nil {
+		return false, err
 	}
 	escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(path)
 	for line := range strings.Lines(string(mounts)) {

@@ -114,10 +114,15 @@ func inspect(path string) (string, error) {
 			return unusable("%q is the local replica of a libSQL database (there is a %q beside it); its writes belong to the primary, and decayctl does not support libSQL yet", path, filepath.Base(real)+suffix)
 		}
 	}
+	if len(real)+len(journalSuffix) > maxPath {
+		return unusable("the path of %q is too long for SQLite, which takes %d bytes; move the store, or mount its folder at a shorter path", path, maxPath-len(journalSuffix))
+	}
 	header, err := readHeader(real)
 	switch {
 	case os.IsPermission(err):
 		return "", &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("no permission to read %q; run decayctl as the node's user", path), Err: err}
+	case store.OutOfFiles(err):
+		return "", &store.Error{Text: fmt.Sprintf("cannot open %q: %s", path, store.TooManyFiles), Err: err}
 	case err != nil || !strings.HasPrefix(string(header), "SQLite format 3\x00"):
 		return unusable("%q is not a SQLite database; a store encrypted at rest looks like this too, and is not supported yet", path)
 	}
@@ -141,7 +146,11 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	if err != nil {
 		return s.translate(err, "open the store")
 	}
-	if err := s.checkOwner(inWALMode(header)); err != nil {
+	wal := inWALMode(header)
+	if err := s.checkLength(wal); err != nil {
+		return err
+	}
+	if err := s.checkOwner(wal); err != nil {
 		return err
 	}
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, readers); err != nil {

@@ -225,8 +225,14 @@ func TestDryRunLeavesEveryByte(t *testing.T) {
 // leftLog is a copy of a store and its log, as the end of a process leaves them: without the index of the log.
 func leftLog(t *testing.T, path string) string {
 	t.Helper()
+	return leftBeside(t, path, "-wal")
+}
+
+// leftBeside is a copy of a store and of a file beside it.
+func leftBeside(t *testing.T, path, side string) string {
+	t.Helper()
 	left := filepath.Join(t.TempDir(), "left.db")
-	for _, suffix := range []string{"", "-wal"} {
+	for _, suffix := range []string{"", side} {
 		content, err := os.ReadFile(path + suffix)
 		if err != nil || len(content) == 0 {
 			t.Fatal(len(content), err)

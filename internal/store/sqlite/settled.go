@@ -80,7 +80,9 @@ func sameFile(a, b os.FileInfo) bool {
 // is or with the log that was left beside it, and checked afterwards (Settled).
 func (s *Store) openReadOnly() error {
 	state, err := stateOf(s.path)
-	if err != nil {
+	if store.OutOfFiles(err) {
+		return s.translate(err, "read the store")
+	} else if err != nil {
 		return &store.Error{Kind: store.Unusable, Text: "cannot read the store: " + cause(err).Error(), Err: err}
 	}
 	wal := inWALMode(state.header[:])

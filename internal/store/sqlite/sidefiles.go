@@ -1,9 +1,11 @@
 package sqlite
 
 import (
+	"errors"
 	"fmt"
 	"os"
 	"path/filepath"
+	"syscall"
 
 	"decayctl/internal/store"
 )
@@ -27,6 +29,20 @@ func sideFiles(path string) map[string]os.FileInfo {
 		}
 	}
 	return files
+}
+
+// checkLength refuses a database whose name leaves no room for the names of the files beside it.
+func (s *Store) checkLength(wal bool) error {
+	suffixes := []string{journalSuffix}
+	if wal {
+		suffixes = []string{logSuffix, indexSuffix}
+	}
+	for _, suffix := range suffixes {
+		if _, err := os.Lstat(s.path + suffix); errors.Is(err, syscall.ENAMETOOLONG) {
+			return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the name of %q is too long: SQLite makes a file beside it whose name ends with %s; rename the store", s.path, suffix), Err: err}
+		}
+	}
+	return nil
 }
 
 // checkOwner refuses to have SQLite make files beside the database that the owner of the database could not open.

@@ -4,7 +4,10 @@ package sqlite
 
 import "os"
 
-const lockless = ""
+const (
+	lockless = ""
+	maxPath  = 1 << 15 // of this system itself
+)
 
 // Files of this system get their rights from their folder.
 func owner(os.FileInfo) string         { return "" }

@@ -11,6 +11,9 @@ import (
 // lockless is the file system of SQLite that takes no locks and makes no index of a log.
 const lockless = "unix-none"
 
+// maxPath is how long the path of a database may be with the names of the files beside it: SQLite's MAX_PATHNAME.
+const maxPath = 512
+
 func ownerIDs(info os.FileInfo) (uid, gid int) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
 		return int(stat.Uid), int(stat.Gid)
