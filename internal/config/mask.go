@@ -1,6 +1,9 @@
 package config
 
-import "regexp"
+import (
+	"regexp"
+	"strings"
+)
 
 var (
 	addressSecret = regexp.MustCompile(`([a-zA-Z][a-zA-Z0-9+.-]*://)[^\s"']*@`)
@@ -8,10 +11,15 @@ var (
 	keywordSecret = regexp.MustCompile(`(?i)((?:ssl)?(?:password|passwd|pwd))(\s*=\s*)('[^']*'|[^\s"'&;]+)`)
 )
 
+// hint is how messages say that an address looks.
+const hint = "postgres://user@host:5432/database"
+
 // Mask takes passwords out of any text, wherever something in it looks like a database address: a
 // last net below the forms that are masked by design.
 func Mask(text string) string {
+	const user, hidden = "postgres://user@", "postgres://\x00"
+	text = strings.ReplaceAll(text, hint, strings.Replace(hint, user, hidden, 1))
 	text = addressSecret.ReplaceAllString(text, "$1…@")
 	text = userSecret.ReplaceAllString(text, "$1:…@")
-	return keywordSecret.ReplaceAllString(text, "$1$2…")
+	return strings.ReplaceAll(keywordSecret.ReplaceAllString(text, "$1$2…"), hidden, user)
 }

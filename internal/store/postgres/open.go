@@ -39,8 +39,7 @@ var _ store.Store = (*Store)(nil)
 func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
-		// The driver quotes the string it could not read, which may hold a password.
-		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string cannot be read; it looks like postgres://user@host:5432/database"}
+		return nil, unreadable(err)
 	}
 	if _, ok := config.ConnConfig.RuntimeParams["hostaddr"]; ok {
 		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string has hostaddr, which decayctl does not know; write the address as host"}

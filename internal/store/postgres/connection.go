@@ -1,0 +1,58 @@
+package postgres
+
+import (
+	"errors"
+	"os"
+	"strings"
+
+	"github.com/jackc/pgx/v5/pgconn"
+
+	"decayctl/internal/store"
+)
+
+// connectionSettings are what the driver may find wrong, by its words. The first that they have is meant.
+var connectionSettings = []struct{ words, setting, variable string }{
+	{"sslcertmode", "sslcertmode", "PGSSLCERTMODE"},
+	{`"sslcert" and "sslkey"`, "sslcert or sslkey", "PGSSLCERT and PGSSLKEY"},
+	{"sslkey", "sslkey", "PGSSLKEY"},
+	{"sslpassword", "sslpassword", "PGSSLPASSWORD"},
+	{"decrypt key", "sslpassword", "PGSSLPASSWORD"},
+	{"read cert", "sslcert", "PGSSLCERT"},
+	{"load cert", "sslcert", "PGSSLCERT"},
+	{"CA file", "sslrootcert", "PGSSLROOTCERT"},
+	{"cert pool", "sslrootcert", "PGSSLROOTCERT"},
+	{"certificate pool", "sslrootcert", "PGSSLROOTCERT"},
+	{"sslmode", "sslmode", "PGSSLMODE"},
+	{"connect_timeout", "connect_timeout", "PGCONNECT_TIMEOUT"},
+	{"target_session_attrs", "target_session_attrs", "PGTARGETSESSIONATTRS"},
+	{"min_protocol_version", "min_protocol_version", "PGMINPROTOCOLVERSION"},
+	{"max_protocol_version", "max_protocol_version", "PGMAXPROTOCOLVERSION"},
+	{"channel_binding", "channel_binding", "PGCHANNELBINDING"},
+	{"require_auth", "require_auth", "PGREQUIREAUTH"},
+	{"service", "service (or servicefile)", "PGSERVICE (or PGSERVICEFILE)"},
+	{"port", "port", "PGPORT"},
+}
+
+// unreadable says what the driver could not make a connection of: the address, or a setting beside it.
+func unreadable(err error) error {
+	const hint = "the PostgreSQL connection string cannot be read; it looks like postgres://user@host:5432/database"
+	var parsing *pgconn.ParseConfigError
+	if !errors.As(err, &parsing) {
+		return &store.Error{Kind: store.Unusable, Text: hint}
+	}
+	// The driver quotes the address, which may hold a password: only what stands behind it is shown.
+	quoted := pgconn.NewParseConfigError(parsing.ConnString, "", nil).Error()
+	reason, ok := strings.CutPrefix(err.Error(), quoted)
+	if strings.Contains(reason, "failed to read service file") {
+		// The driver does not say which service it looked for. In an empty file it tells the environment's.
+		if _, again := pgconn.ParseConfig("servicefile=" + os.DevNull); again != nil {
+			reason += ", for " + strings.TrimPrefix(again.Error(), pgconn.NewParseConfigError("servicefile="+os.DevNull, "", nil).Error())
+		}
+	}
+	for _, each := range connectionSettings {
+		if ok && !strings.HasPrefix(reason, "failed to parse") && strings.Contains(reason, each.words) {
+			return &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection setting " + each.setting + ", from the address or " + each.variable + ", is wrong: " + oneLine(reason)}
+		}
+	}
+	return &store.Error{Kind: store.Unusable, Text: hint}
+}
