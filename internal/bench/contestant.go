@@ -42,13 +42,13 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 	rules := []string{"--ttl", ttlText, "--min-confidence", floor, "--as-of", fact.FormatInstant(instantOf(of))}
 	switch of {
 	case dryRunCase:
-		args = append(append(args, "dry-run"), rules...)
+		args = append(append(args, "dry-run", "--all-tenants"), rules...)
 	case undoCase:
 		args = append(args, "jobs", "undo", job, "--yes", "--pace", "1")
 	case neighbourCase:
-		args = append(append(args, "sweep"), rules...)
+		args = append(append(args, "sweep", "--all-tenants"), rules...)
 	default:
-		args = append(append(args, "sweep", "--pace", "1"), rules...)
+		args = append(append(args, "sweep", "--all-tenants", "--pace", "1"), rules...)
 	}
 	if contestant == decayctlTwo {
 		args = append(args, "--workers", "2")

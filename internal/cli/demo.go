@@ -85,6 +85,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
   cd %[1]s
   decayctl jobs undo JOB            # the id of the sweep that expired facts
   decayctl dry-run --ttl 30d --scope local
+  decayctl dry-run --ttl 90d --all-tenants
   decayctl dry-run --min-confidence 0.8 -o json | jq .by_rule
   decayctl sweep --ttl 30d --max-expire 5%%
 `, folder)

@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -61,8 +62,12 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err // half a rehearsal is no report
 	}
+	others, err := tenantNotes(ctx, s, c.Tenant)
+	if err != nil {
+		return err
+	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
-	run := report.Run{Target: c.Store.Display, Job: j, Preview: preview, Notes: s.Notes(), Now: j.Completed}
+	run := report.Run{Target: c.Store.Display, Job: j, Preview: preview, Notes: append(slices.Clone(s.Notes()), others...), Now: j.Completed}
 	if err := a.printTo(c, run); err != nil {
 		return err
 	}

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io/fs"
 	"os"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -64,7 +65,7 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 	if len(c.Rules.Policies) == 0 {
 		return usageError{"there are no policies to check: name their file with --policies, DECAYCTL_POLICIES or policies in the config file, or set STIGMEM_DECAY_POLICIES"}
 	}
-	checked := report.Checked{Rules: c.Rules, Warnings: idlePolicies(c.Rules)}
+	checked := report.Checked{Rules: c.Rules, Warnings: idlePolicies(c.Rules, c.Tenant)}
 	if c.Store.Origin == config.DefaultOrigin {
 		if _, err := os.Stat(c.Store.Path); errors.Is(err, fs.ErrNotExist) {
 			checked.Notes = append(checked.Notes, "no store was looked at: none is named, and there is no "+c.Store.Display)
@@ -77,22 +78,29 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 		engine, done := a.engine(c, s)
 		defer done()
 		found, err = engine.Survey(ctx, a.judgedBy(c, c.Rules))
-		checked.Notes = s.Notes()
+		if err != nil {
+			return err
+		}
+		others, err := tenantNotes(ctx, s, c.Tenant)
+		checked.Notes = append(slices.Clone(s.Notes()), others...)
 		return err
 	})
 	if err != nil {
 		return err
 	}
 	checked.Found = found
-	checked.Warnings = append(checked.Warnings, surveyed(c.Rules, found, checked.Warnings)...)
+	checked.Warnings = append(checked.Warnings, surveyed(c.Rules, c.Tenant, found, checked.Warnings)...)
 	return a.printTo(c, checked)
 }
 
-// idlePolicies warns of policies that can never act, whatever a store holds.
-func idlePolicies(rules rule.Set) (warnings []report.Warning) {
+// idlePolicies warns of policies that can never act, whatever a store holds. tenant is the one to be swept, or "" for all.
+func idlePolicies(rules rule.Set, tenant string) (warnings []report.Warning) {
 	shadows := rules.Shadows()
 	for i := range rules.Policies {
 		p := &rules.Policies[i]
+		if tenant != "" && p.Tenant != "" && p.Tenant != tenant {
+			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "another_tenant", Text: fmt.Sprintf("it is for tenant %q, and only tenant %q is swept; add --tenant or --all-tenants", p.Tenant, tenant)})
+		}
 		if why := p.Idle(); why != "" {
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "never_acts", Text: "it can never act: " + why})
 		}
@@ -104,7 +112,11 @@ func idlePolicies(rules rule.Set) (warnings []report.Warning) {
 }
 
 // surveyed warns of what policies find in a store. Those that are idle anyway are warned of already.
-func surveyed(rules rule.Set, found *sweep.Survey, before []report.Warning) (warnings []report.Warning) {
+func surveyed(rules rule.Set, tenant string, found *sweep.Survey, before []report.Warning) (warnings []report.Warning) {
+	whose := ""
+	if tenant != "" {
+		whose = fmt.Sprintf(" of tenant %q", tenant)
+	}
 	idle := map[string]bool{}
 	for _, w := range before {
 		idle[w.Policy] = true
@@ -116,7 +128,7 @@ func surveyed(rules rule.Set, found *sweep.Survey, before []report.Warning) (war
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: code, Text: fmt.Sprintf(format, args...)})
 		}
 		if of.Matched == 0 && !idle[p.ID] {
-			warn("matches_nothing", "it matches no live fact in this store")
+			warn("matches_nothing", "it matches no live fact%s in this store", whose)
 		}
 		for _, scope := range fact.Scopes {
 			if expires, live := of.Expires[scope], found.Live[scope]; expires*2 > live {

@@ -31,11 +31,12 @@ under a legal hold and facts pending in quarantine are left alone, and counted.
 A sweep is a job, written in short transactions. It may be interrupted or killed
 at any time: what was committed stays, 'decayctl jobs resume' goes on from there,
 and 'decayctl jobs undo' takes it back. Two sweeps of overlapping scopes do not
-run at once.
+run at once. Without --tenant or --all-tenants it is of the tenant default.
 
 ` + exitCodeHelp,
 		Example: `  decayctl sweep --ttl 90d --min-confidence 0.4
   decayctl sweep --ttl 30d --scope local --max-expire 5%
+  decayctl sweep --ttl 30d --all-tenants
   decayctl sweep --policies policies.yaml
   decayctl sweep --wait 10m --max-runtime 2h
   decayctl sweep -o json | jq .decayed`,

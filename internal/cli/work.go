@@ -88,7 +88,15 @@ func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in s
 	engine, done := a.engine(c, s)
 	j, err := engine.Sweep(ctx, in, work(c))
 	done()
-	return a.conclude(c, s, in, j, err)
+	var notes []string
+	// Counted at the end, when no lease can end meanwhile. After any other error the store may be out of reach.
+	if stopped := (*sweep.Stopped)(nil); err == nil || errors.As(err, &stopped) {
+		var failed error
+		if notes, failed = tenantNotes(ctx, s, j.Tenant); failed != nil { // the work is done, and its report must not be lost for a count
+			notes = []string{"the facts of other tenants could not be counted: " + failed.Error()}
+		}
+	}
+	return a.conclude(c, s, in, j, err, notes...)
 }
 
 // tellJoined logs what became of others when this process joined.
@@ -103,8 +111,8 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 	log.Debug("joined", "job", in.Job.ID, "worker", in.Lease.Worker, "as_of", in.Job.AsOf)
 }
 
-// conclude prints how a job was left, and turns that into an error where it is not what was asked for.
-func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Job, err error) error {
+// conclude prints how a job was left, with the store's notes and more, and turns that into an error where it is not what was asked for.
+func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Job, err error, notes ...string) error {
 	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
 	var refused *sweep.Refused
 	switch {
@@ -115,7 +123,7 @@ func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Jo
 		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
 	}
 	outcome := jobOutcome(in, j, err)
-	failed := a.printDone(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes()}, jobIs(j))
+	failed := a.printDone(c, report.Run{Target: c.Store.Display, Job: j, Notes: append(slices.Clone(s.Notes()), notes...)}, jobIs(j))
 	if outcome != nil && isClosedPipe(failed) {
 		return outcome
 	}
@@ -139,6 +147,18 @@ func jobOutcome(in store.Joined, j job.Job, err error) error {
 
 // jobIs says in which state a job is.
 func jobIs(j job.Job) string { return "job " + report.ShortID(j.ID) + " is " + string(j.State) }
+
+// tenantNotes says how many facts a sweep of one tenant leaves alone, and whether the tenant has any.
+func tenantNotes(ctx context.Context, s store.Store, tenant string) ([]string, error) {
+	if tenant == "" {
+		return nil, nil
+	}
+	others, err := s.OtherTenants(ctx, tenant)
+	if err != nil {
+		return nil, err
+	}
+	return report.TenantNotes(tenant, others), nil
+}
 
 // hinted is an error with what to do about it.
 type hinted struct {

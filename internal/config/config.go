@@ -92,7 +92,7 @@ func Load(src Source, now time.Time) (Config, error) {
 	}
 	cfg := Config{
 		Scope:            value(s, "scope", parseScope),
-		Tenant:           value(s, "tenant", parseText),
+		Tenant:           s.tenant(),
 		AsOf:             value(s, "as_of", asOfParser(now)),
 		MaxExpire:        value(s, "max_expire", rule.ParseLimit),
 		Wait:             value(s, "wait", parseTime),

@@ -84,6 +84,7 @@ func TestDefaults(t *testing.T) {
 	}
 	want := Config{
 		Store:     Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
+		Tenant:    "default",
 		Threshold: 100_000, Pace: 0.5, MaxLag: 5 * time.Second, Workers: 1, Lease: time.Minute, LockTimeout: 30 * time.Second, Limit: 20,
 		Samples: 3, Output: "text", LogFormat: "text",
 	}

@@ -105,7 +105,8 @@ func precedences() []precedence {
 		plain("env_file", func(c Config) any { return c.Rules.String() }, [4]string{"a.env", "b.env", "c.env", ".env"},
 			[4]string{"ttl 1s", "ttl 2s", "ttl 3s", "ttl 4s"}),
 		plain("scope", func(c Config) any { return c.Scope }, [4]string{"local", "team", "public", ""}, [4]string{}),
-		plain("tenant", func(c Config) any { return c.Tenant }, [4]string{"a", "b", "007", ""}, [4]string{}),
+		plain("tenant", func(c Config) any { return c.Tenant }, [4]string{"a", "b", "007", "default"}, [4]string{}),
+		plain("all_tenants", func(c Config) any { return c.Tenant == "" }, [4]string{"true", "no", "on", ""}, [4]string{"true", "false", "true", "false"}),
 		plain("max_expire", func(c Config) any { return c.MaxExpire }, [4]string{"1", "2%", "3.5%", "<nil>"}, [4]string{}),
 		plain("batch_size", func(c Config) any { return c.BatchSize }, [4]string{"1", "2", "3", "0"}, [4]string{}),
 		plain("max_rate", func(c Config) any { return c.MaxRate }, [4]string{"1/s", "2/s", "3/s", ""}, [4]string{"1", "2", "3", "0"}),
@@ -168,6 +169,37 @@ func plain(key string, get func(Config) any, texts, wants [4]string) precedence 
 		byYAML(key+": "+texts[2], wants[2]),
 		byNothing(wants[3]),
 	}}
+}
+
+// Which tenant: the stronger of two settings decides, and a place that says both is a mistake.
+func TestTenant(t *testing.T) {
+	t.Parallel()
+	const all = ""
+	for _, test := range []struct {
+		given given
+		want  string
+	}{
+		{given{}, "default"},
+		{arg("--tenant", "acme"), "acme"},
+		{arg("--all-tenants"), all},
+		{arg("--all-tenants=false"), "default"},
+		{given{args: []string{"--tenant", "acme"}, env: []string{"DECAYCTL_ALL_TENANTS=1"}}, "acme"},
+		{given{args: []string{"--tenant", "acme"}, file: "all_tenants: true"}, "acme"},
+		{given{args: []string{"--all-tenants"}, env: []string{"DECAYCTL_TENANT=acme"}}, all},
+		{given{args: []string{"--all-tenants=false"}, env: []string{"DECAYCTL_ALL_TENANTS=1"}}, "default"},
+		{given{args: []string{"--all-tenants=false"}, env: []string{"DECAYCTL_TENANT=acme"}}, "acme"},
+		{given{args: []string{"--tenant", "acme", "--all-tenants=false"}}, "acme"},
+		{given{env: []string{"DECAYCTL_TENANT=acme"}, file: "all_tenants: true"}, "acme"},
+		{given{env: []string{"DECAYCTL_ALL_TENANTS=yes"}, file: "tenant: acme"}, all},
+		{env("DECAYCTL_TENANT= \tacme\n"), "acme"},
+		{yml("tenant: \" acme\\n\""), "acme"},
+		{arg("--tenant", " acme\n"), " acme\n"}, // typed so
+		{env("DECAYCTL_TENANT=acme", "DECAYCTL_ALL_TENANTS=no"), "acme"},
+	} {
+		if got := mustLoad(t, test.given).Tenant; got != test.want {
+			t.Errorf("%+v: got %q, want %q", test.given, got, test.want)
+		}
+	}
 }
 
 // The config file's own place has two levels and a default name.

@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/spf13/pflag"
+
+	"decayctl/internal/job"
 )
 
 // setting is one line of the table that flags, variables and file keys are made from.
@@ -55,7 +57,8 @@ func ruleSettings() []setting {
 		{key: "policies", usage: "the `FILE` with policies for some facts, YAML or JSON; off for none (default: the node's own)"},
 		{key: "policy", usage: "let only the policy with this `ID` act", reach: flagOnly},
 		{key: "scope", usage: "only facts in this `SCOPE`: local, team, company or public"},
-		{key: "tenant", usage: "only facts of this `TENANT`"},
+		{key: "tenant", initial: job.DefaultTenant, usage: "only facts of this `TENANT`"},
+		{key: "all_tenants", toggle: true, usage: "facts of every tenant"},
 		{key: "as_of", usage: "judge as of this `TIME`, as in 2026-06-15T12:00:00Z (default: now)", reach: flagOnly},
 	}
 }

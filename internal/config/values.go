@@ -74,6 +74,25 @@ func (s *settings) only(rules *rule.Set) {
 	rules.Only, rules.TTL, rules.Floor = id, nil, nil
 }
 
+// tenant is the one tenant to sweep, or "" for all. The two settings are one decision: the stronger layer that
+// makes it wins. White space around a name is dropped, except from a flag: a secret file ends with a line break.
+func (s *settings) tenant() string {
+	one, all := s.origins["tenant"], s.origins["all_tenants"]
+	name := value(s, "tenant", func(text string) (string, error) {
+		if one.layer == byFlag {
+			return text, nil
+		}
+		return strings.TrimSpace(text), nil
+	})
+	switch every := value(s, "all_tenants", parseToggle); {
+	case every && one.layer == all.layer:
+		s.fail("%s and %s are both given; give one", one.name, all.name)
+	case every && (one.layer == 0 || all.layer < one.layer):
+		return ""
+	}
+	return name
+}
+
 func parseText(text string) (string, error) { return text, nil }
 
 func parseScope(text string) (string, error) { return oneOf(text, fact.Scopes...) }

@@ -12,6 +12,9 @@ import (
 	"decayctl/internal/rule"
 )
 
+// DefaultTenant is the tenant of a node's facts unless the node has several, and of its public rows of jobs.
+const DefaultTenant = "default"
+
 // Job is one sweep as its store remembers it.
 type Job struct {
 	ID    string // a UUIDv4, as the node gives its own jobs

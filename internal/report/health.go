@@ -46,6 +46,11 @@ type missingIndex struct {
 	Statement string   `json:"statement"`
 }
 
+type tenantFacts struct {
+	Tenant string `json:"tenant"`
+	Facts  int64  `json:"facts"`
+}
+
 // WriteJSON writes what was found as one JSON document.
 func (h Health) WriteJSON(w io.Writer) error {
 	type privileges struct {
@@ -67,6 +72,10 @@ func (h Health) WriteJSON(w io.Writer) error {
 	indexes := []missingIndex{}
 	for _, i := range d.Indexes {
 		indexes = append(indexes, missingIndex(i))
+	}
+	tenants := []tenantFacts{}
+	for _, t := range d.Tenants {
+		tenants = append(tenants, tenantFacts(t))
 	}
 	var clock *int64
 	if d.Clock != nil {
@@ -91,6 +100,8 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Indexes       []missingIndex `json:"indexes"`
 		ClockMS       *int64         `json:"clock_ms"`
 		Facts         int64          `json:"facts"`
+		Tenants       []tenantFacts  `json:"tenants"`
+		OtherTenants  int64          `json:"other_tenants"`
 		Stamps        stamps         `json:"stamps"`
 		Jobs          []leftJob      `json:"jobs"`
 		BeforeImages  images         `json:"before_images"`
@@ -98,7 +109,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
-		indexes, clock, d.Facts,
+		indexes, clock, d.Facts, tenants, d.Others,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.Images, d.ImageMB}, append([]string{}, h.Notes...),
 	})
@@ -126,6 +137,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.indexes(d.Indexes)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
+	p.tenantFacts(d)
 	p.stamps(d.Stamps)
 	if d.OwnBroken {
 		p.row("kept for undos", "not known")
@@ -167,6 +179,21 @@ func (p *page) indexes(missing []store.MissingIndex) {
 	for _, i := range missing {
 		p.row("", short(i.Table)+" ("+strings.Join(i.Columns, ", ")+"): "+i.Effect)
 		p.row("", "  "+Clean(i.Statement))
+	}
+}
+
+func (p *page) tenantFacts(d store.Diagnosis) {
+	label := "tenants"
+	if len(d.Tenants) == 0 {
+		p.row(label, "none has facts")
+	}
+	shown := d.Tenants[:min(shownGroups, len(d.Tenants))]
+	for _, t := range shown {
+		p.row(label, short(t.Tenant)+": "+counted(t.Facts, "fact", "facts"))
+		label = ""
+	}
+	if more := int64(len(d.Tenants)-len(shown)) + d.Others; more > 0 {
+		p.row("", "… "+humanize.Comma(more)+" more")
 	}
 }
 

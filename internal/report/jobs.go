@@ -83,7 +83,7 @@ func (l Jobs) WriteText(w io.Writer, s Style) error {
 
 // jobs is the table of jobs. A column in which no job has anything is left out.
 func (p *page) jobs(list []job.Job, now time.Time) {
-	apart := slices.ContainsFunc(list, func(j job.Job) bool { return j.Tenant != "" })
+	apart := slices.ContainsFunc(list, func(j job.Job) bool { return !j.Node && j.Tenant != job.DefaultTenant })
 	all := []struct {
 		column
 		cell func(job.Job) string
@@ -93,7 +93,7 @@ func (p *page) jobs(list []job.Job, now time.Time) {
 		{column{"SOURCE", wordCells}, sourceCell},
 		{column{"SCOPE", nameCells}, func(j job.Job) string { return orAll(j.Scope) }},
 		{column{"TENANT", nameCells}, func(j job.Job) string {
-			if !apart {
+			if !apart || j.Node { // of the node's own jobs no tenant is read
 				return ""
 			}
 			return orAll(j.Tenant)

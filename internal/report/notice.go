@@ -1,12 +1,15 @@
 package report
 
 import (
+	"fmt"
 	"io"
+	"strconv"
 	"time"
 
 	"github.com/dustin/go-humanize"
 
 	"decayctl/internal/job"
+	"decayctl/internal/store"
 )
 
 // Pending is a sweep that was written down for later.
@@ -115,6 +118,22 @@ func WriteErrorJSON(w io.Writer, code, message, detail string, exit int) error {
 		SchemaVersion int     `json:"schema_version"`
 		Error         details `json:"error"`
 	}{schemaVersion, details{code, message, detail, exit}})
+}
+
+// TenantNotes says what a sweep of one tenant passed by: a typo in a name must not look like a clean store.
+func TenantNotes(tenant string, others store.OtherTenants) (notes []string) {
+	if !others.Known {
+		notes = append(notes, "no fact is of tenant "+strconv.Quote(job.Clip(tenant))+"; 'decayctl doctor' lists the tenants")
+	}
+	if others.Facts > 0 {
+		were := "were"
+		if others.Facts == 1 {
+			were = "was"
+		}
+		notes = append(notes, fmt.Sprintf("%s of %s %s left alone; --all-tenants sweeps them too",
+			counted(others.Facts, "fact", "facts"), counted(others.Tenants, "other tenant", "other tenants"), were))
+	}
+	return notes
 }
 
 func counted(n int64, one, many string) string {

@@ -28,10 +28,21 @@ type Diagnosis struct {
 
 	Clock   *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
 	Facts   int64          // an estimate
+	Tenants []TenantFacts  // those with the most facts, at most MaxTenants
+	Others  int64          // tenants beyond these
 	Stamps  Stamps
 	Images  int64 // rows kept for undos
 	ImageMB float64
 }
+
+// TenantFacts is how many facts a tenant has, in whatever scope and state.
+type TenantFacts struct {
+	Tenant string // hostile text
+	Facts  int64
+}
+
+// MaxTenants is how many tenants a Diagnosis lists: there may be a million of them.
+const MaxTenants = 1000
 
 // Stamps counts the times in a store that are not in the node's own form.
 type Stamps struct {

@@ -57,7 +57,7 @@ func (t Table) Check(has Form) error {
 	if has.Kind != "" {
 		return unfit("%s is %s; decayctl works on the table that the node made", t.Name, has.Kind)
 	}
-	written := slices.Concat(t.Insert, t.Update)
+	written := slices.Concat(t.Insert, t.Update, t.Newer)
 	for _, c := range has.Columns {
 		name := t.Name + "." + c.Name
 		reads, writes := slices.Contains(t.Read, c.Name), slices.Contains(written, c.Name)

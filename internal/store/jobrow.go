@@ -1,6 +1,7 @@
 package store
 
 import (
+	"cmp"
 	"time"
 
 	"decayctl/internal/fact"
@@ -87,11 +88,12 @@ func NodeJob(id, status string, scope *string, estimatedS int64, created, starte
 }
 
 // NodeRow are the columns of the node's jobs table that show a job of decayctl's; "" is NULL.
-type NodeRow struct{ Status, Scope, Started, Completed, Result, Error string }
+type NodeRow struct{ Status, Scope, Tenant, Started, Completed, Result, Error string }
 
-// NodeRowOf is what the node shows of a job. An error is set where the node's status is failed.
+// NodeRowOf is what the node shows of a job. An error is set where the node's status is failed. A job of all
+// tenants is the default tenant's: the node answers polls for jobs of the caller's tenant only.
 func NodeRowOf(j job.Job) NodeRow {
-	row := NodeRow{Status: j.State.NodeStatus(), Scope: j.Scope, Result: j.Public()}
+	row := NodeRow{Status: j.State.NodeStatus(), Scope: j.Scope, Tenant: cmp.Or(j.Tenant, job.DefaultTenant), Result: j.Public()}
 	if !j.Started.IsZero() {
 		row.Started = fact.FormatInstant(j.Started)
 	}

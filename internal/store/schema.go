@@ -12,6 +12,7 @@ type Table struct {
 	Insert []string // columns; only a sweep needs to
 	Update []string // columns; only a sweep needs to
 	Null   []string // columns that may be NULL: nothing else that decayctl uses may, but for ids
+	Newer  []string // columns of newer nodes, which an insert fills in if the store has them
 
 	Lookups []Lookup // the ways in which its rows are found
 }
@@ -27,6 +28,7 @@ var Tables = []Table{
 		Lookups: []Lookup{
 			{Columns: []string{"id"}, Unique: true, Effect: "a fact could be there twice"},
 			{Columns: []string{"entity", "relation"}, Effect: "a policy with keep_last reads all facts for every range"},
+			{Columns: []string{"tenant_id"}, Effect: "a report reads all facts once more to count those of other tenants"},
 		},
 	},
 	{
@@ -77,6 +79,7 @@ var Tables = []Table{
 		Insert: []string{"id", "job_type", "status", "scope", "estimated_s", "created_at", "started_at", "completed_at", "result_json", "error"},
 		Update: []string{"status", "started_at", "completed_at", "result_json", "error"},
 		Null:   []string{"scope", "started_at", "completed_at", "result_json", "error"},
+		Newer:  []string{"tenant_id"},
 	},
 	{
 		Name: "memory_cards", Read: []string{"entity_uri", "tenant_id", "scope", "is_stale"}, Update: []string{"is_stale"},

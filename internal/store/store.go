@@ -70,6 +70,10 @@ type Store interface {
 	// all hosts share, and this host's on SQLite.
 	Now(ctx context.Context) (time.Time, error)
 
+	// OtherTenants counts the facts that a sweep of one tenant leaves alone. The cost grows with those facts,
+	// not with the facts of the tenant itself, if tenant_id is indexed.
+	OtherTenants(ctx context.Context, tenant string) (OtherTenants, error)
+
 	// Lag is how far the slowest replica is behind. It is zero where there is none, or where the role may
 	// not see them.
 	Lag(ctx context.Context) (Lag, error)
@@ -96,6 +100,13 @@ type OpenParams struct {
 	Now         func() time.Time
 	Workers     int     // how many will write at once, PostgreSQL only; 0 is one
 	Pace        float64 // share of the time that writes may hold their locks; 1 is flat out, 0 unknown
+}
+
+// OtherTenants is what a store holds beside the facts of one tenant.
+type OtherTenants struct {
+	Known   bool  // the tenant itself has a fact, in whatever scope and state
+	Tenants int64 // the others that have facts
+	Facts   int64 // their facts, in whatever scope and state
 }
 
 // Lag is how far a replica is behind.

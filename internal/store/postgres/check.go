@@ -223,6 +223,7 @@ func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
 		w.add(t.Name, "SELECT", t.Read...)
 		if !s.params.ReadOnly {
 			w.add(t.Name, "INSERT", t.Insert...)
+			w.add(t.Name, "INSERT", t.Newer...)
 			w.add(t.Name, "UPDATE", t.Update...)
 		}
 	}

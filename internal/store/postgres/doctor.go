@@ -17,7 +17,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
-			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseStamps,
+			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseTenants, s.diagnoseStamps,
 		} {
 			if err := step(ctx, tx, &d); err != nil {
 				return err
@@ -52,6 +52,7 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 	for _, t := range store.Tables {
 		w.add(t.Name, "SELECT", t.Read...)
 		w.add(t.Name, "INSERT", t.Insert...)
+		w.add(t.Name, "INSERT", t.Newer...)
 		w.add(t.Name, "UPDATE", t.Update...)
 	}
 	w.addAll(prunePrivileges())

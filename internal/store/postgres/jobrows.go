@@ -155,11 +155,21 @@ func (s *Store) insert(ctx context.Context, tx pgx.Tx, j job.Job) error {
 	if _, err := tx.Exec(ctx, `UPDATE `+s.table("decayctl_store")+` SET last_stamp = $1 WHERE id = 1`, stamp); err != nil {
 		return err
 	}
+	// Asked here, not when the store is opened: the node may have migrated since.
+	var tenants bool
+	if err := tx.QueryRow(ctx, `SELECT EXISTS (
+			SELECT 1 FROM pg_catalog.pg_attribute WHERE attrelid = $1::regclass AND attname = 'tenant_id' AND NOT attisdropped)`,
+		s.table("jobs")).Scan(&tenants); err != nil {
+		return err
+	}
 	row := store.NodeRowOf(j)
+	more, place, args := "", "", []any{j.ID, row.Status, orNull(row.Scope), j.EstimatedS(), created}
+	if tenants {
+		more, place, args = ", tenant_id", ", $6", append(args, row.Tenant)
+	}
 	if _, err := tx.Exec(ctx, `
-		INSERT INTO `+s.table("jobs")+` (id, job_type, status, scope, estimated_s, created_at)
-		VALUES ($1, 'decay', $2, $3, $4, $5)`,
-		j.ID, row.Status, orNull(row.Scope), j.EstimatedS(), created); err != nil {
+		INSERT INTO `+s.table("jobs")+` (id, job_type, status, scope, estimated_s, created_at`+more+`)
+		VALUES ($1, 'decay', $2, $3, $4, $5`+place+`)`, args...); err != nil {
 		return err
 	}
 	return s.write(ctx, tx, j)

@@ -25,6 +25,9 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 		if err := s.diagnoseIndexes(ctx, tx, &d); err != nil {
 			return err
 		}
+		if err := s.diagnoseTenants(ctx, tx, &d); err != nil {
+			return err
+		}
 		return s.diagnoseStamps(ctx, tx, &d)
 	})
 	if err != nil {

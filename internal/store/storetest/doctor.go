@@ -39,6 +39,7 @@ func testIndexes(t *testing.T, d Database) {
 		"idx_fact_retractions_fact_id": "fact_retractions (fact_id)",
 		"idx_fact_retractions_fact_ts": "fact_retractions (fact_id, retracted_at)",
 		"idx_tombstones_entity_uri":    "tombstones (entity_uri)",
+		"idx_facts_tenant":             "facts (tenant_id)",
 		"idx_tombrevoke_tombstone_id":  "tombstone_revocations (tombstone_id)",
 	} {
 		t.Cleanup(func() {
@@ -52,12 +53,14 @@ func testIndexes(t *testing.T, d Database) {
 	named("both gone", "fact_retractions fact_id")
 	d.Exec(t, "DROP INDEX idx_tombstones_entity_uri")
 	d.Exec(t, "DROP INDEX idx_tombrevoke_tombstone_id")
-	statements := named("more gone", "tombstones entity_uri", "tombstone_revocations tombstone_id", "fact_retractions fact_id")
+	d.Exec(t, "DROP INDEX idx_facts_tenant")
+	statements := named("more gone", "facts tenant_id", "tombstones entity_uri", "tombstone_revocations tombstone_id", "fact_retractions fact_id")
 	for _, statement := range statements {
 		d.Exec(t, statement)
 	}
 	named("made as it was told to")
 	d.Exec(t, "DROP INDEX IF EXISTS fact_retractions_fact_id_idx") // as PostgreSQL names what has no name
 	d.Exec(t, "DROP INDEX IF EXISTS tombstones_entity_uri_idx")
+	d.Exec(t, "DROP INDEX IF EXISTS facts_tenant_id_idx")
 	d.Exec(t, "DROP INDEX IF EXISTS tombstone_revocations_tombstone_id_idx")
 }

@@ -179,6 +179,36 @@ func testNodeRow(t *testing.T, d Database) {
 	step("failed | - | 100 | " + third + " | " + third + " | by hand")
 }
 
+// testNodeTenant: the node answers a poll for a job of the caller's tenant. Older nodes have no such column.
+func testNodeTenant(t *testing.T, d Database) {
+	g := d.scene(t)
+	var jobs []string
+	for _, tenant := range []string{"", "acme'; --"} {
+		p := g.params(func(p *store.StartParams) { p.Tenant = tenant })
+		if _, err := g.s.Start(g.ctx, p); err != nil {
+			t.Fatal(err)
+		}
+		jobs = append(jobs, p.ID)
+		g.move(p.ID, job.Cancelled)
+	}
+	_, err := d.Query("SELECT tenant_id FROM jobs")
+	older := err != nil
+	if older {
+		d.Exec(t, "ALTER TABLE jobs ADD COLUMN tenant_id TEXT NOT NULL DEFAULT 'default'") // the node has migrated meanwhile
+		t.Cleanup(func() { d.Exec(t, "ALTER TABLE jobs DROP COLUMN tenant_id") })
+	}
+	p := g.params(func(p *store.StartParams) { p.Tenant = "acme" })
+	if _, err := g.s.Start(g.ctx, p); err != nil {
+		t.Fatal(err)
+	}
+	const tenantOf = "SELECT tenant_id FROM jobs WHERE id = $1"
+	g.expectArgs(t, []any{jobs[0]}, tenantOf, "default")
+	if !older {
+		g.expectArgs(t, []any{jobs[1]}, tenantOf, "acme'; --")
+	}
+	g.expectArgs(t, []any{p.ID}, tenantOf, "acme")
+}
+
 // testStart writes down a job with everything that it is.
 func testStart(t *testing.T, d Database) {
 	g := d.scene(t)

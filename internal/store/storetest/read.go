@@ -182,6 +182,37 @@ func testScopeAndTenant(t *testing.T, d Database) {
 	}
 }
 
+// testOtherTenants counts facts of every scope and state, once for each tenant.
+func testOtherTenants(t *testing.T, d Database) {
+	s := d.open(t, true)
+	check := func(tenant string, want store.OtherTenants) {
+		t.Helper()
+		if got, err := s.OtherTenants(t.Context(), tenant); got != want || err != nil {
+			t.Errorf("beside %q: %+v, %v; want %+v", tenant, got, err, want)
+		}
+	}
+	check("default", store.OtherTenants{})
+	for i, tenant := range []string{"default", "default", "acme", "Default", "zeta", "zeta", "zeta", "d\u00e9faut"} {
+		d.Insert(t, Fact(fmt.Sprint(i), func(c *fact.Candidate) {
+			c.Tenant = tenant
+			if i%2 == 1 {
+				c.Scope, c.ValidUntil = "team", ptr("2020-01-01T00:00:00Z")
+			}
+		}))
+	}
+	s = d.open(t, true)
+	check("default", store.OtherTenants{Known: true, Tenants: 4, Facts: 6})
+	check("zeta", store.OtherTenants{Known: true, Tenants: 4, Facts: 5})
+	check("acme", store.OtherTenants{Known: true, Tenants: 4, Facts: 7})
+	check("defualt", store.OtherTenants{Tenants: 5, Facts: 8})
+	check("' OR ''='", store.OtherTenants{Tenants: 5, Facts: 8})
+	found, err := s.Diagnose(t.Context())
+	want := []store.TenantFacts{{Tenant: "zeta", Facts: 3}, {Tenant: "default", Facts: 2}, {Tenant: "Default", Facts: 1}, {Tenant: "acme", Facts: 1}, {Tenant: "d\u00e9faut", Facts: 1}}
+	if diff := cmp.Diff(want, found.Tenants); diff != "" || err != nil || found.Others != 0 {
+		t.Errorf("%v, %d others (-want +got):\n%s", err, found.Others, diff)
+	}
+}
+
 // stamps are near everything that narrowing looks at.
 var stamps = []string{
 	asOfText, "2026-11-23T12:00:00.123457+00:00", "2026-11-23T12:00:00.123455+00:00", "2026-11-23T12:00:00+00:00",

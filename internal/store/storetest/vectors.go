@@ -74,7 +74,8 @@ func (v Vector) Command() (args, environ []string) {
 	if v.Params.DryRun {
 		args = []string{"dry-run"}
 	}
-	args = append(args, "-o", "json", "--as-of", v.Now.Format("2006-01-02T15:04:05.000000Z07:00"))
+	// The kept vectors are of a node that swept every tenant.
+	args = append(args, "--all-tenants", "-o", "json", "--as-of", v.Now.Format("2006-01-02T15:04:05.000000Z07:00"))
 	if v.Params.TTL != nil {
 		args = append(args, "--ttl-seconds", strconv.FormatInt(*v.Params.TTL, 10))
 	}

@@ -1,0 +1,38 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/store"
+)
+
+// OtherTenants reads the two ends of the index on tenant_id, beside the tenant. "Unequal" would read the whole table.
+func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherTenants, err error) {
+	facts := s.table("facts")
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		return tx.QueryRow(ctx, `
+			SELECT EXISTS (SELECT 1 FROM `+facts+` WHERE tenant_id = $1), count(*), coalesce(sum(n), 0)::bigint
+			FROM (SELECT count(*) AS n FROM `+facts+` WHERE tenant_id < $1 GROUP BY tenant_id
+				UNION ALL SELECT count(*) FROM `+facts+` WHERE tenant_id > $1 GROUP BY tenant_id) t`, tenant).Scan(&o.Known, &o.Tenants, &o.Facts)
+	})
+	return o, s.translate(err, "count the facts of other tenants")
+}
+
+func (s *Store) diagnoseTenants(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
+	rows, err := tx.Query(ctx, `
+		SELECT tenant_id, count(*), count(*) OVER () FROM `+s.table("facts")+`
+		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id COLLATE "C" LIMIT $1`, store.MaxTenants)
+	if err != nil {
+		return err
+	}
+	var of store.TenantFacts
+	var all int64
+	_, err = pgx.ForEachRow(rows, []any{&of.Tenant, &of.Facts, &all}, func() error {
+		d.Tenants = append(d.Tenants, of)
+		d.Others = all - int64(len(d.Tenants))
+		return nil
+	})
+	return err
+}
