@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -45,6 +46,28 @@ func TestNextTransactionAfterAnInterruption(t *testing.T) {
 			}
 		}
 		<-stop
+	}
+}
+
+// TestPreparedAtOnce: to other processes the schema changes once. SQLite refuses a node's statement with "vtable
+// constructor failed: facts_fts" if two changes meet it while it is compiled.
+func TestPreparedAtOnce(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	s := open(t, path, false).(*sqlite.Store)
+	schema := func() string { return d.Rows(t, "PRAGMA schema_version")[0] }
+	before, during := schema(), []string{}
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, "CREATE ") {
+			during = append(during, schema())
+		}
+	})
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	if !slices.Equal(during, []string{before}) || schema() == before {
+		t.Errorf("the schema was at version %s, at %v when it was to be changed, and is at %s", before, during, schema())
 	}
 }
 

@@ -2,17 +2,12 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
 	_ "embed"
 	"encoding/json"
-	"errors"
 	"fmt"
-	"net/url"
 	"slices"
 	"strings"
 	"time"
-
-	"github.com/pressly/goose/v3"
 
 	"decayctl/internal/store"
 )
@@ -32,39 +27,35 @@ var jobIndexesSQL string
 // migrations are what was done to decayctl's own tables, in order: the first is version 1.
 var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL, jobIndexesSQL}
 
-// Prepare makes decayctl's own tables where they are missing. Two processes may do so at once: the one
-// that comes second fails on the first one's tables, and looks again.
+// Prepare makes decayctl's own tables where they are missing, in one transaction: a node that compiles a
+// statement while the schema changes may refuse a write.
 func (s *Store) Prepare(ctx context.Context) error {
 	if s.conn == nil {
 		return store.ErrReadOnly
 	}
-	var failed error
-	for _, pause := range []time.Duration{0, 50 * time.Millisecond, 500 * time.Millisecond} {
-		if err := sleep(ctx, pause); err != nil {
+	state, err := s.own(ctx)
+	if err != nil {
+		return err
+	}
+	if state.Version < store.NewestOwn {
+		err = s.within(ctx, func(tx querier) (err error) {
+			// Another process may have made them since.
+			if state, err = s.ownState(ctx, tx); err != nil || state.Version >= store.NewestOwn {
+				return err
+			}
+			if err = state.Check(quoted); err == nil {
+				_, err = tx.ExecContext(ctx, missing(state.Version))
+			}
 			return err
-		}
-		state, err := s.own(ctx)
-		if err != nil {
-			return err
-		}
-		if state.Version == store.NewestOwn {
-			return s.remakeIndexes(ctx, state)
-		}
-		if state.Version > store.NewestOwn {
-			return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", state.Version, store.NewestOwn)}
-		}
-		// Whoever keeps the store locked is met here: goose would wait for the lock four times over.
-		if failed = s.within(ctx, func(querier) error { return nil }); failed != nil {
-			break
-		}
-		if failed = s.migrate(ctx); failed == nil {
-			return nil
+		})
+		if err != nil || state.Version < store.NewestOwn {
+			return s.translate(err, "create decayctl's own tables")
 		}
 	}
-	if ctx.Err() != nil { // whatever the driver calls it, this is why
-		return ctx.Err()
+	if state.Version > store.NewestOwn {
+		return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", state.Version, store.NewestOwn)}
 	}
-	return s.translate(failed, "create decayctl's own tables")
+	return s.remakeIndexes(ctx, state)
 }
 
 // remakeIndexes makes the indexes anew that decayctl's own tables have lost.
@@ -145,47 +136,22 @@ func (s *Store) exists(ctx context.Context, tx querier, table string) (there boo
 	return there, err
 }
 
-// migrate runs what is missing of decayctl's own migrations, on a connection of its own: goose wants a
-// pool, and that of the writes has none to spare.
-func (s *Store) migrate(ctx context.Context) error {
-	if err := s.take(ctx); err != nil {
-		return err
-	}
-	defer s.release()
-	db, err := s.connect(url.Values{"mode": {"rw"}, "_txlock": {"immediate"}, "_pragma": {"wal_autocheckpoint=0"}}, 1)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = db.Close() }()
-	var all []*goose.Migration
-	for i, statements := range migrations {
-		run := func(ctx context.Context, tx *sql.Tx) error {
-			_, err := tx.ExecContext(ctx, statements)
-			return err
-		}
-		all = append(all, goose.NewGoMigration(int64(i+1), &goose.GoFunc{RunTx: run}, nil))
-	}
-	provider, err := goose.NewProvider(goose.DialectSQLite3, db, nil, goose.WithTableName(store.OwnVersions),
-		goose.WithGoMigrations(all...), goose.WithDisableGlobalRegistry(true), goose.WithLogger(goose.NopLogger()))
-	if err != nil {
-		return err
-	}
-	_, err = provider.Up(ctx)
-	var partial *goose.PartialError
-	if errors.As(err, &partial) {
-		return partial.Err // the rest of its text is about goose
-	}
-	return err
-}
-
 // DDL is what Prepare would run, goose's own table included.
 func (s *Store) DDL(ctx context.Context) (string, error) {
 	state, err := s.own(ctx)
 	if err != nil {
 		return "", err
 	}
-	if version := state.Version; version > 0 && version < store.NewestOwn {
-		return strings.Join(migrations[version:], "\n") + applied(version+1), nil
+	if state.Version < store.NewestOwn {
+		return missing(state.Version), nil
+	}
+	return missing(0), nil
+}
+
+// missing makes of decayctl's own tables of a version those of the newest one. Version 0 is none.
+func missing(version int) string {
+	if version > 0 {
+		return strings.Join(migrations[version:], "\n") + applied(version+1)
 	}
 	return strings.Join(migrations, "\n") + `
 -- The migrations that were run.
@@ -195,7 +161,7 @@ CREATE TABLE ` + store.OwnVersions + ` (
     is_applied INTEGER NOT NULL,
     tstamp     TIMESTAMP DEFAULT (datetime('now'))
 );
-` + applied(0), nil
+` + applied(0)
 }
 
 // applied notes the migrations that were run, from one on.
