@@ -75,7 +75,9 @@ func testExpiredSince(t *testing.T, d Database) {
 	base := func(c *fact.Candidate) { c.ValidUntil = ptr(passed) }
 	override := Overridden(fact.Override{ValidUntil: ptr(passed), Confidence: ptr(0.3)})
 	of := func(relation string) func(*fact.Candidate) {
-		return func(c *fact.Candidate) { c.Relation, c.Timestamp, c.Entity = relation, ago(48*time.Hour), "e:"+relation }
+		return func(c *fact.Candidate) {
+			c.Relation, c.Timestamp, c.Entity = relation, ago(48*time.Hour), "e:"+relation
+		}
 	}
 	d.Insert(t,
 		Fact("a floor", base),
