@@ -29,7 +29,7 @@ type Counts struct {
 
 	Batches     int64         `json:"batches,omitempty"`         // transactions that wrote facts
 	LongestLock time.Duration `json:"longest_lock_ns,omitempty"` // the longest of them
-	Retries     int64         `json:"retries,omitempty"`         // transactions repeated after a deadlock or a serialization failure
+	Retries     int64         `json:"retries,omitempty"`         // transactions repeated: another session held a lock, or there was a deadlock or a serialization failure
 
 	Restored  int64 `json:"restored,omitempty"`   // facts an undo gave back
 	LeftAlone int64 `json:"left_alone,omitempty"` // facts an undo found changed by others

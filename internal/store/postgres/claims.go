@@ -215,8 +215,12 @@ func (w *writer) settle(ctx context.Context) error {
 }
 
 // record writes what a batch has done to a job into the job's row, if it still is in a state and its
-// worker was not put out.
+// worker was not put out. The row is waited for in patience: whoever has it is a decayctl that waits for nothing the node
+// has, and to give way would be to write the batch again.
 func (s *Store) record(ctx context.Context, tx pgx.Tx, l store.Lease, in job.State, change func(*job.Job)) (job.Counts, error) {
+	if err := s.waitFor(ctx, tx, s.params.LockTimeout); err != nil {
+		return job.Counts{}, err
+	}
 	found, err := s.jobs(ctx, tx, "WHERE job_id = $1 FOR UPDATE", l.JobID)
 	if err != nil {
 		return job.Counts{}, err

@@ -47,14 +47,14 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Uncertain, "the connection to the server was lost in the COMMIT, which may or may not have happened: "+cut.Error())
 	case errors.As(err, &cut) && !refusal(err):
 		return fail(lost, "the connection to the server was lost: "+cut.Error())
+	case lockTimedOut(err):
+		return fail(store.Busy, fmt.Sprintf("another session has kept rows locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
 	case !errors.As(err, &server):
 		return fail(0, err.Error())
 	}
 	switch {
 	case server.Code == "40001" || server.Code == "40P01": // serialization_failure, deadlock_detected
 		return fail(store.Contention, server.Message)
-	case server.Code == "55P03": // lock_not_available
-		return fail(store.Busy, fmt.Sprintf("another session has kept rows or a table locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
 	case server.Code == "57014": // query_canceled: statement_timeout, or an administrator
 		return fail(store.Busy, server.Message)
 	case server.Code == "42501": // insufficient_privilege

@@ -230,6 +230,7 @@ func (s *Store) Allowed(ctx context.Context, l store.Lease) error {
 // Finish counts claims, not workers: a worker that waits has nothing left to do.
 func (s *Store) Finish(ctx context.Context, l store.Lease) (j job.Job, done bool, err error) {
 	err = s.within(ctx, writing, func(tx pgx.Tx) (err error) {
+		done = false
 		if j, err = s.held(ctx, tx, l, job.Running, job.Undoing); err != nil {
 			return err
 		}

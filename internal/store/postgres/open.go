@@ -27,6 +27,7 @@ type Store struct {
 	vec      bool                     // vec_facts exists and can be written
 	backfill bool                     // fact_embedding_status exists and can be written
 	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	deadlock time.Duration            // the server's deadlock_timeout
 	opened   bool                     // a connection that fails now may come back
 	notes    []string
 	broken   error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
@@ -44,7 +45,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 	if _, ok := config.ConnConfig.RuntimeParams["hostaddr"]; ok {
 		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string has hostaddr, which decayctl does not know; write the address as host"}
 	}
-	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize()}
+	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize(), deadlock: time.Second} // until it is read
 	s.settings = s.transactionSettings(config.ConnConfig)
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if config.ConnConfig.ConnectTimeout == 0 { // neither the string nor the environment has one
@@ -80,7 +81,7 @@ type severed struct {
 func (e *severed) Unwrap() error { return e.error }
 
 // within runs work in one transaction that begins with the settings. Each of its statements sees what was
-// committed before it.
+// committed before it. Where another session keeps a lock from it the work is run again, in another transaction.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
 	return s.isolated(ctx, pgx.ReadCommitted, access, nil, work)
 }
@@ -98,6 +99,10 @@ func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.T
 	if access == writing && s.params.ReadOnly {
 		return store.ErrReadOnly
 	}
+	return s.givingWay(ctx, func() error { return s.once(ctx, level, access, locks, work) })
+}
+
+func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, locks []string, work func(pgx.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level, AccessMode: access})
 	if err != nil {
 		return &severed{err, false}
@@ -108,7 +113,7 @@ func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.T
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	if _, err = tx.Exec(ctx, s.preamble(locks)); err == nil {
+	if _, err = tx.Exec(ctx, s.preamble(locks, s.brief())); err == nil {
 		err = work(tx)
 	}
 	switch {

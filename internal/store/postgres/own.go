@@ -250,7 +250,7 @@ func (s *Store) migrate(ctx context.Context) error {
 
 // set gives a transaction of database/sql the settings.
 func (s *Store) set(ctx context.Context, db database.DBTxConn) error {
-	_, err := db.ExecContext(ctx, s.preamble(nil))
+	_, err := db.ExecContext(ctx, s.preamble(nil, s.params.LockTimeout))
 	return err
 }
 

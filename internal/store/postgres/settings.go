@@ -17,10 +17,8 @@ type setting struct{ name, value string }
 // poolers refuse most of them there, and a pooled session would not keep them. They begin every
 // transaction instead, after our own, so that an operator's word wins. Only what pinned names wins over that.
 func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
-	lockTimeout := max(1, s.params.LockTimeout.Milliseconds()) // 0 would wait for ever
 	settings := []setting{
-		{"lock_timeout", fmt.Sprint(lockTimeout)},
-		{"statement_timeout", fmt.Sprint(lockTimeout + (5 * time.Minute).Milliseconds())},
+		{"statement_timeout", fmt.Sprint((s.params.LockTimeout + 5*time.Minute).Milliseconds())},
 		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
 		{"jit", "off"}, // compiling takes longer than a batch gains by it
 	}
@@ -91,15 +89,20 @@ func parseOptions(options string) []setting {
 }
 
 // beforeLocks are the settings that locks are waited for with. SET takes no snapshot, as set_config would.
-var beforeLocks = map[string]bool{"role": true, "lock_timeout": true, "statement_timeout": true, "exit_on_error": true}
+var beforeLocks = map[string]bool{"role": true, "statement_timeout": true, "exit_on_error": true}
 
 // preamble is what a transaction begins with, in one message. A transaction that reads one state locks
 // its tables before its first snapshot: a rewrite (ALTER TABLE … TYPE, TRUNCATE) that commits while a lock is
 // waited for leaves the table empty to an older snapshot. At READ COMMITTED each statement takes its locks first.
-func (s *Store) preamble(locks []string) string {
+// wait is for how long one lock is waited for; --lock-timeout and givingWay say how often, so lock_timeout in an address says nothing.
+func (s *Store) preamble(locks []string, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
+	fmt.Fprintf(&b, "SET LOCAL lock_timeout = %d; ", max(1, wait.Milliseconds())) // 0 would wait for ever
 	for _, each := range s.settings {
+		if strings.EqualFold(each.name, "lock_timeout") {
+			continue
+		}
 		if beforeLocks[strings.ToLower(each.name)] {
 			fmt.Fprintf(&b, "SET LOCAL %s = %s; ", pgx.Identifier{each.name}.Sanitize(), literal(each.value))
 			continue

@@ -211,18 +211,19 @@ func (s *Store) lookUp(ctx context.Context, tx pgx.Tx) (edgeConfidence string, e
 func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
 	var locked time.Time
 	var counts job.Counts
+	again := int64(0)
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
 		locked = s.params.Now()
+		p.Count.Retries += again
+		again = 1
 		if err := s.mayUndo(ctx, tx, p.Lease); err != nil {
 			return err
 		}
 		r := restorer{Store: s, tx: tx, p: p, restored: map[string]bool{}}
-		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {
-			if err := step(ctx); err != nil {
-				return err
-			}
+		err := s.steps(ctx, tx, locked, r.overrides, r.edges, r.retractions, r.vectors)
+		if err != nil {
+			return err
 		}
-		var err error
 		counts, err = s.record(ctx, tx, p.Lease, job.Undoing, func(j *job.Job) {
 			j.Counts.Add(p.Count)
 			j.Counts.Restored += int64(len(r.restored))

@@ -14,25 +14,23 @@ import (
 // Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
 // that two sweeps wait for each other instead of deadlocking.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	b = b.Begin()
-	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	var w writer
+	tries := int64(0)
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+		w = writer{Store: s, batch: b.Begin(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 		w.locked, w.tx = s.params.Now(), tx
+		w.batch.Count.Retries += tries
+		tries++
 		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
 		if s.vec {
 			steps = append(steps, w.deleteVectors)
 		}
-		for _, step := range append(steps, w.staleCards, w.settle) {
-			if err := step(ctx); err != nil {
-				return err
-			}
-		}
-		return nil
+		return s.steps(ctx, tx, w.locked, append(steps, w.staleCards, w.settle)...)
 	})
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	return store.Applied{Changed: b.Changed(), Locked: s.params.Now().Sub(w.locked), Counts: w.counts}, nil
+	return store.Applied{Changed: w.batch.Changed(), Locked: s.params.Now().Sub(w.locked), Counts: w.counts}, nil
 }
 
 // writer is one batch on its way into one transaction.

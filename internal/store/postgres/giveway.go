@@ -1,0 +1,96 @@
+package postgres
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/jackc/pgx/v5"
+	"github.com/jackc/pgx/v5/pgconn"
+)
+
+// A session that has waited for a lock for deadlock_timeout looks for a deadlock, and if there is one it is the session
+// that fails. decayctl must not be waiting then while it holds what the other waits for. So it waits briefly, gives all
+// its locks back, and tries again later.
+
+const (
+	firstPause   = 10 * time.Millisecond // between two tries, with nothing held
+	longestPause = time.Second
+)
+
+// givingWay runs a transaction until no other session keeps a lock from it, for as long as the lock timeout.
+func (s *Store) givingWay(ctx context.Context, once func() error) error {
+	patience := time.NewTimer(s.params.LockTimeout)
+	defer patience.Stop()
+	for pause := firstPause; ; pause = min(2*pause, longestPause) {
+		err := once()
+		if !lockTimedOut(err) {
+			return err
+		}
+		again := time.NewTimer(pause)
+		select {
+		case <-again.C:
+		case <-patience.C:
+			again.Stop()
+			return err
+		case <-ctx.Done():
+			again.Stop()
+			return ctx.Err()
+		}
+	}
+}
+
+// lockTimedOut tells whether a transaction has given way.
+func lockTimedOut(err error) bool {
+	var server *pgconn.PgError
+	return errors.Is(err, errWaitedFor) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
+}
+
+// brief is how long a transaction waits for one lock.
+func (s *Store) brief() time.Duration {
+	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/4))
+}
+
+// errWaitedFor ends a transaction whose locks another session waits for, and may have waited for long.
+var errWaitedFor = errors.New("another session waits for this one")
+
+// steps runs the parts of a transaction that locks what the node locks too. Each wait must end before a session that
+// waits for this one looks for a deadlock. A transaction that takes long asks whether there is one: if not, whoever comes
+// later has all of deadlock_timeout before it.
+func (s *Store) steps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
+	for _, step := range steps {
+		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.brief() {
+			var waitedFor bool
+			if err := tx.QueryRow(ctx, `
+				SELECT EXISTS (
+					SELECT 1 FROM pg_catalog.pg_locks l
+					WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`).Scan(&waitedFor); err != nil {
+				return err
+			}
+			if waitedFor {
+				return errWaitedFor
+			}
+			since = now
+		}
+		if err := step(ctx); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// waitFor sets how long the rest of a transaction waits for one lock.
+func (s *Store) waitFor(ctx context.Context, tx pgx.Tx, wait time.Duration) error {
+	_, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", fmt.Sprint(wait.Milliseconds()))
+	return err
+}
+
+// readDeadlockTimeout reads how soon sessions look for deadlocks. A role may have a value of its own: where decayctl's is
+// longer than the server's default, the node's need not be.
+func (s *Store) readDeadlockTimeout(ctx context.Context, tx pgx.Tx) error {
+	var ms int64
+	err := tx.QueryRow(ctx, "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'").Scan(&ms)
+	s.deadlock = min(time.Second, time.Duration(ms)*time.Millisecond)
+	return err
+}

@@ -1,0 +1,97 @@
+package postgres_test
+
+import (
+	"context"
+	"testing"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/storetest"
+	"decayctl/internal/sweep"
+)
+
+// TestGivesWay: another session has locked what a batch comes to last, and goes on into what the batch has locked first.
+// The other waits before decayctl does, so it is the one that would find the deadlock and fail. It never does: decayctl
+// gives up before that. slow is how long the database takes between the two locks of decayctl, as a part of
+// deadlock_timeout, which is a second.
+func TestGivesWay(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	const (
+		override = "SELECT 1 FROM fact_validity_overrides WHERE fact_id = 'b' FOR UPDATE"
+		edge     = "UPDATE entity_edges SET confidence = 0.2 WHERE id = 'a'"
+		card     = "UPDATE memory_cards SET is_stale = 0 WHERE entity_uri = 'stigmem://acme/user/1'"
+		insert   = "INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('a', 'x')"
+		update   = "UPDATE fact_validity_overrides SET confidence = 0.1 WHERE fact_id = 'a'"
+		sweeps   = "INSERT"
+		undoes   = "DELETE"
+	)
+	for name, test := range map[string]struct {
+		work, slow, locked, next string
+	}{
+		"overrides":            {sweeps, "0.5", override, insert},
+		"edges":                {sweeps, "0.5", edge, insert},
+		"cards":                {sweeps, "0.5", card, insert},
+		"cards, on a slow day": {sweeps, "0.95", card, insert},
+		"an undo's edges":      {undoes, "0.5", edge, update},
+		"a slow undo":          {undoes, "0.95", edge, update},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+			d := database(t, db, db.URL)
+			d.Insert(t, storetest.Fact("a"), storetest.Fact("b", storetest.Overridden(fact.Override{UpdatedAt: "x"})))
+			d.Edge(t, "a", nil)
+			d.Card(t, "stigmem://acme/user/1", "default", "local", 0)
+			s, err := open(t, db.URL, "public", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			engine := storetest.Engine(s)
+			work := func() (job.Job, error) {
+				return storetest.Sweep(t.Context(), engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{})
+			}
+			if test.work == undoes {
+				done, err := work()
+				if err != nil {
+					t.Fatal(err)
+				}
+				work = func() (job.Job, error) {
+					joined, err := s.Join(t.Context(), store.JoinParams{ID: done.ID, Undo: true, Worker: storetest.Worker("a test", 2)})
+					if err != nil {
+						return done, err
+					}
+					return engine.Undo(t.Context(), joined, sweep.Work{Pace: 1})
+				}
+			}
+			d.Exec(t, `CREATE FUNCTION slow() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN PERFORM pg_sleep(`+test.slow+`); RETURN NULL; END'`)
+			d.Exec(t, `CREATE TRIGGER slow AFTER `+test.work+` ON fact_validity_overrides FOR EACH STATEMENT WHEN (current_setting('application_name') = 'decayctl') EXECUTE FUNCTION slow()`)
+			other, err := d.SQL.BeginTx(context.Background(), nil)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer func() { _ = other.Rollback() }()
+			if _, err := other.ExecContext(t.Context(), test.locked); err != nil {
+				t.Fatal(err)
+			}
+			done := make(chan struct{})
+			go func() {
+				defer close(done)
+				if j, err := work(); err != nil || j.Counts.Decayed != 2 || j.Counts.Retries == 0 || test.work == undoes && j.Counts.Restored != 2 {
+					t.Errorf("%+v, %v", j, err)
+				}
+			}()
+			for d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")[0] == "0" {
+			}
+			if _, err := other.ExecContext(t.Context(), test.next); err != nil {
+				t.Errorf("the other session was ended: %v", err)
+			}
+			if err := other.Rollback(); err != nil {
+				t.Error(err)
+			}
+			<-done
+		})
+	}
+}
