@@ -147,6 +147,9 @@ func (s *Store) claim(ctx context.Context, tx querier, where string, args ...any
 // lockClaim makes sure that the batch is still its worker's to write.
 func (w *writer) lockClaim(ctx context.Context) error {
 	b := w.batch
+	if err := w.followClock(ctx, w.tx, b.Lease); err != nil {
+		return err
+	}
 	var own bool
 	err := w.tx.QueryRowContext(ctx, `
 		SELECT EXISTS (

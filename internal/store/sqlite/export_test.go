@@ -3,10 +3,14 @@ package sqlite
 import (
 	"context"
 	"database/sql"
+	"time"
 
 	driver "modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
 )
+
+// SetUptime gives the store another monotonic clock.
+func (s *Store) SetUptime(uptime func() time.Duration) { s.uptime = uptime }
 
 // Watch hands every statement that the store is about to run to see, with the connection that it runs on.
 func (s *Store) Watch(see func(tx Querier, query string)) {

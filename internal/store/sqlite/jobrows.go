@@ -36,6 +36,9 @@ func (s *Store) working(ctx context.Context, tx querier) ([]job.Job, error) {
 
 // held is the job that a lease is of, if the lease lasts and the job is in one of some states.
 func (s *Store) held(ctx context.Context, tx querier, l store.Lease, states ...job.State) (job.Job, error) {
+	if err := s.followClock(ctx, tx, l); err != nil {
+		return job.Job{}, err
+	}
 	j, err := s.jobOf(ctx, tx, l.JobID)
 	if err != nil {
 		return job.Job{}, err
@@ -150,18 +153,22 @@ func (s *Store) addWorker(ctx context.Context, tx querier, j *job.Job, p store.W
 		j.ID).Scan(&w.Number); err != nil {
 		return store.Lease{}, err
 	}
+	l, clocks := store.Lease{JobID: j.ID, Worker: w.Number, Time: p.Lease}, s.readClocks()
 	_, err := tx.ExecContext(ctx, `
 		INSERT INTO decayctl_workers (job_id, worker, host, space, pid, process_start, joined_at, lease_until)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8)`,
-		j.ID, w.Number, w.Host, w.Space, w.PID, w.Start, fact.FormatInstant(now), s.nowMS()+p.Lease.Milliseconds())
+		j.ID, w.Number, w.Host, w.Space, w.PID, w.Start, fact.FormatInstant(now), clocks.wallMS+p.Lease.Milliseconds())
 	j.Workers = append(j.Workers, w)
-	return store.Lease{JobID: j.ID, Worker: w.Number, Time: p.Lease}, err
+	s.noteLease(l, clocks)
+	return l, err
 }
 
 // renew makes a lease last for its full time from now. That it has not ended is for the caller to know.
 func (s *Store) renew(ctx context.Context, tx querier, l store.Lease) error {
+	clocks := s.readClocks()
+	s.noteLease(l, clocks)
 	_, err := tx.ExecContext(ctx, "UPDATE decayctl_workers SET lease_until = $3 WHERE job_id = $1 AND worker = $2",
-		l.JobID, l.Worker, s.nowMS()+l.Time.Milliseconds())
+		l.JobID, l.Worker, clocks.wallMS+l.Time.Milliseconds())
 	return err
 }
 

@@ -51,7 +51,12 @@ type Store struct {
 	vec        bool                     // vec_facts exists and can be written
 	backfill   bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
 	notes      []string
-	broken     error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
+
+	opened    time.Time
+	leases    map[worker]reading   // of this process, see followClock; under turn
+	committed func()               // what follows from the transaction at work, once it has committed; under turn
+	uptime    func() time.Duration // the monotonic clock, in tests; else nil
+	broken    error                // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
 
 	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }
@@ -65,7 +70,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}}
+	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}, opened: p.Now(), leases: map[worker]reading{}}
 	if err = s.checkName(ctx); err != nil {
 		return nil, err
 	}
@@ -241,9 +246,13 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 		return err
 	}
 	end := tx.Rollback
+	s.committed = func() {}
 	defer func() {
 		if failed := s.conn.Raw(func(any) error { return end() }); err == nil {
 			err = failed
+		}
+		if err == nil {
+			s.committed()
 		}
 	}()
 	if err := s.present(); err != nil {
