@@ -49,17 +49,18 @@ func measured(t *testing.T, args ...string) (stdout string, mb int) {
 	return out.String(), n / 1024
 }
 
-const (
-	longTextMB   = 1.5
-	longTextRows = 13 // of each kind
-	mostMB       = 200
-)
+// longTexts are facts with one long text each.
+type longTexts struct {
+	size   int // bytes
+	facts  int // of each kind
+	mostMB int // that a command may take
+}
 
-// insertLong fills a store with old facts, each of which has one long text, and counts them.
-func insertLong(t *testing.T, d storetest.Database, name string) (facts int) {
+// insert fills a store with old ones, and counts them.
+func (l longTexts) insert(t *testing.T, d storetest.Database, name string) (facts int) {
 	t.Helper()
 	long := func(size int) string { return fmt.Sprintf(" || replace(hex(zeroblob(%d)), '0', 'e')", size/2) }
-	longest, longestID := int(longTextMB*(1<<20)), int(longTextMB*(1<<20))
+	longestID := l.size
 	if name == "postgres" { // its indexes hold no long value, unless it compresses well
 		long = func(size int) string { return fmt.Sprintf(" || repeat('e', %d)", size) }
 		longestID = 100_000
@@ -72,29 +73,35 @@ func insertLong(t *testing.T, d storetest.Database, name string) (facts int) {
 		if kind == "id" {
 			texts[kind] += long(longestID)
 		} else {
-			texts[kind] += long(longest)
+			texts[kind] += long(l.size)
 		}
 		d.Exec(t, fmt.Sprintf(`
 			WITH RECURSIVE numbers(n) AS (SELECT 1 UNION ALL SELECT n + 1 FROM numbers WHERE n < %d)
 			INSERT INTO facts (id, entity, relation, source, tenant_id, value_type, value_v, timestamp, confidence, scope)
 			SELECT %s, %s, %s, %s, %s, 'string', 'v', '2026-01-01T00:00:00.000000+00:00', 0.9, 'local' FROM numbers`,
-			longTextRows, texts["id"], texts["entity"], texts["relation"], texts["source"], texts["tenant_id"]))
-		facts += longTextRows
+			l.facts, texts["id"], texts["entity"], texts["relation"], texts["source"], texts["tenant_id"]))
+		facts += l.facts
 	}
-	d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, reason, updated_at) SELECT id, 0.8, id"+long(longest)+
+	d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, confidence, reason, updated_at) SELECT id, 0.8, id"+long(l.size)+
 		", '2026-01-02T00:00:00+00:00' FROM facts WHERE id LIKE 'reason%'")
 	return facts
 }
 
-// TestLongTexts: memory follows the length of no text. Whatever is long, dry runs, sweeps and undos stay within what they
-// take on a store of short ones plus a few times one fact, and find and change all that they should.
+// TestLongTexts: memory follows the length of no text.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
+	longTexts{size: 3 << 19, facts: 13, mostMB: 200}.test(t)
+}
+
+// test: whatever is long, dry runs, sweeps and undos stay within what they take on a store of short ones plus a few times
+// one fact, and find and change all that they should.
+func (l longTexts) test(t *testing.T) {
+	t.Helper()
 	for _, b := range backends {
 		t.Run(b.name, func(t *testing.T) {
 			t.Parallel()
 			d, target, _ := b.fresh(t)
-			facts := insertLong(t, d, b.name)
+			facts := l.insert(t, d, b.name)
 			policies := filepath.Join(t.TempDir(), "policies.yaml")
 			if err := os.WriteFile(policies, []byte("- {id: newest, relation: \"r*\", source: \"s*\", mode: expire, ttl: 30d, keep_last: 1}\n"), 0o600); err != nil {
 				t.Fatal(err)
@@ -102,7 +109,7 @@ func TestLongTexts(t *testing.T) {
 			run := func(args ...string) (report jobReport) {
 				t.Helper()
 				stdout, mb := measured(t, append(args, "--store", target, "-o", "json")...)
-				if mb > mostMB {
+				if mb > l.mostMB {
 					t.Errorf("%s: %d MB in memory", args[:2], mb)
 				}
 				if len(stdout) > 1<<20 {
@@ -127,7 +134,7 @@ func TestLongTexts(t *testing.T) {
 			if undone := run("jobs", "undo", "--yes", done.JobID); undone.Restored != int64(facts) {
 				t.Errorf("an undo restored %d of %d", undone.Restored, facts)
 			}
-			if n := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides WHERE length(reason) > 1000000"); n[0] != strconv.Itoa(longTextRows) {
+			if n := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides WHERE length(reason) > 1000000"); n[0] != strconv.Itoa(l.facts) {
 				t.Errorf("%s overrides as they were", n[0])
 			}
 		})

@@ -6,6 +6,9 @@ import (
 	"fmt"
 	"slices"
 
+	gocmp "github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
 )
@@ -26,5 +29,31 @@ func Candidates(ctx context.Context, s store.Store, p store.CandidatesParams) ([
 	for i := range found {
 		found[i].Place = 0
 	}
+	if err == nil {
+		err = sameInOrder(ctx, s, p, found)
+	}
 	return found, err
+}
+
+// sameInOrder reads facts once more, in the order of ids and one part at a time, as those are whose text is long.
+func sameInOrder(ctx context.Context, s store.Store, p store.CandidatesParams, want []fact.Candidate) error {
+	p.InOrder = true
+	var found []fact.Candidate
+	if err := s.Candidates(ctx, p, func(part []fact.Candidate) error {
+		found = append(found, part...)
+		return nil
+	}); err != nil {
+		return err
+	}
+	for i := range found {
+		if found[i].Place != i {
+			return fmt.Errorf("%q is the fact %d, and has the place %d", found[i].ID, i, found[i].Place)
+		}
+		found[i].Place = 0
+	}
+	status := cmpopts.IgnoreFields(fact.Fact{}, "Quarantine") // that of a fact, or what holds instead
+	if diff := gocmp.Diff(want, found, status, cmpopts.EquateEmpty()); diff != "" {
+		return fmt.Errorf("in the order of ids: %s", diff)
+	}
+	return nil
 }

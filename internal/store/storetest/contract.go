@@ -27,6 +27,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 	}{
 		{"ranges cover every fact once, in order", testRanges},
 		{"strange ids are ids", testStrangeIDs},
+		{"long texts are read in parts", testLongTexts},
 		{"candidates are read with their context", testContext},
 		{"scope and tenant", testScopeAndTenant},
 		{"facts of other tenants", testOtherTenants},
