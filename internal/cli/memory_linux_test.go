@@ -120,7 +120,7 @@ func (l longTexts) test(t *testing.T) {
 				}
 				return report
 			}
-			rules := []string{"--ttl", "90d", "--as-of", "2026-06-15T12:00:00Z"}
+			rules := []string{"--ttl", "90d", "--as-of", "2026-06-15T12:00:00Z", "--all-tenants"}
 			if found := run(append([]string{"dry-run", "--samples", "50"}, rules...)...); found.Selected != int64(facts) {
 				t.Errorf("a dry run finds %d of %d", found.Selected, facts)
 			}
