@@ -39,6 +39,11 @@ func (n *node) ask(method, path string, query url.Values, body any) (status int,
 		return 0, nil, err
 	}
 	request.Header.Set("Content-Type", "application/json")
+	if path == "/v1/facts" {
+		// The node knows a fact by its content, so it may be sent again on another connection where the node has
+		// ended this one.
+		request.Header.Set("Idempotency-Key", "content")
+	}
 	if n.key != "" {
 		request.Header.Set("Authorization", "Bearer "+n.key)
 	}

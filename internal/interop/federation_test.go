@@ -11,10 +11,37 @@ import (
 	"net/http"
 	"slices"
 	"testing"
+	"time"
 )
 
 // Settings of nodes that are to be each other's peers.
 var federated = []string{"STIGMEM_FEDERATION_ENABLED=true", "STIGMEM_FEDERATION_INSECURE=true", "STIGMEM_FEDERATION_PULL_INTERVAL_S=1"}
+
+// sign signs an object by the key of the node whose store this is, as nodes sign what they tell their peers.
+func (p *place) sign(t testing.TB, o object) string {
+	t.Helper()
+	signed, err := json.Marshal(o) // by the order of names, without blanks
+	if err != nil {
+		t.Fatal(err)
+	}
+	seed, err := base64.RawURLEncoding.DecodeString(p.Rows(t, "SELECT value FROM node_meta WHERE key = 'federation_privkey'")[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	return base64.RawURLEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), signed))
+}
+
+// publish has a node publish who it is. Its peers trust only facts signed by the key in that manifest.
+func (n *node) publish(at *place) {
+	n.t.Helper()
+	about := n.get("/.well-known/stigmem", nil)
+	manifest := object{
+		"entity_uri": n.url, "key_id": "first", "public_key": about["federation_pubkey"], "entities": []any{n.url, about["node_id"]},
+		"issued_at": nowText(), "expires_at": time.Now().AddDate(0, 0, 30).UTC().Format(time.RFC3339), "rotation_events": []object{},
+	}
+	manifest["signature"] = at.sign(n.t, manifest)
+	n.want(http.StatusOK, http.MethodPut, "/v1/federation/manifest", nil, manifest)
+}
 
 // befriend makes a node a peer of another, which pulls facts from it from then on.
 func (n *node) befriend(peer *node, at *place) {
@@ -24,15 +51,7 @@ func (n *node) befriend(peer *node, at *place) {
 		"node_url": peer.url, "node_id": about["node_id"], "federation_pubkey": about["federation_pubkey"],
 		"allowed_scopes": []string{"public"}, "signed_at": nowText(),
 	}
-	signed, err := json.Marshal(declaration)
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	seed, err := base64.RawURLEncoding.DecodeString(at.Rows(n.t, "SELECT value FROM node_meta WHERE key = 'federation_privkey'")[0])
-	if err != nil {
-		n.t.Fatal(err)
-	}
-	declaration["declaration_sig"] = base64.RawURLEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), signed))
+	declaration["declaration_sig"] = at.sign(n.t, declaration)
 	id := n.want(http.StatusCreated, http.MethodPost, "/v1/federation/peers", nil, declaration)["peer_id"].(string)
 	n.post("/v1/federation/peers/"+id+"/approve", nil, object{
 		"pubkey_fingerprint": fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(about["federation_pubkey"].(string))))})
@@ -47,6 +66,8 @@ func TestFederation(t *testing.T) {
 		n.assert(alice.in("public"))
 		p.all(t)
 		same(t, "at home", n.facts(nil))
+		n.publish(p)
+		peer.publish(elsewhere)
 		n.befriend(peer, elsewhere)
 		peer.befriend(n, p)
 		const told = "user:alice admin 0.9"

@@ -45,33 +45,7 @@ func TestJobsPolled(t *testing.T) {
 		shows(t, "pending", pending, object{"job_id": id, "status": "pending", "state": "pending", "scope": nil, "dry_run": false,
 			"scanned": 0.0, "decayed": 0.0, "estimated_s": 60.0, "started_at": nil, "completed_at": nil, "error": nil})
 
-		// decayctl is slow, and the node is asked again and again how far it is.
-		ended := make(chan int, 1)
-		go func() {
-			exit := -1
-			defer func() { ended <- exit }()
-			exit, _, _ = p.command(t, "jobs", "resume", id, "--batch-size", "10", "--pace", "0.05")
-		}()
-		var seen []float64
-		n.await("the counts rise four times", func() bool {
-			polled := n.poll(id)
-			if decayed := polled["decayed"].(float64); len(seen) == 0 || decayed != seen[len(seen)-1] {
-				seen = append(seen, decayed)
-			}
-			if polled["status"] == "running" && (polled["started_at"] == nil || polled["completed_at"] != nil || polled["error"] != nil) {
-				t.Errorf("running: %v", polled)
-			}
-			return len(seen) >= 5
-		})
-		if !slices.IsSorted(seen) {
-			t.Errorf("the counts were %v", seen)
-		}
-		p.decayctl(t, 0, "jobs", "pause", id)
-		if exit := <-ended; exit != 3 {
-			t.Errorf("the paused sweep ends with %d, want 3", exit)
-		}
-		paused := n.poll(id)
-		shows(t, "paused", paused, object{"status": "running", "state": "paused", "completed_at": nil, "error": nil})
+		paused := p.pause(t, n, id)
 
 		done := p.decayctl(t, 0, "jobs", "resume", id)
 		polled := n.poll(id)
@@ -96,6 +70,39 @@ func TestJobsPolled(t *testing.T) {
 			t.Errorf("cancelled, and no error says so: %v", polled)
 		}
 	})
+}
+
+// pause has decayctl begin a pending job, slowly, and pauses it once it has written four times. The node is
+// asked again and again how far it is. What the node then says of the job is returned.
+func (p *place) pause(t testing.TB, n *node, id string) object {
+	t.Helper()
+	ended := make(chan int, 1)
+	go func() {
+		exit := -1
+		defer func() { ended <- exit }()
+		exit, _, _ = p.command(t, "jobs", "resume", id, "--batch-size", "10", "--pace", "0.05")
+	}()
+	var seen []float64
+	n.await("the counts rise four times", func() bool {
+		polled := n.poll(id)
+		if decayed := polled["decayed"].(float64); len(seen) == 0 || decayed != seen[len(seen)-1] {
+			seen = append(seen, decayed)
+		}
+		if polled["status"] == "running" && (polled["started_at"] == nil || polled["completed_at"] != nil || polled["error"] != nil) {
+			t.Errorf("running: %v", polled)
+		}
+		return len(seen) >= 5
+	})
+	if !slices.IsSorted(seen) {
+		t.Errorf("the counts were %v", seen)
+	}
+	p.decayctl(t, 0, "jobs", "pause", id)
+	if exit := <-ended; exit != 3 {
+		t.Errorf("the paused sweep ends with %d, want 3", exit)
+	}
+	paused := n.poll(id)
+	shows(t, "paused", paused, object{"status": "running", "state": "paused", "completed_at": nil, "error": nil})
+	return paused
 }
 
 // TestFailedJob has the database refuse what a sweep writes.

@@ -168,6 +168,46 @@ func TestLegalHold(t *testing.T) {
 	})
 }
 
+// TestLegalHoldRevoked: only who put an entity under a legal hold ends it. The node keeps the revocation of
+// another, which ends nothing, to it as to decayctl, and refuses every later one.
+func TestLegalHoldRevoked(t *testing.T) {
+	onBoth(t, func(t *testing.T, p *place) {
+		n := serve(t, p, append([]string{"STIGMEM_NODE_PRIVATE_KEY=" + strings.Repeat("A", 43)}, plugins...)...)
+		other := n.as("agent:other", "default")
+		revoke := func(n *node, status int, id string) {
+			t.Helper()
+			n.want(status, http.MethodPost, "/v1/tombstones/"+id+"/revoke", nil, object{"reason": "the case is closed"})
+		}
+		hold := func(s said) string {
+			t.Helper()
+			n.assert(s)
+			return n.want(http.StatusCreated, http.MethodPost, "/v1/tombstones", nil, object{"entity_uri": s.entity, "reason": "a case", "legal_hold": true})["id"].(string)
+		}
+		ours, theirs := hold(contrary), hold(bob)
+		revoke(n, http.StatusOK, ours)
+		revoke(other, http.StatusOK, theirs)
+		revoke(n, http.StatusConflict, theirs)
+		for _, each := range []struct {
+			said
+			held bool
+		}{{contrary, false}, {bob, true}} {
+			if got := n.get("/v1/tombstones/"+each.entity, nil)["tombstoned"]; got != each.held {
+				t.Errorf("to the node the hold of %s stands: %v, want %v", each.entity, got, each.held)
+			}
+			id := p.Rows(t, "SELECT id FROM facts WHERE entity = $1", each.entity)[0]
+			explained := p.decayctl(t, 0, "explain", id, "--min-confidence", "0.6")
+			if got := explained["fact"].(object)["legal_hold"]; got != each.held {
+				t.Errorf("to decayctl %s is held: %v, want %v", each.entity, got, each.held)
+			}
+		}
+		swept := p.decayctl(t, 0, rules{floor: 0.6}.command()...)
+		if sweptBy(swept).decayed != 1 || swept["skipped"].(object)["legal_hold"] != 1.0 {
+			t.Errorf("decayctl's sweep: %v", swept)
+		}
+		same(t, "what may not expire", p.Rows(t, "SELECT entity FROM facts WHERE entity LIKE 'user:%' AND id NOT IN (SELECT fact_id FROM fact_validity_overrides)"), bob.entity)
+	})
+}
+
 // TestTimeTravel: what the node knew before a sweep it still knows as of then.
 func TestTimeTravel(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {

@@ -8,11 +8,13 @@ package interop_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -21,8 +23,10 @@ import (
 
 const (
 	newest  = "0.9.0a12" // the release that decayctl is proved against
+	former  = "0.9.0a10" // the last release before facts and jobs were kept apart by tenant
 	oldest  = "0.9.0a2"  // the first release whose stores decayctl sweeps
 	tooOld  = "0.9.0a1"
+	wheel   = "none" // no sources in front of the newest release's wheel
 	rootKey = "a-key-that-the-caller-made-up"
 
 	// patience is how long a node may take for anything, on a busy machine.
@@ -50,6 +54,7 @@ type node struct {
 	t   testing.TB
 	url string
 	key string // "" where it wants none
+	log func() string
 }
 
 // installed is the folder that `make interop` installed the nodes into.
@@ -116,6 +121,16 @@ func serveRelease(t testing.TB, release string, p *place, settings ...string) *n
 	return n
 }
 
+// as is the node with a key of its own, of an agent in a tenant. Only an administrator's node can make one.
+func (n *node) as(agent, tenant string) *node {
+	n.t.Helper()
+	other := *n
+	other.key = fmt.Sprintf("%s-of-%s-has-a-long-key-that-is-its-own", agent, tenant)
+	n.want(http.StatusCreated, http.MethodPost, "/v1/auth/keys", nil, object{
+		"raw_key": other.key, "entity_uri": agent, "permissions": []string{"admin", "read", "write"}, "tenant_id": tenant})
+	return &other
+}
+
 func freePort(t testing.TB) string {
 	t.Helper()
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -140,6 +155,9 @@ from stigmem_node.main import run
 threading.Thread(target=lambda: (sys.stdin.read(), os.kill(os.getpid(), signal.SIGTERM)), daemon=True).start()
 run()`
 
+// routine is what the node logs of a request that it answered, and of each fact.
+var routine = regexp.MustCompile(`^INFO: .*" [1-4]\d\d |^\[stigmem\] DEPRECATED|^\{"billing"`)
+
 // run starts the node and waits until it answers.
 func (n *node) run(release string, environ []string) error {
 	n.t.Helper()
@@ -154,9 +172,13 @@ func (n *node) run(release string, environ []string) error {
 		return err
 	}
 	cmd.Stdout, cmd.Stderr = file, file
-	log := func() string {
+	n.log = func() string {
 		content, _ := os.ReadFile(path)
-		return string(content[max(0, len(content)-4000):])
+		// What the node says of every fact and request would leave no room for what went wrong.
+		lines := slices.DeleteFunc(strings.SplitAfter(string(content), "\n"), func(line string) bool {
+			return routine.MatchString(line)
+		})
+		return strings.Join(lines, "")
 	}
 	if err := cmd.Start(); err != nil {
 		return err
@@ -176,14 +198,15 @@ func (n *node) run(release string, environ []string) error {
 		}
 		_ = file.Close()
 		if n.t.Failed() {
-			n.t.Logf("the node's log:\n%s", log())
+			text := n.log()
+			n.t.Logf("the node's log:\n%s", text[max(0, len(text)-12_000):])
 		}
 	})
 	err = nil
 	n.await("the node starts", func() bool {
 		select {
 		case <-ended:
-			if err = errors.New("the node ended: " + log()); strings.Contains(err.Error(), errTaken.Error()) {
+			if err = errors.New("the node ended: " + n.log()); strings.Contains(err.Error(), errTaken.Error()) {
 				err = errTaken
 			}
 			return true

@@ -1,10 +1,12 @@
 """Make test vectors by running the installed node's own sweep on random stores.
 
 usage: vectors.py SEED COUNT
+       vectors.py FILE
 
 Writes a JSON array to stdout. Each element holds a small store, the settings and parameters of a sweep,
-and what the store holds afterwards. The node's clock stands still while it sweeps. Its answer is taken as
-it is, but for two decisions of decayctl (docs/decisions.md): a floor of 0 that is asked for switches the
+and what the store holds afterwards. FILE has vectors already, and what this node makes of them is written.
+The node's clock stands still while it sweeps. A sweep of all tenants (null) is one of each tenant, as the
+node's own command does it. The node's answer is taken as it is, but for two decisions of decayctl (docs/decisions.md): a floor of 0 that is asked for switches the
 node's own floor off (4), and an override keeps its confidence (11).
 """
 
@@ -153,6 +155,7 @@ class Maker:
                 "ttl_seconds": self.random.choice([None, None, *TTLS]),
                 "min_confidence": self.random.choice([None, None, *floors]),
                 "scope": self.random.choice([None, None, None, *SCOPES]),
+                "tenant": self.random.choice([None, "default", "default", "acme"]),
                 "dry_run": self.chance(0.15),
             },
             "store": {
@@ -199,7 +202,16 @@ def sweep(path: str, vector: dict[str, Any]) -> dict[str, Any]:
         mock.patch.object(decay, "datetime", clock),
         mock.patch.object(graph_index.time, "time", return_value=now.timestamp()),
     ):
-        return decay.run_decay_sweep(**params)
+        tenants = {fact["tenant_id"] for fact in vector["store"]["facts"]}
+        if params["tenant"] is not None:
+            tenants = {params["tenant"]}
+        rules = {name: value for name, value in params.items() if name != "tenant"}
+        swept = [decay.run_decay_sweep(**rules, tenant_id=t) for t in sorted(tenants)]
+        return {
+            "scanned": sum(each["scanned"] for each in swept),
+            "decayed": sum(each["decayed"] for each in swept),
+            "dry_run": params["dry_run"],
+        }
 
 
 def complete(path: str, vector: dict[str, Any]) -> None:
@@ -227,9 +239,12 @@ def complete(path: str, vector: dict[str, Any]) -> None:
     }
 
 
-def main(seed: int, count: int) -> None:
+def drawn(seed: int, count: int) -> list[dict[str, Any]]:
     maker = Maker(seed)
-    vectors = [maker.vector(number) for number in range(count)]
+    return [maker.vector(number) for number in range(count)]
+
+
+def main(vectors: list[dict[str, Any]]) -> None:
     with tempfile.TemporaryDirectory() as folder:
         empty = str(Path(folder, "empty.db"))
         node_db.apply_migrations(empty)
@@ -241,4 +256,7 @@ def main(seed: int, count: int) -> None:
 
 
 if __name__ == "__main__":
-    main(int(sys.argv[1]), int(sys.argv[2]))
+    if len(sys.argv) == 2:
+        main(json.loads(Path(sys.argv[1]).read_text()))
+    else:
+        main(drawn(int(sys.argv[1]), int(sys.argv[2])))

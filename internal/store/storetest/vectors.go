@@ -36,6 +36,7 @@ type Vector struct {
 		TTL    *int64   `json:"ttl_seconds"`
 		Floor  *float64 `json:"min_confidence"`
 		Scope  *string  `json:"scope"`
+		Tenant *string  `json:"tenant"` // nil: all, each by a sweep of its own
 		DryRun bool     `json:"dry_run"`
 	} `json:"params"`
 	Store  map[string][]map[string]any `json:"store"`
@@ -74,8 +75,7 @@ func (v Vector) Command() (args, environ []string) {
 	if v.Params.DryRun {
 		args = []string{"dry-run"}
 	}
-	// The kept vectors are of a node that swept every tenant.
-	args = append(args, "--all-tenants", "-o", "json", "--as-of", v.Now.Format("2006-01-02T15:04:05.000000Z07:00"))
+	args = append(args, "-o", "json", "--as-of", v.Now.Format("2006-01-02T15:04:05.000000Z07:00"))
 	if v.Params.TTL != nil {
 		args = append(args, "--ttl-seconds", strconv.FormatInt(*v.Params.TTL, 10))
 	}
@@ -84,6 +84,11 @@ func (v Vector) Command() (args, environ []string) {
 	}
 	if v.Params.Scope != nil {
 		args = append(args, "--scope", *v.Params.Scope)
+	}
+	if v.Params.Tenant != nil {
+		args = append(args, "--tenant", *v.Params.Tenant)
+	} else {
+		args = append(args, "--all-tenants")
 	}
 	return args, []string{
 		fmt.Sprintf("STIGMEM_DECAY_TTL_SECONDS=%d", v.Settings.TTL),
@@ -221,19 +226,22 @@ func (v Vector) test(t *testing.T, d Database) {
 		t.Fatalf("has a rule: %v, got %q", v.HasRule, v.rules())
 	}
 	if v.HasRule {
-		scope := ""
+		scope, tenant := "", ""
 		if v.Params.Scope != nil {
 			scope = *v.Params.Scope
 		}
+		if v.Params.Tenant != nil {
+			tenant = *v.Params.Tenant
+		}
 		var counts job.Counts
 		if engine := Engine(d.open(t, v.Params.DryRun)); v.Params.DryRun {
-			result, err := engine.Preview(context.Background(), sweep.Params{Rules: v.rules(), AsOf: v.Now, Scope: scope})
+			result, err := engine.Preview(context.Background(), sweep.Params{Rules: v.rules(), AsOf: v.Now, Scope: scope, Tenant: tenant})
 			if err != nil {
 				t.Fatal(err)
 			}
 			counts = result.Counts
 		} else {
-			j, err := Sweep(context.Background(), engine, store.StartParams{Rules: v.rules(), AsOf: v.Now, Scope: scope}, sweep.Work{BatchSize: 7})
+			j, err := Sweep(context.Background(), engine, store.StartParams{Rules: v.rules(), AsOf: v.Now, Scope: scope, Tenant: tenant}, sweep.Work{BatchSize: 7})
 			if err != nil {
 				t.Fatal(err)
 			}
