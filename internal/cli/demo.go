@@ -50,7 +50,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 		return err
 	}
 	file := filepath.Join(folder, "stigmem.db")
-	options := sample.Options{Facts: sample.DefaultFacts, AsOf: a.Now(), Seed: 1}
+	options := sample.Options{Facts: sample.DefaultFacts, AsOf: a.Now(), Seed: 1, NearExpiries: true}
 	if err := sample.CreateSQLite(ctx, a.inDir(file)); err != nil {
 		return fmt.Errorf("cannot make the sample store: %w", err)
 	}

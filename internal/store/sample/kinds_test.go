@@ -72,7 +72,7 @@ var kinds = []struct{ name, query string }{
 
 func TestDefaultSample(t *testing.T) {
 	start := time.Now()
-	db := filled(t, sample.Options{AsOf: asOf, Seed: 1})
+	db := filled(t, sample.Options{AsOf: asOf, Seed: 1, NearExpiries: true})
 	t.Logf("made in %v", time.Since(start).Round(time.Millisecond))
 	if n := count(t, db, "SELECT count(*) FROM facts"); n != sample.DefaultFacts {
 		t.Errorf("%d facts, want %d", n, sample.DefaultFacts)

@@ -47,6 +47,7 @@ type Options struct {
 	AsOf            time.Time // facts are stamped over the 400 days before, 365 if Plain; must be set
 	Seed            uint64
 	Plain           bool // what benchmarks measure: stamps in the node's own form, no odd rows, few neighbours
+	NearExpiries    bool // expiries to come lie within months of AsOf, as in a real store; else a thousand years later
 	VectorDimension int  // of the embeddings in vec_facts; 0 is no vec_facts
 }
 
