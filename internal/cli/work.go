@@ -79,6 +79,7 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 func work(c config.Config) sweep.Work {
 	return sweep.Work{
 		Workers: max(1, c.Workers), BatchSize: c.BatchSize, Pace: c.Pace, MaxRate: c.MaxRate, MaxLag: c.MaxLag,
+		Irreversible: c.Yes,
 	}
 }
 
@@ -137,6 +138,8 @@ func jobOutcome(in store.Joined, j job.Job, err error) error {
 		return reported{errors.New(j.StopReason + "; the report lists them")}
 	case err == nil && j.State == job.Undone && j.Counts.FailedCount > in.Job.Counts.FailedCount:
 		return reported{errors.New("some facts could not be restored; the report lists them")}
+	case err == nil && j.State == job.Undone && j.Counts.Restored == 0 && j.Counts.Decayed > 0:
+		return reported{errors.New("nothing was given back: no override still is what the job wrote; another sweep, another process or a trigger has changed them")}
 	case err == nil:
 		return nil
 	case j.State == job.Paused || j.State == job.Failed || j.State.Worked():

@@ -251,6 +251,7 @@ func ill() Health {
 		Found: store.Diagnosis{
 			Server: "PostgreSQL 15.3\x1b[2J", Migration: "058_federation_audit_first_trust_confirm_rejected", Own: 1,
 			Role: "decay\nsweeper", Held: []string{"SELECT on public.facts"}, Missing: []string{"UPDATE on public.jobs", "CREATE on schema public"},
+			Triggers: []string{"touch\x1b on fact_validity_overrides"},
 			Indexes: []store.MissingIndex{{
 				Table: "fact_retractions", Columns: []string{"fact_id"}, Effect: "every batch of an undo reads the whole retraction log",
 				Statement: "CREATE INDEX CONCURRENTLY ON \"a\x1bb\".\"fact_retractions\" (\"fact_id\");",

@@ -99,6 +99,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Privileges    privileges     `json:"privileges"`
 		Indexes       []missingIndex `json:"indexes"`
 		ClockMS       *int64         `json:"clock_ms"`
+		Triggers      []string       `json:"triggers"`
 		Facts         int64          `json:"facts"`
 		Tenants       []tenantFacts  `json:"tenants"`
 		OtherTenants  int64          `json:"other_tenants"`
@@ -109,7 +110,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
-		indexes, clock, d.Facts, tenants, d.Others,
+		indexes, clock, append([]string{}, d.Triggers...), d.Facts, tenants, d.Others,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.Images, d.ImageMB}, append([]string{}, h.Notes...),
 	})
@@ -135,6 +136,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	}
 	p.privileges(d)
 	p.indexes(d.Indexes)
+	p.triggers(d.Triggers)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
 	p.tenantFacts(d)
@@ -194,6 +196,20 @@ func (p *page) tenantFacts(d store.Diagnosis) {
 	}
 	if more := int64(len(d.Tenants)-len(shown)) + d.Others; more > 0 {
 		p.row("", "… "+humanize.Comma(more)+" more")
+	}
+}
+
+// triggers are none in a store as the node makes it, and need no line there.
+func (p *page) triggers(found []string) {
+	for i, trigger := range found {
+		name := ""
+		if i == 0 {
+			name = "triggers"
+		}
+		p.row(name, short(trigger))
+	}
+	if len(found) > 0 {
+		p.row("", "not the node's: a sweep checks whether they change what it writes, so that it could not be undone")
 	}
 }
 

@@ -22,6 +22,9 @@ type Batch struct {
 	Stamp    time.Time // becomes updated_at, in whole seconds
 	Mark     Mark      // of the range that the facts were read in
 
+	Job          job.Job // as it was joined
+	Irreversible bool    // write the facts also where an undo would not find them
+
 	EdgesNoted bool // it was noted which of the facts made an edge, see CandidatesParams.Edges
 }
 

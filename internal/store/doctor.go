@@ -26,6 +26,10 @@ type Diagnosis struct {
 
 	Indexes []MissingIndex // without which sweeps are slower
 
+	// Triggers and rules on the tables that an undo reads, such as "touch on entity_edges". Most are harmless: a batch
+	// looks whether they change what an undo compares.
+	Triggers []string
+
 	Clock   *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
 	Facts   int64          // an estimate
 	Tenants []TenantFacts  // those with the most facts, at most MaxTenants

@@ -24,6 +24,8 @@ const (
 	TooLong
 	// Disconnected: the connection was lost before anything was committed; it may come back.
 	Disconnected
+	// Irreversible: a trigger or rule changes what is written, so that an undo would not find it; nothing was.
+	Irreversible
 	// Uncertain: the connection was lost in a COMMIT, which may or may not have happened.
 	Uncertain
 )

@@ -97,6 +97,9 @@ var VectorTables = []Table{
 	},
 }
 
+// UndoTables are the tables in which an undo finds what a job wrote. The node has no triggers on them.
+var UndoTables = []string{"fact_validity_overrides", "fact_retractions", "entity_edges"}
+
 // Written tells whether a sweep writes the table. Those that only a sweep reads are written too.
 func (t Table) Written() bool { return len(t.Insert)+len(t.Update) > 0 }
 

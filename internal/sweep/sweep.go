@@ -43,11 +43,12 @@ func ParamsOf(j job.Job) Params {
 
 // Work says how to go about a job. It is this process's choice, not the job's.
 type Work struct {
-	Workers   int           // that sweep at once, 1 or more
-	BatchSize int           // facts per transaction; 0 adapts it to the store's target
-	Pace      float64       // share of the time that writes may hold their locks, above 0; 1 is flat out
-	MaxLag    time.Duration // how far a replica may be behind before the next batch; 0 is any time
-	MaxRate   float64       // facts to write per second, at most, by all workers of this process; 0 is any number
+	Workers      int           // that sweep at once, 1 or more
+	BatchSize    int           // facts per transaction; 0 adapts it to the store's target
+	Pace         float64       // share of the time that writes may hold their locks, above 0; 1 is flat out
+	MaxLag       time.Duration // how far a replica may be behind before the next batch; 0 is any time
+	Irreversible bool          // write facts also where a trigger keeps an undo from finding them
+	MaxRate      float64       // facts to write per second, at most, by all workers of this process; 0 is any number
 }
 
 // Engine is a store and the things a sweep must not reach for by itself.
@@ -124,6 +125,9 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 				lanes.Go(func() error { return newLane(b, in, w).run(laneCtx, p) })
 			}
 			if err := lanes.Wait(); err != nil {
+				if store.Is(err, store.Irreversible) && b.counts.Decayed == 0 {
+					err = &Refused{err.Error()}
+				}
 				return in.Job, err
 			}
 			j, done, err := e.finish(ctx, in.Lease)

@@ -131,6 +131,8 @@ type lane struct {
 	pace pacer
 	span span
 
+	irreversible bool // nothing that triggers do keeps a batch from being written
+
 	candidates []fact.Candidate // of the batch that is written; used again for the next one
 	expiries   []store.Expiry
 
@@ -145,6 +147,8 @@ func newLane(b *board, in store.Joined, w Work) *lane {
 	return &lane{
 		board: b, job: in.Job, ids: retractionsOf(in),
 		pace: newPacer(b.Engine, w), span: newSpan(b.Store.Tuning()),
+		// What was begun so goes on: a job that is resumed has been decided about.
+		irreversible: w.Irreversible || in.Job.Counts.Decayed > 0,
 	}
 }
 
@@ -275,7 +279,7 @@ func (l *lane) divisible(err error, facts int) bool {
 func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.Batch {
 	b := store.Batch{
 		Lease: l.lease, Claim: claim, UpTo: upTo, Close: upTo == claim.Last,
-		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark, EdgesNoted: true,
+		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark, EdgesNoted: true, Job: l.job, Irreversible: l.irreversible,
 		Expiries: slices.Grow(l.expiries[:0], facts.len()),
 	}
 	candidates := slices.Grow(l.candidates[:0], facts.len())

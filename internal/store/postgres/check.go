@@ -64,6 +64,9 @@ func (s *Store) check(ctx context.Context) error {
 		if err := s.checkCollations(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.findTriggers(ctx, tx); err != nil {
+			return err
+		}
 		if err := s.checkLocks(ctx, tx); err != nil || s.params.ReadOnly {
 			return err
 		}

@@ -14,7 +14,7 @@ import (
 
 // Diagnose looks the schema over.
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
-	var d store.Diagnosis
+	d := store.Diagnosis{Triggers: s.triggers}
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
 			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseTenants, s.diagnoseStamps,

@@ -62,6 +62,7 @@ func TestForms(t *testing.T) {
 		{retype("fact_validity_overrides", "confidence", "double precision"), "fact_validity_overrides.confidence has the type double precision, expected is real"},
 		{retype("entity_edges", "decay_epoch", "integer"), "entity_edges.decay_epoch has the type integer, expected is bigint"},
 		{alter("tombstones", "ALTER legal_hold DROP DEFAULT, ALTER legal_hold TYPE boolean USING legal_hold <> 0"), "tombstones.legal_hold has the type boolean, expected is integer"},
+		{alter("jobs", "ALTER tenant_id DROP DEFAULT, ALTER tenant_id TYPE integer USING 0"), "jobs.tenant_id has the type integer, expected is text"},
 		{retype("jobs", "result_json", "jsonb"), "jobs.result_json has the type jsonb, expected is text"},
 
 		{alter("tombstones", "ALTER entity_uri TYPE text COLLATE public.folded"), "collation of tombstones.entity_uri is one that takes different texts for equal"},

@@ -6,6 +6,7 @@ package postgres
 import (
 	"context"
 	"errors"
+	"sync"
 	"sync/atomic"
 	"time"
 
@@ -30,7 +31,9 @@ type Store struct {
 	deadlock time.Duration            // the server's deadlock_timeout
 	opened   bool                     // a connection that fails now may come back
 	notes    []string
-	broken   error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
+	broken   error     // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
+	triggers []string  // and rules on the tables that an undo reads
+	told     sync.Once // of what they do
 }
 
 var _ store.Store = (*Store)(nil)

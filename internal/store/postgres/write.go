@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		if s.vec {
 			steps = append(steps, w.deleteVectors)
 		}
-		return s.steps(ctx, tx, w.locked, append(steps, w.staleCards, w.settle)...)
+		return s.steps(ctx, tx, w.locked, append(steps, w.staleCards, w.verify, w.settle)...)
 	})
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
@@ -42,6 +42,7 @@ type writer struct {
 	stamp  string
 	locked time.Time  // since when
 	counts job.Counts // of the job, with the batch
+	logged int64      // rows added to the retraction log
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -201,7 +202,7 @@ func (w *writer) retract(ctx context.Context) error {
 		ids[i], earlier[i] = e.Retraction, e.SweptAt()
 	}
 	// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
-	_, err := w.tx.Exec(ctx, `
+	added, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $3::text, $4
 		FROM unnest($1::text[], $2::text[], $5::text[]) AS b(id, fact_id, earlier)
@@ -209,6 +210,7 @@ func (w *writer) retract(ctx context.Context) error {
 			SELECT 1 FROM `+w.table("fact_retractions")+` r
 			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' IN ($3, b.earlier) OFFSET 0)`,
 		ids, idArray(retracted), w.asOf, store.Actor, earlier)
+	w.logged = added.RowsAffected()
 	return err
 }
 

@@ -39,6 +39,9 @@ func (s *Store) check(ctx context.Context) error {
 	if s.notes, err = store.CheckSchema(migrations, forms); err != nil {
 		return err
 	}
+	if err := s.findTriggers(ctx); err != nil {
+		return s.translate(err, "read the schema")
+	}
 	if s.otherNames {
 		s.notes = append(s.notes, otherNamesNote)
 	}

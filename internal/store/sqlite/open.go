@@ -57,6 +57,8 @@ type Store struct {
 	committed func()               // what follows from the transaction at work, once it has committed; under turn
 	uptime    func() time.Duration // the monotonic clock, in tests; else nil
 	broken    error                // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
+	triggers  []string             // on the tables that an undo reads
+	told      sync.Once            // of what they do
 
 	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }

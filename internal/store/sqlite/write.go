@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"database/sql"
 	"errors"
 	"time"
 
@@ -40,7 +41,7 @@ func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
 			if s.vec {
 				steps = append(steps, w.deleteVectors)
 			}
-			steps = append(steps, w.staleCards)
+			steps = append(steps, w.staleCards, w.verify)
 		}
 		for _, step := range steps {
 			if err := step(ctx); err != nil {
@@ -75,6 +76,7 @@ type writer struct {
 	wary        bool       // no edge is taken to be as the node made it
 	asMade      []*store.Expiry
 	found       chan struct{} // closed once the next two are known, see cardFilter.maybe
+	logged      int64         // rows added to the retraction log
 	places      []int
 	filled      int
 	staled      []store.Card // cards that were fresh before the batch
@@ -177,11 +179,12 @@ func (w *writer) retract(ctx context.Context) error {
 			continue
 		}
 		// Few: facts that an earlier sweep has expired, and somebody has brought back.
-		if _, err := w.tx.ExecContext(ctx, `
+		added, err := w.tx.ExecContext(ctx, `
 			INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 			SELECT $1, $2, $3, $4
 			WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = $2 AND r.retracted_at IN ($3, $5))`,
-			e.Retraction, e.Fact.ID, w.asOf, store.Actor, earlier); err != nil {
+			e.Retraction, e.Fact.ID, w.asOf, store.Actor, earlier)
+		if err := w.addLogged(added, err); err != nil {
 			return err
 		}
 	}
@@ -194,11 +197,20 @@ func (w *writer) retract(ctx context.Context) error {
 		unless = "NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)"
 	}
 	ids := packHeaded(first, func(e *store.Expiry) string { return e.Retraction })
-	_, err = w.tx.ExecContext(ctx, `
+	added, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $2, $3
 		FROM (SELECT `+ids.beforeBar()+` AS id, `+ids.behindBar()+` AS fact_id FROM (`+ids.sql+`) b) b
 		WHERE `+unless, ids.json, w.asOf, store.Actor)
+	return w.addLogged(added, err)
+}
+
+func (w *writer) addLogged(added sql.Result, err error) error {
+	if err != nil {
+		return err
+	}
+	n, err := added.RowsAffected()
+	w.logged += n
 	return err
 }
 

@@ -1,0 +1,83 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/store"
+)
+
+// findTriggers finds the triggers and rules on the tables that an undo reads, and on their partitions.
+func (s *Store) findTriggers(ctx context.Context, tx pgx.Tx) error {
+	rows, err := tx.Query(ctx, `
+		WITH undo AS (
+			SELECT c.oid, c.relname
+			FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
+		), relation AS (
+			SELECT oid, relname FROM undo
+			UNION
+			SELECT p.relid::oid, undo.relname FROM undo CROSS JOIN LATERAL pg_catalog.pg_partition_tree(undo.oid) p
+		)
+		SELECT t.tgname || ' on ' || r.relname
+		FROM relation r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
+		UNION
+		SELECT w.rulename || ' on ' || r.relname
+		FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled <> 'D'
+		ORDER BY 1`, s.schema, store.UndoTables)
+	if err != nil {
+		return err
+	}
+	s.triggers, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	return err
+}
+
+// verify makes sure that an undo will find what was written, where a trigger or a rule may have changed it since. Triggers
+// that wait for the COMMIT are run first.
+func (w *writer) verify(ctx context.Context) error {
+	done := w.batch.Done()
+	if len(w.triggers) == 0 || len(done) == 0 {
+		return nil
+	}
+	if _, err := w.tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
+		return err
+	}
+	v := store.Verified{Logged: w.logged}
+	for rest := done; len(rest) > 0; {
+		n := readable(rest)
+		found, _, err := w.changes(ctx, w.tx, w.batch.Job, idArray(rest[:n]))
+		if err != nil {
+			return err
+		}
+		v.Found, rest = append(v.Found, found...), rest[n:]
+	}
+	ended := store.Ended(done)
+	if err := w.tx.QueryRow(ctx, `
+		SELECT count(*) FROM `+w.table("entity_edges")+` WHERE id = `+anyKey+` AND valid_until = $2 AND decay_epoch = $3`,
+		idArray(ended), w.asOf, w.batch.AsOf.UnixMilli()).Scan(&v.Edges); err != nil {
+		return err
+	}
+	return w.mayNotFind(v.Check(done, len(ended), w.triggers), w.batch)
+}
+
+// readable is how many changes are read at once: the reading of more text is broken off, and the transaction with it.
+func readable(of []*store.Expiry) (n int) {
+	const others = 1_000 // bytes of text beside the id and the override that was there
+	for text := 0; n < len(of); n++ {
+		if text += len(of[n].Fact.ID) + of[n].Fact.Override.Text() + others; text > store.MaxPartText && n > 0 {
+			break
+		}
+	}
+	return n
+}
+
+// mayNotFind lets a batch be written all the same that an undo would not find, if that is wanted.
+func (s *Store) mayNotFind(err error, b store.Batch) error {
+	if err == nil || !b.Irreversible {
+		return err
+	}
+	s.told.Do(func() { s.notes = append(s.notes, err.Error()) })
+	return nil
+}
