@@ -75,7 +75,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}
 	tenants := []tenantFacts{}
 	for _, t := range d.Tenants {
-		tenants = append(tenants, tenantFacts(t))
+		tenants = append(tenants, tenantFacts{job.Clip(t.Tenant), t.Facts})
 	}
 	var clock *int64
 	if d.Clock != nil {

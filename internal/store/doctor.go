@@ -41,12 +41,15 @@ type Diagnosis struct {
 
 // TenantFacts is how many facts a tenant has, in whatever scope and state.
 type TenantFacts struct {
-	Tenant string // hostile text
+	Tenant string // the first TenantChars of the name; hostile text
 	Facts  int64
 }
 
 // MaxTenants is how many tenants a Diagnosis lists: there may be a million of them.
 const MaxTenants = 1000
+
+// TenantChars is how much of a tenant's name a Diagnosis holds: a name may take megabytes.
+const TenantChars = 201
 
 // Stamps counts the times in a store that are not in the node's own form.
 type Stamps struct {

@@ -22,8 +22,8 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 
 func (s *Store) diagnoseTenants(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
 	rows, err := tx.Query(ctx, `
-		SELECT tenant_id, count(*), count(*) OVER () FROM `+s.table("facts")+`
-		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id COLLATE "C" LIMIT $1`, store.MaxTenants)
+		SELECT left(tenant_id, $2), count(*), count(*) OVER () FROM `+s.table("facts")+`
+		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id COLLATE "C" LIMIT $1`, store.MaxTenants, store.TenantChars)
 	if err != nil {
 		return err
 	}

@@ -19,8 +19,8 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 
 func (s *Store) diagnoseTenants(ctx context.Context, tx querier, d *store.Diagnosis) error {
 	rows, err := tx.QueryContext(ctx, `
-		SELECT tenant_id, count(*), count(*) OVER () FROM facts
-		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id LIMIT $1`, store.MaxTenants)
+		SELECT substr(tenant_id, 1, $2), count(*), count(*) OVER () FROM facts
+		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id LIMIT $1`, store.MaxTenants, store.TenantChars)
 	if err != nil {
 		return err
 	}

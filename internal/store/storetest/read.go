@@ -6,6 +6,7 @@ import (
 	"math/rand/v2"
 	"reflect"
 	"slices"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -192,7 +193,7 @@ func testOtherTenants(t *testing.T, d Database) {
 		}
 	}
 	check("default", store.OtherTenants{})
-	for i, tenant := range []string{"default", "default", "acme", "Default", "zeta", "zeta", "zeta", "d\u00e9faut"} {
+	for i, tenant := range []string{"default", "default", "acme", "Default", "zeta", "zeta", "zeta", "d\u00e9faut", strings.Repeat("z", 2000)} {
 		d.Insert(t, Fact(fmt.Sprint(i), func(c *fact.Candidate) {
 			c.Tenant = tenant
 			if i%2 == 1 {
@@ -201,13 +202,14 @@ func testOtherTenants(t *testing.T, d Database) {
 		}))
 	}
 	s = d.open(t, true)
-	check("default", store.OtherTenants{Known: true, Tenants: 4, Facts: 6})
-	check("zeta", store.OtherTenants{Known: true, Tenants: 4, Facts: 5})
-	check("acme", store.OtherTenants{Known: true, Tenants: 4, Facts: 7})
-	check("defualt", store.OtherTenants{Tenants: 5, Facts: 8})
-	check("' OR ''='", store.OtherTenants{Tenants: 5, Facts: 8})
+	check("default", store.OtherTenants{Known: true, Tenants: 5, Facts: 7})
+	check("zeta", store.OtherTenants{Known: true, Tenants: 5, Facts: 6})
+	check("acme", store.OtherTenants{Known: true, Tenants: 5, Facts: 8})
+	check("defualt", store.OtherTenants{Tenants: 6, Facts: 9})
+	check("' OR ''='", store.OtherTenants{Tenants: 6, Facts: 9})
 	found, err := s.Diagnose(t.Context())
-	want := []store.TenantFacts{{Tenant: "zeta", Facts: 3}, {Tenant: "default", Facts: 2}, {Tenant: "Default", Facts: 1}, {Tenant: "acme", Facts: 1}, {Tenant: "d\u00e9faut", Facts: 1}}
+	want := []store.TenantFacts{{Tenant: "zeta", Facts: 3}, {Tenant: "default", Facts: 2}, {Tenant: "Default", Facts: 1}, {Tenant: "acme", Facts: 1},
+		{Tenant: "d\u00e9faut", Facts: 1}, {Tenant: strings.Repeat("z", store.TenantChars), Facts: 1}}
 	if diff := cmp.Diff(want, found.Tenants); diff != "" || err != nil || found.Others != 0 {
 		t.Errorf("%v, %d others (-want +got):\n%s", err, found.Others, diff)
 	}
