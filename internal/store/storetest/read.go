@@ -205,7 +205,7 @@ func testOtherTenants(t *testing.T, d Database) {
 	check("default", store.OtherTenants{Known: true, Tenants: 5, Facts: 7})
 	check("zeta", store.OtherTenants{Known: true, Tenants: 5, Facts: 6})
 	check("acme", store.OtherTenants{Known: true, Tenants: 5, Facts: 8})
-	check("defualt", store.OtherTenants{Tenants: 6, Facts: 9})
+	check("nobody", store.OtherTenants{Tenants: 6, Facts: 9})
 	check("' OR ''='", store.OtherTenants{Tenants: 6, Facts: 9})
 	found, err := s.Diagnose(t.Context())
 	want := []store.TenantFacts{{Tenant: "zeta", Facts: 3}, {Tenant: "default", Facts: 2}, {Tenant: "Default", Facts: 1}, {Tenant: "acme", Facts: 1},
