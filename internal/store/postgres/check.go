@@ -265,6 +265,10 @@ func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx, forms map[string]st
 		            AND pg_catalog.has_table_privilege(e.oid, 'UPDATE'), false)
 		FROM (SELECT pg_catalog.to_regclass($1)::oid AS oid) v, (SELECT pg_catalog.to_regclass($2)::oid AS oid) e`,
 		s.quoted+".vec_facts", s.quoted+".fact_embedding_status").Scan(&exists, &s.vec, &s.backfill)
+	if err != nil {
+		return err
+	}
+	noted := false
 	for i, without := range []struct {
 		may    *bool
 		effect string
@@ -273,17 +277,17 @@ func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx, forms map[string]st
 		{&s.backfill, "after an undo the node is not told which vectors to make again"},
 	} {
 		table := store.VectorTables[i]
-		if unfit := table.Check(forms[table.Name]); err == nil && *without.may && unfit != nil {
-			*without.may = false
+		if unfit := table.Check(forms[table.Name]); unfit != nil && *without.may {
+			*without.may, noted = false, true
 			s.notes = append(s.notes, unfit.Error()+"; without it "+without.effect)
-			return nil
 		}
 	}
 	switch {
+	case noted:
 	case exists && !s.vec:
 		s.notes = append(s.notes, "the role may not delete from vec_facts, so the vectors of expired facts stay and semantic recall may still find them; grant SELECT and DELETE on it")
 	case exists && !s.backfill:
 		s.notes = append(s.notes, "fact_embedding_status is missing or the role may not write it, so after an undo the node is not told which vectors to make again; grant SELECT, INSERT and UPDATE on it")
 	}
-	return err
+	return nil
 }

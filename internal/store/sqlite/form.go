@@ -85,7 +85,7 @@ func affinity(declared string) store.Type {
 		return store.BigInt
 	case has("CHAR", "CLOB", "TEXT"):
 		return store.Text
-	case has("REAL", "FLOA", "DOUB"):
+	case has("REAL", "FLOA", "DOUB"): //nolint:misspell // the rule of SQLite
 		return store.Real
 	}
 	return store.Other
