@@ -14,6 +14,7 @@ import (
 // be asked to, before the first fact is touched.
 func (s *Store) check(ctx context.Context) error {
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		s.notes, s.locks = nil, nil // of a try that gave way
 		if !s.params.ReadOnly {
 			var standby bool
 			if err := tx.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {

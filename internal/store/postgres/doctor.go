@@ -14,8 +14,9 @@ import (
 
 // Diagnose looks the schema over.
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
-	d := store.Diagnosis{Triggers: s.triggers}
+	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		d = store.Diagnosis{Triggers: s.triggers}
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
 			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseTenants, s.diagnoseStamps,
 		} {

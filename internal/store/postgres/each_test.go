@@ -6,6 +6,8 @@ import (
 	"testing"
 	"time"
 
+	"github.com/jackc/pgx/v5/pgconn"
+
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
@@ -44,6 +46,17 @@ func TestLockedBeside(t *testing.T) {
 	p.Range = store.Range{Last: store.After("a"), Facts: 1}
 	if found, err := storetest.Candidates(t.Context(), s, p); !store.Is(err, store.Busy) {
 		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// TestHandedOverOnce: a lock that whoever is handed facts waits for in vain does not have them handed over again.
+func TestHandedOverOnce(t *testing.T) {
+	t.Parallel()
+	s, _, _ := lockable(t, "SELECT 1", time.Minute)
+	busy := &store.Error{Kind: store.Busy, Text: "locked", Err: &pgconn.PgError{Code: "55P03"}}
+	parts := 0
+	if _, _, err := s.Each(t.Context(), everything, func([]fact.Candidate, int) error { parts++; return busy }); !store.Is(err, store.Busy) || parts != 1 {
+		t.Errorf("%d parts, %v", parts, err)
 	}
 }
 

@@ -8,6 +8,8 @@ import (
 
 	"github.com/jackc/pgx/v5"
 	"github.com/jackc/pgx/v5/pgconn"
+
+	"decayctl/internal/store"
 )
 
 // A session that has waited for a lock for deadlock_timeout looks for a deadlock, and if there is one it is the session
@@ -41,8 +43,12 @@ func (s *Store) givingWay(ctx context.Context, once func() error) error {
 	}
 }
 
-// lockTimedOut tells whether a transaction has given way.
+// lockTimedOut tells whether a transaction has given way. An error that is translated already is of another
+// transaction: whoever was handed facts had it, and must not be handed the same facts again.
 func lockTimedOut(err error) bool {
+	if other := (*store.Error)(nil); errors.As(err, &other) {
+		return false
+	}
 	var server *pgconn.PgError
 	return errors.Is(err, errWaitedFor) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
 }
