@@ -36,5 +36,6 @@ func TestTriggers(t *testing.T) {
 		{Name: "a rule", Make: "CREATE RULE touch AS ON INSERT TO fact_validity_overrides DO ALSO UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = new.fact_id"},
 		{Name: "the last fact only", SomeFacts: true, Make: before("INSERT", overrides, "IF new.fact_id = 'd' THEN new.updated_at = 'now'; END IF;")},
 		{Name: "an audit", Harmless: true, Make: before("INSERT", overrides, "INSERT INTO audit VALUES (new.fact_id);")},
+		{Name: "a fact is left out", Harmless: true, Skipped: 1, Make: before("INSERT", overrides, "IF new.fact_id = 'a' THEN RETURN NULL; END IF;")},
 	})
 }

@@ -67,12 +67,12 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if len(done) == 0 {
 		return nil
 	}
-	asMade := slices.DeleteFunc(w.asMade, func(e *store.Expiry) bool { return !e.Written })
-	n, err := w.endEdges(ctx, asMade, " AND valid_until IS NULL AND decay_epoch IS NULL")
+	w.asMade = slices.DeleteFunc(w.asMade, func(e *store.Expiry) bool { return !e.Written })
+	n, err := w.endEdges(ctx, w.asMade, " AND valid_until IS NULL AND decay_epoch IS NULL")
 	switch {
 	case err != nil:
 		return err
-	case n != int64(len(asMade)):
+	case n != int64(len(w.asMade)):
 		return errEdgesDiffer
 	}
 	if err := w.keep(ctx, store.Images(done)); err != nil {

@@ -28,5 +28,6 @@ func TestTriggers(t *testing.T) {
 		{Name: "an edge's epoch", Make: follow("UPDATE OF valid_until", "entity_edges", "UPDATE entity_edges SET decay_epoch = 1 WHERE id = new.id")},
 		{Name: "the last fact only", SomeFacts: true, Make: "CREATE TRIGGER touch AFTER INSERT ON fact_validity_overrides WHEN new.fact_id = 'd' BEGIN UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = 'd'; END"},
 		{Name: "an audit", Harmless: true, Make: follow("INSERT", "fact_validity_overrides", "INSERT INTO audit VALUES (new.fact_id)")},
+		{Name: "a fact is left out", Harmless: true, Skipped: 1, Make: "CREATE TRIGGER touch BEFORE INSERT ON fact_validity_overrides WHEN new.fact_id = 'a' BEGIN SELECT raise(IGNORE); END"},
 	})
 }
