@@ -215,8 +215,8 @@ func (w *writer) settle(ctx context.Context) error {
 }
 
 // record writes what a batch has done to a job into the job's row, if it still is in a state and its
-// worker was not put out. The row is waited for in patience: whoever has it is a decayctl that waits for nothing the node
-// has, and to give way would be to write the batch again.
+// worker was not put out. Its own row is waited for in patience: whoever has it is a decayctl that waits for nothing the
+// node has, and to give way would be to write the batch again. The row in the node's table may be locked by the node.
 func (s *Store) record(ctx context.Context, tx pgx.Tx, l store.Lease, in job.State, change func(*job.Job)) (job.Counts, error) {
 	if err := s.waitFor(ctx, tx, s.params.LockTimeout); err != nil {
 		return job.Counts{}, err
@@ -227,6 +227,9 @@ func (s *Store) record(ctx context.Context, tx pgx.Tx, l store.Lease, in job.Sta
 	}
 	if len(found) == 0 || found[0].State != in {
 		return job.Counts{}, s.lost(ctx, tx, l.JobID)
+	}
+	if err := s.hurry(ctx, tx); err != nil {
+		return job.Counts{}, err
 	}
 	j := found[0]
 	change(&j)

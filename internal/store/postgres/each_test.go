@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"database/sql"
+	"strings"
 	"testing"
 	"time"
 
@@ -57,6 +58,36 @@ func TestHandedOverOnce(t *testing.T) {
 	parts := 0
 	if _, _, err := s.Each(t.Context(), everything, func([]fact.Candidate, int) error { parts++; return busy }); !store.Is(err, store.Busy) || parts != 1 {
 		t.Errorf("%d parts, %v", parts, err)
+	}
+}
+
+// TestLockedWhileHandedOver: the table of long values may be locked while rows are read. What was handed over is not
+// handed over again: a fact would take two places of keep_last.
+func TestLockedWhileHandedOver(t *testing.T) {
+	t.Parallel()
+	s, d, _ := lockable(t, "SELECT 1", 500*time.Millisecond)
+	d.Insert(t, storetest.Fact("b", func(c *fact.Candidate) { c.Entity, c.Source = "long", strings.Repeat("long", 1_000) }))
+	d.Exec(t, "ALTER TABLE facts ALTER source SET STORAGE EXTERNAL")
+	d.Exec(t, "UPDATE facts SET source = source || ''")
+	tx, err := d.SQL.BeginTx(t.Context(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = tx.Rollback() }()
+	toast := d.Rows(t, "SELECT reltoastrelid::regclass::text FROM pg_class WHERE oid = 'facts'::regclass")[0]
+	if _, err := tx.ExecContext(t.Context(), "REINDEX TABLE "+toast); err != nil {
+		t.Fatal(err)
+	}
+	var groups []store.Group
+	for _, id := range []string{"a", "b"} {
+		for _, row := range d.Rows(t, "SELECT entity || '|' || relation || '|' || scope || '|' || tenant_id FROM facts WHERE id = $1", id) {
+			of := strings.Split(row, "|")
+			groups = append(groups, store.Group{Entity: of[0], Relation: of[1], Scope: of[2], Tenant: of[3]})
+		}
+	}
+	given := 0
+	if err := s.Groups(t.Context(), groups, func(fact.Candidate) { given++ }); !store.Is(err, store.Busy) || given > 1 {
+		t.Errorf("%d facts, %v", given, err)
 	}
 }
 

@@ -27,7 +27,7 @@ func (s *Store) givingWay(ctx context.Context, once func() error) error {
 	defer patience.Stop()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
 		err := once()
-		if !lockTimedOut(err) {
+		if !mayRunAgain(err) {
 			return err
 		}
 		again := time.NewTimer(pause)
@@ -43,19 +43,42 @@ func (s *Store) givingWay(ctx context.Context, once func() error) error {
 	}
 }
 
-// lockTimedOut tells whether a transaction has given way. An error that is translated already is of another
-// transaction: whoever was handed facts had it, and must not be handed the same facts again.
+// lockTimedOut tells whether a transaction has given way.
 func lockTimedOut(err error) bool {
-	if other := (*store.Error)(nil); errors.As(err, &other) {
-		return false
-	}
 	var server *pgconn.PgError
 	return errors.Is(err, errWaitedFor) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
 }
 
-// brief is how long a transaction waits for one lock.
+// mayRunAgain tells whether a transaction that has given way may be run again. Not after rows were handed over, nor after
+// the error of another transaction, which is translated already: whoever was handed rows had it.
+func mayRunAgain(err error) bool {
+	var begun *handedOver
+	var other *store.Error
+	return lockTimedOut(err) && !errors.As(err, &begun) && !errors.As(err, &other)
+}
+
+// handedOver is an error behind rows that were handed over. To run the transaction again would hand them over again.
+type handedOver struct{ error }
+
+func (e *handedOver) Unwrap() error { return e.error }
+
+// eachRow hands the rows of a query over, one by one. Even while rows are being read a lock may be waited for, that of
+// the table with long values.
+func eachRow(rows pgx.Rows, scans []any, use func() error) (pgconn.CommandTag, error) {
+	begun := false
+	tag, err := pgx.ForEachRow(rows, scans, func() error {
+		begun = true
+		return use()
+	})
+	if err != nil && begun {
+		err = &handedOver{err}
+	}
+	return tag, err
+}
+
+// brief is how long a transaction waits for one lock: so short that a few waits in one statement are short too.
 func (s *Store) brief() time.Duration {
-	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/4))
+	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/10))
 }
 
 // errWaitedFor ends a transaction whose locks another session waits for, and may have waited for long.
@@ -67,15 +90,8 @@ var errWaitedFor = errors.New("another session waits for this one")
 func (s *Store) steps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.brief() {
-			var waitedFor bool
-			if err := tx.QueryRow(ctx, `
-				SELECT EXISTS (
-					SELECT 1 FROM pg_catalog.pg_locks l
-					WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`).Scan(&waitedFor); err != nil {
+			if err := s.hurry(ctx, tx); err != nil {
 				return err
-			}
-			if waitedFor {
-				return errWaitedFor
 			}
 			since = now
 		}
@@ -84,6 +100,20 @@ func (s *Store) steps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...
 		}
 	}
 	return nil
+}
+
+// hurry has the rest of a transaction wait briefly for each lock, and ends it if another session waits for it already.
+func (s *Store) hurry(ctx context.Context, tx pgx.Tx) error {
+	var waitedFor bool
+	err := tx.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT 1 FROM pg_catalog.pg_locks l
+			WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))
+		FROM pg_catalog.set_config('lock_timeout', $1, true)`, fmt.Sprint(s.brief().Milliseconds())).Scan(&waitedFor)
+	if err == nil && waitedFor {
+		return errWaitedFor
+	}
+	return err
 }
 
 // waitFor sets how long the rest of a transaction waits for one lock.

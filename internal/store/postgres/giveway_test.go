@@ -25,18 +25,21 @@ func TestGivesWay(t *testing.T) {
 		card     = "UPDATE memory_cards SET is_stale = 0 WHERE entity_uri = 'stigmem://acme/user/1'"
 		insert   = "INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('a', 'x')"
 		update   = "UPDATE fact_validity_overrides SET confidence = 0.1 WHERE fact_id = 'a'"
+		jobs     = "UPDATE jobs SET error = error WHERE job_type = 'decay'"
 		sweeps   = "INSERT"
 		undoes   = "DELETE"
 	)
 	for name, test := range map[string]struct {
-		work, slow, locked, next string
+		work, slow, locked, next, late string // late is run while decayctl is slow
 	}{
-		"overrides":            {sweeps, "0.5", override, insert},
-		"edges":                {sweeps, "0.5", edge, insert},
-		"cards":                {sweeps, "0.5", card, insert},
-		"cards, on a slow day": {sweeps, "0.95", card, insert},
-		"an undo's edges":      {undoes, "0.5", edge, update},
-		"a slow undo":          {undoes, "0.95", edge, update},
+		"overrides":            {sweeps, "0.5", override, insert, ""},
+		"edges":                {sweeps, "0.5", edge, insert, ""},
+		"cards":                {sweeps, "0.5", card, insert, ""},
+		"cards, on a slow day": {sweeps, "0.95", card, insert, ""},
+		"the node's jobs":      {sweeps, "0.5", "SELECT 1", insert, jobs},
+		"an undo's edges":      {undoes, "0.5", edge, update, ""},
+		"a slow undo":          {undoes, "0.95", edge, update, ""},
+		"an undo's job":        {undoes, "0.5", "SELECT 1", update, jobs},
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -84,6 +87,9 @@ func TestGivesWay(t *testing.T) {
 				}
 			}()
 			for d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")[0] == "0" {
+			}
+			if _, err := other.ExecContext(t.Context(), test.late); err != nil {
+				t.Error(err)
 			}
 			if _, err := other.ExecContext(t.Context(), test.next); err != nil {
 				t.Errorf("the other session was ended: %v", err)

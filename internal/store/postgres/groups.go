@@ -59,7 +59,7 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 		var overridden bool
 		var until, by *string
 		var at string
-		_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &until, &at, &by}, func() error {
+		_, err = eachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &until, &at, &by}, func() error {
 			each := c
 			if overridden {
 				each.Override = &fact.Override{ValidUntil: until, UpdatedAt: at, UpdatedBy: by}

@@ -78,7 +78,7 @@ func (s *Store) Prepare(ctx context.Context) error {
 		if store.Is(err, store.NotPermitted) {
 			return s.notPermitted(ctx, fmt.Sprintf("the role may not create tables in schema %s, and decayctl keeps its jobs in tables of its own there; have an administrator run the statements below, once", s.quoted), err)
 		}
-		if err == nil || attempt == attempts || ctx.Err() != nil {
+		if err == nil || attempt == attempts || ctx.Err() != nil || store.Is(err, store.Busy) {
 			return err
 		}
 		again := time.NewTimer(pause)

@@ -42,7 +42,7 @@ func (s *Store) Prunable(ctx context.Context, before time.Time, use func(ids []s
 			}
 			var id, state, asOf string
 			var scope, tenant *string
-			done, err := pgx.ForEachRow(rows, []any{&id, &state, &asOf, &lastCompleted, &scope, &tenant}, func() error {
+			done, err := eachRow(rows, []any{&id, &state, &asOf, &lastCompleted, &scope, &tenant}, func() error {
 				last = store.FinishedJob(id, state, asOf, lastCompleted, scope, tenant)
 				if !unfinished.Superseded(last) {
 					ids = append(ids, id)
@@ -76,7 +76,7 @@ func (s *Store) unfinished(ctx context.Context) (store.Unfinished, error) {
 		}
 		var asOf, created string
 		var scope, tenant *string
-		_, err = pgx.ForEachRow(rows, []any{&asOf, &created, &scope, &tenant}, func() error {
+		_, err = eachRow(rows, []any{&asOf, &created, &scope, &tenant}, func() error {
 			found.Add(asOf, created, scope, tenant)
 			return nil
 		})

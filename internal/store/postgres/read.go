@@ -196,7 +196,7 @@ func (s *Store) eachCandidate(ctx context.Context, tx pgx.Tx, query string, args
 	var overridden bool
 	var overriddenConfidence *float32
 	var updatedAt *string
-	_, err = pgx.ForEachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope,
+	_, err = eachRow(rows, []any{&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope,
 		&c.Timestamp, &c.ValidUntil, &confidence, &overridden, &o.ValidUntil, &overriddenConfidence,
 		&o.Reason, &updatedAt, &o.UpdatedBy, &c.LegalHold, &c.Quarantine, &c.Source,
 	}, func() error {
