@@ -78,10 +78,10 @@ const otherForm = `
 			EXECUTE format('ALTER TABLE %I ALTER %I TYPE varchar', c.table_name, c.column_name);
 		END LOOP;
 	END $$;
-	CREATE DOMAIN words AS text CHECK (value <> 'no');
-	ALTER TABLE facts ALTER scope TYPE words, ALTER entity TYPE varchar(2000),
+	CREATE DOMAIN words AS text CHECK (value <> 'no'); CREATE DOMAIN few_words AS words; CREATE DOMAIN given AS few_words DEFAULT 'x' NOT NULL;
+	ALTER TABLE facts ALTER scope TYPE words, ALTER relation TYPE few_words, ALTER entity TYPE varchar(2000),
 		ADD tomorrow text NOT NULL DEFAULT 'x', ADD size int GENERATED ALWAYS AS (length(value_v)) STORED;
-	ALTER TABLE fact_validity_overrides ALTER reason TYPE words, ALTER updated_at TYPE varchar(40), ADD tomorrow bigint GENERATED ALWAYS AS IDENTITY;
+	ALTER TABLE fact_validity_overrides ALTER reason TYPE few_words, ALTER updated_at TYPE varchar(40), ADD later given NOT NULL, ADD tomorrow bigint GENERATED ALWAYS AS IDENTITY;
 	ALTER TABLE tombstones ALTER legal_hold TYPE bigint;
 	ALTER TABLE memory_cards ALTER is_stale TYPE smallint;
 	ALTER TABLE jobs ALTER estimated_s TYPE bigint, ADD tomorrow timestamptz NOT NULL DEFAULT now();

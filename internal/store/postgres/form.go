@@ -22,17 +22,23 @@ var kinds = map[string]string{
 	"v": "a view and no plain table", "m": "a materialized view and no plain table", "f": "a foreign table and no plain table",
 }
 
-// forms asks the catalogue: information_schema hides what the role may not use. The type of a domain is the one below it.
+// forms asks the catalogue: information_schema hides what the role may not use. The type of a domain is the one below all
+// domains, and any of them may refuse NULL. A default is the domain's own: it takes over that of the one below it.
 func (s *Store) forms(ctx context.Context, tx pgx.Tx) (map[string]store.Form, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT c.relname, c.relkind::text, c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),
-		       a.attname, pg_catalog.format_type(coalesce(nullif(t.typbasetype, 0), t.oid), NULL),
-		       pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull,
-		       a.atthasdef OR a.attidentity <> '', a.attgenerated <> '' OR a.attidentity = 'a', NOT coalesce(l.collisdeterministic, true)
+		       a.attname, pg_catalog.format_type(d.base, NULL),
+		       pg_catalog.format_type(a.atttypid, a.atttypmod), a.attnotnull OR d.refuses,
+		       a.atthasdef OR a.attidentity <> '' OR t.typdefault IS NOT NULL, a.attgenerated <> '' OR a.attidentity = 'a', NOT coalesce(l.collisdeterministic, true)
 		FROM pg_catalog.pg_class c
 		JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 		JOIN pg_catalog.pg_attribute a ON a.attrelid = c.oid
 		JOIN pg_catalog.pg_type t ON t.oid = a.atttypid
+		CROSS JOIN LATERAL (
+			WITH RECURSIVE domains AS (
+				SELECT t.oid, t.typbasetype, t.typnotnull
+				UNION ALL SELECT b.oid, b.typbasetype, b.typnotnull FROM domains d JOIN pg_catalog.pg_type b ON b.oid = d.typbasetype)
+			SELECT max(oid) FILTER (WHERE typbasetype = 0) AS base, bool_or(typnotnull) AS refuses FROM domains) d
 		LEFT JOIN pg_catalog.pg_collation l ON l.oid = a.attcollation
 		WHERE n.nspname = $1 AND c.relname = ANY($2::text[]) AND c.relkind IN ('r', 'p', 'v', 'm', 'f')
 		  AND a.attnum > 0 AND NOT a.attisdropped`, s.schema, store.AllTableNames())

@@ -25,7 +25,8 @@ func TestForms(t *testing.T) {
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)
 	d.Exec(t, `CREATE COLLATION folded (provider = icu, locale = 'und-u-ks-level2', deterministic = false)`)
-	d.Exec(t, `CREATE DOMAIN public.name_of_fact AS uuid`)
+	d.Exec(t, `CREATE DOMAIN public.name_of_fact AS uuid; CREATE DOMAIN public.name_below AS public.name_of_fact`)
+	d.Exec(t, `CREATE DOMAIN public.never_null AS text NOT NULL; CREATE DOMAIN public.null_below AS public.never_null`)
 	alter := func(table, change string) string { return "ALTER TABLE " + table + " " + change }
 	retype := func(table, column, of string) string {
 		return alter(table, "ALTER "+column+" DROP DEFAULT, ALTER "+column+" TYPE "+of+" USING "+column+"::"+of)
@@ -57,6 +58,7 @@ func TestForms(t *testing.T) {
 		{retype("entity_edges", "valid_until", "date"), "entity_edges.valid_until has the type date, expected is text"},
 		{retype("entity_edges", "id", "uuid"), "entity_edges.id has the type uuid, expected is text"},
 		{retype("entity_edges", "id", "public.name_of_fact"), "entity_edges.id has the type name_of_fact, expected is text"},
+		{retype("entity_edges", "id", "public.name_below"), "entity_edges.id has the type name_below, expected is text"},
 		{retype("facts", "tenant_id", "char(20)"), "facts.tenant_id has the type character(20), expected is text"},
 		{retype("facts", "confidence", "numeric"), "facts.confidence has the type numeric, expected is real"},
 		{retype("fact_validity_overrides", "confidence", "double precision"), "fact_validity_overrides.confidence has the type double precision, expected is real"},
@@ -68,7 +70,9 @@ func TestForms(t *testing.T) {
 		{alter("tombstones", "ALTER entity_uri TYPE text COLLATE public.folded"), "collation of tombstones.entity_uri is one that takes different texts for equal"},
 		{alter("tombstones", "ALTER scope DROP NOT NULL"), "tombstones.scope allows NULL; expected is NOT NULL"},
 		{alter("fact_validity_overrides", "ALTER confidence SET NOT NULL"), "fact_validity_overrides.confidence is NOT NULL, and decayctl writes NULL to it"},
+		{retype("entity_edges", "valid_until", "public.null_below"), "entity_edges.valid_until is NOT NULL, and decayctl writes NULL to it"},
 		{alter("fact_retractions", "ADD why text NOT NULL"), "fact_retractions.why is NOT NULL without a default"},
+		{alter("fact_retractions", "ADD why public.null_below"), "fact_retractions.why is NOT NULL without a default"},
 		{alter("fact_validity_overrides", "DROP updated_by, ADD updated_by text GENERATED ALWAYS AS ('x') STORED"), "fact_validity_overrides.updated_by is a generated column, and decayctl writes it"},
 	} {
 		schema := fmt.Sprintf("f%d", i)
