@@ -160,6 +160,9 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	if err := s.checkOwner(wal); err != nil {
 		return err
 	}
+	if err := s.checkMode(); err != nil {
+		return err
+	}
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, readers); err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@ package sqlite
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -56,6 +57,23 @@ func (s *Store) checkOwner(wal bool) error {
 		return err
 	}
 	return s.notOwner("a log or journal that this process makes beside it", database)
+}
+
+// checkMode refuses a database that this process or its owner may not write. SQLite makes a log all the same, with the
+// mode of the database: with that left behind, the node could not write once the mode was right.
+func (s *Store) checkMode() error {
+	database, err := os.Stat(s.path)
+	if err != nil {
+		return err
+	}
+	file, err := os.OpenFile(s.path, os.O_RDWR, 0)
+	if err == nil {
+		err = file.Close()
+	}
+	if errors.Is(err, fs.ErrPermission) || !ownerMayWrite(database) {
+		return &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("no permission to write %q, whose mode is %s; let its owner write it, and run decayctl as the owner", s.path, database.Mode()), Err: err}
+	}
+	return nil // of what else there is, such as a read-only file system, SQLite says what it is
 }
 
 func (s *Store) notOwner(what string, database os.FileInfo) error {

@@ -46,11 +46,17 @@ func giveTo(path string, like os.FileInfo) {
 	_ = os.Chmod(path, like.Mode().Perm())
 }
 
-// opensAlike tells whether all who may open one file may open the other. Its group matters only if the group
-// may do more than others may.
-func opensAlike(a, b os.FileInfo) bool {
-	aUID, aGID := ownerIDs(a)
-	bUID, bGID := ownerIDs(b)
-	mode := b.Mode().Perm()
-	return aUID == bUID && a.Mode().Perm() == mode && (aGID == bGID || (mode>>3)&^mode&0o6 == 0)
+// opensAlike tells whether all who may open a database may open a file beside it. The group matters only if the group
+// may do more than others may, and this process is not the owner: the files of the owner's node have the same group.
+func opensAlike(beside, database os.FileInfo) bool {
+	uid, gid := ownerIDs(beside)
+	ownerUID, ownerGID := ownerIDs(database)
+	mode := database.Mode().Perm()
+	return uid == ownerUID && beside.Mode().Perm() == mode && (gid == ownerGID || uid == os.Geteuid() || (mode>>3)&^mode&0o6 == 0)
+}
+
+// ownerMayWrite tells whether the mode of a file lets its owner write it. To root a mode is nothing.
+func ownerMayWrite(info os.FileInfo) bool {
+	uid, _ := ownerIDs(info)
+	return uid == 0 || info.Mode()&0o200 != 0
 }
