@@ -56,7 +56,7 @@ func TestMountedFile(t *testing.T) {
 	if exit, last := run("dry-run"); exit != 0 {
 		t.Errorf("dry-run: exit code %d, %s", exit, last)
 	}
-	if exit, last := run("sweep"); exit != 8 || !strings.Contains(last, "several names") {
+	if exit, last := run("sweep"); exit != 8 || !strings.Contains(last, "several names") || !strings.Contains(last, "; mount its folder instead of the file") {
 		t.Errorf("sweep: exit code %d, %s", exit, last)
 	}
 	if left, err := os.ReadDir(filepath.Dir(mounted)); err != nil || len(left) != 1 {

@@ -16,7 +16,8 @@ import (
 type nameUse struct {
 	elsewhere bool // another process has the file open, and not by this name
 	here      bool // another process has the file open by this name
-	several   bool // the file has several names: hard links, or a mount of the single file
+	links     bool // the file has hard links
+	mounted   bool // the file is mounted by itself
 }
 
 // A process that opens or closes a database holds its lock on the file for a moment without that on the log's index.
@@ -28,9 +29,6 @@ const (
 // checkName refuses a name that the node's log is not beside. SQLite must not have the file open in this process
 // yet: closing the descriptor that asks for locks would give up SQLite's own.
 func (s *Store) checkName(ctx context.Context) error {
-	unusable := func(why string) error {
-		return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q %s; use the node's own name for the file, and mount its folder instead of the file", s.path, why)}
-	}
 	use, err := useOfName(s.path)
 	for look := 1; err == nil && use.elsewhere && look < nameLooks; look++ {
 		if err := sleep(ctx, betweenLook); err != nil {
@@ -38,14 +36,22 @@ func (s *Store) checkName(ctx context.Context) error {
 		}
 		use, err = useOfName(s.path)
 	}
-	s.otherNames = use.several && !use.here
+	unusable := func(why, mend string) error {
+		if use.mounted {
+			mend = "mount its folder instead of the file, and use the node's own name"
+		}
+		return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q %s; %s", s.path, why, mend)}
+	}
+	s.otherNames = (use.links || use.mounted) && !use.here
 	switch {
 	case err != nil:
 		return s.translate(err, "see which processes use the store")
 	case use.elsewhere:
-		return unusable("is open in another process by another name (a hard link, or a mount of the single file), and the log of that process is not beside this name")
+		return unusable("is open in another process by another name (a hard link, or a mount of the single file), and the log of that process is not beside this name",
+			"use the node's own name for the file")
 	case s.otherNames && !s.params.ReadOnly:
-		return unusable("is one of several names of its file (hard links, or a mount of the single file), and a log beside one name is not seen from another")
+		return unusable("is one of several names of its file, and a log beside one name is not seen from another",
+			"remove the other names (hard links), or, where the store is in WAL mode, run decayctl by the node's name while the node is running")
 	}
 	return nil
 }

@@ -24,7 +24,7 @@ var (
 
 // useOfName asks the system for the locks that SQLite holds in other processes. In this process there must be none.
 func useOfName(path string) (use nameUse, err error) {
-	if use.several, err = severalNames(path); err != nil {
+	if use.links, use.mounted, err = otherNames(path); err != nil {
 		return use, err
 	}
 	header, err := readHeader(path)
@@ -67,26 +67,25 @@ func lockedBy(path string, bytes lockRange) (kind int16, err error) {
 	return lock.Type, nil
 }
 
-// severalNames tells whether a file has hard links, or is mounted by itself.
-func severalNames(path string) (bool, error) {
+// otherNames tells whether a file has hard links, and whether it is mounted by itself.
+func otherNames(path string) (links, mounted bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
-		return false, err
+		return false, false, err
 	}
-	if stat, ok := info.Sys().(*syscall.Stat_t); ok && stat.Nlink > 1 {
-		return true, nil
-	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	links = ok && stat.Nlink > 1
 	mounts, err := os.ReadFile("/proc/self/mountinfo") // only Linux has it, and mounts of single files
 	if err != nil && !store.OutOfFiles(err) {
-		return false, nil // a system that does not tell
+		return links, false, nil // a system that does not tell
 	} else if err != nil {
-		return false, err
+		return links, false, err
 	}
 	escaped := strings.NewReplacer(" ", `\040`, "\t", `\011`, "\n", `\012`, `\`, `\134`).Replace(path)
 	for line := range strings.Lines(string(mounts)) {
 		if fields := strings.Fields(line); len(fields) > 4 && fields[4] == escaped {
-			return true, nil
+			return links, true, nil
 		}
 	}
-	return false, nil
+	return links, false, nil
 }
