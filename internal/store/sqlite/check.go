@@ -120,13 +120,13 @@ func (s *Store) checkEdges(ctx context.Context, tx querier) error {
 		   AND EXISTS (
 			SELECT 1 FROM pragma_index_list('entity_edges') l
 			WHERE l."unique" AND NOT l.partial
-			  AND (SELECT group_concat(i.name || ' ' || i.coll) FROM pragma_index_xinfo(l.name) i WHERE i.key) = 'id BINARY')`).Scan(&s.keyed)
+			  AND (SELECT group_concat(lower(i.name) || ' ' || i.coll) FROM pragma_index_xinfo(l.name) i WHERE i.key) = 'id BINARY')`).Scan(&s.keyed)
 }
 
 // checkVectors sees whether the node's vectors can be kept in step.
 func (s *Store) checkVectors(ctx context.Context, tx querier) error {
 	var vectors int
-	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE name = 'vec_facts'").Scan(&vectors); err != nil || vectors == 0 {
+	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE lower(name) = 'vec_facts'").Scan(&vectors); err != nil || vectors == 0 {
 		return err
 	}
 	_, failed := tx.ExecContext(ctx, "DELETE FROM vec_facts WHERE fact_id = ''")

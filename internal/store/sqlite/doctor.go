@@ -98,18 +98,18 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx querier, d *store.Diagno
 }
 
 // tableIndexes are the indexes of all tables that decayctl uses. A partial index, or one that orders text in
-// another way than the node's columns, finds some rows only.
+// another way than the node's columns, finds some rows only. Names are in lower case: to SQLite case tells none apart.
 func tableIndexes(ctx context.Context, tx querier) (map[string][]store.Index, error) {
 	names, err := json.Marshal(store.TableNames())
 	if err != nil {
 		return nil, err
 	}
 	rows, err := tx.QueryContext(ctx, `
-		SELECT t.name, i.name, i."unique", CASE WHEN c.coll = 'BINARY' THEN c.name END
+		SELECT lower(t.name), i.name, i."unique", CASE WHEN c.coll = 'BINARY' THEN lower(c.name) END
 		FROM sqlite_schema t
 		LEFT JOIN pragma_index_list(t.name) i ON NOT i.partial
 		LEFT JOIN pragma_index_xinfo(i.name) c ON c.key
-		WHERE t.type = 'table' AND t.name IN (SELECT value FROM json_each($1))
+		WHERE t.type = 'table' AND lower(t.name) IN (SELECT value FROM json_each($1))
 		ORDER BY t.name, i.name, c.seqno`, string(names))
 	if err != nil {
 		return nil, err

@@ -32,7 +32,7 @@ func (s *Store) forms(ctx context.Context) (map[string]store.Form, error) {
 
 func (s *Store) form(ctx context.Context, table string) (form store.Form, err error) {
 	rows, err := s.read.QueryContext(ctx, `
-		SELECT l.type, l.wr, c.name, upper(c.type), c."notnull",
+		SELECT l.type, l.wr, lower(c.name), upper(c.type), c."notnull",
 		       c.dflt_value IS NOT NULL OR c.pk AND upper(c.type) = 'INTEGER', c.hidden IN (2, 3)
 		FROM pragma_table_list($1) l JOIN pragma_table_xinfo($1) c WHERE l.schema = 'main'`, table)
 	if err != nil {

@@ -100,6 +100,45 @@ func TestForms(t *testing.T) {
 	}
 }
 
+// TestNamesInAnotherCase: to SQLite the case of letters tells no two tables or columns apart.
+func TestNamesInAnotherCase(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	for _, table := range []string{"facts", "fact_validity_overrides", "fact_retractions", "entity_edges", "tombstones", "jobs"} {
+		remake(t, d, table, func(ddl string) string {
+			return strings.NewReplacer(table, strings.ToUpper(table), "fact_id", "Fact_ID", " id ", " Id ", "entity_uri", "Entity_URI").Replace(ddl)
+		})
+	}
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+	d.Edge(t, "a", nil)
+	if got := run(t, open(t, path, false), false); got.Decayed != 2 {
+		t.Errorf("expired %d", got.Decayed)
+	}
+	found, err := open(t, path, true).Diagnose(t.Context())
+	if err != nil || len(found.Indexes) > 0 || found.Own == 0 || found.OwnBroken {
+		t.Errorf("the doctor found %+v, %v", found, err)
+	}
+
+	for table, change := range map[string]string{
+		"decayctl_jobs":  "CREATE TABLE Decayctl_Jobs (a)",
+		"decayctl_store": "CREATE VIEW DECAYCTL_STORE AS SELECT 1 AS id",
+	} {
+		path := newFile(t)
+		database(t, path).Exec(t, change)
+		s := open(t, path, true)
+		if notes := s.Notes(); len(notes) != 1 || !strings.Contains(notes[0], "decayctl_migrations is missing") {
+			t.Errorf("%s: notes %q", table, notes)
+		}
+		if found, err := s.Diagnose(t.Context()); err != nil || !found.OwnBroken {
+			t.Errorf("%s: the doctor found %+v, %v", table, found, err)
+		}
+		if err := open(t, path, false).Prepare(t.Context()); !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "decayctl_migrations is missing") {
+			t.Errorf("%s: %v", table, err)
+		}
+	}
+}
+
 // TestFormChangedMeanwhile: a table that another process changes after the store was opened is not told in SQLite's words, and
 // what was committed stays.
 func TestFormChangedMeanwhile(t *testing.T) {

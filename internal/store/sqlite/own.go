@@ -82,6 +82,7 @@ func (s *Store) own(ctx context.Context) (state store.OwnState, err error) {
 	return state, s.translate(err, "read decayctl's own tables")
 }
 
+// ownState folds names, as SQLite does, which knows a table by its name in any case.
 func (s *Store) ownState(ctx context.Context, tx querier) (store.OwnState, error) {
 	state := store.OwnState{Columns: map[string][]string{}, Keys: map[string][]store.Index{}}
 	names, err := json.Marshal(store.OwnTables())
@@ -89,8 +90,8 @@ func (s *Store) ownState(ctx context.Context, tx querier) (store.OwnState, error
 		return state, err
 	}
 	rows, err := tx.QueryContext(ctx, `
-		SELECT t.name, c.name, c.pk > 0 FROM sqlite_schema t JOIN pragma_table_info(t.name) c
-		WHERE t.type IN ('table', 'view') AND t.name IN (SELECT value FROM json_each($1))`, string(names))
+		SELECT lower(t.name), lower(c.name), c.pk > 0 FROM sqlite_schema t JOIN pragma_table_info(t.name) c
+		WHERE t.type IN ('table', 'view') AND lower(t.name) IN (SELECT value FROM json_each($1))`, string(names))
 	if err != nil {
 		return state, err
 	}
@@ -113,7 +114,7 @@ func (s *Store) ownState(ctx context.Context, tx querier) (store.OwnState, error
 	if err := rows.Err(); err != nil {
 		return state, err
 	}
-	if state.Indexes, err = s.strings(ctx, tx, "SELECT name FROM sqlite_schema WHERE type = 'index' AND tbl_name = 'decayctl_jobs'"); err != nil {
+	if state.Indexes, err = s.strings(ctx, tx, "SELECT lower(name) FROM sqlite_schema WHERE type = 'index' AND lower(tbl_name) = 'decayctl_jobs'"); err != nil {
 		return state, err
 	}
 	if len(state.Columns["decayctl_store"]) > 0 {
@@ -132,7 +133,7 @@ func quoted(name string) string { return `"` + strings.ReplaceAll(name, `"`, `""
 
 // exists tells whether there is such a table.
 func (s *Store) exists(ctx context.Context, tx querier, table string) (there bool, err error) {
-	err = tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND name = $1)", table).Scan(&there)
+	err = tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM sqlite_schema WHERE type = 'table' AND lower(name) = $1)", table).Scan(&there)
 	return there, err
 }
 
