@@ -113,7 +113,8 @@ func (s OwnState) Check(name func(table string) string) error {
 	if s.NoRow {
 		return &Error{
 			Kind: Unusable,
-			Text: "decayctl's own table decayctl_store has lost its one row, under whose lock sweeps start; put it back with INSERT INTO decayctl_store (id, last_stamp) SELECT 1, max(stamp) FROM decayctl_jobs",
+			Text: "decayctl's own table decayctl_store has lost its one row, under whose lock sweeps start; put it back with INSERT INTO " +
+				name("decayctl_store") + " (id, last_stamp) SELECT 1, max(stamp) FROM " + name("decayctl_jobs"),
 		}
 	}
 	return nil
