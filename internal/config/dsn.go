@@ -2,7 +2,6 @@ package config
 
 import (
 	"encoding/json"
-	"errors"
 	"fmt"
 	"io"
 	"log/slog"
@@ -59,31 +58,39 @@ func (a address) keep(key, text string) {
 }
 
 // complete checks the parts, and adds what the driver would take from the environment: the target
-// that is shown must be the one that is meant.
-func (a address) complete(environ map[string]string) error {
+// that is shown must be the one that is meant. Its errors blame the variable that a part is from; from is
+// the setting with the address.
+func (a address) complete(environ map[string]string, from string) error {
+	taken := map[string]string{} // variables, by the part
+	wrong := func(part, variable, inAddress string) error {
+		if name, ok := taken[part]; ok {
+			return errorf("%s%s", name, variable)
+		}
+		return errorf("%s is not a PostgreSQL address: %s", from, inAddress)
+	}
 	if a["service"] == "" && environ["PGSERVICE"] != "" {
 		a["service"] = environ["PGSERVICE"]
 	}
 	// A service's own host and database come before the environment's. They are not known here.
 	if a["service"] == "" {
 		for key, name := range map[string]string{"user": "PGUSER", "host": "PGHOST", "port": "PGPORT", "database": "PGDATABASE"} {
-			if a[key] == "" {
-				a[key] = environ[name]
+			if a[key] == "" && environ[name] != "" {
+				a[key], taken[key] = environ[name], name
 			}
 		}
 	}
 	ports := strings.Split(a["port"], ",")
 	if len(ports) > 1 && len(ports) != len(strings.Split(a["host"], ",")) {
-		return errors.New("it has not as many ports as hosts")
+		return wrong("port", " has not as many ports as there are hosts; write one for each, or one for all", "it has not as many ports as hosts")
 	}
 	for _, port := range ports {
 		if strings.Trim(port, "0123456789") != "" || len(port) > 5 {
-			return errors.New("its port is not a number; in a password, write / as %2F and @ as %40")
+			return wrong("port", " is "+quote(a["port"])+": write the number of a port, as in 5432", "its port is not a number; in a password, write / as %2F and @ as %40")
 		}
 	}
 	// libpq takes an address for a database name too, password and all.
 	if strings.Contains(a["database"], "://") || strings.Contains(a["database"], "=") {
-		return errors.New("its database is an address of its own; write that one only")
+		return wrong("database", " is an address; write a database's name, or give the address as the store", "its database is an address of its own; write that one only")
 	}
 	return nil
 }

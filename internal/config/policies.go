@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"unicode/utf8"
 
 	"go.yaml.in/yaml/v3"
 
@@ -66,6 +67,9 @@ func (s *settings) nodePolicies(place, text string) ([]rule.Policy, map[string]P
 	list, err := jsonNode([]byte(text))
 	var syntax *json.SyntaxError
 	switch {
+	case !utf8.ValidString(text): // of which encoding/json would make other text
+		s.fail("%s is not UTF-8 text; write an array of policies", place)
+		return nil, nil
 	case errors.As(err, &syntax):
 		s.fail("%s is not valid JSON at character %d: %s; write an array of policies", place, syntax.Offset, syntax)
 		return nil, nil
@@ -247,7 +251,7 @@ func scalar(val *yaml.Node, tags ...string) (string, error) {
 	if !slices.Contains(tags, val.ShortTag()) {
 		return "", fmt.Errorf("write %s", map[string]string{"!!str": "text, in quotes", "!!int": "a whole number", "!!float": "a number"}[tags[0]])
 	}
-	return val.Value, nil
+	return parseStored(val.Value)
 }
 
 // textField sets a field of text. What stands for any leaves it empty.

@@ -124,11 +124,11 @@ func (s *settings) postgres(text, from string) (Store, error) {
 		return Store{}, unusable("%s: addresses of the kind %s: are not supported; write postgres://user@host:5432/database", from, scheme)
 	}
 	parts, err := parse(text)
-	if err == nil {
-		err = parts.complete(s.environ)
-	}
 	if err != nil {
 		return Store{}, errorf("%s is not a PostgreSQL address: %s", from, err)
+	}
+	if err := parts.complete(s.environ, from); err != nil {
+		return Store{}, err
 	}
 	schema := value(s, "pg_schema", parseSchema)
 	if s.err != nil {

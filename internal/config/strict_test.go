@@ -24,6 +24,8 @@ func TestErrors(t *testing.T) {
 	const whole = "not a whole number from 0 to 2147483647"
 	const rate = "write a number of facts per second, as in 500/s"
 	const pace = "write a number above 0 and up to 1, as in 0.5"
+	const noUTF8 = "it is not UTF-8 text, and all text in a store is"
+	const zeroByte = "it has a zero byte in it, and no text in a store has"
 	const limit = "write a number of facts, or a percentage of them as in 5%"
 	for _, test := range []struct {
 		given given
@@ -35,6 +37,14 @@ func TestErrors(t *testing.T) {
 		{arg("--tenant="), "--tenant" + empty},
 		{arg("--tenant= "), "--tenant" + empty},
 		{env("DECAYCTL_TENANT=\n"), "DECAYCTL_TENANT" + empty},
+		{arg("--tenant", "a\xff"), `--tenant is "a\xff": ` + noUTF8},
+		{env("DECAYCTL_TENANT=a\xff"), `DECAYCTL_TENANT is "a\xff": ` + noUTF8},
+		{yml(`tenant: "a\0b"`), `tenant in decayctl.yaml:1 is "a\x00b": ` + zeroByte},
+		{arg("--policy", "a\xff"), `--policy is "a\xff": ` + noUTF8},
+		{yml(`policies: [{id: "a\0b"}]`), `decayctl.yaml:1: id is "a\x00b": ` + zeroByte},
+		{yml(`policies: [{exempt_relations: ["a\0b"]}]`), `decayctl.yaml:1: exempt_relations is no plain value: ` + zeroByte},
+		{env("STIGMEM_DECAY_POLICIES=[{\"id\": \"a\\u0000b\"}]"), `STIGMEM_DECAY_POLICIES: id is "a\x00b": ` + zeroByte},
+		{env("STIGMEM_DECAY_POLICIES=[{\"id\": \"\xff\"}]"), "STIGMEM_DECAY_POLICIES is not UTF-8 text; write an array of policies"},
 		{arg("--tenant", "acme", "--all-tenants"), "--tenant and --all-tenants are both given; give one"},
 		{env("DECAYCTL_TENANT=acme", "DECAYCTL_ALL_TENANTS=1"), "DECAYCTL_TENANT and DECAYCTL_ALL_TENANTS are both given; give one"},
 		{yml("tenant: acme\nall_tenants: true"), "tenant in decayctl.yaml:1 and all_tenants in decayctl.yaml:2 are both given; give one"},
@@ -170,6 +180,11 @@ func TestErrors(t *testing.T) {
 		{arg("--store", "postgres:d"), "--store: write the address as postgres://user@host:5432/database"},
 		{arg("--store", "my_user:pw@host/d"), "--store looks like a database address without its beginning; write postgres://… (if it is a file's name, write ./ before it)"},
 		{arg("--store", "postgres://h:x/d"), "--store is not a PostgreSQL address: its port is not a number; in a password, write / as %2F and @ as %40"},
+		{given{args: []string{"--store", "postgres://h/d"}, env: []string{"PGPORT=x"}}, `PGPORT is "x": write the number of a port, as in 5432`},
+		{given{args: []string{"--store", "host=h"}, env: []string{"PGPORT=u:hunter2@h"}}, "PGPORT is a text that is not shown, as it may hold a password: write the number of a port, as in 5432"},
+		{given{args: []string{"--store", "postgres://h/d"}, env: []string{"PGPORT=1,2"}}, "PGPORT has not as many ports as there are hosts; write one for each, or one for all"},
+		{given{args: []string{"--store", "postgres://h"}, env: []string{"PGDATABASE=postgres://u:hunter2@h/d"}}, "PGDATABASE is an address; write a database's name, or give the address as the store"},
+		{given{args: []string{"--store", "postgres://h:x/d"}, env: []string{"PGPORT=x"}}, "--store is not a PostgreSQL address: its port is not a number; in a password, write / as %2F and @ as %40"},
 		{arg("--store", "postgres://h/d", "--pg-schema", "Bad"), `--pg-schema is "Bad": write lower-case letters, digits and _, a letter first, 63 at most`},
 		{arg("--store", "postgres://h/d", "--pg-schema="), "--pg-schema" + empty},
 		{arg("--pg-schema", "a"), "--pg-schema is for PostgreSQL, but the store is sqlite:stigmem.db (default); name the database with --store"},

@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 	"time"
+	"unicode/utf8"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
@@ -55,7 +56,7 @@ func (s *settings) floor() (*rule.Floor, string) {
 
 // only leaves one policy to act, and switches the sweep-wide rules off.
 func (s *settings) only(rules *rule.Set) {
-	id := value(s, "policy", parseText)
+	id := value(s, "policy", parseStored)
 	if id == "" || s.err != nil {
 		return
 	}
@@ -79,10 +80,10 @@ func (s *settings) only(rules *rule.Set) {
 func (s *settings) tenant() string {
 	one, all := s.origins["tenant"], s.origins["all_tenants"]
 	name := value(s, "tenant", func(text string) (string, error) {
-		if one.layer == byFlag {
-			return text, nil
+		if one.layer != byFlag {
+			text = strings.TrimSpace(text)
 		}
-		return strings.TrimSpace(text), nil
+		return parseStored(text)
 	})
 	switch every := value(s, "all_tenants", parseToggle); {
 	case every && one.layer == all.layer:
@@ -94,6 +95,18 @@ func (s *settings) tenant() string {
 }
 
 func parseText(text string) (string, error) { return text, nil }
+
+// parseStored reads text that is compared with text in the store. PostgreSQL would answer what it cannot hold
+// with an error of its own, after decayctl has begun.
+func parseStored(text string) (string, error) {
+	switch {
+	case !utf8.ValidString(text):
+		return "", errors.New("it is not UTF-8 text, and all text in a store is")
+	case strings.Contains(text, "\x00"):
+		return "", errors.New("it has a zero byte in it, and no text in a store has")
+	}
+	return text, nil
+}
 
 func parseScope(text string) (string, error) { return oneOf(text, fact.Scopes...) }
 

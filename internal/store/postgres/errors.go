@@ -102,6 +102,12 @@ func duplicate(err error) bool {
 	return errors.As(err, &server) && server.Code == "23505" // unique_violation
 }
 
+// unstorable tells whether the server has refused a text that no row can have: bytes that are no UTF-8, or zero.
+func unstorable(err error) bool {
+	var server *pgconn.PgError
+	return errors.As(err, &server) && server.Code == "22021" // character_not_in_repertoire
+}
+
 // ofJob tells whether an error is one of package job, whose words are meant for the operator.
 func ofJob(err error) bool {
 	for _, kind := range []any{

@@ -23,10 +23,10 @@ func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 		})
 	})
 	switch {
+	case unstorable(err), err == nil && len(found) == 0:
+		return fact.Candidate{}, &store.UnknownFact{ID: id}
 	case err != nil:
 		return fact.Candidate{}, s.translate(err, "read the fact")
-	case len(found) == 0:
-		return fact.Candidate{}, &store.UnknownFact{ID: id}
 	}
 	c := found[0]
 	c.QuarantinePending = c.Quarantine != nil && *c.Quarantine == "pending"

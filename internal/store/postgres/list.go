@@ -54,6 +54,9 @@ func (s *Store) Find(ctx context.Context, prefix string) (j job.Job, err error) 
 		j = found[0]
 		return nil
 	})
+	if unstorable(err) {
+		return j, &job.Unknown{Prefix: prefix}
+	}
 	return j, s.translate(err, "look for the job")
 }
 

@@ -49,7 +49,7 @@ func testFind(t *testing.T, d Database) {
 			t.Errorf("%q could be %q", prefix, e.IDs)
 		}
 	}
-	for _, prefix := range []string{"", "x", "%", "_", "a%", "abc_", "abcdef", "node2", "' OR true --", `\`} {
+	for _, prefix := range []string{"", "x", "%", "_", "a%", "abc_", "abcdef", "node2", "' OR true --", `\`, "a\xff", "a\x00"} {
 		_, err := g.s.Find(g.ctx, prefix)
 		if e := is[*job.Unknown](t, prefix, err); e.Prefix != prefix || !e.PrunedBefore.IsZero() {
 			t.Errorf("%q: %+v", prefix, e)

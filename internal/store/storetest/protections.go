@@ -49,8 +49,10 @@ func testNewest(t *testing.T, d Database) {
 	if err != nil || x.Verdict.Kept != rule.KeptAsNewest || !x.Fact.Newest {
 		t.Errorf("%+v, %v", x.Verdict, err)
 	}
-	_, err = Engine(d.open(t, true)).Explain(context.Background(), sweep.Params{Rules: set, AsOf: AsOf}, "nobody")
-	_ = is[*store.UnknownFact](t, "a fact that is not there", err)
+	for _, id := range []string{"nobody", "a\xff", "a\x00"} {
+		_, err = Engine(d.open(t, true)).Explain(context.Background(), sweep.Params{Rules: set, AsOf: AsOf}, id)
+		_ = is[*store.UnknownFact](t, id, err)
+	}
 }
 
 // testProtections holds every protection against every mode: nothing is written, forecast, or left to be
