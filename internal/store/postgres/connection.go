@@ -1,8 +1,11 @@
 package postgres
 
 import (
+	"crypto/tls"
 	"errors"
+	"maps"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/jackc/pgx/v5/pgconn"
@@ -51,8 +54,49 @@ func unreadable(err error) error {
 	}
 	for _, each := range connectionSettings {
 		if ok && !strings.HasPrefix(reason, "failed to parse") && strings.Contains(reason, each.words) {
-			return &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection setting " + each.setting + ", from the address or " + each.variable + ", is wrong: " + oneLine(reason)}
+			return &store.Error{Kind: store.Unusable, Text: settingText(each.setting, each.variable, "is wrong", reason)}
 		}
 	}
 	return &store.Error{Kind: store.Unusable, Text: hint}
+}
+
+func settingText(setting, variable, fault, reason string) string {
+	return "the PostgreSQL connection setting " + setting + ", from the address or " + variable + ", " + fault + ": " + oneLine(reason)
+}
+
+// unknownSettings are libpq's parameters that would have to be obeyed and that the driver does not know, with what to do.
+var unknownSettings = map[string]string{
+	"hostaddr":                 "write the address as host",
+	"ssl_min_protocol_version": "leave it out: decayctl asks for TLS 1.2 or newer",
+	"ssl_max_protocol_version": "leave it out: decayctl asks for TLS 1.2 or newer",
+}
+
+// refuseUnknown refuses what must not be left out silently.
+func refuseUnknown(parameters map[string]string) error {
+	for _, name := range slices.Sorted(maps.Keys(parameters)) {
+		if do, ok := unknownSettings[name]; ok {
+			return &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string has " + name + ", which decayctl does not know; " + do}
+		}
+	}
+	return nil
+}
+
+// unfitSetting says which setting a server does not fit that was reached all the same; "" is none.
+func unfitSetting(err *pgconn.ConnectError) string {
+	const fault = "does not fit the server"
+	for _, unfit := range []error{
+		pgconn.ErrReadOnlyConnection, pgconn.ErrReadWriteConnection, pgconn.ErrPrimaryConnection, pgconn.ErrStandbyConnection,
+	} {
+		if errors.Is(err, unfit) {
+			return settingText("target_session_attrs", "PGTARGETSESSIONATTRS", fault, unfit.Error())
+		}
+	}
+	var certificate *tls.CertificateVerificationError
+	if errors.As(err, &certificate) {
+		return settingText("sslmode or sslrootcert", "PGSSLMODE or PGSSLROOTCERT", fault, certificate.Error())
+	}
+	if reason := connectReason(err); strings.Contains(reason, "server refused TLS connection") {
+		return settingText("sslmode", "PGSSLMODE", fault, reason)
+	}
+	return ""
 }

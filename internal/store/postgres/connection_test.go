@@ -1,10 +1,14 @@
 package postgres_test
 
 import (
+	"crypto/tls"
+	"log/slog"
+	"net/http/httptest"
 	"strings"
 	"testing"
 
 	"decayctl/internal/store"
+	"decayctl/internal/store/pgtest"
 )
 
 // TestConnectionSettings: what is wrong beside the address is named, and the address is not blamed for it.
@@ -26,6 +30,8 @@ func TestConnectionSettings(t *testing.T) {
 		{"", "?sslmode=verify-full&sslrootcert=/nope/ca.pem", "sslrootcert /nope/ca.pem"},
 		{"", "?connect_timeout=soon", "connect_timeout soon"},
 		{"", "?target_session_attrs=bogus", "target_session_attrs bogus"},
+		{"", "?ssl_min_protocol_version=TLSv1.2", "ssl_min_protocol_version TLS"},
+		{"", "?ssl_max_protocol_version=TLSv1.3", "ssl_max_protocol_version TLS"},
 	} {
 		t.Run(test.environment+test.more, func(t *testing.T) {
 			for pair := range strings.FieldsSeq(test.environment) {
@@ -45,5 +51,54 @@ func TestConnectionSettings(t *testing.T) {
 		if strings.Contains(err.Error(), "hush") {
 			t.Errorf("%q", err)
 		}
+	}
+}
+
+// TestUnknownAuthority: a certificate that is not trusted is no matter of host and port. Any server that speaks TLS shows it.
+func TestUnknownAuthority(t *testing.T) {
+	t.Parallel()
+	server := httptest.NewUnstartedServer(nil)
+	server.TLS = &tls.Config{NextProtos: []string{"postgresql"}} //nolint:gosec // the versions are the default ones
+	server.Config.ErrorLog = slog.NewLogLogger(slog.DiscardHandler, slog.LevelError)
+	server.StartTLS()
+	defer server.Close()
+	_, err := open(t, "postgres://u@"+server.Listener.Addr().String()+"/v?sslmode=verify-full&sslnegotiation=direct", "public", true)
+	refused(t, err, store.Unusable, "sslmode", "PGSSLROOTCERT", "certificate")
+	if strings.Contains(err.Error(), "check host") {
+		t.Errorf("%q", err)
+	}
+}
+
+// TestUnfitSettings: where a server answers and a setting does not fit it, the setting is named, not the address.
+func TestUnfitSettings(t *testing.T) {
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	for _, test := range []struct{ environment, more, names string }{
+		{"PGTARGETSESSIONATTRS=standby", "", "target_session_attrs PGTARGETSESSIONATTRS standby"},
+		{"PGTARGETSESSIONATTRS=read-only", "", "target_session_attrs PGTARGETSESSIONATTRS only"},
+		{"", "target_session_attrs=standby", "target_session_attrs standby"},
+		{"", "target_session_attrs=read-only", "target_session_attrs only"},
+		{"", "sslmode=require", "sslmode PGSSLMODE TLS"},
+		{"", "sslmode=verify-full", "sslmode PGSSLMODE TLS"},
+		{"", "options=-c%20shared_buffers%3D1MB", "shared_buffers connection"},
+		{"PGOPTIONS=--shared_buffers=1MB", "", "shared_buffers PGOPTIONS"},
+		{"", "transaction_isolation=serializable", "transaction_isolation connection"},
+		{"", "a-b.c=1", "a-b.c connection"},
+		{"", "no_such_thing=1&work_mem=1MB", "no_such_thing"},
+		{"", "work_mem=lots", "work_mem connection"},
+	} {
+		t.Run(test.environment+test.more, func(t *testing.T) {
+			if name, value, ok := strings.Cut(test.environment, "="); ok {
+				t.Setenv(name, value)
+			}
+			address := db.URL + "&" + test.more
+			if strings.Contains(test.more, "sslmode") {
+				address = strings.ReplaceAll(db.URL, "sslmode=disable", test.more)
+			}
+			_, err := open(t, address, "public", true)
+			refused(t, err, store.Unusable, strings.Fields(test.names)...)
+			if text := err.Error(); strings.Contains(text, "check host") || strings.Contains(text, "SQLSTATE") || strings.Contains(text, "ValidateConnect") {
+				t.Errorf("%q", text)
+			}
+		})
 	}
 }

@@ -42,6 +42,9 @@ func (s *Store) translate(err error, doing string) error {
 		if errors.As(err, &server) {
 			return fail(lost, server.Message)
 		}
+		if text := unfitSetting(connecting); text != "" {
+			return fail(lost, text)
+		}
 		return fail(lost, connectReason(connecting)+"; check host, port and network")
 	case errors.As(err, &cut) && cut.committing:
 		return fail(store.Uncertain, "the connection to the server was lost in the COMMIT, which may or may not have happened: "+cut.Error())
@@ -61,8 +64,12 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.NotPermitted, server.Message)
 	case server.Code == "25006": // read_only_sql_transaction
 		return fail(store.NotPermitted, server.Message+"; the server or the role is read-only")
-	case server.Code == "42704" || server.Code == "22023": // undefined_object, invalid_parameter_value
-		return fail(store.Unusable, server.Message+"; check the parameters of the connection string")
+	case slices.Contains(parameterCodes, server.Code):
+		text := server.Message + "; check the parameters of the connection string"
+		if len(s.given) > 0 {
+			text += " (or PGOPTIONS): " + strings.Join(s.given, ", ")
+		}
+		return fail(store.Unusable, text)
 	case slices.Contains(formCodes, server.Code):
 		return fail(store.Unusable, store.UnfitText("the server's error "+server.Code))
 	case server.Code == "22P05": // untranslatable_character
@@ -84,6 +91,15 @@ var formCodes = []string{
 	"428C9", // generated_always
 	"42P01", // undefined_table
 	"42P10", // invalid_column_reference: ON CONFLICT without a key
+}
+
+// parameterCodes are what the server says to a setting that a transaction begins with. Not every message names it.
+var parameterCodes = []string{
+	"22023", // invalid_parameter_value
+	"25001", // active_sql_transaction: transaction_isolation
+	"42602", // invalid_name
+	"42704", // undefined_object
+	"55P02", // cant_change_runtime_param
 }
 
 // refusal tells whether the server has answered with an error, and the connection goes on. Shutdowns,

@@ -23,6 +23,7 @@ type Store struct {
 	schema   string // as the node names it
 	quoted   string // as SQL names it
 	settings []setting
+	given    []string                 // the names of those settings that the operator gave
 	locks    []string                 // the tables that one state is read of, as SQL names them; see checkLocks
 	recoded  bool                     // the database has another encoding than UTF-8, which cannot have all characters
 	vec      bool                     // vec_facts exists and can be written
@@ -45,8 +46,8 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 	if err != nil {
 		return nil, unreadable(err)
 	}
-	if _, ok := config.ConnConfig.RuntimeParams["hostaddr"]; ok {
-		return nil, &store.Error{Kind: store.Unusable, Text: "the PostgreSQL connection string has hostaddr, which decayctl does not know; write the address as host"}
+	if err := refuseUnknown(config.ConnConfig.RuntimeParams); err != nil {
+		return nil, err
 	}
 	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize(), deadlock: time.Second} // until it is read
 	s.settings = s.transactionSettings(config.ConnConfig)

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"fmt"
+	"slices"
 	"strings"
 	"time"
 	"unicode/utf16"
@@ -22,6 +23,7 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
 		{"jit", "off"}, // compiling takes longer than a batch gains by it
 	}
+	ours := len(settings)
 	for name, value := range config.RuntimeParams {
 		if connectionOnly[name] {
 			delete(config.RuntimeParams, name)
@@ -42,6 +44,10 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 	}
 	// What is said outside of transactions, and the names in the first statement of one. Poolers know this parameter.
 	config.RuntimeParams["client_encoding"] = "UTF8"
+	for _, each := range settings[ours:] {
+		s.given = append(s.given, oneLine(each.name))
+	}
+	slices.Sort(s.given)
 	return append(settings, pinned...)
 }
 
