@@ -158,6 +158,16 @@ func environMap(environ []string) map[string]string {
 // name is decayctl, or begins so. No operator has set them, so they are no misspelt settings.
 var serviceLink = regexp.MustCompile(`^DECAYCTL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
+// containerLink matches two more that Docker makes beside a linked container: the link's name, which begins with a slash,
+// and beside it the variables of that container.
+var containerLink = regexp.MustCompile(`^(DECAYCTL_(?:[A-Z0-9_]+?_)?)(?:NAME|ENV_.+)$`)
+
+// linked tells whether a container platform has set a variable.
+func (s *settings) linked(name string) bool {
+	link := containerLink.FindStringSubmatch(name)
+	return serviceLink.MatchString(name) || link != nil && strings.HasPrefix(s.environ[link[1]+"NAME"], "/")
+}
+
 func (s *settings) ownVariables(environ []string) (map[string]entry, error) {
 	known := map[string]setting{}
 	var names []string
@@ -175,7 +185,7 @@ func (s *settings) ownVariables(environ []string) (map[string]entry, error) {
 		}
 		of, ok := known[name]
 		switch {
-		case !ok && serviceLink.MatchString(name):
+		case !ok && s.linked(name):
 			s.ignored = append(s.ignored, name)
 			continue
 		case !ok:

@@ -260,6 +260,15 @@ func TestServiceLinks(t *testing.T) {
 	for _, name := range links {
 		environ = append(environ, name+"=tcp://10.0.0.1:80")
 	}
+	for _, link := range []string{"DECAYCTL_NAME=/web/decayctl", "DECAYCTL_ENV_PGDATA=/data", "DECAYCTL_STORE_NAME=/web/store", "DECAYCTL_STORE_ENV_LANG=C"} {
+		name, _, _ := strings.Cut(link, "=")
+		links, environ = append(links, name), append(environ, link)
+	}
+	for _, wrong := range []string{"DECAYCTL_NAME=x", "DECAYCTL_ENV_FILE=.env", "DECAYCTL_STORE_ENV_LANG=C"} { // no link
+		if _, _, err := load(t, env(wrong)); err == nil || !strings.Contains(err.Error(), "there is no such setting") {
+			t.Errorf("%s: %v", wrong, err)
+		}
+	}
 	got := mustLoad(t, env(environ...))
 	if got.Rules.String() != "ttl 1d" || !slices.Equal(got.Ignored, links) {
 		t.Errorf("got %s and %q", got.Rules, got.Ignored)

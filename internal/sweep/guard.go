@@ -1,6 +1,7 @@
 package sweep
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 
@@ -25,15 +26,21 @@ func checkLimit(l rule.Limit, selected, live int64) error {
 }
 
 // Everything says why a sweep would expire nearly all it can reach, or "" if it would not. Such a
-// sweep is asked about first.
-func Everything(rules rule.Set, scope string) string {
+// sweep is asked about first. No tenant is all of them.
+func Everything(rules rule.Set, scope, tenant string) string {
+	inAll := func(tenant string) string {
+		if tenant == "" {
+			return ", in every scope of all tenants"
+		}
+		return fmt.Sprintf(", in every scope of tenant %q", tenant)
+	}
 	switch {
 	case scope != "":
 		return ""
 	case rules.TTL != nil && *rules.TTL == 0:
-		return "ttl 0 expires every fact that has no expiry of its own, in every scope"
+		return "ttl 0 expires every fact that has no expiry of its own" + inAll(tenant)
 	case rules.Floor != nil && *rules.Floor >= 1:
-		return "min-confidence 1 expires every fact that is not fully certain, in every scope"
+		return "min-confidence 1 expires every fact that is not fully certain" + inAll(tenant)
 	}
 	for i := range rules.Policies {
 		p := &rules.Policies[i]
@@ -42,10 +49,10 @@ func Everything(rules rule.Set, scope string) string {
 		}
 		// 1s is as near to 0 as a policy comes.
 		if p.TTL != nil && *p.TTL <= 1 {
-			return "policy " + p.ID + " expires every fact that has no expiry of its own, in every scope"
+			return "policy " + p.ID + " expires every fact that has no expiry of its own" + inAll(cmp.Or(tenant, p.Tenant))
 		}
 		if p.HalfLife == 1 && rules.Floor != nil && p.MinConfidence < float64(*rules.Floor) {
-			return "policy " + p.ID + " has every fact fade below the floor and expire, in every scope"
+			return "policy " + p.ID + " has every fact fade below the floor and expire" + inAll(cmp.Or(tenant, p.Tenant))
 		}
 	}
 	return ""

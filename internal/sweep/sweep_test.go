@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"slices"
 	"strconv"
+	"strings"
 	"testing"
 	"time"
 
@@ -362,8 +363,13 @@ func TestEverything(t *testing.T) {
 		{policies(func(p *rule.Policy) { fading(p); p.HalfLife = day }), "", false},
 		{policies(func(p *rule.Policy) { fading(p); p.MinConfidence = 0.99 }), "", false},
 	} {
-		if got := sweep.Everything(test.rules, test.scope); (got != "") != test.want {
-			t.Errorf("%s in %q: %q", test.rules, test.scope, got)
+		for tenant, whose := range map[string]string{"": " of all tenants", "acme": ` of tenant "acme"`} {
+			if test.rules.Policies != nil && test.rules.Policies[1].Tenant != "" { // which is of one tenant alone
+				whose = ` of tenant "acme"`
+			}
+			if got := sweep.Everything(test.rules, test.scope, tenant); (got != "") != test.want || test.want && !strings.HasSuffix(got, whose) {
+				t.Errorf("%s in %q of %q: %q", test.rules, test.scope, tenant, got)
+			}
 		}
 	}
 }
