@@ -282,6 +282,11 @@ func (b Batch) Done() []*Expiry {
 	return b.filter(func(e *Expiry) bool { return e.Written })
 }
 
+// Unwritten are the facts that are not known to be written.
+func (b Batch) Unwritten() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return !e.Written })
+}
+
 // Forgotten are the facts that were written and have no vector any more.
 func (b Batch) Forgotten() []*Expiry {
 	return b.filter(func(e *Expiry) bool { return e.Written && e.Forgotten() })

@@ -10,6 +10,7 @@ import (
 // Verified is what a transaction finds of a batch that it has written, by the same statements as an undo.
 type Verified struct {
 	Found  []job.Change // what an undo would take for the job's work
+	Rows   int64        // override rows that the statements for the batch's facts wrote
 	Logged int64        // rows that the transaction added to the retraction log
 	Edges  int64        // edges of Ended that have the expiry that the batch gave them
 }
@@ -40,6 +41,9 @@ func (v Verified) Check(done []*Expiry, ended int, triggers []string) error {
 		if !found[e.Fact.ID] {
 			missed = "an override"
 		}
+	}
+	if int64(len(done)) < v.Rows { // a row is gone by now, or has another key
+		missed = "an override"
 	}
 	switch {
 	case missed != "":

@@ -33,8 +33,14 @@ func TestTriggers(t *testing.T) {
 		{Name: "an edge's epoch", Make: before("UPDATE", "entity_edges", "new.decay_epoch = 1;")},
 		{Name: "at the commit", Make: function("UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = new.fact_id AND updated_at <> 'now';") +
 			"CREATE CONSTRAINT TRIGGER touch AFTER INSERT ON fact_validity_overrides DEFERRABLE INITIALLY DEFERRED FOR EACH ROW EXECUTE FUNCTION touched()"},
-		{Name: "a rule", Make: "CREATE RULE touch AS ON INSERT TO fact_validity_overrides DO ALSO UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = new.fact_id"},
+		{Name: "a rule", Rule: true, Make: "CREATE RULE touch AS ON INSERT TO fact_validity_overrides DO ALSO UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = new.fact_id"},
 		{Name: "the last fact only", SomeFacts: true, Make: before("INSERT", overrides, "IF new.fact_id = 'd' THEN new.updated_at = 'now'; END IF;")},
+		{Name: "some, and others are skipped", SomeFacts: true, Skipped: 1, Make: before("INSERT", overrides,
+			"IF new.fact_id = 'c' THEN new.updated_at = 'now'; ELSIF new.fact_id = 'd' THEN RETURN NULL; END IF;")},
+		{Name: "in place of the statement", Make: before("INSERT", overrides,
+			"IF pg_trigger_depth() = 1 THEN INSERT INTO fact_validity_overrides VALUES (new.*) ON CONFLICT DO NOTHING; RETURN NULL; END IF; new.updated_at = 'now';")},
+		{Name: "in place of the update", Make: before("UPDATE", overrides,
+			"IF pg_trigger_depth() = 1 THEN UPDATE fact_validity_overrides SET valid_until = new.valid_until, updated_at = 'now' WHERE fact_id = new.fact_id; RETURN NULL; END IF;")},
 		{Name: "an audit", Harmless: true, Make: before("INSERT", overrides, "INSERT INTO audit VALUES (new.fact_id);")},
 		{Name: "a fact is left out", Harmless: true, Skipped: 1, Make: before("INSERT", overrides, "IF new.fact_id = 'a' THEN RETURN NULL; END IF;")},
 	})

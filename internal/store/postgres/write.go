@@ -21,7 +21,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		w.locked, w.tx = s.params.Now(), tx
 		w.batch.Count.Retries += tries
 		tries++
-		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges}
+		steps := []func(context.Context) error{w.lockClaim, w.insertOverrides, w.updateOverrides, w.findOwn, w.retract, w.expireEdges}
 		if s.vec {
 			steps = append(steps, w.deleteVectors)
 		}
@@ -42,6 +42,7 @@ type writer struct {
 	stamp  string
 	locked time.Time  // since when
 	counts job.Counts // of the job, with the batch
+	rows   int64      // override rows that the statements wrote, whatever triggers made of them
 	logged int64      // rows added to the retraction log
 }
 
@@ -72,6 +73,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
+		w.rows += n
 		if n == int64(len(ids)) {
 			for _, e := range kind.List {
 				e.Written = true
@@ -79,8 +81,8 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 			continue
 		}
 		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
-		// this stamp, and this one handles a fact once.
-		if err := w.collectWritten(ctx, kind.List, `
+		// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
+		if _, err := w.collectWritten(ctx, kind.List, `
 			SELECT fact_id FROM `+w.table("fact_validity_overrides")+`
 			WHERE fact_id = `+anyKey+` AND valid_until IS NOT DISTINCT FROM $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
 			ids, kind.ValidUntil, kind.Reason, w.stamp, store.Actor); err != nil {
@@ -160,7 +162,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		return err
 	}
 	// OFFSET 0 keeps the look-up of the fact a look-up by key.
-	return w.collectWritten(ctx, overridden, `
+	n, err := w.collectWritten(ctx, overridden, `
 		UPDATE `+w.table("fact_validity_overrides")+` AS o
 		SET valid_until = b.new_valid_until, confidence = b.new_confidence, reason = b.new_reason, updated_at = $2, updated_by = $3
 		FROM unnest($1::text[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::text[], $10::float4[], $11::text[])
@@ -177,6 +179,8 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		RETURNING o.fact_id`,
 		ids, w.stamp, store.Actor, was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy,
 		becomes.validUntil, becomes.confidence, becomes.reason)
+	w.rows += n
+	return err
 }
 
 // lockOverrides locks the override rows of facts in the order of the ids.
@@ -258,19 +262,19 @@ func (w *writer) staleCards(ctx context.Context) error {
 	return err
 }
 
-// collectWritten runs a statement that returns the ids it wrote.
-func (w *writer) collectWritten(ctx context.Context, of []*store.Expiry, query string, args ...any) error {
+// collectWritten runs a statement that returns the ids of overrides that were written, and tells how many.
+func (w *writer) collectWritten(ctx context.Context, of []*store.Expiry, query string, args ...any) (n int64, err error) {
 	rows, err := w.tx.Query(ctx, query, args...)
 	if err != nil {
-		return err
+		return 0, err
 	}
 	byID := store.NewByID(of)
 	var id string
-	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+	returned, err := pgx.ForEachRow(rows, []any{&id}, func() error {
 		byID.Wrote(id)
 		return nil
 	})
-	return err
+	return returned.RowsAffected(), err
 }
 
 func idArray(expiries []*store.Expiry) []string {

@@ -16,13 +16,57 @@ func (s *Store) findTriggers(ctx context.Context) (err error) {
 	return err
 }
 
+// noteOverrides notes the overrides that the batch finds, for findOwn.
+func (w *writer) noteOverrides(ctx context.Context) (err error) {
+	if len(w.triggers) > 0 {
+		w.earlier, err = w.overrides(ctx)
+	}
+	return err
+}
+
+// findOwn finds the overrides that this transaction wrote by any way, where triggers may have changed every column that they
+// are known by, or have written in place of a statement. What is taken for unwritten is neither verified nor counted.
+func (w *writer) findOwn(ctx context.Context) error {
+	if len(w.triggers) == 0 {
+		return nil
+	}
+	now, err := w.overrides(ctx)
+	byID := store.NewByID(w.batch.Unwritten())
+	for id, override := range now {
+		if override != w.earlier[id] {
+			byID.Wrote(id)
+		}
+	}
+	return err
+}
+
+// overrides reads the overrides of the batch's facts, each as one text.
+func (w *writer) overrides(ctx context.Context) (map[string]string, error) {
+	all, found := packFacts(w.batch.All()), map[string]string{}
+	rows, err := w.tx.QueryContext(ctx, `
+		SELECT fact_id, quote(valid_until) || ' ' || quote(confidence) || ' ' || quote(reason) || ' ' || quote(updated_at) || ' ' || quote(updated_by)
+		FROM fact_validity_overrides WHERE fact_id IN (`+all.sql+`)`, all.json)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = rows.Close() }()
+	for rows.Next() {
+		var id, override string
+		if err := rows.Scan(&id, &override); err != nil {
+			return nil, err
+		}
+		found[id] = override
+	}
+	return found, rows.Err()
+}
+
 // verify makes sure that an undo will find what was written, where a trigger may have changed it since.
 func (w *writer) verify(ctx context.Context) error {
 	done := w.batch.Done()
-	if len(w.triggers) == 0 || len(done) == 0 {
+	if len(w.triggers) == 0 || len(done) == 0 && w.rows == 0 {
 		return nil
 	}
-	v := store.Verified{Logged: w.logged}
+	v := store.Verified{Rows: w.rows, Logged: w.logged}
 	at := w.batch.Range()
 	for p, more := (store.ChangesParams{Job: w.batch.Job, After: at.After}), "-"; more != ""; p.After = store.After(more) {
 		var found []job.Change

@@ -27,6 +27,12 @@ func TestTriggers(t *testing.T) {
 		{Name: "an edge's expiry", Make: follow("UPDATE OF valid_until", "entity_edges", "UPDATE entity_edges SET valid_until = '2030' WHERE id = new.id")},
 		{Name: "an edge's epoch", Make: follow("UPDATE OF valid_until", "entity_edges", "UPDATE entity_edges SET decay_epoch = 1 WHERE id = new.id")},
 		{Name: "the last fact only", SomeFacts: true, Make: "CREATE TRIGGER touch AFTER INSERT ON fact_validity_overrides WHEN new.fact_id = 'd' BEGIN UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = 'd'; END"},
+		{Name: "some, and others are skipped", SomeFacts: true, Skipped: 1, Make: "CREATE TRIGGER skip BEFORE INSERT ON fact_validity_overrides WHEN new.fact_id = 'd' BEGIN SELECT RAISE(IGNORE); END;" +
+			"CREATE TRIGGER touch AFTER INSERT ON fact_validity_overrides WHEN new.fact_id = 'c' BEGIN UPDATE fact_validity_overrides SET updated_at = 'now' WHERE fact_id = 'c'; END"},
+		{Name: "in place of the statement", Make: "CREATE TRIGGER touch BEFORE INSERT ON fact_validity_overrides BEGIN " +
+			"INSERT OR IGNORE INTO fact_validity_overrides VALUES (new.fact_id, new.valid_until, new.confidence, new.reason, 'now', new.updated_by); SELECT RAISE(IGNORE); END"},
+		{Name: "in place of the update", Make: "CREATE TRIGGER touch BEFORE UPDATE ON fact_validity_overrides BEGIN " +
+			"UPDATE fact_validity_overrides SET valid_until = new.valid_until, updated_at = 'now' WHERE fact_id = new.fact_id; SELECT RAISE(IGNORE); END"},
 		{Name: "an audit", Harmless: true, Make: follow("INSERT", "fact_validity_overrides", "INSERT INTO audit VALUES (new.fact_id)")},
 		{Name: "a fact is left out", Harmless: true, Skipped: 1, Make: "CREATE TRIGGER touch BEFORE INSERT ON fact_validity_overrides WHEN new.fact_id = 'a' BEGIN SELECT raise(IGNORE); END"},
 	})

@@ -37,7 +37,7 @@ func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
 		steps := []func(context.Context) error{w.lockClaim}
 		if len(b.Expiries) > 0 {
 			defer w.findCards()()
-			steps = append(steps, w.findEdges, w.insertOverrides, w.updateOverrides, w.retract, w.expireEdges)
+			steps = append(steps, w.findEdges, w.noteOverrides, w.insertOverrides, w.updateOverrides, w.findOwn, w.retract, w.expireEdges)
 			if s.vec {
 				steps = append(steps, w.deleteVectors)
 			}
@@ -75,8 +75,10 @@ type writer struct {
 	undisturbed bool       // nobody else has written since the batch was read
 	wary        bool       // no edge is taken to be as the node made it
 	asMade      []*store.Expiry
-	found       chan struct{} // closed once the next two are known, see cardFilter.maybe
-	logged      int64         // rows added to the retraction log
+	found       chan struct{}     // closed once the next two are known, see cardFilter.maybe
+	earlier     map[string]string // overrides by their facts before the batch, where triggers are
+	rows        int64             // override rows that the statements wrote, whatever triggers made of them
+	logged      int64             // rows added to the retraction log
 	places      []int
 	filled      int
 	staled      []store.Card // cards that were fresh before the batch
@@ -113,6 +115,7 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 		return err
 	}
 	n, err := result.RowsAffected()
+	w.rows += n
 	if err == nil && n == int64(len(kind.List)) {
 		for _, e := range kind.List {
 			e.Written = true
@@ -120,7 +123,7 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 		return nil
 	}
 	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
-	// this stamp, and this one handles a fact once.
+	// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
 	return errors.Join(err, collect(ctx, w.tx, store.NewByID(kind.List).Wrote, `
 		SELECT fact_id FROM fact_validity_overrides
 		WHERE fact_id IN (`+ids.sql+`) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
@@ -159,6 +162,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 			return err
 		} else if n == 1 {
 			e.Written = true
+			w.rows++
 		}
 	}
 	return nil

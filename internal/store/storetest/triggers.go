@@ -18,9 +18,10 @@ import (
 type Trigger struct {
 	Name      string
 	Make      string
-	Harmless  bool // they change nothing that an undo compares
-	Skipped   int  // how many facts they keep from being written, which then changed meanwhile
-	SomeFacts bool // they change some rows only, and not those of the first batch
+	Harmless  bool  // they change nothing that an undo compares
+	SomeFacts bool  // they change some rows only, and not those of the first batch
+	Skipped   int64 // how many facts they keep from being written, which then changed meanwhile
+	Rule      bool  // where another session writes an override of the batch, no statement is right: it fails
 }
 
 // Triggers holds a store to what it promises where triggers follow what a sweep writes: either an undo gives everything
@@ -32,15 +33,7 @@ func Triggers(t *testing.T, fresh func(t *testing.T) Database, all []Trigger) {
 		t.Run(trigger.Name, func(t *testing.T) {
 			t.Parallel()
 			d := fresh(t)
-			for _, id := range []string{"a", "b", "c", "d"} {
-				d.Insert(t, Fact(id, func(c *fact.Candidate) {
-					if id == "b" {
-						c.Override = &fact.Override{UpdatedAt: "2026-01-01T00:00:00+00:00"}
-					}
-				}))
-				d.Edge(t, id, nil)
-			}
-			d.Exec(t, "CREATE TABLE audit (fact_id TEXT)")
+			d.followed(t)
 			d.Exec(t, trigger.Make)
 			before := undoable(t, d)
 			run := func(irreversible bool) (job.Job, []string, error) {
@@ -57,8 +50,8 @@ func Triggers(t *testing.T, fresh func(t *testing.T) Database, all []Trigger) {
 			var refused *sweep.Refused
 			switch {
 			case trigger.Harmless:
-				want := int64(4 - trigger.Skipped)
-				if err != nil || len(notes) > 0 || j.Counts.Decayed != want || j.Counts.Kept[rule.ChangedMeanwhile] != int64(trigger.Skipped) {
+				want := 4 - trigger.Skipped
+				if err != nil || len(notes) > 0 || j.Counts.Decayed != want || j.Counts.Kept[rule.ChangedMeanwhile] != trigger.Skipped {
 					t.Errorf("expired %d, changed meanwhile %d, notes %q, %v", j.Counts.Decayed, j.Counts.Kept[rule.ChangedMeanwhile], notes, err)
 				}
 				if undone := d.TakeBack(t, j.ID); undone.Counts.Restored != want {
@@ -80,10 +73,63 @@ func Triggers(t *testing.T, fresh func(t *testing.T) Database, all []Trigger) {
 				t.Errorf("after a refusal (-before +now):\n%s", diff)
 			}
 			j, notes, err = run(true)
-			if err != nil || j.Counts.Decayed != 4 || len(notes) != 1 || !strings.Contains(notes[0], "touch") {
+			if err != nil || j.Counts.Decayed != 4-trigger.Skipped || len(notes) != 1 || !strings.Contains(notes[0], "touch") {
 				t.Errorf("expired %d, notes %q, %v", j.Counts.Decayed, notes, err)
 			}
 		})
+		t.Run(trigger.Name+", where another session writes an override", func(t *testing.T) {
+			t.Parallel()
+			testTriggerMeanwhile(t, fresh(t), trigger)
+		})
+	}
+}
+
+// followed inserts four facts with edges, one of them with an override, for triggers to follow what becomes of them.
+func (d Database) followed(t testing.TB) {
+	t.Helper()
+	for _, id := range []string{"a", "b", "c", "d"} {
+		d.Insert(t, Fact(id, func(c *fact.Candidate) {
+			if id == "b" {
+				c.Override = &fact.Override{UpdatedAt: "2026-01-01T00:00:00+00:00"}
+			}
+		}))
+		d.Edge(t, id, nil)
+	}
+	d.Exec(t, "CREATE TABLE audit (fact_id TEXT)")
+}
+
+// testTriggerMeanwhile writes a batch of which one fact has got an override since it was read: the statement writes fewer
+// rows than it was given, and which they are must be known whatever a trigger makes of them.
+func testTriggerMeanwhile(t *testing.T, d Database, trigger Trigger) {
+	d.followed(t)
+	g := d.scene(t)
+	h := g.start()
+	b := h.whole(h.claim(10))
+	b.Job = h.Job
+	d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('a', 'then')")
+	d.Exec(t, trigger.Make)
+	s := g.other() // which knows of the trigger
+	before := undoable(t, d)
+	_, err := s.Apply(t.Context(), b)
+	if !trigger.Harmless {
+		if trigger.Rule && err == nil || !trigger.Rule && !store.Is(err, store.Irreversible) {
+			t.Errorf("wrote the batch: %v", err)
+		}
+		if diff := cmp.Diff(before, undoable(t, d)); diff != "" {
+			t.Errorf("after a refusal (-before +now):\n%s", diff)
+		}
+		if trigger.Rule {
+			return
+		}
+		b.Irreversible = true
+		_, err = s.Apply(t.Context(), b)
+	}
+	if trigger.Harmless == (len(s.Notes()) > 0) || err != nil {
+		t.Errorf("notes %q, %v", s.Notes(), err)
+	}
+	d.expect(t, "SELECT fact_id FROM fact_validity_overrides WHERE updated_at = 'then'", "a")
+	if applied := d.Rows(t, "SELECT fact_id FROM fact_validity_overrides WHERE valid_until IS NOT NULL"); int64(len(applied)) != g.find(h.Job.ID).Counts.Decayed {
+		t.Errorf("counted %d, and wrote %q", g.find(h.Job.ID).Counts.Decayed, applied)
 	}
 }
 
