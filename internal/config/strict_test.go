@@ -264,7 +264,7 @@ func TestServiceLinks(t *testing.T) {
 		name, _, _ := strings.Cut(link, "=")
 		links, environ = append(links, name), append(environ, link)
 	}
-	for _, wrong := range []string{"DECAYCTL_NAME=x", "DECAYCTL_ENV_FILE=.env", "DECAYCTL_STORE_ENV_LANG=C"} { // no link
+	for _, wrong := range []string{"DECAYCTL_NAME=x", "DECAYCTL_ENV_FOO=x", "DECAYCTL_STORE_ENV_LANG=C"} { // no link
 		if _, _, err := load(t, env(wrong)); err == nil || !strings.Contains(err.Error(), "there is no such setting") {
 			t.Errorf("%s: %v", wrong, err)
 		}
