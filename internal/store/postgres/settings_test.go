@@ -159,7 +159,8 @@ func TestSettingsDecided(t *testing.T) {
 	}
 }
 
-// TestContractOddSettings holds a role to the contract that carries odd values of all settings but those refused.
+// TestContractOddSettings holds a role to the contract that carries odd values of all settings but those refused, on tables
+// in another form than the node's.
 func TestContractOddSettings(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
@@ -172,6 +173,7 @@ func TestContractOddSettings(t *testing.T) {
 				}
 			}
 		}
+		c.d.Exec(t, otherForm)
 		return c.d
 	}))
 }
