@@ -216,7 +216,8 @@ func (w *writer) settle(ctx context.Context) error {
 
 // record writes what a batch has done to a job into the job's row, if it still is in a state and its
 // worker was not put out. Its own row is waited for in patience: whoever has it is a decayctl that waits for nothing the
-// node has, and to give way would be to write the batch again. The row in the node's table may be locked by the node.
+// node has, and to give way would be to write the batch again. The row in the node's table may be locked by the node,
+// so that one is not waited for.
 func (s *Store) record(ctx context.Context, tx pgx.Tx, l store.Lease, in job.State, change func(*job.Job)) (job.Counts, error) {
 	if err := s.waitFor(ctx, tx, s.params.LockTimeout); err != nil {
 		return job.Counts{}, err
@@ -228,7 +229,7 @@ func (s *Store) record(ctx context.Context, tx pgx.Tx, l store.Lease, in job.Sta
 	if len(found) == 0 || found[0].State != in {
 		return job.Counts{}, s.lost(ctx, tx, l.JobID)
 	}
-	if err := s.hurry(ctx, tx); err != nil {
+	if err := s.waitFor(ctx, tx, time.Millisecond); err != nil { // 0 would wait for ever
 		return job.Counts{}, err
 	}
 	j := found[0]

@@ -76,9 +76,9 @@ func eachRow(rows pgx.Rows, scans []any, use func() error) (pgconn.CommandTag, e
 	return tag, err
 }
 
-// brief is how long a transaction waits for one lock: so short that a few waits in one statement are short too.
+// brief is how long a transaction waits for one lock.
 func (s *Store) brief() time.Duration {
-	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/10))
+	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/4))
 }
 
 // errWaitedFor ends a transaction whose locks another session waits for, and may have waited for long.
@@ -90,8 +90,15 @@ var errWaitedFor = errors.New("another session waits for this one")
 func (s *Store) steps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.brief() {
-			if err := s.hurry(ctx, tx); err != nil {
+			var waitedFor bool
+			if err := tx.QueryRow(ctx, `
+				SELECT EXISTS (
+					SELECT 1 FROM pg_catalog.pg_locks l
+					WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`).Scan(&waitedFor); err != nil {
 				return err
+			}
+			if waitedFor {
+				return errWaitedFor
 			}
 			since = now
 		}
@@ -100,20 +107,6 @@ func (s *Store) steps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...
 		}
 	}
 	return nil
-}
-
-// hurry has the rest of a transaction wait briefly for each lock, and ends it if another session waits for it already.
-func (s *Store) hurry(ctx context.Context, tx pgx.Tx) error {
-	var waitedFor bool
-	err := tx.QueryRow(ctx, `
-		SELECT EXISTS (
-			SELECT 1 FROM pg_catalog.pg_locks l
-			WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))
-		FROM pg_catalog.set_config('lock_timeout', $1, true)`, fmt.Sprint(s.brief().Milliseconds())).Scan(&waitedFor)
-	if err == nil && waitedFor {
-		return errWaitedFor
-	}
-	return err
 }
 
 // waitFor sets how long the rest of a transaction waits for one lock.
