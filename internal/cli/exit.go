@@ -47,7 +47,7 @@ const exitCodeHelp = `Exit codes:
   5    another sweep is working on this store and scope
   6    no such job or fact
   7    not permitted by the store (read-only file or role, hot standby)
-  8    store missing, unreachable, of a kind not supported, not a Stigmem store, or too old
+  8    store missing, unreachable, of a kind or form not supported, not a Stigmem store, or too old
   10   dry-run --detailed-exitcode: there is something to decay
   129  hung up (the terminal was closed); the job can be resumed
   130  interrupted; the job can be resumed
