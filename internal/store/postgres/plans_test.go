@@ -239,10 +239,24 @@ func (p *planner) check(t testing.TB, what string, begin ...string) {
 	}
 }
 
-// TestJobPlans: nothing that a start, a resume, a list of some states or a removal does reads all of decayctl's jobs.
-// The node's table is read for a list, and has no index for it.
-func TestJobPlans(t *testing.T) {
+// TestPlans: no statement of a range or of a batch reads a table that grows with the store but by its keys.
+// A plain join hashed all overrides for every batch once, and made the cost of a sweep quadratic. The
+// store is a small one whose statistics are those of a million facts; TestSoakPlans has the million.
+func TestPlans(t *testing.T) {
 	t.Parallel()
+	t.Run("few cards", testPlansOfCards) // one after the other: they share a log
+	t.Run("few before-images", testPlansOfImages)
+	t.Run("a small scope", testPlansOfScope)
+	t.Run("many jobs", testPlansOfJobs)
+	const facts, crowd, times, size = 10_000, 40_000, 20, 500
+	p := newPlanner(t, facts)
+	p.Crowd(t, crowd)
+	p.walk(t, size, times)
+}
+
+// testPlansOfJobs: nothing that a start, a resume, a list of some states or a removal does reads all of decayctl's jobs.
+// The node's table is read for a list, and has no index for it.
+func testPlansOfJobs(t *testing.T) {
 	p := newPlanner(t, 100)
 	p.keys, p.mode, p.except = jobKeys, "force_custom_plan", "FROM jobs n WHERE n.job_type = 'decay'"
 	for _, analysed := range []bool{true, false} {
@@ -258,20 +272,6 @@ func TestJobPlans(t *testing.T) {
 			p.read = len(p.cluster.Log(t))
 		})
 	}
-}
-
-// TestPlans: no statement of a range or of a batch reads a table that grows with the store but by its keys.
-// A plain join hashed all overrides for every batch once, and made the cost of a sweep quadratic. The
-// store is a small one whose statistics are those of a million facts; TestSoakPlans has the million.
-func TestPlans(t *testing.T) {
-	t.Parallel()
-	t.Run("few cards", testPlansOfCards) // one after the other: they share a log
-	t.Run("few before-images", testPlansOfImages)
-	t.Run("a small scope", testPlansOfScope)
-	const facts, crowd, times, size = 10_000, 40_000, 20, 500
-	p := newPlanner(t, facts)
-	p.Crowd(t, crowd)
-	p.walk(t, size, times)
 }
 
 // testPlansOfCards: cards are looked up one by one even where the table is small and few of them are fresh. All
