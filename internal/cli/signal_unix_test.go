@@ -100,8 +100,8 @@ func TestSignals(t *testing.T) {
 // TestNohup: a signal that the process was started to ignore, as by nohup, does not stop a sweep.
 func TestNohup(t *testing.T) {
 	t.Parallel()
-	d, target := filled(t, "sqlite", nil, 2000)
-	process := begin(t, "trap '' HUP INT;", sweepArgs(target, "--batch-size", "10", "--pace", "0.1")...)
+	d, target := filled(t, "sqlite", nil, 500)
+	process := begin(t, "trap '' HUP INT;", sweepArgs(target, "--batch-size", "10", "--pace", "0.2")...)
 	process.writes(d)
 	for _, ignored := range []syscall.Signal{syscall.SIGHUP, syscall.SIGINT} {
 		if err := process.Process.Signal(ignored); err != nil {

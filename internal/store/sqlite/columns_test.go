@@ -81,7 +81,7 @@ func TestColumnsAreRows(t *testing.T) {
 			r.Fatal(err)
 		}
 		p.Range = next
-		found, err := storetest.Candidates(t.Context(), s, p)
+		found, err := storetest.InOrder(t.Context(), s, p)
 		if !slices.IsSortedFunc(found, func(a, b fact.Candidate) int { return strings.Compare(a.ID, b.ID) }) {
 			r.Error("a range is not in the order of its ids")
 		}

@@ -34,7 +34,7 @@ func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, fac
 		}
 		p.Range = r
 		facts += r.Facts
-		part, err := storetest.Candidates(t.Context(), s, p)
+		part, err := storetest.InOrder(t.Context(), s, p)
 		if err != nil {
 			t.Fatal(err)
 		}
