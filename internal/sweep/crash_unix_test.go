@@ -342,17 +342,21 @@ func alike(t *testing.T, undisturbed string, whole storetest.Database, killed st
 	}
 }
 
-// untilDone has the work killed again and again until it is done, each time at the next place after
-// its start, and after the last of some places at the first again.
+// untilDone has the work killed again and again until it is done: at the first place after its start, then
+// at the second, and so on. The last place of a round is further away in every round, as a process that never
+// comes to a COMMIT goes on for ever.
 func untilDone(t *testing.T, target, work string) (kills int) {
 	t.Helper()
-	for ; ; kills++ {
-		killed, err := crashed(t, target, work, 1+kills%31) // a process claims three ranges before its first batch: some 20 places
-		if err != nil {
-			t.Fatal(err)
-		}
-		if !killed {
-			return kills
+	for last := 35; ; last += 15 {
+		for place := 1; place <= last; place++ {
+			killed, err := crashed(t, target, work, place)
+			if err != nil {
+				t.Fatal(err)
+			}
+			if !killed {
+				return kills
+			}
+			kills++
 		}
 	}
 }
