@@ -44,7 +44,7 @@ test: export CGO_ENABLED = 1
 test: export STORETEST_NO_SKIP = 1
 test: ## run all tests with the race detector, none skipped (installs PostgreSQL and pgbouncer on Debian)
 	@bash .ci/install
-	$(GO) test $(RACE) -timeout 20m $(TESTFLAGS) ./...
+	$(GO) test $(RACE) -parallel 4 -timeout 20m $(TESTFLAGS) ./...
 
 lint: $(LINT) ## run the linters of .golangci.yaml
 	GOLANGCI_LINT_CACHE='$(CURDIR)/bin/lint-cache' $(LINT) run
@@ -85,6 +85,7 @@ profile: build ## measure where the time goes, for the compiler: it reads cmd/de
 soak: ## run the long tests: minutes to an hour, a million facts
 	@bash .ci/install
 	STORETEST_NO_SKIP=1 $(GO) test -tags soak -run Soak -count=1 -timeout 60m -v ./...
+	STORETEST_NO_SKIP=1 $(GO) test -run TestSweepsHoldTogether -count=1 -timeout 60m ./internal/sweep -rapid.checks 1000
 
 interop: ## run decayctl and real Stigmem nodes, from PyPI, on the same stores
 	@bash .ci/install python

@@ -46,8 +46,7 @@ func TestContract(t *testing.T) {
 		pooled  bool
 	}{
 		{"public", pgtest.DatabaseOptions{}, false},
-		{"another schema, of an older node", pgtest.DatabaseOptions{Schema: "acme_memory", Older: true}, false},
-		{"an ICU collation", pgtest.DatabaseOptions{ICULocale: "en-US"}, false},
+		{"another schema, of an older node, in an ICU collation", pgtest.DatabaseOptions{Schema: "acme_memory", Older: true, ICULocale: "en-US"}, false},
 		{"through PgBouncer", pgtest.DatabaseOptions{Schema: "pooled"}, true},
 	} {
 		t.Run(kind.name, func(t *testing.T) {
