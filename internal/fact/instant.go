@@ -33,7 +33,7 @@ func FormatSecond(t time.Time) string {
 // Anything else is ErrUnreadable: blanks around it, numbers since the epoch, dates that do not
 // exist, the year 0, a leap second. Digits beyond the nanosecond are dropped.
 //
-// The stores' narrowing relies on this: whatever their canonical-form test lets pass is readable
+// The stores' prefilter relies on this: whatever their canonical-form test lets pass is readable
 // here, and reads as the instant its text sorts by.
 func ParseInstant(s string) (time.Time, error) {
 	p := stampReader{rest: s}

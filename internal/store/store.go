@@ -192,16 +192,16 @@ type Mark int64
 // End tells whether the range is behind the last fact.
 func (r Range) End() bool { return !r.Last.Set }
 
-// CandidatesParams asks for the facts of a range. The narrowing is an optimisation that must never
+// CandidatesParams asks for the facts of a range. The prefilter is an optimisation that must never
 // lose a fact: a store leaves out only what the fields below say is surely not concerned.
 type CandidatesParams struct {
-	Range  Range
-	Scope  string // "" is every scope
-	Tenant string // "" is every tenant
-	AsOf   time.Time
-	Source bool // read who asserted each fact too
-	Edges  bool // note which facts made an edge, where a store would else look for the batch
-	Narrow Narrow
+	Range     Range
+	Scope     string // "" is every scope
+	Tenant    string // "" is every tenant
+	AsOf      time.Time
+	Source    bool // read who asserted each fact too
+	Edges     bool // note which facts made an edge, where a store would else look for the batch
+	Prefilter Prefilter
 
 	InOrder bool // parts come in the order of ids, each with at most MaxPartText bytes before its last fact
 }
@@ -209,21 +209,21 @@ type CandidatesParams struct {
 // MaxPartText is how many bytes of text are read at once, unless one fact alone has more.
 const MaxPartText = 4 << 20
 
-// Narrow says which facts the rules may select. A fact is left out when it has surely expired at
+// Prefilter says which facts the rules may select. A fact is left out when it has surely expired at
 // as-of, or when neither its age nor its confidence can matter.
-type Narrow struct {
-	Age    bool      // an age rule is on: facts without a readable expiry whose stamp is at or before Before, or is not in the node's canonical form
-	Before time.Time // zero where no readable stamp is old enough
-	Below  *float64  // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
-	Parts  []Part    // more that may be selected, of some facts each
-	Live   bool      // every fact that has not surely expired, whatever the rules: for counting
+type Prefilter struct {
+	Age       bool             // an age rule is on: facts without a readable expiry whose stamp is at or before Before, or is not in the node's canonical form
+	Before    time.Time        // zero where no readable stamp is old enough
+	Below     *float64         // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
+	Relations []RelationFilter // more that may be selected, of some relations each
+	Live      bool             // every fact that has not surely expired, whatever the rules: for counting
 }
 
-// Part says which facts of some relations a rule may select.
-type Part struct {
+// RelationFilter says which facts of some relations a rule may select.
+type RelationFilter struct {
 	Relation string    // "" is every relation
 	Prefix   bool      // every relation that begins so
-	Age      bool      // as in Narrow
-	Before   time.Time // as in Narrow
+	Age      bool      // as in Prefilter
+	Before   time.Time // as in Prefilter
 	Fades    bool      // facts whose effective confidence is above 0
 }

@@ -95,19 +95,19 @@ func (j *judging) finish(ctx context.Context, r *judgedRange) error {
 	return nil
 }
 
-const maxParts = 40 // more of them cost more than reading more facts
+const maxRelations = 40 // more relation filters cost more than reading more facts
 
-// Narrow tells the store what the rules may select, in the store's terms.
-func (p Params) Narrow() store.Narrow {
-	n := store.Narrow{Live: p.Live}
+// Prefilter tells the store what the rules may select, in the store's terms.
+func (p Params) Prefilter() store.Prefilter {
+	f := store.Prefilter{Live: p.Live}
 	if rules := p.Rules; rules.Only == "" {
-		n.Age = rules.TTL != nil
+		f.Age = rules.TTL != nil
 		if cutoff, possible := rules.Cutoff(p.AsOf); possible {
-			n.Before = cutoff
+			f.Before = cutoff
 		}
 		if rules.Floor != nil {
 			below := float64(*rules.Floor)
-			n.Below = &below
+			f.Below = &below
 		}
 	}
 	for i := range p.Rules.Policies {
@@ -115,22 +115,22 @@ func (p Params) Narrow() store.Narrow {
 		if p.Rules.Only != "" && p.Rules.Only != policy.ID {
 			continue
 		}
-		part := store.Part{Age: policy.TTL != nil, Fades: policy.HalfLife > 0}
-		part.Relation, part.Prefix = policy.Relations()
+		filter := store.RelationFilter{Age: policy.TTL != nil, Fades: policy.HalfLife > 0}
+		filter.Relation, filter.Prefix = policy.Relations()
 		if cutoff, possible := policy.TTL.Cutoff(p.AsOf); possible {
-			part.Before = cutoff
+			filter.Before = cutoff
 		}
-		n.Parts = append(n.Parts, part)
+		f.Relations = append(f.Relations, filter)
 	}
-	if len(n.Parts) > maxParts {
-		n.Parts = []store.Part{coarse(n.Parts)}
+	if len(f.Relations) > maxRelations {
+		f.Relations = []store.RelationFilter{coarse(f.Relations)}
 	}
-	return n
+	return f
 }
 
-// coarse is one part that has all that others have.
-func coarse(parts []store.Part) (one store.Part) {
-	for _, p := range parts {
+// coarse is one filter that has all that others have.
+func coarse(filters []store.RelationFilter) (one store.RelationFilter) {
+	for _, p := range filters {
 		one.Age, one.Fades = one.Age || p.Age, one.Fades || p.Fades
 		if p.Before.After(one.Before) {
 			one.Before = p.Before

@@ -34,9 +34,9 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 		if err != nil {
 			return err
 		}
-		beside := &store.Beside{}
+		protections := &store.Protections{}
 		if few {
-			if err := s.readHolds(ctx, tx, beside); err != nil {
+			if err := s.loadHolds(ctx, tx, protections); err != nil {
 				return err
 			}
 		}
@@ -44,8 +44,8 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 		if err != nil {
 			return err
 		}
-		query, args := s.eachQuery(p, common, beside.HoldsAll())
-		return s.eachPart(ctx, tx, query, args, beside, func(part []fact.Candidate) error {
+		query, args := s.eachQuery(p, common, protections.HoldsComplete())
+		return s.eachPart(ctx, tx, query, args, protections, func(part []fact.Candidate) error {
 			return use(part, len(part)) // what was left out is counted in seen
 		})
 	})

@@ -37,10 +37,10 @@ func lockable(t *testing.T, statement string, patience time.Duration) (s store.S
 	return s, d, tx
 }
 
-var everything = store.CandidatesParams{AsOf: storetest.AsOf, Narrow: store.Narrow{Live: true}}
+var everything = store.CandidatesParams{AsOf: storetest.AsOf, Prefilter: store.Prefilter{Live: true}}
 
-// TestLockedBeside: what belongs to facts may be locked while they are read.
-func TestLockedBeside(t *testing.T) {
+// TestLockedProtections: what belongs to facts may be locked while they are read.
+func TestLockedProtections(t *testing.T) {
 	t.Parallel()
 	s, _, _ := lockable(t, "LOCK TABLE tombstone_revocations IN ACCESS EXCLUSIVE MODE", 20*time.Millisecond)
 	p := everything

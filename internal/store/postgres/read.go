@@ -115,12 +115,12 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 		if err != nil {
 			return err
 		}
-		beside, err := s.readBeside(ctx, tx, p.Range, few)
+		protections, err := s.loadProtections(ctx, tx, p.Range, few)
 		if err != nil {
 			return err
 		}
 		quarantine := "f.quarantine_status"
-		if !beside.StatusesAll() {
+		if !protections.StatusesComplete() {
 			quarantine = s.statusSQL()
 		}
 		fresh, err := s.fresh(ctx, tx, p.Range)
@@ -136,9 +136,9 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 				return err
 			}
 		}
-		query, args := ask(p, common, s.selected(p, beside.HoldsAll(), quarantine))
+		query, args := ask(p, common, s.selected(p, protections.HoldsComplete(), quarantine))
 		place := 0
-		return s.eachPart(ctx, tx, query, args, beside, func(part []fact.Candidate) error {
+		return s.eachPart(ctx, tx, query, args, protections, func(part []fact.Candidate) error {
 			for i := range part {
 				part[i].Place = place
 				place++
@@ -160,14 +160,14 @@ func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, erro
 	return overrides < r.Facts/3, err
 }
 
-// eachPart hands over the facts that a query finds, with what was read beside them, some at a time: no more than are
+// eachPart hands over the facts that a query finds, with their protections, some at a time: no more than are
 // kept in memory, whatever the length of their text.
-func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, beside *store.Beside, use func([]fact.Candidate) error) error {
+func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, protections *store.Protections, use func([]fact.Candidate) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
 	part, text := make([]fact.Candidate, 0, partSize), 0
 	if err := s.eachCandidate(ctx, tx, query, args, func(c fact.Candidate) error {
-		beside.Complete(&c)
+		protections.Protect(&c)
 		text += c.Text()
 		if part = append(part, c); len(part) < partSize && text <= store.MaxPartText {
 			return nil
@@ -267,8 +267,8 @@ func (n *narrowing) where(p store.CandidatesParams) string {
 	if p.Tenant != "" {
 		where = append(where, "f.tenant_id || '' = "+n.arg(p.Tenant))
 	}
-	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(selectable(p.Narrow, n.arg, n.recoded), " OR ")+")")
+	if !p.Prefilter.Live {
+		where = append(where, "("+strings.Join(selectable(p.Prefilter, n.arg, n.recoded), " OR ")+")")
 	}
 	return strings.Join(where, "\n\t\t  AND ")
 }
@@ -328,7 +328,7 @@ func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, selec
 const smallestFloat4 = 0x1p-126
 
 // selectable is what the rules may select: by age, by confidence, or by fading.
-func selectable(n store.Narrow, arg func(any) string, recoded bool) []string {
+func selectable(n store.Prefilter, arg func(any) string, recoded bool) []string {
 	const confidence = "coalesce(o.confidence, f.confidence)"
 	var wanted, old, fading []string
 	aged := n.Age
@@ -338,7 +338,7 @@ func selectable(n store.Narrow, arg func(any) string, recoded bool) []string {
 	if n.Age && !n.Before.IsZero() {
 		old = append(old, cutoff(n.Before))
 	}
-	for _, p := range n.Parts {
+	for _, p := range n.Relations {
 		aged = aged || p.Age
 		if p.Age && !p.Before.IsZero() {
 			old = append(old, related(p, arg, recoded)+" AND "+cutoff(p.Before))
@@ -366,7 +366,7 @@ func selectable(n store.Narrow, arg func(any) string, recoded bool) []string {
 
 // related tells whether the fact f is of the relations of a part. A relation that the database's encoding may
 // not have is left to Go: as a parameter it would be an error.
-func related(p store.Part, arg func(any) string, recoded bool) string {
+func related(p store.RelationFilter, arg func(any) string, recoded bool) string {
 	switch {
 	case p.Relation == "" || recoded && !isASCII(p.Relation):
 		return "true"

@@ -120,13 +120,13 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 	if err != nil {
 		return nil, "", err
 	}
-	beside := &store.Beside{}
+	protections := &store.Protections{}
 	if few {
-		if beside, err = w.readBeside(ctx, w.tx, w.batch.Range(), few); err != nil {
+		if protections, err = w.loadProtections(ctx, w.tx, w.batch.Range(), few); err != nil {
 			return nil, "", err
 		}
 	}
-	if !beside.HoldsAll() || !beside.StatusesAll() {
+	if !protections.HoldsComplete() || !protections.StatusesComplete() {
 		// LATERAL with LIMIT looks every fact up by its key; a plain join may scan all facts per batch.
 		return facts, `CROSS JOIN LATERAL (
 			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
@@ -136,7 +136,7 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 	for _, e := range facts {
 		now := *e.Fact
 		now.LegalHold = false
-		beside.Complete(&now)
+		protections.Protect(&now)
 		if !now.LegalHold && !now.QuarantinePending {
 			free = append(free, e)
 		}

@@ -40,13 +40,13 @@ type byRow struct {
 	params store.CandidatesParams
 	use    func([]fact.Candidate) error
 
-	byID    bool  // rows are known by their ids, and not by numbers
-	version int64 // of the schema
-	common  []string
-	beside  *store.Beside
-	left    store.Range // whose rows are not known yet
-	place   int         // of its first fact
-	rows    []placed    // of facts that have no override
+	byID        bool  // rows are known by their ids, and not by numbers
+	version     int64 // of the schema
+	common      []string
+	protections *store.Protections
+	left        store.Range // whose rows are not known yet
+	place       int         // of its first fact
+	rows        []placed    // of facts that have no override
 }
 
 // placed is a fact that is known by the number of its row.
@@ -103,8 +103,8 @@ func (r *byRow) begin(ctx context.Context, tx querier) (err error) {
 	if r.common, err = r.commonExpiries(ctx, tx); err != nil {
 		return err
 	}
-	r.beside, err = r.readBeside(ctx, tx, r.params.Range)
-	if err == nil && !r.beside.StatusesAll() {
+	r.protections, err = r.loadProtections(ctx, tx, r.params.Range)
+	if err == nil && !r.protections.StatusesComplete() {
 		err = errTooLong
 	}
 	return err
@@ -220,7 +220,7 @@ func (r *byRow) readRows(ctx context.Context, tx querier, part []placed) ([]fact
 }
 
 func (r *byRow) columns() columns {
-	return columns{Beside: r.beside, source: r.params.Source, status: "f.quarantine_status"}
+	return columns{Protections: r.protections, source: r.params.Source, status: "f.quarantine_status"}
 }
 
 // readByID reads all facts of a part in the order of their ids.

@@ -30,7 +30,7 @@ func TestRenumberedMeanwhile(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := store.CandidatesParams{Range: all, AsOf: asOf, Narrow: store.Narrow{Live: true}}
+	p := store.CandidatesParams{Range: all, AsOf: asOf, Prefilter: store.Prefilter{Live: true}}
 	read := func(change func()) (found map[string]string, err error) {
 		found = map[string]string{}
 		return found, s.Candidates(t.Context(), p, func(part []fact.Candidate) error {
@@ -73,7 +73,7 @@ func TestPartsKeepTheirPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := storetest.Candidates(t.Context(), s, store.CandidatesParams{Range: all, AsOf: asOf, Edges: true, Narrow: store.Narrow{Live: true}})
+	found, err := storetest.Candidates(t.Context(), s, store.CandidatesParams{Range: all, AsOf: asOf, Edges: true, Prefilter: store.Prefilter{Live: true}})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -15,9 +15,9 @@ import (
 // a row for each fact takes the driver twice as long, and the garbage collector. Their texts are parts of those
 // values, and keep them in memory.
 
-// columns are what is read of facts, and what of it is known beside.
+// columns are what is read of facts, and what of it is known already.
 type columns struct {
-	*store.Beside
+	*store.Protections
 	source bool   // their source is wanted
 	status string // SQL for the quarantine status that stands in a fact
 	placed bool   // the place of each is the number of its row; else it has none
@@ -32,7 +32,7 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 		{"f.timestamp", &stamps}, {optionalSQL("f.valid_until"), &untils}, {"f.confidence", &confidences},
 		{optionalSQL(c.status), &statuses},
 	}
-	if !c.HoldsAll() {
+	if !c.HoldsComplete() {
 		lists = append(lists, list{heldSQL, &holds})
 	}
 	if c.source {
@@ -63,7 +63,7 @@ func (c columns) plain(ctx context.Context, tx querier, from string, args argume
 				return nil, err
 			}
 		}
-		c.Complete(f)
+		c.Protect(f)
 	}
 	return found, nil
 }
@@ -141,7 +141,7 @@ func (c columns) eachRow(ctx context.Context, tx querier, override, from string,
 	if c.placed {
 		place = "f.rowid"
 	}
-	if !c.HoldsAll() {
+	if !c.HoldsComplete() {
 		held = heldSQL
 	}
 	if c.source {
@@ -157,7 +157,7 @@ func (c columns) eachRow(ctx context.Context, tx querier, override, from string,
 		if err != nil {
 			return err
 		}
-		c.Complete(&f)
+		c.Protect(&f)
 		if more, err = use(f); err != nil {
 			return err
 		}

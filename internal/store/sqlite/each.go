@@ -48,9 +48,9 @@ type each struct {
 	overridden bitmap // those of them that have an override
 	row        int64  // the next one to be read
 
-	common []string     // see commonExpiries
-	beside store.Beside // of all facts
-	status string       // what is selected for the quarantine status of a fact
+	common      []string          // see commonExpiries
+	protections store.Protections // of all facts
+	status      string            // what is selected for the quarantine status of a fact
 }
 
 // begin tells whether the rows have numbers that a bitmap can hold.
@@ -77,7 +77,7 @@ func (e *each) run(ctx context.Context) error {
 		return err
 	}
 	e.lapsed = nil
-	if err := e.reading(ctx, func(tx querier) error { return e.readBesideAll(ctx, tx) }); err != nil {
+	if err := e.reading(ctx, func(tx querier) error { return e.loadAllProtections(ctx, tx) }); err != nil {
 		return err
 	}
 	return e.sideBySide(ctx, e.readRows)
@@ -129,24 +129,24 @@ func schemaVersion(ctx context.Context, tx querier) (version int64, err error) {
 // errRenumbered is gone at the next try.
 var errRenumbered = &store.Error{Kind: store.Contention, Text: "cannot read the facts: the tables were changed meanwhile"}
 
-// readBesideAll reads what belongs to all facts, where that is little. Else it is looked up fact by fact.
-func (e *each) readBesideAll(ctx context.Context, tx querier) (err error) {
+// loadAllProtections reads what belongs to all facts, where that is little. Else it is looked up fact by fact.
+func (e *each) loadAllProtections(ctx context.Context, tx querier) (err error) {
 	var statuses int
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(rowid), 0) FROM fact_quarantine_status").Scan(&statuses); err != nil {
 		return err
 	}
 	if statuses > store.MaxTombstones || e.seen.End() {
 		e.status = statusSQL
-		e.beside, err = e.readHolds(ctx, tx, e.seen.Mark)
+		e.protections, err = e.loadHolds(ctx, tx, e.seen.Mark)
 		return err
 	}
 	e.status = "f.quarantine_status"
-	beside, err := e.readBeside(ctx, tx, e.seen)
+	protections, err := e.loadProtections(ctx, tx, e.seen)
 	if err != nil {
 		return err
 	}
-	e.beside = *beside
-	if !e.beside.StatusesAll() {
+	e.protections = *protections
+	if !e.protections.StatusesComplete() {
 		e.status = statusSQL
 	}
 	return nil
@@ -226,7 +226,7 @@ const (
 // readMasked looks for overrides of those facts alone that had one: the others would be looked up in vain, each on
 // another page.
 func (e *each) readMasked(ctx context.Context, tx querier, first int64, mask []byte) ([]fact.Candidate, error) {
-	c := columns{Beside: &e.beside, source: e.params.Source, status: e.status, alone: len(mask) == 1}
+	c := columns{Protections: &e.protections, source: e.params.Source, status: e.status, alone: len(mask) == 1}
 	const these = "WHERE f.rowid BETWEEN $1 AND $2 AND substr($3, f.rowid - $1 + 1, 1) = "
 	bounds := []any{first, first + int64(len(mask)) - 1, mask}
 	args := arguments(bounds)

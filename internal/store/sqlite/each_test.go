@@ -17,7 +17,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-var everything = store.CandidatesParams{AsOf: asOf, Narrow: store.Narrow{Live: true}}
+var everything = store.CandidatesParams{AsOf: asOf, Prefilter: store.Prefilter{Live: true}}
 
 // inRanges reads what Each is to give.
 func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, facts int) {

@@ -16,8 +16,8 @@ func (r *inOrderOfIDs) run(ctx context.Context) error {
 		if r.common, err = r.commonExpiries(ctx, tx); err != nil {
 			return err
 		}
-		beside, err := r.readHolds(ctx, tx, r.params.Range.Mark)
-		r.beside = &beside
+		protections, err := r.loadHolds(ctx, tx, r.params.Range.Mark)
+		r.protections = &protections
 		return err
 	}); err != nil {
 		return err
@@ -40,7 +40,7 @@ func (r *inOrderOfIDs) run(ctx context.Context) error {
 // next reads the next facts. The quarantine of each is looked up: their ids may be long too.
 func (r *inOrderOfIDs) next(ctx context.Context, tx querier) (found []fact.Candidate, end bool, err error) {
 	var args arguments
-	c := columns{Beside: r.beside, source: r.params.Source, status: statusSQL}
+	c := columns{Protections: r.protections, source: r.params.Source, status: statusSQL}
 	from := "FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id WHERE " + within(r.left, "f.id", args.add) +
 		" AND " + under.where(r.params, r.common, args.add) + " ORDER BY f.id"
 	text := 0

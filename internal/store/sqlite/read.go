@@ -102,8 +102,8 @@ func (e effective) where(p store.CandidatesParams, common []string, arg func(any
 	if p.Tenant != "" {
 		where = append(where, "+f.tenant_id = "+arg(p.Tenant))
 	}
-	if !p.Narrow.Live {
-		where = append(where, "("+strings.Join(e.selectable(p.Narrow, arg), " OR ")+")")
+	if !p.Prefilter.Live {
+		where = append(where, "("+strings.Join(e.selectable(p.Prefilter, arg), " OR ")+")")
 	}
 	return strings.Join(where, "\n\t\t  AND ")
 }
@@ -116,14 +116,14 @@ func live(until string, asOf time.Time, common []string, arg func(any) string) s
 }
 
 // selectable is what the rules may select: by age, by confidence, or by fading.
-func (e effective) selectable(n store.Narrow, arg func(any) string) []string {
+func (e effective) selectable(n store.Prefilter, arg func(any) string) []string {
 	var wanted, old, fading []string
 	aged := n.Age
 	cutoff := func(before time.Time) string { return "f.timestamp <= " + arg(fact.FormatInstant(before)) }
 	if n.Age && !n.Before.IsZero() {
 		old = append(old, cutoff(n.Before))
 	}
-	for _, p := range n.Parts {
+	for _, p := range n.Relations {
 		aged = aged || p.Age
 		if p.Age && !p.Before.IsZero() {
 			old = append(old, related(p, arg)+" AND "+cutoff(p.Before))
@@ -149,7 +149,7 @@ func (e effective) selectable(n store.Narrow, arg func(any) string) []string {
 }
 
 // related tells whether the fact f is of the relations of a part.
-func related(p store.Part, arg func(any) string) string {
+func related(p store.RelationFilter, arg func(any) string) string {
 	switch {
 	case p.Relation == "":
 		return "true"

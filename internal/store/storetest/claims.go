@@ -234,7 +234,7 @@ func testShared(t *testing.T, d Database) {
 					return
 				}
 				claimed[i] = append(claimed[i], fmt.Sprintf("%04d %s", c.Number, c.Last.ID))
-				found, err := Candidates(g.ctx, h.s, store.CandidatesParams{Range: c.Range, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
+				found, err := Candidates(g.ctx, h.s, store.CandidatesParams{Range: c.Range, AsOf: AsOf, Prefilter: store.Prefilter{Live: true}})
 				if err != nil || len(found) != c.Facts {
 					t.Errorf("%d facts in %+v, %v", len(found), c, err)
 					return

@@ -34,7 +34,7 @@ func testLongTexts(t *testing.T, d Database) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	p := store.CandidatesParams{Range: r, AsOf: AsOf, Source: true, Narrow: store.Narrow{Live: true}, InOrder: true}
+	p := store.CandidatesParams{Range: r, AsOf: AsOf, Source: true, Prefilter: store.Prefilter{Live: true}, InOrder: true}
 
 	var got []string
 	enough := errors.New("enough")

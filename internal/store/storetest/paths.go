@@ -29,7 +29,7 @@ var (
 func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin ...string)) {
 	t.Helper()
 	g := d.scene(t)
-	narrow := store.Narrow{Age: true, Before: AsOf.AddDate(0, 0, -90), Below: ptr(0.4)}
+	prefilter := store.Prefilter{Age: true, Before: AsOf.AddDate(0, 0, -90), Below: ptr(0.4)}
 	candidates := func(p store.CandidatesParams) []fact.Candidate {
 		t.Helper()
 		p.AsOf = AsOf
@@ -47,13 +47,13 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 			t.Fatalf("%+v, %v", r, err)
 		}
 		var groups []store.Group
-		for _, c := range candidates(store.CandidatesParams{Range: r, Narrow: narrow}) {
+		for _, c := range candidates(store.CandidatesParams{Range: r, Prefilter: prefilter}) {
 			groups = append(groups, store.GroupOf(&c))
 			if c.Override == nil && !c.LegalHold && !c.QuarantinePending {
 				unswept = append(unswept, c.ID)
 			}
 		}
-		candidates(store.CandidatesParams{Range: r, Narrow: store.Narrow{Live: true}, Scope: "local", Tenant: "default"})
+		candidates(store.CandidatesParams{Range: r, Prefilter: store.Prefilter{Live: true}, Scope: "local", Tenant: "default"})
 		if err := g.s.Groups(g.ctx, groups, func(fact.Candidate) {}); err != nil {
 			t.Fatal(err)
 		}
@@ -72,7 +72,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 	g.offer(h.Lease, store.Found{Seen: store.Range{Last: at, Facts: 2 * size}, IDs: unswept, Size: (len(unswept) + 1) / 2})
 	for i := range 4 {
 		c := h.claim(size)
-		found := slices.DeleteFunc(candidates(store.CandidatesParams{Range: c.Range, Narrow: narrow}), func(c fact.Candidate) bool {
+		found := slices.DeleteFunc(candidates(store.CandidatesParams{Range: c.Range, Prefilter: prefilter}), func(c fact.Candidate) bool {
 			return c.LegalHold || c.QuarantinePending || !rule.Live(&c, time.Now().Add(time.Hour)) // it may have expired since as-of
 		})
 		half := len(found) / 2

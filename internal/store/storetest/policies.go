@@ -300,7 +300,7 @@ func testPolicyNarrowing(t *testing.T, d Database) {
 		round++
 		written, r := d.drawRange(t, rt, s, round)
 		rules := DrawPolicies(rt)
-		found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Source: true, Narrow: sweep.Params{Rules: rules, AsOf: AsOf}.Narrow()})
+		found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Source: true, Prefilter: sweep.Params{Rules: rules, AsOf: AsOf}.Prefilter()})
 		if err != nil {
 			rt.Fatal(err)
 		}

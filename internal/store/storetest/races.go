@@ -39,7 +39,7 @@ func testPipeline(t *testing.T, d Database) {
 	all.Go(func() {
 		defer close(done)
 		for c := range claims {
-			found, err := Candidates(g.ctx, g.s, store.CandidatesParams{Range: c.Range, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
+			found, err := Candidates(g.ctx, g.s, store.CandidatesParams{Range: c.Range, AsOf: AsOf, Prefilter: store.Prefilter{Live: true}})
 			if err != nil {
 				t.Errorf("read: %v", err)
 				continue

@@ -44,7 +44,7 @@ func testRanges(t *testing.T, d Database) {
 			if r.Facts > size || r.After != at {
 				t.Fatalf("asked for %d after %+v, got %+v", size, at, r)
 			}
-			found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: store.Narrow{Live: true}})
+			found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Prefilter: store.Prefilter{Live: true}})
 			if err != nil || len(found) != r.Facts {
 				t.Fatalf("%d facts in %+v, %v", len(found), r, err)
 			}
@@ -172,7 +172,7 @@ func testScopeAndTenant(t *testing.T, d Database) {
 		{"team", "acme", []string{"team acme"}},
 		{"", "nobody", nil},
 	} {
-		found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Scope: test.scope, Tenant: test.tenant, Narrow: store.Narrow{Below: ptr(1.0)}})
+		found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Scope: test.scope, Tenant: test.tenant, Prefilter: store.Prefilter{Below: ptr(1.0)}})
 		var got []string
 		for _, c := range found {
 			got = append(got, c.ID)
@@ -215,7 +215,7 @@ func testOtherTenants(t *testing.T, d Database) {
 	}
 }
 
-// stamps are near everything that narrowing looks at.
+// stamps are near everything that a prefilter looks at.
 var stamps = []string{
 	asOfText, "2026-11-23T12:00:00.123457+00:00", "2026-11-23T12:00:00.123455+00:00", "2026-11-23T12:00:00+00:00",
 	"2026-11-22T12:00:00.123456+00:00", "2026-11-22T12:00:00.123457+00:00", "2026-11-22T12:00:00+00:00", "2026-11-22T12:00:01+00:00",
@@ -254,22 +254,22 @@ func Draw(t *rapid.T, id string) fact.Candidate {
 }
 
 // DrawRules draws a set with a rule in it, and what it tells a store.
-func DrawRules(t *rapid.T) (rule.Set, store.Narrow) {
+func DrawRules(t *rapid.T) (rule.Set, store.Prefilter) {
 	var rules rule.Set
-	var narrow store.Narrow
+	var prefilter store.Prefilter
 	if rapid.Bool().Draw(t, "ttl rule") {
 		rules.TTL = ptr(rapid.SampledFrom([]rule.TTL{0, 1, 86400, 1e11}).Draw(t, "ttl"))
-		narrow.Age = true
+		prefilter.Age = true
 		if cutoff, possible := rules.Cutoff(AsOf); possible {
-			narrow.Before = cutoff
+			prefilter.Before = cutoff
 		}
 	}
 	if rules.TTL == nil || rapid.Bool().Draw(t, "floor rule") {
 		floor := rapid.SampledFrom([]float64{0.05, 0.1, 0.35, 0.6, 0.60000001, 0.59999999, 0.7, 0.9, 0.95, 1}).Draw(t, "floor")
 		rules.Floor = ptr(rule.Floor(floor))
-		narrow.Below = &floor
+		prefilter.Below = &floor
 	}
-	return rules, narrow
+	return rules, prefilter
 }
 
 // drawRange adds a few facts to a store, behind all others, and gives the range that they are.
@@ -298,11 +298,11 @@ func testNarrowing(t *testing.T, d Database) {
 	rapid.Check(t, func(rt *rapid.T) {
 		round++
 		written, r := d.drawRange(t, rt, s, round)
-		rules, narrow := DrawRules(rt)
+		rules, prefilter := DrawRules(rt)
 		byID := map[string]fact.Candidate{}
 		for _, live := range []bool{false, true} {
-			narrow.Live = live
-			p := store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow}
+			prefilter.Live = live
+			p := store.CandidatesParams{Range: r, AsOf: AsOf, Prefilter: prefilter}
 			found, err := Candidates(ctx, s, p)
 			if err != nil {
 				rt.Fatal(err)

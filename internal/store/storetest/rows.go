@@ -228,7 +228,7 @@ func everythingAt(t testing.TB, s store.Store, asOf time.Time) []fact.Candidate 
 		if r.End() {
 			return all
 		}
-		found, err := Candidates(context.Background(), s, store.CandidatesParams{Range: r, AsOf: asOf, Narrow: store.Narrow{Live: true}})
+		found, err := Candidates(context.Background(), s, store.CandidatesParams{Range: r, AsOf: asOf, Prefilter: store.Prefilter{Live: true}})
 		if err != nil {
 			t.Fatal(err)
 		}

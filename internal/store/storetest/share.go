@@ -134,7 +134,7 @@ func (h *share) claim(size int) store.Claim {
 // read reads the facts of a claim, whatever the rules.
 func (h *share) read(c store.Claim) []fact.Candidate {
 	h.t.Helper()
-	found, err := Candidates(h.ctx, h.s, store.CandidatesParams{Range: c.Range, AsOf: h.Job.AsOf, Narrow: store.Narrow{Live: true}})
+	found, err := Candidates(h.ctx, h.s, store.CandidatesParams{Range: c.Range, AsOf: h.Job.AsOf, Prefilter: store.Prefilter{Live: true}})
 	if err != nil {
 		h.t.Fatal(err)
 	}

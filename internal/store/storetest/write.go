@@ -40,8 +40,8 @@ func testFreshOverride(t *testing.T, d Database) {
 	if err != nil || r.Facts != 4 {
 		t.Fatalf("%+v, %v", r, err)
 	}
-	narrow := store.Narrow{Age: true, Before: AsOf.AddDate(0, 0, -1), Below: ptr(0.5)}
-	if found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Narrow: narrow}); err != nil || len(found) != 0 {
+	prefilter := store.Prefilter{Age: true, Before: AsOf.AddDate(0, 0, -1), Below: ptr(0.5)}
+	if found, err := Candidates(ctx, s, store.CandidatesParams{Range: r, AsOf: AsOf, Prefilter: prefilter}); err != nil || len(found) != 0 {
 		t.Errorf("read %+v, %v", found, err)
 	}
 }

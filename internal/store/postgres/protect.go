@@ -17,25 +17,25 @@ func (s *Store) fewTombstones(ctx context.Context, tx pgx.Tx) (few bool, err err
 	return few, err
 }
 
-// readBeside reads what belongs to the facts of a range; their holds only where tombstones are few.
-func (s *Store) readBeside(ctx context.Context, tx pgx.Tx, r store.Range, few bool) (*store.Beside, error) {
-	b := &store.Beside{}
+// loadProtections reads what belongs to the facts of a range; their holds only where tombstones are few.
+func (s *Store) loadProtections(ctx context.Context, tx pgx.Tx, r store.Range, few bool) (*store.Protections, error) {
+	b := &store.Protections{}
 	if few {
-		if err := s.readHolds(ctx, tx, b); err != nil {
+		if err := s.loadHolds(ctx, tx, b); err != nil {
 			return nil, err
 		}
 	}
-	return b, s.readStatus(ctx, tx, r, b)
+	return b, s.loadStatuses(ctx, tx, r, b)
 }
 
-func (s *Store) readHolds(ctx context.Context, tx pgx.Tx, b *store.Beside) error {
+func (s *Store) loadHolds(ctx context.Context, tx pgx.Tx, b *store.Protections) error {
 	rows, err := tx.Query(ctx, `
 		SELECT t.entity_uri, t.tenant_id, t.scope FROM `+s.table("tombstones")+` t
 		WHERE t.legal_hold <> 0 AND `+s.unrevokedSQL())
 	if err != nil {
 		return err
 	}
-	b.HoldAll()
+	b.SetComplete()
 	var entity, tenant, scope string
 	_, err = pgx.ForEachRow(rows, []any{&entity, &tenant, &scope}, func() error {
 		b.AddHold(entity, tenant, scope)
@@ -44,7 +44,7 @@ func (s *Store) readHolds(ctx context.Context, tx pgx.Tx, b *store.Beside) error
 	return err
 }
 
-func (s *Store) readStatus(ctx context.Context, tx pgx.Tx, r store.Range, b *store.Beside) error {
+func (s *Store) loadStatuses(ctx context.Context, tx pgx.Tx, r store.Range, b *store.Protections) error {
 	where, args := within(r, "fact_id")
 	rows, err := tx.Query(ctx, `SELECT fact_id, quarantine_status FROM `+s.table("fact_quarantine_status")+` WHERE `+where, args...)
 	if err != nil {

@@ -6,9 +6,8 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Beside is what the facts of a range are read with where reading it at once, in order, is cheaper than
-// looking it up fact by fact.
-type Beside struct {
+// Protections holds the legal holds and quarantine states of a range. They are loaded once instead of per fact.
+type Protections struct {
 	held   map[string][]hold  // active legal holds, by entity; nil where each fact's are looked up
 	status map[string]*string // quarantine status by fact, as far as it has a row of its own; nil where each is looked up
 
@@ -22,52 +21,52 @@ type hold struct{ tenant, scope string }
 // milliseconds. Beyond it, a fact's are looked up.
 const MaxTombstones = 20_000
 
-// HoldAll says that AddHold will be told all active holds there are.
-func (b *Beside) HoldAll() { b.held = map[string][]hold{} }
+// SetComplete says that AddHold will be told all active holds there are.
+func (p *Protections) SetComplete() { p.held = map[string][]hold{} }
 
-// HoldsAll tells whether no fact's holds need to be looked up: that HoldAll was said, and that all holds together are
+// HoldsComplete tells whether no fact's holds need to be looked up: that SetComplete was said, and that all holds together are
 // short enough to be kept.
-func (b *Beside) HoldsAll() bool { return b.held != nil }
+func (p *Protections) HoldsComplete() bool { return p.held != nil }
 
 // AddHold adds an active hold. One whose scope is not one of the four (the star, a list, anything else)
 // covers every scope: in doubt the fact lives.
-func (b *Beside) AddHold(entity, tenant, scope string) {
-	if b.heldText += len(entity) + len(tenant) + len(scope); b.heldText > MaxPartText {
-		b.held = nil
+func (p *Protections) AddHold(entity, tenant, scope string) {
+	if p.heldText += len(entity) + len(tenant) + len(scope); p.heldText > MaxPartText {
+		p.held = nil
 		return
 	}
 	if !slices.Contains(fact.Scopes, scope) {
 		scope = ""
 	}
-	b.held[entity] = append(b.held[entity], hold{tenant, scope})
+	p.held[entity] = append(p.held[entity], hold{tenant, scope})
 }
 
-// StatusesAll tells whether the rows of AddStatus together are short enough to be kept. Else each fact's is looked up.
-func (b *Beside) StatusesAll() bool { return b.statusText <= MaxPartText }
+// StatusesComplete tells whether the rows of AddStatus together are short enough to be kept. Else each fact's is looked up.
+func (p *Protections) StatusesComplete() bool { return p.statusText <= MaxPartText }
 
 // AddStatus adds a row of fact_quarantine_status.
-func (b *Beside) AddStatus(factID string, status *string) {
-	b.statusText += len(factID)
+func (p *Protections) AddStatus(factID string, status *string) {
+	p.statusText += len(factID)
 	if status != nil {
-		b.statusText += len(*status)
+		p.statusText += len(*status)
 	}
-	if !b.StatusesAll() {
-		b.status = nil
+	if !p.StatusesComplete() {
+		p.status = nil
 		return
 	}
-	if b.status == nil {
-		b.status = map[string]*string{}
+	if p.status == nil {
+		p.status = map[string]*string{}
 	}
-	b.status[factID] = status
+	p.status[factID] = status
 }
 
-// Complete tells a fact what was read beside it.
-func (b *Beside) Complete(c *fact.Candidate) {
-	for _, h := range b.held[c.Entity] {
+// Protect notes on a fact what protects it.
+func (p *Protections) Protect(c *fact.Candidate) {
+	for _, h := range p.held[c.Entity] {
 		c.LegalHold = c.LegalHold || h.tenant == c.Tenant && (h.scope == "" || h.scope == c.Scope)
 	}
 	status := c.Quarantine
-	if own := b.status[c.ID]; own != nil {
+	if own := p.status[c.ID]; own != nil {
 		status = own
 	}
 	c.QuarantinePending = status != nil && *status == "pending"

@@ -8,24 +8,24 @@ import (
 	"decayctl/internal/store"
 )
 
-// readBeside reads what belongs to the facts of a range.
-func (s *Store) readBeside(ctx context.Context, tx querier, r store.Range) (*store.Beside, error) {
-	b, err := s.readHolds(ctx, tx, r.Mark)
+// loadProtections reads what belongs to the facts of a range.
+func (s *Store) loadProtections(ctx context.Context, tx querier, r store.Range) (*store.Protections, error) {
+	b, err := s.loadHolds(ctx, tx, r.Mark)
 	if err != nil {
 		return nil, err
 	}
-	return &b, readStatus(ctx, tx, r, &b)
+	return &b, loadStatuses(ctx, tx, r, &b)
 }
 
 // holdsAt is the holds of a store at a mark.
 type holdsAt struct {
 	mark  store.Mark
-	holds store.Beside
+	holds store.Protections
 }
 
-// readHolds reads the holds where tombstones are few, or takes those it has for a range of the same mark. A
+// loadHolds reads the holds where tombstones are few, or takes those it has for a range of the same mark. A
 // hold that somebody has put since changes the mark, and the batch looks at each fact once more.
-func (s *Store) readHolds(ctx context.Context, tx querier, mark store.Mark) (b store.Beside, err error) {
+func (s *Store) loadHolds(ctx context.Context, tx querier, mark store.Mark) (b store.Protections, err error) {
 	if known := s.holds.Load(); known != nil && mark != 0 && known.mark == mark {
 		return known.holds, nil
 	}
@@ -34,7 +34,7 @@ func (s *Store) readHolds(ctx context.Context, tx querier, mark store.Mark) (b s
 		return b, err
 	}
 	if tombstones <= store.MaxTombstones {
-		if err := readHolds(ctx, tx, &b); err != nil {
+		if err := loadHolds(ctx, tx, &b); err != nil {
 			return b, err
 		}
 	}
@@ -42,8 +42,8 @@ func (s *Store) readHolds(ctx context.Context, tx querier, mark store.Mark) (b s
 	return b, nil
 }
 
-// readHolds takes a scope that is no text for what it is to SQL: none of the four.
-func readHolds(ctx context.Context, tx querier, b *store.Beside) error {
+// loadHolds takes a scope that is no text for what it is to SQL: none of the four.
+func loadHolds(ctx context.Context, tx querier, b *store.Protections) error {
 	rows, err := tx.QueryContext(ctx, `
 		SELECT t.entity_uri, t.tenant_id, CASE typeof(t.scope) WHEN 'text' THEN t.scope ELSE '' END FROM tombstones t
 		WHERE t.legal_hold <> 0 AND `+unrevokedSQL)
@@ -51,7 +51,7 @@ func readHolds(ctx context.Context, tx querier, b *store.Beside) error {
 		return err
 	}
 	defer func() { _ = rows.Close() }()
-	b.HoldAll()
+	b.SetComplete()
 	for rows.Next() {
 		var entity, tenant, scope string
 		if err := rows.Scan(&entity, &tenant, &scope); err != nil {
@@ -62,7 +62,7 @@ func readHolds(ctx context.Context, tx querier, b *store.Beside) error {
 	return rows.Err()
 }
 
-func readStatus(ctx context.Context, tx querier, r store.Range, b *store.Beside) error {
+func loadStatuses(ctx context.Context, tx querier, r store.Range, b *store.Protections) error {
 	a := arguments{}
 	rows, err := tx.QueryContext(ctx, "SELECT fact_id, quarantine_status FROM fact_quarantine_status WHERE "+within(r, "fact_id", a.add), a...)
 	if err != nil {
