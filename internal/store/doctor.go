@@ -59,6 +59,20 @@ type Stamps struct {
 	UnreadableExpiries   int64
 }
 
+// CountStamps reads the facts whose timestamp or effective expiry is not in the node's own form.
+func (d FactDialect) CountStamps(s *Stamps, query Query) error {
+	until := EffectiveColumns.ValidUntil
+	var timestamp string
+	var validUntil *string
+	return query(`
+		SELECT f.timestamp, `+until+`
+		FROM `+d.Table("facts")+` f LEFT JOIN `+d.Table("fact_validity_overrides")+` o ON o.fact_id = f.id
+		WHERE NOT `+d.CanonicalSQL("f.timestamp")+` OR `+until+` IS NOT NULL AND NOT `+d.CanonicalSQL(until), nil, []any{&timestamp, &validUntil}, func() error {
+		s.Count(timestamp, validUntil)
+		return nil
+	})
+}
+
 // Count looks at one fact's timestamp and effective expiry, of which one at least is not in the node's
 // own form.
 func (s *Stamps) Count(timestamp string, until *string) {

@@ -2,6 +2,7 @@ package store
 
 import (
 	"slices"
+	"strings"
 
 	"decayctl/internal/fact"
 )
@@ -21,16 +22,28 @@ type hold struct{ tenant, scope string }
 // milliseconds. Beyond it, a fact's are looked up.
 const MaxTombstones = 20_000
 
-// SetComplete says that AddHold will be told all active holds there are.
-func (p *Protections) SetComplete() { p.held = map[string][]hold{} }
+// Query runs a statement, and calls each for every row once its columns are in to.
+type Query func(query string, args, to []any, each func() error) error
 
-// HoldsComplete tells whether no fact's holds need to be looked up: that SetComplete was said, and that all holds together are
-// short enough to be kept.
+// LoadHolds loads all active legal holds.
+func (p *Protections) LoadHolds(d FactDialect, query Query) error {
+	p.held = map[string][]hold{}
+	var entity, tenant, scope string
+	return query(`
+		SELECT t.entity_uri, t.tenant_id, `+strings.ReplaceAll(d.Text, "$column", "t.scope")+` FROM `+d.Table("tombstones")+` t
+		WHERE t.legal_hold <> 0 AND `+d.unrevoked(), nil, []any{&entity, &tenant, &scope}, func() error {
+		p.addHold(entity, tenant, scope)
+		return nil
+	})
+}
+
+// HoldsComplete tells whether no fact's holds need to be looked up: they were loaded, and together are short enough to be
+// kept.
 func (p *Protections) HoldsComplete() bool { return p.held != nil }
 
-// AddHold adds an active hold. One whose scope is not one of the four (the star, a list, anything else)
-// covers every scope: in doubt the fact lives.
-func (p *Protections) AddHold(entity, tenant, scope string) {
+// addHold takes a hold whose scope is not one of the four (the star, a list, anything else) to cover every scope: in
+// doubt the fact lives.
+func (p *Protections) addHold(entity, tenant, scope string) {
 	if p.heldText += len(entity) + len(tenant) + len(scope); p.heldText > MaxPartText {
 		p.held = nil
 		return
@@ -41,11 +54,20 @@ func (p *Protections) AddHold(entity, tenant, scope string) {
 	p.held[entity] = append(p.held[entity], hold{tenant, scope})
 }
 
-// StatusesComplete tells whether the rows of AddStatus together are short enough to be kept. Else each fact's is looked up.
+// LoadStatuses loads the quarantine states of the facts whose fact_id a condition allows.
+func (p *Protections) LoadStatuses(d FactDialect, where string, args Args, query Query) error {
+	var id string
+	var status *string
+	return query("SELECT fact_id, quarantine_status FROM "+d.Table("fact_quarantine_status")+" WHERE "+where, args, []any{&id, &status}, func() error {
+		p.addStatus(id, status)
+		return nil
+	})
+}
+
+// StatusesComplete tells whether the states are short enough to be kept. If not, each fact's is looked up.
 func (p *Protections) StatusesComplete() bool { return p.statusText <= MaxPartText }
 
-// AddStatus adds a row of fact_quarantine_status.
-func (p *Protections) AddStatus(factID string, status *string) {
+func (p *Protections) addStatus(factID string, status *string) {
 	p.statusText += len(factID)
 	if status != nil {
 		p.statusText += len(*status)
@@ -72,11 +94,43 @@ func (p *Protections) Protect(c *fact.Candidate) {
 	c.QuarantinePending = status != nil && *status == "pending"
 }
 
-// CommonExpiries picks, of expiries that many facts share, those in the node's own form: what is equal to
-// one of them need not be looked at for its form, which costs more than all the rest of a fact.
-func CommonExpiries(found []string) []string {
-	return slices.DeleteFunc(found, func(stamp string) bool {
-		t, err := fact.ParseInstant(stamp)
-		return err != nil || stamp != fact.FormatInstant(t) && stamp != fact.FormatSecond(t)
-	})
+// Unprotected leaves out the facts that a hold or a quarantine protects by now.
+func (p *Protections) Unprotected(facts []*Expiry) (free []*Expiry) {
+	for _, e := range facts {
+		now := *e.Fact
+		now.LegalHold = false
+		p.Protect(&now)
+		if !now.LegalHold && !now.QuarantinePending {
+			free = append(free, e)
+		}
+	}
+	return free
 }
+
+// Held tells whether an active legal hold covers the fact f. It covers every scope if its own is not one of the four,
+// as for addHold.
+func (d FactDialect) Held() string {
+	return `EXISTS (
+			SELECT 1 FROM ` + d.Table("tombstones") + ` t
+			WHERE t.entity_uri = f.entity AND ` + d.unindexed("t.tenant_id") + ` = f.tenant_id AND t.legal_hold <> 0
+			  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
+			  AND ` + d.unrevoked() + d.LookUp + `)`
+}
+
+// unrevoked tells whether the tombstone t has no revocation by its own issuer. A revocation that another issuer signed lifts
+// nothing, and neither does one whose issuer is NULL: in doubt the fact lives.
+func (d FactDialect) unrevoked() string {
+	return `NOT EXISTS (
+				SELECT 1 FROM ` + d.Table("tombstone_revocations") + ` r
+				WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by` + d.SameBytes + `)`
+}
+
+// Status is the effective quarantine status of the fact f.
+func (d FactDialect) Status() string {
+	return `coalesce(
+			(SELECT q.quarantine_status FROM ` + d.Table("fact_quarantine_status") + ` q WHERE q.fact_id = f.id),
+			f.quarantine_status)`
+}
+
+// Pending tells whether the effective quarantine status of the fact f is pending.
+func (d FactDialect) Pending() string { return d.Status() + " " + d.Is + " 'pending'" }

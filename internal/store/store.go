@@ -208,22 +208,3 @@ type CandidatesParams struct {
 
 // MaxPartText is how many bytes of text are read at once, unless one fact alone has more.
 const MaxPartText = 4 << 20
-
-// Prefilter says which facts the rules may select. A fact is left out when it has surely expired at
-// as-of, or when neither its age nor its confidence can matter.
-type Prefilter struct {
-	Age       bool             // an age rule is on: facts without a readable expiry whose stamp is at or before Before, or is not in the node's canonical form
-	Before    time.Time        // zero where no readable stamp is old enough
-	Below     *float64         // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
-	Relations []RelationFilter // more that may be selected, of some relations each
-	Live      bool             // every fact that has not surely expired, whatever the rules: for counting
-}
-
-// RelationFilter says which facts of some relations a rule may select.
-type RelationFilter struct {
-	Relation string    // "" is every relation
-	Prefix   bool      // every relation that begins so
-	Age      bool      // as in Prefilter
-	Before   time.Time // as in Prefilter
-	Fades    bool      // facts whose effective confidence is above 0
-}

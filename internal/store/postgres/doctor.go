@@ -196,19 +196,5 @@ func (r relation) createIndex(l store.Lookup) string {
 }
 
 func (s *Store) diagnoseStamps(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	rows, err := tx.Query(ctx, fmt.Sprintf(`
-		SELECT f.timestamp, %[1]s
-		FROM %[4]s f LEFT JOIN %[5]s o ON o.fact_id = f.id
-		WHERE NOT %[2]s OR %[1]s IS NOT NULL AND NOT %[3]s`,
-		untilSQL, canonicalSQL("f.timestamp"), canonicalSQL(untilSQL), s.table("facts"), s.table("fact_validity_overrides")))
-	if err != nil {
-		return err
-	}
-	var timestamp string
-	var until *string
-	_, err = pgx.ForEachRow(rows, []any{&timestamp, &until}, func() error {
-		d.Stamps.Count(timestamp, until)
-		return nil
-	})
-	return err
+	return s.factSQL().CountStamps(&d.Stamps, onRows(ctx, tx))
 }

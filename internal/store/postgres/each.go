@@ -36,7 +36,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 		}
 		protections := &store.Protections{}
 		if few {
-			if err := s.loadHolds(ctx, tx, protections); err != nil {
+			if err := protections.LoadHolds(s.factSQL(), onRows(ctx, tx)); err != nil {
 				return err
 			}
 		}
@@ -53,11 +53,11 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 }
 
 func (s *Store) eachQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
-	n := s.newNarrowing(p, common, nil)
+	var args store.Args
 	return `
 		SELECT ` + s.selected(p, holdsKnown, "coalesce(q.quarantine_status, f.quarantine_status)") + `
 		FROM ` + s.table("facts") + ` f
 		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id
 		LEFT JOIN ` + s.table("fact_quarantine_status") + ` q ON q.fact_id = f.id
-		WHERE ` + n.where(p), n.args
+		WHERE ` + s.factSQL().Conditions(p, common, &args).Where(store.EffectiveColumns), args
 }

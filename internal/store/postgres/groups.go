@@ -14,7 +14,7 @@ func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 	var found []fact.Candidate
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		return s.eachCandidate(ctx, tx, `
-			SELECT `+candidateColumns(s.heldSQL(), s.statusSQL(), "f.source")+`
+			SELECT `+candidateColumns(s.factSQL().Held(), s.factSQL().Status(), "f.source")+`
 			FROM `+s.table("facts")+` f
 			LEFT JOIN `+s.table("fact_validity_overrides")+` o ON o.fact_id = f.id
 			WHERE f.id = $1`, []any{id}, func(c fact.Candidate) error {

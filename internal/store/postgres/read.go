@@ -2,11 +2,7 @@ package postgres
 
 import (
 	"context"
-	"errors"
-	"fmt"
 	"strconv"
-	"strings"
-	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -69,37 +65,6 @@ func place(at store.Cursor) *string {
 	return &at.ID
 }
 
-// heldSQL: an active legal hold covers the fact f. A hold whose scope is not one of the four (the
-// star, a list, anything else) covers every scope: in doubt the fact lives. OFFSET 0 keeps it a look-up
-// for each fact: as a join, every batch would read all tombstones. The concatenation keeps the index on
-// tenant_id out of it, which has all tombstones of a tenant.
-func (s *Store) heldSQL() string {
-	return `EXISTS (
-			SELECT 1 FROM ` + s.table("tombstones") + ` t
-			WHERE t.entity_uri = f.entity AND t.tenant_id || '' = f.tenant_id AND t.legal_hold <> 0
-			  AND (t.scope = f.scope OR t.scope NOT IN ('local', 'team', 'company', 'public'))
-			  AND ` + s.unrevokedSQL() + `
-			OFFSET 0)`
-}
-
-// unrevokedSQL: the tombstone t has no revocation by its own issuer. A revocation that another issuer signed lifts
-// nothing, and neither does one whose issuer is NULL: in doubt the fact lives.
-func (s *Store) unrevokedSQL() string {
-	return `NOT EXISTS (
-				SELECT 1 FROM ` + s.table("tombstone_revocations") + ` r
-				WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by)`
-}
-
-// pendingSQL: the effective quarantine status of f is pending.
-func (s *Store) pendingSQL() string { return s.statusSQL() + ` IS NOT DISTINCT FROM 'pending'` }
-
-// statusSQL is the effective quarantine status of f.
-func (s *Store) statusSQL() string {
-	return `coalesce(
-			(SELECT q.quarantine_status FROM ` + s.table("fact_quarantine_status") + ` q WHERE q.fact_id = f.id),
-			f.quarantine_status)`
-}
-
 // partSize is how many facts are handed over at once.
 const partSize = 1_000
 
@@ -121,7 +86,7 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 		}
 		quarantine := "f.quarantine_status"
 		if !protections.StatusesComplete() {
-			quarantine = s.statusSQL()
+			quarantine = s.factSQL().Status()
 		}
 		fresh, err := s.fresh(ctx, tx, p.Range)
 		if err != nil {
@@ -226,56 +191,9 @@ func shortest(value float32) float64 {
 	return wide
 }
 
-// untilSQL is the effective expiry of the fact f under its override o.
-const untilSQL = "coalesce(o.valid_until, f.valid_until)"
-
-// narrowing is what a query of candidates is made of.
-type narrowing struct {
-	args  []any
-	asOf  string // the as-of, as a parameter
-	known string // the common expiries
-
-	recoded bool // see Store
-}
-
-func (n *narrowing) arg(value any) string {
-	n.args = append(n.args, value)
-	return "$" + strconv.Itoa(len(n.args))
-}
-
-// newNarrowing begins a query that has some parameters already.
-func (s *Store) newNarrowing(p store.CandidatesParams, common []string, args []any) *narrowing {
-	n := &narrowing{args: args, recoded: s.recoded}
-	n.asOf, n.known = n.arg(fact.FormatInstant(p.AsOf)), n.arg(common)
-	return n
-}
-
-// live leaves out what has surely expired. Stamps are compared as text only where they have the node's
-// own form, in which byte order is time order; every other stamp is read and left to Go.
-func (n *narrowing) live(until string) string {
-	return fmt.Sprintf(`(%[1]s IS NULL OR %[1]s COLLATE "C" > %[2]s OR NOT (coalesce(%[1]s = ANY(%[3]s::text[]), false) OR %[4]s))`,
-		until, n.asOf, n.known, canonicalSQL(until))
-}
-
-// where is all that is asked of the fact f under its override o. The concatenation keeps the indexes on scope
-// and tenant out of it: every range would read the entries of all facts of the scope.
-func (n *narrowing) where(p store.CandidatesParams) string {
-	where := []string{n.live(untilSQL)}
-	if p.Scope != "" {
-		where = append(where, "f.scope || '' = "+n.arg(p.Scope))
-	}
-	if p.Tenant != "" {
-		where = append(where, "f.tenant_id || '' = "+n.arg(p.Tenant))
-	}
-	if !p.Prefilter.Live {
-		where = append(where, "("+strings.Join(selectable(p.Prefilter, n.arg, n.recoded), " OR ")+")")
-	}
-	return strings.Join(where, "\n\t\t  AND ")
-}
-
 // selected are the columns of a candidate, as far as they are asked for.
 func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine string) string {
-	held := s.heldSQL()
+	held := s.factSQL().Held()
 	if holdsKnown {
 		held = "false"
 	}
@@ -291,13 +209,13 @@ func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine s
 func (s *Store) freshQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
-	n := s.newNarrowing(p, common, args)
+	conditions := s.factSQL().Conditions(p, common, &args)
 	return `
 		SELECT ` + selected + `
 		FROM ` + s.table("facts") + ` f
 		LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
-		WHERE ` + inRange + ` AND ` + n.where(p) + `
-		ORDER BY f.id`, n.args
+		WHERE ` + inRange + ` AND ` + conditions.Where(store.EffectiveColumns) + `
+		ORDER BY f.id`, args
 }
 
 // candidatesQuery asks for the facts of a range.
@@ -308,112 +226,18 @@ func (s *Store) freshQuery(p store.CandidatesParams, common []string, selected s
 func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
-	n := s.newNarrowing(p, common, args)
+	conditions := s.factSQL().Conditions(p, common, &args)
 	return `
 		WITH o AS MATERIALIZED (
 			SELECT f.id, o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by
 			FROM ` + s.table("facts") + ` f
 			LEFT JOIN ` + s.table("fact_validity_overrides") + ` o ON o.fact_id = f.id AND ` + overrideInRange + `
-			WHERE ` + inRange + ` AND ` + n.live("o.valid_until") + `)
+			WHERE ` + inRange + ` AND ` + conditions.Unexpired("o.valid_until") + `)
 		SELECT ` + selected + `
 		FROM o
 		CROSS JOIN LATERAL (
 			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence, f.quarantine_status, f.source
 			FROM ` + s.table("facts") + ` f WHERE f.id = o.id LIMIT 1) f
-		WHERE ` + n.where(p) + `
-		ORDER BY f.id`, n.args
-}
-
-// smallestFloat4 is above 0 with every digit that a float4 has; the server refuses to cast less.
-const smallestFloat4 = 0x1p-126
-
-// selectable is what the rules may select: by age, by confidence, or by fading.
-func selectable(n store.Prefilter, arg func(any) string, recoded bool) []string {
-	const confidence = "coalesce(o.confidence, f.confidence)"
-	var wanted, old, fading []string
-	aged := n.Age
-	cutoff := func(before time.Time) string {
-		return `f.timestamp COLLATE "C" <= ` + arg(fact.FormatInstant(before))
-	}
-	if n.Age && !n.Before.IsZero() {
-		old = append(old, cutoff(n.Before))
-	}
-	for _, p := range n.Relations {
-		aged = aged || p.Age
-		if p.Age && !p.Before.IsZero() {
-			old = append(old, related(p, arg, recoded)+" AND "+cutoff(p.Before))
-		}
-		if p.Fades {
-			fading = append(fading, related(p, arg, recoded))
-		}
-	}
-	if aged {
-		old = append(old, "NOT "+canonicalSQL("f.timestamp"))
-		wanted = append(wanted, "("+untilSQL+" IS NULL OR NOT "+canonicalSQL(untilSQL)+") AND ("+strings.Join(old, " OR ")+")")
-	}
-	if n.Below != nil {
-		// As float4, to which rounding keeps the order: nothing below the floor is lost.
-		wanted = append(wanted, confidence+" > 0 AND "+confidence+" <= "+arg(max(*n.Below, smallestFloat4))+"::float8::float4")
-	}
-	if fading != nil {
-		wanted = append(wanted, confidence+" > 0 AND ("+strings.Join(fading, " OR ")+")")
-	}
-	if wanted == nil {
-		wanted = append(wanted, "false")
-	}
-	return wanted
-}
-
-// related tells whether the fact f is of the relations of a part. A relation that the database's encoding may
-// not have is left to Go: as a parameter it would be an error.
-func related(p store.RelationFilter, arg func(any) string, recoded bool) string {
-	switch {
-	case p.Relation == "" || recoded && !isASCII(p.Relation):
-		return "true"
-	case p.Prefix:
-		return "starts_with(f.relation, " + arg(p.Relation) + ")"
-	}
-	return "f.relation = " + arg(p.Relation)
-}
-
-// canonicalSQL tells whether a stamp has the node's own form and names a real date: text that
-// fact.ParseInstant reads, and whose byte order is that of the instants. 29 February is left to Go,
-// which knows leap years. No regular expression: PostgreSQL takes longer over one than over all the
-// rest of a row. translate knows the ten ASCII digits only.
-func canonicalSQL(stamp string) string {
-	return strings.NewReplacer("$stamp", stamp).Replace(`(
-			translate($stamp, '0123456789', '9999999999') IN ('9999-99-99T99:99:99.999999+99:99', '9999-99-99T99:99:99+99:99')
-			AND $stamp LIKE '%+00:00'
-			AND $stamp COLLATE "C" >= '0001'
-			AND substr($stamp, 12, 2) COLLATE "C" <= '23' AND substr($stamp, 15, 2) COLLATE "C" <= '59' AND substr($stamp, 18, 2) COLLATE "C" <= '59'
-			AND substr($stamp, 6, 2) COLLATE "C" BETWEEN '01' AND '12' AND substr($stamp, 9, 2) COLLATE "C" BETWEEN '01' AND '31'
-			AND (substr($stamp, 9, 2) COLLATE "C" <= '28'
-			  OR substr($stamp, 6, 2) <> '02' AND substr($stamp, 9, 2) COLLATE "C" <= '30'
-			  OR substr($stamp, 6, 2) IN ('01', '03', '05', '07', '08', '10', '12')))`)
-}
-
-// Lag is how long ago the server wrote what its slowest replica has applied last. A replica that has
-// caught up has no lag to the server.
-func (s *Store) Lag(ctx context.Context) (lag store.Lag, err error) {
-	err = s.within(ctx, reading, func(tx pgx.Tx) error {
-		var seconds float64
-		err := tx.QueryRow(ctx, `
-			SELECT coalesce(application_name, ''), extract(epoch FROM replay_lag)::float8
-			FROM pg_catalog.pg_stat_replication
-			WHERE replay_lag IS NOT NULL ORDER BY replay_lag DESC LIMIT 1`).Scan(&lag.Replica, &seconds)
-		if errors.Is(err, pgx.ErrNoRows) {
-			return nil
-		}
-		lag.Behind = time.Duration(seconds * float64(time.Second))
-		return err
-	})
-	return lag, s.translate(err, "read how far replicas are behind")
-}
-
-// Now is the server's clock.
-func (s *Store) Now(ctx context.Context) (now time.Time, err error) {
-	err = s.within(ctx, reading, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, "SELECT clock_timestamp()").Scan(&now)
-	})
-	return now, s.translate(err, "read the server's clock")
+		WHERE ` + conditions.Where(store.EffectiveColumns) + `
+		ORDER BY f.id`, args
 }

@@ -143,7 +143,3 @@ func (s *Store) encodable(kept string) string {
 	}
 	return b.String()
 }
-
-func isASCII(text string) bool {
-	return strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
-}

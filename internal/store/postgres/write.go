@@ -131,17 +131,9 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 		return facts, `CROSS JOIN LATERAL (
 			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
 			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
-			WHERE NOT ` + w.heldSQL() + ` AND NOT ` + w.pendingSQL(), nil
+			WHERE NOT ` + w.factSQL().Held() + ` AND NOT ` + w.factSQL().Pending(), nil
 	}
-	for _, e := range facts {
-		now := *e.Fact
-		now.LegalHold = false
-		protections.Protect(&now)
-		if !now.LegalHold && !now.QuarantinePending {
-			free = append(free, e)
-		}
-	}
-	return free, "", nil
+	return protections.Unprotected(facts), "", nil
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is
@@ -175,7 +167,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		  AND o.updated_by IS NOT DISTINCT FROM b.updated_by
 		  AND EXISTS (
 			SELECT 1 FROM `+w.table("facts")+` f
-			WHERE f.id = o.fact_id AND NOT `+w.heldSQL()+` AND NOT `+w.pendingSQL()+` OFFSET 0)
+			WHERE f.id = o.fact_id AND NOT `+w.factSQL().Held()+` AND NOT `+w.factSQL().Pending()+` OFFSET 0)
 		RETURNING o.fact_id`,
 		ids, w.stamp, store.Actor, was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy,
 		becomes.validUntil, becomes.confidence, becomes.reason)

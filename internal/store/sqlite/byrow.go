@@ -142,10 +142,10 @@ func (r *byRow) cut(ctx context.Context, tx querier) (part store.Range, end bool
 	if part.IDs != nil || part.Facts <= partSize {
 		return part, true, nil
 	}
-	args := arguments{}
-	where := within(part, "id", args.add)
+	args := store.Args{}
+	where := within(part, "id", args.Add)
 	var last string
-	err = tx.QueryRowContext(ctx, "SELECT id FROM facts WHERE "+where+" ORDER BY id LIMIT 1 OFFSET "+args.add(partSize-1), args...).Scan(&last)
+	err = tx.QueryRowContext(ctx, "SELECT id FROM facts WHERE "+where+" ORDER BY id LIMIT 1 OFFSET "+args.Add(partSize-1), args...).Scan(&last)
 	if errors.Is(err, sql.ErrNoRows) {
 		return part, true, nil
 	}
@@ -198,11 +198,11 @@ func (r *byRow) readRows(ctx context.Context, tx querier, part []placed) ([]fact
 	for _, p := range part {
 		list.number(p.row)
 	}
-	args := arguments{list.String()}
+	args := store.Args{list.String()}
 	c := r.columns()
 	c.placed = true
 	found, err := c.plain(ctx, tx, "FROM "+numberedSQL+" WHERE "+
-		own.where(r.params, r.common, args.add), args, 0)
+		factSQL.Conditions(r.params, r.common, &args).Where(store.OwnColumns), args, 0)
 	if err != nil {
 		return nil, err
 	}

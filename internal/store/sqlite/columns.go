@@ -25,7 +25,7 @@ type columns struct {
 }
 
 // plain reads facts that have no override. Where a text has a line break in it, a row is read for each.
-func (c columns) plain(ctx context.Context, tx querier, from string, args arguments, room int) ([]fact.Candidate, error) {
+func (c columns) plain(ctx context.Context, tx querier, from string, args store.Args, room int) ([]fact.Candidate, error) {
 	var ids, entities, relations, tenants, scopes, stamps, untils, confidences, holds, statuses, sources lines
 	lists := []list{
 		{"f.id", &ids}, {"f.entity", &entities}, {"f.relation", &relations}, {"f.tenant_id", &tenants}, {"f.scope", &scopes},
@@ -76,7 +76,7 @@ type list struct {
 
 // readLists reads columns. They are not sound where a text has a line break in it. Where all texts of a column are too
 // long for one value it fails with errTooLong.
-func readLists(ctx context.Context, tx querier, lists []list, from string, args arguments) (rows int, sound bool, err error) {
+func readLists(ctx context.Context, tx querier, lists []list, from string, args store.Args) (rows int, sound bool, err error) {
 	query, to := "SELECT count(*)", []any{&rows}
 	for _, l := range lists {
 		query += ", coalesce(group_concat(" + l.column + ", char(10)), '')"
@@ -123,7 +123,7 @@ const (
 const numberedSQL = "json_each($1) b CROSS JOIN facts f ON f.rowid = b.value"
 
 // rows reads facts row by row, as long as they are short.
-func (c columns) rows(ctx context.Context, tx querier, override, from string, args arguments) (found []fact.Candidate, err error) {
+func (c columns) rows(ctx context.Context, tx querier, override, from string, args store.Args) (found []fact.Candidate, err error) {
 	text := 0
 	err = c.eachRow(ctx, tx, override, from, args, func(f fact.Candidate) (bool, error) {
 		if text += f.Text(); text > store.MaxPartText && !c.alone {
@@ -136,7 +136,7 @@ func (c columns) rows(ctx context.Context, tx querier, override, from string, ar
 }
 
 // eachRow reads facts row by row, for as long as more are wanted.
-func (c columns) eachRow(ctx context.Context, tx querier, override, from string, args arguments, use func(fact.Candidate) (more bool, err error)) error {
+func (c columns) eachRow(ctx context.Context, tx querier, override, from string, args store.Args, use func(fact.Candidate) (more bool, err error)) error {
 	held, source, place := "0", "''", "0"
 	if c.placed {
 		place = "f.rowid"

@@ -28,7 +28,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 		if err := s.diagnoseTenants(ctx, tx, &d); err != nil {
 			return err
 		}
-		return s.diagnoseStamps(ctx, tx, &d)
+		return factSQL.CountStamps(&d.Stamps, onRows(ctx, tx))
 	})
 	if err != nil {
 		return d, s.translate(err, "look the store over")
@@ -144,24 +144,4 @@ func createIndex(table string, l store.Lookup) string {
 		create = "CREATE UNIQUE INDEX"
 	}
 	return fmt.Sprintf(`%s "idx_%s_%s" ON "%s" ("%s");`, create, table, strings.Join(l.Columns, "_"), table, strings.Join(l.Columns, `", "`))
-}
-
-func (s *Store) diagnoseStamps(ctx context.Context, tx querier, d *store.Diagnosis) error {
-	rows, err := tx.QueryContext(ctx, fmt.Sprintf(`
-		SELECT f.timestamp, %[1]s
-		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
-		WHERE NOT %[2]s OR %[1]s IS NOT NULL AND NOT %[3]s`, under.until, canonicalSQL("f.timestamp"), canonicalSQL(under.until)))
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var timestamp string
-		var until *string
-		if err := rows.Scan(&timestamp, &until); err != nil {
-			return err
-		}
-		d.Stamps.Count(timestamp, until)
-	}
-	return rows.Err()
 }

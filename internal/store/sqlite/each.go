@@ -229,8 +229,8 @@ func (e *each) readMasked(ctx context.Context, tx querier, first int64, mask []b
 	c := columns{Protections: &e.protections, source: e.params.Source, status: e.status, alone: len(mask) == 1}
 	const these = "WHERE f.rowid BETWEEN $1 AND $2 AND substr($3, f.rowid - $1 + 1, 1) = "
 	bounds := []any{first, first + int64(len(mask)) - 1, mask}
-	args := arguments(bounds)
-	plain, err := c.plain(ctx, tx, "FROM facts f "+these+"x'01' AND "+own.where(e.params, e.common, args.add), args, 0)
+	args := store.Args(bounds)
+	plain, err := c.plain(ctx, tx, "FROM facts f "+these+"x'01' AND "+factSQL.Conditions(e.params, e.common, &args).Where(store.OwnColumns), args, 0)
 	overridden := bytes.Count(mask, []byte{wantedOverride})
 	if err != nil || overridden == 0 {
 		return plain, err
@@ -238,10 +238,10 @@ func (e *each) readMasked(ctx context.Context, tx querier, first int64, mask []b
 	facts, where := "facts f", these+"x'02'"
 	args = bounds
 	if overridden < len(mask)/fewAmong {
-		facts, where, args = numberedSQL, "WHERE true", arguments{listed(first, mask)}
+		facts, where, args = numberedSQL, "WHERE true", store.Args{listed(first, mask)}
 	}
 	found, err := c.rows(ctx, tx, overrideSQL, "FROM "+facts+" LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id "+
-		where+" AND "+under.where(e.params, e.common, args.add), args)
+		where+" AND "+factSQL.Conditions(e.params, e.common, &args).Where(store.EffectiveColumns), args)
 	return append(plain, found...), err
 }
 

@@ -123,8 +123,8 @@ func edgedOf(ctx context.Context, tx querier, r store.Range, n int, id func(i in
 
 // edgesIn reads the ids of the edges of a range of facts, in their order. The index has them: no row is read.
 func edgesIn(ctx context.Context, tx querier, r store.Range, add func(id string)) error {
-	args := arguments{}
-	return collect(ctx, tx, add, "SELECT e.id FROM entity_edges e WHERE "+within(r, "e.id", args.add)+" ORDER BY e.id", args...)
+	args := store.Args{}
+	return collect(ctx, tx, add, "SELECT e.id FROM entity_edges e WHERE "+within(r, "e.id", args.Add)+" ORDER BY e.id", args...)
 }
 
 // readEdges reads the edges of facts. SQLite keeps text in a column of numbers if it is told to: that is no epoch and no

@@ -39,10 +39,10 @@ func (r *inOrderOfIDs) run(ctx context.Context) error {
 
 // next reads the next facts. The quarantine of each is looked up: their ids may be long too.
 func (r *inOrderOfIDs) next(ctx context.Context, tx querier) (found []fact.Candidate, end bool, err error) {
-	var args arguments
+	var args store.Args
 	c := columns{Protections: r.protections, source: r.params.Source, status: statusSQL}
-	from := "FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id WHERE " + within(r.left, "f.id", args.add) +
-		" AND " + under.where(r.params, r.common, args.add) + " ORDER BY f.id"
+	from := "FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id WHERE " + within(r.left, "f.id", args.Add) +
+		" AND " + factSQL.Conditions(r.params, r.common, &args).Where(store.EffectiveColumns) + " ORDER BY f.id"
 	text := 0
 	end = true
 	if err := c.eachRow(ctx, tx, overrideSQL, from, args, func(f fact.Candidate) (more bool, err error) {

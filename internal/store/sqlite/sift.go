@@ -33,14 +33,14 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 		return nil, nil, err
 	}
 	const among = "FROM fact_validity_overrides o WHERE o.rowid BETWEEN $1 AND $2"
-	args := arguments{from, from + eachSize - 1}
+	args := store.Args{from, from + eachSize - 1}
 	last := from
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(o.rowid), $1) "+among, args...).Scan(&last); err != nil {
 		return nil, nil, err
 	}
 	args[1] = last
 	var rows lines
-	lasting, known, err := readLists(ctx, tx, []list{{"o.rowid", &rows}}, among+" AND "+live("o.valid_until", e.params.AsOf, e.common, args.add), args)
+	lasting, known, err := readLists(ctx, tx, []list{{"o.rowid", &rows}}, among+" AND "+factSQL.Conditions(e.params, e.common, &args).Unexpired("o.valid_until"), args)
 	if errors.Is(err, errTooLong) { // they are looked at with their facts
 		known, err = false, nil
 	}
@@ -117,8 +117,8 @@ type index struct {
 }
 
 func readIndex(ctx context.Context, tx querier, table, column string, r store.Range) (*index, error) {
-	var args arguments
-	from := "FROM " + table + " WHERE " + within(r, column, args.add)
+	var args store.Args
+	from := "FROM " + table + " WHERE " + within(r, column, args.Add)
 	var ids, numbers lines
 	lists := []list{{"rowid", &numbers}, {column, &ids}}
 	n, sound, err := readLists(ctx, tx, lists, from, args)
@@ -143,9 +143,9 @@ func readIndex(ctx context.Context, tx querier, table, column string, r store.Ra
 
 // readNumbers reads the numbers of the rows of a range alone.
 func readNumbers(ctx context.Context, tx querier, table, column string, r store.Range) ([]int64, error) {
-	var args arguments
+	var args store.Args
 	var numbers lines
-	n, _, err := readLists(ctx, tx, []list{{"rowid", &numbers}}, "FROM "+table+" WHERE "+within(r, column, args.add), args)
+	n, _, err := readLists(ctx, tx, []list{{"rowid", &numbers}}, "FROM "+table+" WHERE "+within(r, column, args.Add), args)
 	if err != nil {
 		return nil, err
 	}

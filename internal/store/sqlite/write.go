@@ -221,10 +221,10 @@ func (w *writer) addLogged(added sql.Result, err error) error {
 // loggedAtAsOf tells whether the log has a retraction at the job's as-of of any fact in the batch's range.
 // The plus keeps the index on the instant out of it: the rows of all batches before have the same.
 func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
-	var args arguments
+	var args store.Args
 	err = w.tx.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM fact_retractions r WHERE `+within(w.batch.Range(), "r.fact_id", args.add)+`
-			AND +r.retracted_at = `+args.add(w.asOf)+`)`, args...).Scan(&logged)
+		SELECT EXISTS (SELECT 1 FROM fact_retractions r WHERE `+within(w.batch.Range(), "r.fact_id", args.Add)+`
+			AND +r.retracted_at = `+args.Add(w.asOf)+`)`, args...).Scan(&logged)
 	return logged, err
 }
 
@@ -276,17 +276,9 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 
 // collect runs a statement that returns ids.
 func collect(ctx context.Context, tx querier, add func(id string), query string, args ...any) error {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id string
-		if err := rows.Scan(&id); err != nil {
-			return err
-		}
+	var id string
+	return onRows(ctx, tx)(query, args, []any{&id}, func() error {
 		add(id)
-	}
-	return rows.Err()
+		return nil
+	})
 }

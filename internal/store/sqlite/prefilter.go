@@ -1,0 +1,88 @@
+package sqlite
+
+import (
+	"context"
+	"strings"
+
+	"decayctl/internal/store"
+)
+
+// factSQL is how SQLite says what is asked about facts. The plus keeps an index out of it. Text compares byte by byte,
+// unless a column was made with another collation.
+var factSQL = store.FactDialect{
+	Table:     func(name string) string { return name },
+	Unindexed: "+$column",
+	SameBytes: " COLLATE BINARY",
+	Is:        "IS",
+	Text:      "CASE typeof($column) WHEN 'text' THEN $column ELSE '' END",
+	Canonical: canonicalSQL,
+	OneOf:     oneOf,
+	Prefix:    "instr($column, $text) = 1",
+	Number:    "$number",
+}
+
+// What is asked about the fact f: see store.FactDialect.
+var (
+	heldSQL    = factSQL.Held()
+	pendingSQL = factSQL.Pending()
+	statusSQL  = factSQL.Status()
+)
+
+const (
+	twoDigits = "[0-9][0-9]"
+	toSeconds = twoDigits + twoDigits + "-" + twoDigits + "-" + twoDigits + "T" + twoDigits + ":[0-5][0-9]:[0-5][0-9]"
+)
+
+// canonicalSQL: octet_length sees past a NUL. strftime moves a 30 February to March; it takes longer than all
+// the rest, and is asked about the last days of months alone.
+const canonicalSQL = `(
+			($stamp GLOB '` + toSeconds + `.` + twoDigits + twoDigits + twoDigits + `+00:00' OR $stamp GLOB '` + toSeconds + `+00:00')
+			AND octet_length($stamp) IN (25, 32) AND typeof($stamp) = 'text' AND $stamp >= '0001'
+			AND substr($stamp, 12, 2) < '24' AND substr($stamp, 6, 2) BETWEEN '01' AND '12'
+			AND (substr($stamp, 9, 2) BETWEEN '01' AND '28'
+				OR strftime('%Y-%m-%dT%H:%M:%S', substr($stamp, 1, 19)) IS substr($stamp, 1, 19)))`
+
+// oneOf compares with each stamp.
+func oneOf(stamps []string, args *store.Args) string {
+	if len(stamps) == 0 {
+		return "0"
+	}
+	places := make([]string, len(stamps))
+	for i, stamp := range stamps {
+		places[i] = args.Add(stamp)
+	}
+	return "$stamp IN (" + strings.Join(places, ", ") + ")"
+}
+
+// within is the condition that a column lies in a range.
+func within(r store.Range, column string, arg func(any) string) string {
+	if r.IDs != nil {
+		list := pack(r.IDs)
+		return column + " IN (" + strings.ReplaceAll(list.sql, "$1", arg(list.json)) + ")"
+	}
+	from := column + " >= ''"
+	if r.After.Set {
+		from = column + " > " + arg(r.After.ID)
+	}
+	return from + " AND " + column + " <= " + arg(r.Last.ID)
+}
+
+// commonExpiries are the expiries that many overrides share, as those of earlier sweeps do. They are
+// looked for once, among some overrides from each end: what was missed only costs time.
+func (s *Store) commonExpiries(ctx context.Context, tx querier) ([]string, error) {
+	if known := s.common.Load(); known != nil {
+		return *known, nil
+	}
+	found, err := s.strings(ctx, tx, `
+		SELECT valid_until
+		FROM (SELECT * FROM (SELECT valid_until FROM fact_validity_overrides ORDER BY rowid LIMIT 5000)
+			UNION ALL SELECT * FROM (SELECT valid_until FROM fact_validity_overrides ORDER BY rowid DESC LIMIT 5000))
+		WHERE typeof(valid_until) = 'text' AND octet_length(valid_until) <= 32
+		GROUP BY valid_until HAVING count(*) >= 50 ORDER BY count(*) DESC LIMIT 20`)
+	if err != nil {
+		return nil, err
+	}
+	found = store.CommonExpiries(found)
+	s.common.Store(&found)
+	return found, nil
+}
