@@ -8,6 +8,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/ordered"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
@@ -25,7 +26,6 @@ type judgedRange struct {
 	open   []judgedFact // whose verdicts turn on more than was read so far
 	text   int          // bytes that facts and open keep in memory
 	live   int64        // facts not expired at as-of, where Params ask for them
-	err    error        // the end: nothing comes after it
 }
 
 // rest is what a piece leaves of its range.
@@ -53,74 +53,43 @@ func addKept(c *job.Counts, v rule.Verdict, tenant string) {
 	}
 }
 
-// aheadBy is how many ranges are read at once: the one that is waited for and the next, or, while one is
-// used, the next. Two make a pass that only reads twice as fast on two cores; more would only take memory.
-const aheadBy = 2
+// prefetch is how many ranges are in memory: one in use, one being read. While none is in use both are being read, which
+// makes a pass that only reads twice as fast on two cores.
+const prefetch = 2
 
-// ahead hands ranges to use, in order, and has the next one read meanwhile. No more of them are held, so
-// memory does not grow with the store. next is asked by one goroutine at a time, and gives a range without
-// a Last at the end.
-func (e *Engine) ahead(ctx context.Context, p Params, next func() (store.Claim, error), use func(judgedRange) error) error {
-	ctx, stop := context.WithCancel(ctx)
-	reading := make(chan chan judgedRange, aheadBy-1)
-	defer func() {
-		stop()
-		for pieces := range reading { // until the readers have let go of the store
-			for range pieces {
-			}
-		}
-	}()
-	judges := make(chan *judging, aheadBy) // those that are not at work
-	for range aheadBy {
+// readAhead reads and judges ranges, and uses them in order, piece by piece. next is called by one goroutine at a time, and
+// gives a range without a Last at the end.
+func (e *Engine) readAhead(ctx context.Context, p Params, next func() (store.Claim, error), use func(judgedRange) error) error {
+	judges := make(chan *judging, prefetch) // those that are not at work
+	for range prefetch {
 		judges <- newJudging(e, p)
 	}
-	go func() {
-		defer close(reading)
-		for {
-			r := judgedRange{}
-			r.err = e.retry(ctx, func() (err error) {
+	return ordered.Run(ctx, prefetch, func(ctx context.Context, t *ordered.Ticket) error {
+		r := judgedRange{}
+		more, err := t.Begin(func() (bool, error) {
+			err := e.retry(ctx, func() (err error) {
 				r.Claim, err = next()
 				return err
 			})
-			if r.err == nil && r.End() {
-				return
-			}
-			pieces := make(chan judgedRange)
-			select {
-			case reading <- pieces:
-			case <-ctx.Done():
-				return
-			}
-			if r.err != nil {
-				pieces <- r
-				close(pieces)
-				return
-			}
-			go func() {
-				defer close(pieces)
-				for r.from = r.After; ; r = r.rest() {
-					j := <-judges
-					r.err = e.read(ctx, j, &r)
-					judges <- j
-					pieces <- r
-					if r.err != nil || r.isLast() {
-						return
-					}
-				}
-			}()
+			return !r.End(), err
+		})
+		if err != nil || !more {
+			return err
 		}
-	}()
-	for pieces := range reading {
-		for r := range pieces {
-			if r.err != nil {
-				return r.err
+		j := <-judges
+		defer func() { judges <- j }()
+		for r.from = r.After; ; r = r.rest() {
+			if err := e.read(ctx, j, &r); err != nil {
+				return err
 			}
-			if err := use(r); err != nil {
+			if err := t.Wait(ctx); err != nil {
+				return err
+			}
+			if err := use(r); err != nil || r.isLast() {
 				return err
 			}
 		}
-	}
-	return ctx.Err()
+	})
 }
 
 // read reads and judges the facts of a range, or of what earlier pieces left of it, as far as there is room for their

@@ -298,7 +298,7 @@ func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func
 	}
 	seen, use = store.Range{}, begin(false)
 	size := e.Store.Tuning().RangeSize
-	err = e.ahead(ctx, p, func() (store.Claim, error) {
+	err = e.readAhead(ctx, p, func() (store.Claim, error) {
 		r, err := e.Store.NextRange(ctx, store.RangeParams{After: seen.Last, Size: size})
 		if err == nil && !r.End() {
 			seen.Last = r.Last

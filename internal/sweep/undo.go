@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"decayctl/internal/job"
+	"decayctl/internal/ordered"
 	"decayctl/internal/store"
 )
 
@@ -49,59 +50,32 @@ func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) er
 	})
 }
 
-// changes walks the overrides of a store range by range, and has the next one read while one is used, where that is in
-// nobody's way.
+// changes walks the overrides of a store range by range. The next range is read while one is used, if readers and the
+// writer of the store do not block each other.
 func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use func(store.Changes) error) error {
-	type read struct {
-		store.Changes
-		err error
-	}
-	tuning := e.Store.Tuning()
-	may := make(chan struct{}, 2) // read one more
-	may <- struct{}{}
+	tuning, goroutines := e.Store.Tuning(), 1
 	if tuning.ReadsApart {
-		may <- struct{}{}
+		goroutines = 2
 	}
-	ctx, stop := context.WithCancel(ctx)
-	reads := make(chan read)
-	defer func() {
-		stop()
-		for range reads { // until the reader has let go of the store
-		}
-	}()
-	go func() {
-		defer close(reads)
-		p := store.ChangesParams{Job: j, After: at, Size: tuning.RangeSize}
-		for r := (read{}); r.err == nil; p.After = r.Last {
-			select {
-			case <-may:
-			case <-ctx.Done():
-				return
-			}
-			r.err = e.retry(ctx, func() (err error) {
-				r.Changes, err = e.Store.Changes(ctx, p)
+	p := store.ChangesParams{Job: j, After: at, Size: tuning.RangeSize}
+	return ordered.Run(ctx, goroutines, func(ctx context.Context, t *ordered.Ticket) error {
+		var found store.Changes
+		more, err := t.Begin(func() (bool, error) {
+			err := e.retry(ctx, func() (err error) {
+				found, err = e.Store.Changes(ctx, p)
 				return err
 			})
-			if r.err == nil && !r.Last.Set {
-				return
-			}
-			select {
-			case reads <- r:
-			case <-ctx.Done():
-				return
-			}
-		}
-	}()
-	for r := range reads {
-		if r.err != nil {
-			return r.err
-		}
-		if err := use(r.Changes); err != nil {
+			p.After = found.Last
+			return found.Last.Set, err
+		})
+		if err != nil || !more {
 			return err
 		}
-		may <- struct{}{}
-	}
-	return ctx.Err()
+		if err := t.Wait(ctx); err != nil {
+			return err
+		}
+		return use(found)
+	})
 }
 
 // undo is one undo on its way.

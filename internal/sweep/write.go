@@ -154,7 +154,7 @@ func newLane(b *board, in store.Joined, w Work) *lane {
 
 func (l *lane) run(ctx context.Context, p Params) error {
 	p.write = true
-	return l.ahead(ctx, p, func() (store.Claim, error) {
+	return l.readAhead(ctx, p, func() (store.Claim, error) {
 		c, err := l.claim(ctx, l.span.next(l.share()))
 		l.take(c.Facts)
 		return c, err

@@ -6,9 +6,8 @@ import (
 	"database/sql"
 	"errors"
 
-	"golang.org/x/sync/errgroup"
-
 	"decayctl/internal/fact"
+	"decayctl/internal/ordered"
 	"decayctl/internal/store"
 )
 
@@ -38,12 +37,10 @@ type each struct {
 	params store.CandidatesParams
 	use    func([]fact.Candidate, int) error
 
-	version    int64 // of the schema
-	turns      turns
+	version    int64  // of the schema
 	override   int64  // the row of overrides up to which they were looked at
 	lapsed     bitmap // rows of overrides that have surely ended their facts
 	seen       store.Range
-	end        bool   // there is nothing behind seen
 	live       bitmap // rows of facts that have not expired
 	overridden bitmap // those of them that have an override
 	row        int64  // the next one to be read
@@ -70,45 +67,39 @@ func (e *each) begin(ctx context.Context) (possible bool, err error) {
 }
 
 func (e *each) run(ctx context.Context) error {
-	if err := e.sideBySide(ctx, e.findLapsed); err != nil {
+	if err := e.inParallel(ctx, e.findLapsed); err != nil {
 		return err
 	}
-	if err := e.sideBySide(ctx, e.sift); err != nil {
+	if err := e.inParallel(ctx, e.sift); err != nil {
 		return err
 	}
 	e.lapsed = nil
 	if err := e.reading(ctx, func(tx querier) error { return e.loadAllProtections(ctx, tx) }); err != nil {
 		return err
 	}
-	return e.sideBySide(ctx, e.readRows)
+	return e.inParallel(ctx, e.readRows)
 }
 
-// sideBySide has parts of the store read until there is no turn left, each in a transaction of its own, and
-// hands them over one by one.
-func (e *each) sideBySide(ctx context.Context, read func(context.Context, querier) (*turn, func() error, error)) error {
-	lanes, ctx := errgroup.WithContext(ctx)
-	for range readers {
-		lanes.Go(func() error {
-			for {
-				var mine *turn
-				var handOver func() error
-				err := e.readingShort(ctx, func(tx querier) (err error) {
-					if err := unchanged(ctx, tx, e.version); err != nil {
-						return err
-					}
-					mine, handOver, err = read(ctx, tx)
-					return err
-				})
-				if err != nil || mine == nil {
-					return err
-				}
-				if err := mine.take(ctx, handOver); err != nil {
-					return err
-				}
+// inParallel reads the store part by part, each in a transaction of its own, and uses the parts in order. read begins the
+// next part and reads it; the function that it returns uses the part, and is nil if there is none.
+func (e *each) inParallel(ctx context.Context, read func(context.Context, querier, *ordered.Ticket) (use func() error, err error)) error {
+	return ordered.Run(ctx, readers, func(ctx context.Context, t *ordered.Ticket) error {
+		var use func() error
+		err := e.readingShort(ctx, func(tx querier) (err error) {
+			if err := unchanged(ctx, tx, e.version); err != nil {
+				return err
 			}
+			use, err = read(ctx, tx, t)
+			return err
 		})
-	}
-	return lanes.Wait()
+		if err != nil || use == nil {
+			return err
+		}
+		if err := t.Wait(ctx); err != nil {
+			return err
+		}
+		return use()
+	})
 }
 
 // unchanged makes sure that rows still have the numbers that they had. VACUUM may give new ones, and so does a
@@ -154,11 +145,11 @@ func (e *each) loadAllProtections(ctx context.Context, tx querier) (err error) {
 
 // readRows reads the next of the rows that were noted. All rows in between are passed over one after the other: to
 // look up each that is wanted takes longer, as long as they are not very few.
-func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, error) {
+func (e *each) readRows(ctx context.Context, tx querier, t *ordered.Ticket) (use func() error, err error) {
 	var from int64
 	var mask []byte // of the rows from there on: what is wanted of each
 	rows := 0
-	mine, err := e.turns.next(func() (more bool, err error) {
+	more, err := t.Begin(func() (more bool, err error) {
 		from = e.live.next(e.row)
 		for e.row = from; e.row < e.live.end() && rows < eachSize && e.row-from < eachSpan; e.row = e.live.next(e.row + 1) {
 			mask = append(mask, make([]byte, e.row-from-int64(len(mask)))...)
@@ -171,14 +162,14 @@ func (e *each) readRows(ctx context.Context, tx querier) (*turn, func() error, e
 		}
 		return rows > 0, nil
 	})
-	if err != nil || mine == nil {
-		return nil, nil, err
+	if err != nil || !more {
+		return nil, err
 	}
 	found, err := e.readMasked(ctx, tx, from, mask)
 	if tooLong(err) || errors.Is(err, errTooLong) {
-		return mine, func() error { return e.readHalves(ctx, from, mask) }, nil
+		return func() error { return e.readHalves(ctx, from, mask) }, nil
 	}
-	return mine, func() error { return e.use(found, rows) }, err
+	return func() error { return e.use(found, rows) }, err
 }
 
 // readHalves reads facts whose text is too long to be read at once: half of them, and then the others.

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"strconv"
 
+	"decayctl/internal/ordered"
 	"decayctl/internal/store"
 )
 
@@ -18,9 +19,9 @@ import (
 // last, of which there are few. What it misses, because it comes later or has a number that no bitmap holds, only has a
 // fact read in vain. An override that comes later, and gets a number among these, as one that was deleted had, is taken
 // for a lapsed one: its fact is left to the next look.
-func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error, error) {
+func (e *each) findLapsed(ctx context.Context, tx querier, t *ordered.Ticket) (use func() error, err error) {
 	var from int64
-	mine, err := e.turns.next(func() (more bool, err error) {
+	more, err := t.Begin(func() (more bool, err error) {
 		var first sql.NullInt64
 		err = tx.QueryRowContext(ctx, "SELECT min(rowid) FROM fact_validity_overrides WHERE rowid > $1", e.override).Scan(&first)
 		if err != nil || !first.Valid || first.Int64 > mostRows {
@@ -29,14 +30,14 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 		from, e.override = first.Int64, first.Int64+eachSize-1
 		return true, nil
 	})
-	if err != nil || mine == nil {
-		return nil, nil, err
+	if err != nil || !more {
+		return nil, err
 	}
 	const among = "FROM fact_validity_overrides o WHERE o.rowid BETWEEN $1 AND $2"
 	args := store.Args{from, from + eachSize - 1}
 	last := from
 	if err := tx.QueryRowContext(ctx, "SELECT coalesce(max(o.rowid), $1) "+among, args...).Scan(&last); err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	args[1] = last
 	var rows lines
@@ -44,7 +45,7 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 	if errors.Is(err, errTooLong) { // they are looked at with their facts
 		known, err = false, nil
 	}
-	return mine, func() error {
+	return func() error {
 		if !known {
 			return nil
 		}
@@ -61,22 +62,19 @@ func (e *each) findLapsed(ctx context.Context, tx querier) (*turn, func() error,
 }
 
 // sift notes which facts of the next range of ids are to be read: those without a lapsed override.
-func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error) {
+func (e *each) sift(ctx context.Context, tx querier, t *ordered.Ticket) (use func() error, err error) {
 	var r store.Range
-	mine, err := e.turns.next(func() (more bool, err error) {
-		if e.end {
-			return false, nil
-		}
+	more, err := t.Begin(func() (more bool, err error) {
 		r, err = e.nextRange(ctx, tx, store.RangeParams{After: e.seen.Last, Size: eachSize})
-		if e.end = err != nil || r.End(); e.end {
+		if err != nil || r.End() {
 			return false, err
 		}
 		e.seen.Last = r.Last
 		e.seen.Facts += r.Facts
 		return true, nil
 	})
-	if err != nil || mine == nil {
-		return nil, nil, err
+	if err != nil || !more {
+		return nil, err
 	}
 	facts, overrides, err := readIndexes(ctx, tx, r)
 	if errors.Is(err, errTooLong) {
@@ -84,10 +82,10 @@ func (e *each) sift(ctx context.Context, tx querier) (*turn, func() error, error
 		facts.rows, err = readNumbers(ctx, tx, "facts", "id", r)
 	}
 	if err != nil {
-		return nil, nil, err
+		return nil, err
 	}
 	wanted := e.merge(facts, overrides)
-	return mine, func() error {
+	return func() error {
 		for _, w := range wanted {
 			if w.row < 1 || w.row > mostRows { // it has come since begin looked
 				return errRenumbered
