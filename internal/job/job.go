@@ -77,8 +77,8 @@ func (c Change) Text() int {
 	return len(c.FactID) + c.After.Text() + c.Before.Text() + len(c.Retraction)
 }
 
-// Weighed tells whether the job wrote a confidence, which the edge got too. rules are the job's.
-func (c Change) Weighed(rules rule.Set) bool {
+// SetsConfidence tells whether the job wrote a confidence, which the edge got too. rules are the job's.
+func (c Change) SetsConfidence(rules rule.Set) bool {
 	p := rules.Policy(PolicyOf(c.After))
 	return p != nil && p.Mode != rule.ModeExpire
 }

@@ -97,8 +97,8 @@ type Applied struct {
 	Counts  job.Counts    // of the whole job, this batch included
 }
 
-// Begin is the batch with expiries of its own, for an attempt to write it to note what it finds.
-func (b Batch) Begin() Batch {
+// CloneForAttempt is the batch with expiries of its own, for an attempt to write it to note what it finds.
+func (b Batch) CloneForAttempt() Batch {
 	b.Expiries = slices.Clone(b.Expiries)
 	return b
 }
@@ -155,10 +155,10 @@ func (b Batch) Rest() Claim {
 	return rest
 }
 
-// Images are what an undo will need of facts that were written: the overrides that were there, and the edges that
+// BeforeImages are what an undo will need of facts that were written: the overrides that were there, and the edges that
 // differed from what the node makes of their fact. Everything else can be told from the fact itself.
-func Images(done []*Expiry) []Image {
-	var images []Image
+func BeforeImages(done []*Expiry) []BeforeImage {
+	var images []BeforeImage
 	for _, e := range done {
 		edge := e.Edge
 		if edge != nil && e.Confidence == nil { // stays as it is
@@ -169,7 +169,7 @@ func Images(done []*Expiry) []Image {
 		if plain && e.Fact.Override == nil {
 			continue
 		}
-		image := Image{FactID: e.Fact.ID, Override: e.Fact.Override}
+		image := BeforeImage{FactID: e.Fact.ID, Override: e.Fact.Override}
 		if !plain {
 			image.Edge = edge
 		}
@@ -180,17 +180,17 @@ func Images(done []*Expiry) []Image {
 
 // Edged are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
 // whose edge gets another.
-func Edged(done []*Expiry) (plain, weighed []*Expiry) {
+func Edged(done []*Expiry) (plain, withConfidence []*Expiry) {
 	for _, e := range done {
 		switch {
 		case e.Edge == nil:
 		case e.Confidence == nil:
 			plain = append(plain, e)
 		default:
-			weighed = append(weighed, e)
+			withConfidence = append(withConfidence, e)
 		}
 	}
-	return plain, weighed
+	return plain, withConfidence
 }
 
 // ByID is facts by their ids.
@@ -219,8 +219,8 @@ func (b ByID) Found(id string, edge *fact.Edge) {
 	}
 }
 
-// Image is the state of a fact before a job changed it.
-type Image struct {
+// BeforeImage is the state of a fact before a job changed it.
+type BeforeImage struct {
 	FactID   string
 	Override *fact.Override // nil where there was none
 	Edge     *fact.Edge     // nil where there was none, or one as the node made it
@@ -233,36 +233,36 @@ func equal(a, b *string) bool {
 	return *a == *b
 }
 
-// Alike is facts of a batch that had no override row, and get the same one but for the confidence.
-type Alike struct {
-	ValidUntil *string // nil where the facts live on
-	Reason     string
-	Weighed    bool // each has a confidence to write
-	List       []*Expiry
+// OverrideGroup is facts of a batch that had no override row, and get the same one but for the confidence.
+type OverrideGroup struct {
+	ValidUntil     *string // nil where the facts live on
+	Reason         string
+	SetsConfidence bool // each has a confidence to write
+	List           []*Expiry
 }
 
-// AlikeOf sorts facts that had no override row by what they get. A sweep without policies has one kind.
-func AlikeOf(fresh []*Expiry, asOf string) []Alike {
-	type kind struct {
-		policy         string
-		lives, weighed bool
+// GroupByOverride groups facts that had no override row by what they get. A sweep without policies has one group.
+func GroupByOverride(of []*Expiry, asOf string) []OverrideGroup {
+	type key struct {
+		policy                string
+		lives, setsConfidence bool
 	}
-	var kinds []Alike
-	places := map[kind]int{}
-	for _, e := range fresh {
-		k := kind{e.Policy, e.Lives, e.Confidence != nil}
+	var groups []OverrideGroup
+	places := map[key]int{}
+	for _, e := range of {
+		k := key{e.Policy, e.Lives, e.Confidence != nil}
 		at, known := places[k]
 		if !known {
-			at, places[k] = len(kinds), len(kinds)
-			kinds = append(kinds, Alike{ValidUntil: e.After(asOf, "").ValidUntil, Reason: e.reason(), Weighed: k.weighed})
+			at, places[k] = len(groups), len(groups)
+			groups = append(groups, OverrideGroup{ValidUntil: e.After(asOf, "").ValidUntil, Reason: e.reason(), SetsConfidence: k.setsConfidence})
 		}
-		kinds[at].List = append(kinds[at].List, e)
+		groups[at].List = append(groups[at].List, e)
 	}
-	return kinds
+	return groups
 }
 
-// Fresh are the facts to be written that had no override row.
-func (b Batch) Fresh() []*Expiry {
+// WithoutOverride are the facts to be written that had no override row.
+func (b Batch) WithoutOverride() []*Expiry {
 	return b.filter(func(e *Expiry) bool { return !e.Ended && e.Fact.Override == nil })
 }
 

@@ -7,17 +7,17 @@ import (
 	"decayctl/internal/store"
 )
 
-// TestBatchBegins: what an attempt finds that fails does not count for the next one.
-func TestBatchBegins(t *testing.T) {
+// TestBatchClone: what an attempt finds that fails does not count for the next one.
+func TestBatchClone(t *testing.T) {
 	t.Parallel()
 	b := store.Batch{Expiries: []store.Expiry{{Fact: &fact.Candidate{}}, {Fact: &fact.Candidate{}}}}
-	attempt := b.Begin()
+	attempt := b.CloneForAttempt()
 	attempt.Expiries[1].Written, attempt.Expiries[1].Edge = true, &fact.Edge{}
 	if len(attempt.Done()) != 1 || len(attempt.Changed()) != 1 || attempt.Settle(0).Decayed != 1 {
 		t.Errorf("%+v", attempt)
 	}
-	next := b.Begin()
-	if plain, weighed := store.Edged(next.Fresh()); len(next.Done()) != 0 || len(next.Changed()) != 2 || plain != nil || weighed != nil {
+	next := b.CloneForAttempt()
+	if plain, confidence := store.Edged(next.WithoutOverride()); len(next.Done()) != 0 || len(next.Changed()) != 2 || plain != nil || confidence != nil {
 		t.Errorf("%+v", next)
 	}
 }

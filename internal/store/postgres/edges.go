@@ -41,11 +41,11 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.keepImages(ctx, store.Images(done)); err != nil {
+	if err := w.keepImages(ctx, store.BeforeImages(done)); err != nil {
 		return err
 	}
-	plain, weighed := store.Edged(done)
-	if err := w.weighEdges(ctx, weighed); err != nil || len(plain) == 0 {
+	plain, withConfidence := store.Edged(done)
+	if err := w.setEdgeConfidences(ctx, withConfidence); err != nil || len(plain) == 0 {
 		return err
 	}
 	_, err = w.tx.Exec(ctx, `
@@ -76,14 +76,14 @@ func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID store.ByI
 	return ids, err
 }
 
-// weighEdges gives edges the confidence of their facts, and of those that end the expiry too.
-func (w *writer) weighEdges(ctx context.Context, weighed []*store.Expiry) error {
-	if len(weighed) == 0 {
+// setEdgeConfidences gives edges the confidence of their facts, and of those that end the expiry too.
+func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) error {
+	if len(of) == 0 {
 		return nil
 	}
 	var lives []bool
 	var confidences []*float32
-	for _, e := range weighed {
+	for _, e := range of {
 		lives, confidences = append(lives, e.Lives), append(confidences, narrowed(e.Confidence))
 	}
 	_, err := w.tx.Exec(ctx, `
@@ -91,6 +91,6 @@ func (w *writer) weighEdges(ctx context.Context, weighed []*store.Expiry) error 
 		SET valid_until = CASE WHEN b.lives THEN e.valid_until ELSE $2 END, decay_epoch = $3, confidence = b.confidence
 		FROM unnest($1::text[], $4::bool[], $5::float4[]) AS b(id, lives, confidence)
 		WHERE e.id = `+anyKey+` AND e.id = b.id`,
-		idArray(weighed), w.asOf, w.batch.AsOf.UnixMilli(), lives, confidences)
+		idArray(of), w.asOf, w.batch.AsOf.UnixMilli(), lives, confidences)
 	return err
 }

@@ -78,10 +78,10 @@ func (r *restorer) edges(ctx context.Context) error {
 	var ids, plain []string
 	var until []*string
 	var epoch []*int64
-	var weighed edgeArrays
+	var withConfidence edgeArrays
 	for _, c := range r.done() {
-		if c.Weighed(r.p.Job.Rules) {
-			weighed.add(c, fact.FormatInstant(r.p.Job.AsOf))
+		if c.SetsConfidence(r.p.Job.Rules) {
+			withConfidence.add(c, fact.FormatInstant(r.p.Job.AsOf))
 			continue
 		}
 		if c.Edge == nil {
@@ -90,7 +90,7 @@ func (r *restorer) edges(ctx context.Context) error {
 		}
 		ids, until, epoch = append(ids, c.FactID), append(until, c.Edge.ValidUntil), append(epoch, c.Edge.DecayEpoch)
 	}
-	if err := r.weighedEdges(ctx, weighed); err != nil {
+	if err := r.restoreEdgeConfidences(ctx, withConfidence); err != nil {
 		return err
 	}
 	asOf, ms := fact.FormatInstant(r.p.Job.AsOf), r.p.Job.AsOf.UnixMilli()
@@ -132,8 +132,8 @@ func (a *edgeArrays) add(c job.Change, asOf string) {
 	a.confidence, a.gave = append(a.confidence, narrowed(was.Confidence)), append(a.gave, narrowed(c.After.Confidence))
 }
 
-// weighedEdges gives edges their confidence back too.
-func (r *restorer) weighedEdges(ctx context.Context, a edgeArrays) error {
+// restoreEdgeConfidences gives edges their confidence back too.
+func (r *restorer) restoreEdgeConfidences(ctx context.Context, a edgeArrays) error {
 	if len(a.ids) == 0 {
 		return nil
 	}

@@ -13,7 +13,7 @@ import (
 )
 
 // keepImages writes down what was there before, for an undo.
-func (w *writer) keepImages(ctx context.Context, images []store.Image) error {
+func (w *writer) keepImages(ctx context.Context, images []store.BeforeImage) error {
 	if len(images) == 0 {
 		return nil
 	}

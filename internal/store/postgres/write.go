@@ -17,7 +17,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	var w writer
 	tries := int64(0)
 	err := s.within(ctx, writing, func(tx pgx.Tx) error {
-		w = writer{Store: s, batch: b.Begin(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+		w = writer{Store: s, batch: b.CloneForAttempt(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 		w.locked, w.tx = s.params.Now(), tx
 		w.batch.Count.Retries += tries
 		tries++
@@ -49,43 +49,43 @@ type writer struct {
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
 // stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
 func (w *writer) insertOverrides(ctx context.Context) error {
-	fresh := w.batch.Fresh()
-	if len(fresh) == 0 {
+	without := w.batch.WithoutOverride()
+	if len(without) == 0 {
 		return nil
 	}
-	free, guard, err := w.unprotected(ctx, fresh)
+	free, guard, err := w.unprotected(ctx, without)
 	if err != nil {
 		return err
 	}
-	for _, kind := range store.AlikeOf(free, w.asOf) {
+	for _, group := range store.GroupByOverride(free, w.asOf) {
 		var confidences []*float32 // none of them is NULL for each
-		if kind.Weighed {
-			for _, e := range kind.List {
+		if group.SetsConfidence {
+			for _, e := range group.List {
 				confidences = append(confidences, narrowed(e.Confidence))
 			}
 		}
-		ids := idArray(kind.List)
+		ids := idArray(group.List)
 		n, err := w.insertNew(ctx, `
 			INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 			SELECT b.id, $2, b.confidence, $3, $4, $5
 			FROM unnest($1::text[], $6::float4[]) AS b(id, confidence)
-			`+guard, ids, kind.ValidUntil, kind.Reason, w.stamp, store.Actor, confidences)
+			`+guard, ids, group.ValidUntil, group.Reason, w.stamp, store.Actor, confidences)
 		if err != nil {
 			return err
 		}
 		w.rows += n
 		if n == int64(len(ids)) {
-			for _, e := range kind.List {
+			for _, e := range group.List {
 				e.Written = true
 			}
 			continue
 		}
 		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 		// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
-		if _, err := w.collectWritten(ctx, kind.List, `
+		if _, err := w.collectWritten(ctx, group.List, `
 			SELECT fact_id FROM `+w.table("fact_validity_overrides")+`
 			WHERE fact_id = `+anyKey+` AND valid_until IS NOT DISTINCT FROM $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
-			ids, kind.ValidUntil, kind.Reason, w.stamp, store.Actor); err != nil {
+			ids, group.ValidUntil, group.Reason, w.stamp, store.Actor); err != nil {
 			return err
 		}
 	}

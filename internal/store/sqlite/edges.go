@@ -75,15 +75,36 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	case n != int64(len(w.asMade)):
 		return errEdgesDiffer
 	}
-	if err := w.keep(ctx, store.Images(done)); err != nil {
+	if err := w.keep(ctx, store.BeforeImages(done)); err != nil {
 		return err
 	}
-	plain, weighed := store.Edged(done)
-	if err := w.weighEdges(ctx, weighed); err != nil {
+	plain, withConfidence := store.Edged(done)
+	if err := w.setEdgeConfidences(ctx, withConfidence); err != nil {
 		return err
 	}
 	_, err = w.endEdges(ctx, plain, "")
 	return err
+}
+
+// setEdgeConfidences gives edges the confidence of their facts, and of those that end the expiry too.
+func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) error {
+	if len(of) == 0 {
+		return nil
+	}
+	update, err := w.tx.PrepareContext(ctx, `
+		UPDATE entity_edges
+		SET valid_until = CASE WHEN $2 THEN valid_until ELSE $3 END, decay_epoch = $4, confidence = $5
+		WHERE id = $1`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = update.Close() }()
+	for _, e := range of {
+		if _, err := update.ExecContext(ctx, e.Fact.ID, e.Lives, w.asOf, w.batch.AsOf.UnixMilli(), *e.Confidence); err != nil {
+			return err
+		}
+	}
+	return nil
 }
 
 // endEdges ends the edges of facts that meet a condition; in the order of their rows, for each page to be read and written

@@ -79,17 +79,17 @@ func (r *restorer) overrides(ctx context.Context) error {
 // edges gives edges back what they were, as far as they still are what the job made of them.
 func (r *restorer) edges(ctx context.Context) error {
 	var plain []string
-	var differed, weighed []job.Change
+	var differed, withConfidence []job.Change
 	for _, c := range r.done() {
-		if c.Weighed(r.job.Rules) {
-			weighed = append(weighed, c)
+		if c.SetsConfidence(r.job.Rules) {
+			withConfidence = append(withConfidence, c)
 		} else if c.Edge == nil {
 			plain = append(plain, c.FactID)
 		} else {
 			differed = append(differed, c)
 		}
 	}
-	if err := r.weighedEdges(ctx, weighed); err != nil {
+	if err := r.restoreEdgeConfidences(ctx, withConfidence); err != nil {
 		return err
 	}
 	if len(plain) > 0 {
@@ -112,6 +112,35 @@ func (r *restorer) edges(ctx context.Context) error {
 	defer func() { _ = update.Close() }()
 	for _, c := range differed {
 		if _, err := update.ExecContext(ctx, c.Edge.ValidUntil, c.Edge.DecayEpoch, c.FactID, r.asOf, r.epoch); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// restoreEdgeConfidences gives edges their confidence back too, as far as they still are what the job made of them.
+func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []job.Change) error {
+	if len(of) == 0 {
+		return nil
+	}
+	update, err := r.tx.PrepareContext(ctx, `
+		UPDATE entity_edges AS e
+		SET valid_until = CASE WHEN $2 THEN e.valid_until WHEN $3 THEN f.valid_until ELSE $4 END,
+		    decay_epoch = $5, confidence = CASE WHEN $3 THEN f.confidence ELSE coalesce($6, e.confidence) END
+		FROM facts f
+		WHERE e.id = $1 AND f.id = e.id AND e.decay_epoch = $7 AND e.confidence = $8 AND ($2 OR e.valid_until = $9)`)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = update.Close() }()
+	for _, c := range of {
+		was := fact.Edge{}
+		if c.Edge != nil {
+			was = *c.Edge
+		}
+		lives := c.After.ValidUntil == nil || *c.After.ValidUntil != r.asOf
+		if _, err := update.ExecContext(ctx, c.FactID, lives, c.Edge == nil, was.ValidUntil, was.DecayEpoch, was.Confidence,
+			r.epoch, c.After.Confidence, r.asOf); err != nil {
 			return err
 		}
 	}

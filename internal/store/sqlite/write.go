@@ -4,6 +4,7 @@ import (
 	"context"
 	"database/sql"
 	"errors"
+	"strconv"
 	"time"
 
 	"decayctl/internal/fact"
@@ -25,7 +26,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 
 func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
 	s := w.Store
-	w.batch = w.batch.Begin()
+	w.batch = w.batch.CloneForAttempt()
 	b := w.batch
 	err = s.within(ctx, func(tx querier) error {
 		w.tx = tx
@@ -87,20 +88,20 @@ type writer struct {
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
 // stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
 func (w *writer) insertOverrides(ctx context.Context) error {
-	for _, kind := range store.AlikeOf(w.batch.Fresh(), w.asOf) {
-		if err := w.insertAlike(ctx, kind); err != nil {
+	for _, group := range store.GroupByOverride(w.batch.WithoutOverride(), w.asOf) {
+		if err := w.insertGroup(ctx, group); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
-	ids := packFacts(kind.List)
+func (w *writer) insertGroup(ctx context.Context, group store.OverrideGroup) error {
+	ids := packFacts(group.List)
 	rows, id, confidence := ids, "b.id", "NULL"
-	if kind.Weighed {
-		weighed := packWeighed(kind.List)
-		rows, id, confidence = weighed.idList, weighed.behindBar(), "CAST("+weighed.beforeBar()+" AS REAL)"
+	if group.SetsConfidence {
+		facts := packWithConfidence(group.List)
+		rows, id, confidence = facts.idList, facts.behindBar(), "CAST("+facts.beforeBar()+" AS REAL)"
 	}
 	guarded := `(SELECT f.id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b CROSS JOIN facts f ON f.id = ` + id + `
 		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
@@ -110,24 +111,29 @@ func (w *writer) insertAlike(ctx context.Context, kind store.Alike) error {
 	result, err := w.tx.ExecContext(ctx, `
 		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 		SELECT id, $2, confidence, $3, $4, $5 FROM `+guarded+` WHERE true
-		ON CONFLICT (fact_id) DO NOTHING`, rows.json, kind.ValidUntil, kind.Reason, w.stamp, store.Actor)
+		ON CONFLICT (fact_id) DO NOTHING`, rows.json, group.ValidUntil, group.Reason, w.stamp, store.Actor)
 	if err != nil {
 		return err
 	}
 	n, err := result.RowsAffected()
 	w.rows += n
-	if err == nil && n == int64(len(kind.List)) {
-		for _, e := range kind.List {
+	if err == nil && n == int64(len(group.List)) {
+		for _, e := range group.List {
 			e.Written = true
 		}
 		return nil
 	}
 	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 	// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
-	return errors.Join(err, collect(ctx, w.tx, store.NewByID(kind.List).Wrote, `
+	return errors.Join(err, collect(ctx, w.tx, store.NewByID(group.List).Wrote, `
 		SELECT fact_id FROM fact_validity_overrides
 		WHERE fact_id IN (`+ids.sql+`) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
-		ids.json, kind.ValidUntil, kind.Reason, w.stamp, store.Actor))
+		ids.json, group.ValidUntil, group.Reason, w.stamp, store.Actor))
+}
+
+// packWithConfidence makes a list of facts with the confidence of each in front of its id.
+func packWithConfidence(expiries []*store.Expiry) headed {
+	return packHeaded(expiries, func(e *store.Expiry) string { return strconv.FormatFloat(*e.Confidence, 'g', -1, 64) })
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is
@@ -230,7 +236,7 @@ func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
 
 // keep writes before-images. They are few: most facts had no override, and an edge as the node made it.
 // One that is there already is older, and what an undo is to give back.
-func (w *writer) keep(ctx context.Context, images []store.Image) error {
+func (w *writer) keep(ctx context.Context, images []store.BeforeImage) error {
 	if len(images) == 0 {
 		return nil
 	}
