@@ -69,7 +69,6 @@ type Change struct {
 	Before     *fact.Override // nil where there was no row
 	Edge       *fact.Edge     // the edge before, where it differed from its fact; else nil
 	Retraction string         // id of the row the job put into the retraction log; "" is none
-	Base       *fact.Fact     // of a fact that a policy changed: confidence, stamp and expiry of the fact itself; else nil
 }
 
 // Text is the length in bytes of the text that the change holds, but for the stamps of edge and fact.

@@ -145,6 +145,10 @@ func (b Batch) Left() int {
 	return max(0, b.Claim.Facts-b.Covered())
 }
 
+// FillsRange tells whether so many facts of the batch are a good part of the facts in its range. Then what belongs to facts of
+// the range is cheaper to read in order than to look up fact by fact.
+func (b Batch) FillsRange(facts int) bool { return b.Claim.IDs == nil && facts > b.Covered()/8 }
+
 // Range is the part of the claim that the batch covers.
 func (b Batch) Range() Range { return b.Claim.upTo(b.UpTo) }
 
@@ -153,44 +157,6 @@ func (b Batch) Rest() Claim {
 	rest := Claim{Number: b.Claim.Number, Range: b.Claim.Behind(b.UpTo)}
 	rest.Facts = b.Left()
 	return rest
-}
-
-// BeforeImages are what an undo will need of facts that were written: the overrides that were there, and the edges that
-// differed from what the node makes of their fact. Everything else can be told from the fact itself.
-func BeforeImages(done []*Expiry) []BeforeImage {
-	var images []BeforeImage
-	for _, e := range done {
-		edge := e.Edge
-		if edge != nil && e.Confidence == nil { // stays as it is
-			edge = &fact.Edge{ValidUntil: edge.ValidUntil, DecayEpoch: edge.DecayEpoch}
-		}
-		plain := edge == nil || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil) &&
-			(edge.Confidence == nil || *edge.Confidence == e.Fact.Confidence)
-		if plain && e.Fact.Override == nil {
-			continue
-		}
-		image := BeforeImage{FactID: e.Fact.ID, Override: e.Fact.Override}
-		if !plain {
-			image.Edge = edge
-		}
-		images = append(images, image)
-	}
-	return images
-}
-
-// Edged are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
-// whose edge gets another.
-func Edged(done []*Expiry) (plain, withConfidence []*Expiry) {
-	for _, e := range done {
-		switch {
-		case e.Edge == nil:
-		case e.Confidence == nil:
-			plain = append(plain, e)
-		default:
-			withConfidence = append(withConfidence, e)
-		}
-	}
-	return plain, withConfidence
 }
 
 // ByID is facts by their ids.
@@ -219,26 +185,21 @@ func (b ByID) Found(id string, edge *fact.Edge) {
 	}
 }
 
-// BeforeImage is the state of a fact before a job changed it.
-type BeforeImage struct {
-	FactID   string
-	Override *fact.Override // nil where there was none
-	Edge     *fact.Edge     // nil where there was none, or one as the node made it
-}
-
-func equal(a, b *string) bool {
-	if a == nil || b == nil {
-		return a == b
-	}
-	return *a == *b
-}
-
 // OverrideGroup is facts of a batch that had no override row, and get the same one but for the confidence.
 type OverrideGroup struct {
 	ValidUntil     *string // nil where the facts live on
 	Reason         string
 	SetsConfidence bool // each has a confidence to write
 	List           []*Expiry
+}
+
+// Inserted notes how many overrides a statement has inserted for the group. known is false if that does not tell which.
+func (g OverrideGroup) Inserted(n int64) (known bool) {
+	known = n == int64(len(g.List))
+	for _, e := range g.List {
+		e.Written = e.Written || known
+	}
+	return known
 }
 
 // GroupByOverride groups facts that had no override row by what they get. A sweep without policies has one group.

@@ -16,7 +16,7 @@ import (
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		d = store.Diagnosis{Triggers: s.triggers}
+		d = store.Diagnosis{Triggers: s.triggers.Names}
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
 			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseTenants, s.diagnoseStamps,
 		} {

@@ -57,7 +57,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 // edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
 // facts in its range, these are found by reading the edges of the range, which are fewer.
 func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID store.ByID) ([]string, error) {
-	if w.batch.Claim.IDs != nil || len(done) <= w.batch.Covered()/8 {
+	if !w.batch.FillsRange(len(done)) {
 		return idArray(done), nil
 	}
 	where, args := within(w.batch.Range(), "id")

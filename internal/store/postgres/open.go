@@ -6,7 +6,6 @@ package postgres
 import (
 	"context"
 	"errors"
-	"sync"
 	"sync/atomic"
 	"time"
 
@@ -32,9 +31,8 @@ type Store struct {
 	deadlock time.Duration            // the server's deadlock_timeout
 	opened   bool                     // a connection that fails now may come back
 	notes    []string
-	broken   error     // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
-	triggers []string  // and rules on the tables that an undo reads
-	told     sync.Once // of what they do
+	broken   error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
+	triggers store.Triggers
 }
 
 var _ store.Store = (*Store)(nil)
@@ -149,6 +147,9 @@ func (s *Store) Tuning() store.Tuning {
 
 // Notes are what the operator should know about this store.
 func (s *Store) Notes() []string { return s.notes }
+
+// note adds a sentence for the operator.
+func (s *Store) note(text string) { s.notes = append(s.notes, text) }
 
 // Close ends all connections.
 func (s *Store) Close() error {

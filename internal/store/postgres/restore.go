@@ -13,9 +13,8 @@ import (
 // restorer is one batch of an undo on its way into one transaction.
 type restorer struct {
 	*Store
-	tx       pgx.Tx
-	p        store.RestoreParams
-	restored map[string]bool
+	store.Restoration
+	tx pgx.Tx
 }
 
 // overrides puts back, or removes, the overrides that still are what the job wrote. The rows are locked
@@ -23,7 +22,7 @@ type restorer struct {
 func (r *restorer) overrides(ctx context.Context) error {
 	var all []string
 	var inserted, updated changeArrays
-	for _, c := range r.p.Changes.List {
+	for _, c := range r.All {
 		all = append(all, c.FactID)
 		if c.Before == nil {
 			inserted.add(c, fact.Override{})
@@ -75,44 +74,30 @@ func (r *restorer) overrides(ctx context.Context) error {
 
 // edges gives edges back what they were, as far as they still are what the job made of them.
 func (r *restorer) edges(ctx context.Context) error {
-	var ids, plain []string
-	var until []*string
-	var epoch []*int64
-	var withConfidence edgeArrays
-	for _, c := range r.done() {
-		if c.SetsConfidence(r.p.Job.Rules) {
-			withConfidence.add(c, fact.FormatInstant(r.p.Job.AsOf))
-			continue
-		}
-		if c.Edge == nil {
-			plain = append(plain, c.FactID)
-			continue
-		}
-		ids, until, epoch = append(ids, c.FactID), append(until, c.Edge.ValidUntil), append(epoch, c.Edge.DecayEpoch)
-	}
+	plain, differed, withConfidence := r.Edges()
 	if err := r.restoreEdgeConfidences(ctx, withConfidence); err != nil {
 		return err
 	}
-	asOf, ms := fact.FormatInstant(r.p.Job.AsOf), r.p.Job.AsOf.UnixMilli()
 	if len(plain) > 0 {
 		if _, err := r.tx.Exec(ctx, `
 			UPDATE `+r.table("entity_edges")+` e
 			SET valid_until = (SELECT f.valid_until FROM `+r.table("facts")+` f WHERE f.id = e.id), decay_epoch = NULL
-			WHERE e.id = `+anyKey+` AND e.valid_until = $2 AND e.decay_epoch = $3`, plain, asOf, ms); err != nil {
+			WHERE e.id = `+anyKey+` AND e.valid_until = $2 AND e.decay_epoch = $3`, plain, r.AsOf, r.Epoch); err != nil {
 			return err
 		}
 	}
-	if len(ids) == 0 {
+	if len(differed) == 0 {
 		return nil
 	}
+	a := newEdgeArrays(differed)
 	_, err := r.tx.Exec(ctx, `
 		UPDATE `+r.table("entity_edges")+` e SET valid_until = b.valid_until, decay_epoch = b.decay_epoch
 		FROM unnest($1::text[], $2::text[], $3::bigint[]) AS b(id, valid_until, decay_epoch)
-		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.valid_until = $4 AND e.decay_epoch = $5`, ids, until, epoch, asOf, ms)
+		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.valid_until = $4 AND e.decay_epoch = $5`, a.ids, a.until, a.epoch, r.AsOf, r.Epoch)
 	return err
 }
 
-// edgeArrays are edges that got another confidence, column by column.
+// edgeArrays are edges column by column.
 type edgeArrays struct {
 	ids              []string
 	plain, lives     []bool // as the node made it; did not expire
@@ -121,22 +106,21 @@ type edgeArrays struct {
 	confidence, gave []*float32 // before the job, and by it
 }
 
-func (a *edgeArrays) add(c job.Change, asOf string) {
-	was := fact.Edge{}
-	if c.Edge != nil {
-		was = *c.Edge
+func newEdgeArrays(of []store.RestoredEdge) (a edgeArrays) {
+	for _, e := range of {
+		a.ids, a.plain, a.lives = append(a.ids, e.ID), append(a.plain, e.Plain), append(a.lives, e.Lives)
+		a.until, a.epoch = append(a.until, e.Was.ValidUntil), append(a.epoch, e.Was.DecayEpoch)
+		a.confidence, a.gave = append(a.confidence, narrowed(e.Was.Confidence)), append(a.gave, narrowed(e.Gave))
 	}
-	a.ids, a.plain = append(a.ids, c.FactID), append(a.plain, c.Edge == nil)
-	a.lives = append(a.lives, c.After.ValidUntil == nil || *c.After.ValidUntil != asOf)
-	a.until, a.epoch = append(a.until, was.ValidUntil), append(a.epoch, was.DecayEpoch)
-	a.confidence, a.gave = append(a.confidence, narrowed(was.Confidence)), append(a.gave, narrowed(c.After.Confidence))
+	return a
 }
 
 // restoreEdgeConfidences gives edges their confidence back too.
-func (r *restorer) restoreEdgeConfidences(ctx context.Context, a edgeArrays) error {
-	if len(a.ids) == 0 {
+func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.RestoredEdge) error {
+	if len(of) == 0 {
 		return nil
 	}
+	a := newEdgeArrays(of)
 	_, err := r.tx.Exec(ctx, `
 		UPDATE `+r.table("entity_edges")+` e
 		SET valid_until = CASE WHEN b.lives THEN e.valid_until WHEN b.plain THEN f.valid_until ELSE b.valid_until END,
@@ -147,18 +131,13 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, a edgeArrays) err
 			SELECT f.valid_until, f.confidence FROM `+r.table("facts")+` f WHERE f.id = b.id LIMIT 1) f
 		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.decay_epoch = $9 AND e.confidence = b.gave
 		  AND (b.lives OR e.valid_until = $8)`,
-		a.ids, a.plain, a.lives, a.until, a.epoch, a.confidence, a.gave, fact.FormatInstant(r.p.Job.AsOf), r.p.Job.AsOf.UnixMilli())
+		a.ids, a.plain, a.lives, a.until, a.epoch, a.confidence, a.gave, r.AsOf, r.Epoch)
 	return err
 }
 
 // retractions removes what the job told the retraction log: nobody has a word for taking it back.
 func (r *restorer) retractions(ctx context.Context) error {
-	var ids []string
-	for _, c := range r.done() {
-		if c.Retraction != "" {
-			ids = append(ids, c.Retraction)
-		}
-	}
+	ids := r.Retractions()
 	if len(ids) == 0 {
 		return nil
 	}
@@ -168,12 +147,7 @@ func (r *restorer) retractions(ctx context.Context) error {
 
 // vectors asks the node to make again the vectors that expiring the facts has removed.
 func (r *restorer) vectors(ctx context.Context) error {
-	var ids []string
-	for _, c := range r.done() {
-		if store.Forgot(r.p.Job, c) {
-			ids = append(ids, c.FactID)
-		}
-	}
+	ids := r.Forgotten()
 	if !r.vec || !r.backfill || len(ids) == 0 {
 		return nil
 	}
@@ -188,17 +162,6 @@ func (r *restorer) vectors(ctx context.Context) error {
 	return err
 }
 
-// done are the changes that were taken back.
-func (r *restorer) done() []job.Change {
-	var done []job.Change
-	for _, c := range r.p.Changes.List {
-		if r.restored[c.FactID] {
-			done = append(done, c)
-		}
-	}
-	return done
-}
-
 func (r *restorer) collectRestored(ctx context.Context, query string, args ...any) error {
 	rows, err := r.tx.Query(ctx, query, args...)
 	if err != nil {
@@ -206,7 +169,7 @@ func (r *restorer) collectRestored(ctx context.Context, query string, args ...an
 	}
 	var id string
 	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		r.restored[id] = true
+		r.Restored(id)
 		return nil
 	})
 	return err

@@ -145,52 +145,27 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 	if err != nil {
 		return nil, "", err
 	}
-	text := 0
-	var c job.Change
-	var before fact.Override
-	var edge fact.Edge
-	var base fact.Fact
+	changes := store.ChangeList{Job: j}
+	var row store.ChangeRow
 	var baseConfidence float32
 	var confidence, confidenceBefore, edgeWas *float32
-	var updatedBefore *string
-	var overridden, edged bool
+	c := &row.Change
 	_, err = pgx.ForEachRow(rows, []any{
 		&c.FactID, &c.After.ValidUntil, &confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
-		&overridden, &before.ValidUntil, &confidenceBefore, &before.Reason, &updatedBefore, &before.UpdatedBy,
-		&edged, &edge.ValidUntil, &edge.DecayEpoch, &edgeWas, &c.Retraction,
-		&base.ID, &base.Timestamp, &base.ValidUntil, &baseConfidence,
+		&row.HadOverride, &row.Override.ValidUntil, &confidenceBefore, &row.Override.Reason, &row.UpdatedAt, &row.Override.UpdatedBy,
+		&row.HadEdge, &row.Edge.ValidUntil, &row.Edge.DecayEpoch, &edgeWas, &c.Retraction,
+		&row.Fact.ID, &row.Fact.Timestamp, &row.Fact.ValidUntil, &baseConfidence,
 	}, func() error {
-		each := c
-		each.After.Confidence = widened(confidence)
-		if overridden {
-			override := before
-			override.Confidence = widened(confidenceBefore)
-			if updatedBefore != nil {
-				override.UpdatedAt = *updatedBefore
-			}
-			each.Before = &override
-		}
-		if edged {
-			was := edge
-			was.Confidence = widened(edgeWas)
-			each.Edge = &was
-		}
-		if base.ID != "" || job.PolicyOf(each.After) != "" {
-			of := base
-			of.Confidence = shortest(baseConfidence)
-			each.Base = &of
-		}
-		if store.Wrote(j, each) {
-			list = append(list, each)
-		}
-		if text += each.Text(); text > store.MaxPartText && each.FactID != ids[len(ids)-1] {
-			more = each.FactID
+		c.After.Confidence, row.Override.Confidence, row.Edge.Confidence = widened(confidence), widened(confidenceBefore), widened(edgeWas)
+		row.Fact.Confidence = shortest(baseConfidence)
+		if changes.Add(row) && c.FactID != ids[len(ids)-1] {
+			more = c.FactID
 			stop() // else all that is left would be fetched before the rows are closed
 			return context.Canceled
 		}
 		return nil
 	})
-	return list, more, err
+	return changes.List, more, err
 }
 
 // lookUp has before-images looked up by their keys, however few pages they fill yet, and tells where the
@@ -219,18 +194,12 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		if err := s.mayUndo(ctx, tx, p.Lease); err != nil {
 			return err
 		}
-		r := restorer{Store: s, tx: tx, p: p, restored: map[string]bool{}}
+		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}
 		err := s.steps(ctx, tx, locked, r.overrides, r.edges, r.retractions, r.vectors)
 		if err != nil {
 			return err
 		}
-		counts, err = s.record(ctx, tx, p.Lease, job.Undoing, func(j *job.Job) {
-			j.Counts.Add(p.Count)
-			j.Counts.Restored += int64(len(r.restored))
-			if last := p.Changes.Last; last.Set {
-				j.UndoneUpTo, j.UndoneAny = last.ID, true
-			}
-		})
+		counts, err = s.record(ctx, tx, p.Lease, job.Undoing, r.Settle)
 		return err
 	})
 	if err != nil {

@@ -30,14 +30,14 @@ func (s *Store) findTriggers(ctx context.Context, tx pgx.Tx) error {
 	if err != nil {
 		return err
 	}
-	s.triggers, err = pgx.CollectRows(rows, pgx.RowTo[string])
+	s.triggers.Names, err = pgx.CollectRows(rows, pgx.RowTo[string])
 	return err
 }
 
 // findOwn finds the overrides that this transaction wrote by any way, where triggers or rules may have changed every column
 // that they are known by, or have written in place of a statement. What is taken for unwritten is neither verified nor counted.
 func (w *writer) findOwn(ctx context.Context) error {
-	if len(w.triggers) == 0 {
+	if len(w.triggers.Names) == 0 {
 		return nil
 	}
 	unwritten := w.batch.Unwritten()
@@ -60,29 +60,22 @@ func (w *writer) findOwn(ctx context.Context) error {
 // verify makes sure that an undo will find what was written, where a trigger or a rule may have changed it since. Triggers
 // that wait for the COMMIT are run first.
 func (w *writer) verify(ctx context.Context) error {
-	done := w.batch.Done()
-	if len(w.triggers) == 0 || len(done) == 0 && w.rows == 0 {
-		return nil
-	}
-	if _, err := w.tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
-		return err
-	}
-	v := store.Verified{Rows: w.rows, Logged: w.logged}
-	for rest := done; len(rest) > 0; {
-		n := readable(rest)
-		found, _, err := w.changes(ctx, w.tx, w.batch.Job, idArray(rest[:n]))
-		if err != nil {
+	return w.triggers.Verify(w.batch, w.verified, func(v *store.Verified, done, ended []*store.Expiry) error {
+		if _, err := w.tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
 			return err
 		}
-		v.Found, rest = append(v.Found, found...), rest[n:]
-	}
-	ended := store.Ended(done)
-	if err := w.tx.QueryRow(ctx, `
-		SELECT count(*) FROM `+w.table("entity_edges")+` WHERE id = `+anyKey+` AND valid_until = $2 AND decay_epoch = $3`,
-		idArray(ended), w.asOf, w.batch.AsOf.UnixMilli()).Scan(&v.Edges); err != nil {
-		return err
-	}
-	return w.mayNotFind(v.Check(done, len(ended), w.triggers), w.batch)
+		for rest := done; len(rest) > 0; {
+			n := readable(rest)
+			found, _, err := w.changes(ctx, w.tx, w.batch.Job, idArray(rest[:n]))
+			if err != nil {
+				return err
+			}
+			v.Found, rest = append(v.Found, found...), rest[n:]
+		}
+		return w.tx.QueryRow(ctx, `
+			SELECT count(*) FROM `+w.table("entity_edges")+` WHERE id = `+anyKey+` AND valid_until = $2 AND decay_epoch = $3`,
+			idArray(ended), w.asOf, w.batch.AsOf.UnixMilli()).Scan(&v.Edges)
+	}, w.note)
 }
 
 // readable is how many changes are read at once: the reading of more text is broken off, and the transaction with it.
@@ -94,13 +87,4 @@ func readable(of []*store.Expiry) (n int) {
 		}
 	}
 	return n
-}
-
-// mayNotFind lets a batch be written all the same that an undo would not find, if that is wanted.
-func (s *Store) mayNotFind(err error, b store.Batch) error {
-	if err == nil || !b.Irreversible {
-		return err
-	}
-	s.told.Do(func() { s.notes = append(s.notes, err.Error()) })
-	return nil
 }

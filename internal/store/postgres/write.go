@@ -36,14 +36,13 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 // writer is one batch on its way into one transaction.
 type writer struct {
 	*Store
-	tx     pgx.Tx
-	batch  store.Batch
-	asOf   string
-	stamp  string
-	locked time.Time  // since when
-	counts job.Counts // of the job, with the batch
-	rows   int64      // override rows that the statements wrote, whatever triggers made of them
-	logged int64      // rows added to the retraction log
+	tx       pgx.Tx
+	batch    store.Batch
+	asOf     string
+	stamp    string
+	locked   time.Time      // since when
+	counts   job.Counts     // of the job, with the batch
+	verified store.Verified // what the statements told
 }
 
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
@@ -73,11 +72,8 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		if err != nil {
 			return err
 		}
-		w.rows += n
-		if n == int64(len(ids)) {
-			for _, e := range group.List {
-				e.Written = true
-			}
+		w.verified.Rows += n
+		if group.Inserted(n) {
 			continue
 		}
 		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
@@ -171,7 +167,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		RETURNING o.fact_id`,
 		ids, w.stamp, store.Actor, was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy,
 		becomes.validUntil, becomes.confidence, becomes.reason)
-	w.rows += n
+	w.verified.Rows += n
 	return err
 }
 
@@ -206,7 +202,7 @@ func (w *writer) retract(ctx context.Context) error {
 			SELECT 1 FROM `+w.table("fact_retractions")+` r
 			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' IN ($3, b.earlier) OFFSET 0)`,
 		ids, idArray(retracted), w.asOf, store.Actor, earlier)
-	w.logged = added.RowsAffected()
+	w.verified.Logged = added.RowsAffected()
 	return err
 }
 

@@ -14,7 +14,7 @@ import (
 
 // Diagnose looks the file over.
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
-	d := store.Diagnosis{Server: "SQLite " + Version, Triggers: s.triggers}
+	d := store.Diagnosis{Server: "SQLite " + Version, Triggers: s.triggers.Names}
 	err := s.reading(ctx, func(tx querier) error {
 		if err := tx.QueryRowContext(ctx, "SELECT max(version) FROM schema_migrations").Scan(&d.Migration); err != nil {
 			return err

@@ -51,7 +51,7 @@ func (w *writer) edged(ctx context.Context) (edged []*store.Expiry, err error) {
 			edged = append(edged, e)
 		}
 	}
-	if b.Claim.IDs == nil && len(all) > b.Covered()/8 {
+	if b.FillsRange(len(all)) {
 		err = edgesIn(ctx, w.tx, b.Range(), add)
 	} else {
 		list := packFacts(all)
@@ -81,6 +81,9 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	plain, withConfidence := store.Edged(done)
 	if err := w.setEdgeConfidences(ctx, withConfidence); err != nil {
 		return err
+	}
+	for _, e := range w.asMade { // for verify; before, they would have been among those that are still to end
+		e.Edge = &fact.Edge{}
 	}
 	_, err = w.endEdges(ctx, plain, "")
 	return err

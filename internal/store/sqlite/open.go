@@ -57,8 +57,7 @@ type Store struct {
 	committed func()               // what follows from the transaction at work, once it has committed; under turn
 	uptime    func() time.Duration // the monotonic clock, in tests; else nil
 	broken    error                // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
-	triggers  []string             // on the tables that an undo reads
-	told      sync.Once            // of what they do
+	triggers  store.Triggers
 
 	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }
@@ -372,6 +371,9 @@ func (s *Store) Tuning() store.Tuning {
 
 // Notes are what the operator should know about this store.
 func (s *Store) Notes() []string { return s.notes }
+
+// note adds a sentence for the operator.
+func (s *Store) note(text string) { s.notes = append(s.notes, text) }
 
 // Close ends all connections.
 func (s *Store) Close() error {

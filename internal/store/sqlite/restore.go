@@ -11,13 +11,8 @@ import (
 // restorer is one batch of an undo on its way into one transaction.
 type restorer struct {
 	*Store
-	tx       querier
-	job      job.Job
-	changes  []job.Change
-	asOf     string
-	stamp    string
-	epoch    int64
-	restored map[string]bool
+	store.Restoration
+	tx querier
 }
 
 // overrides removes, or puts back, the overrides of which every column still is as the job left it. Those
@@ -25,7 +20,7 @@ type restorer struct {
 func (r *restorer) overrides(ctx context.Context) error {
 	var made []string
 	var updated []job.Change
-	for _, c := range r.changes {
+	for _, c := range r.All {
 		if c.Before == nil && job.PolicyOf(c.After) == "" {
 			made = append(made, c.FactID)
 		} else {
@@ -34,11 +29,11 @@ func (r *restorer) overrides(ctx context.Context) error {
 	}
 	if len(made) > 0 {
 		ids := pack(made)
-		if err := collect(ctx, r.tx, func(id string) { r.restored[id] = true }, `
+		if err := collect(ctx, r.tx, r.Restored, `
 			DELETE FROM fact_validity_overrides
 			WHERE fact_id IN (`+ids.sql+`)
 			  AND confidence IS NULL AND valid_until = $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5
-			RETURNING fact_id`, ids.json, r.asOf, store.Reason, r.stamp, store.Actor); err != nil {
+			RETURNING fact_id`, ids.json, r.AsOf, store.Reason, r.Stamp, store.Actor); err != nil {
 			return err
 		}
 	}
@@ -59,7 +54,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 	}
 	defer func() { _ = remove.Close() }()
 	for _, c := range updated {
-		statement, args := remove, []any{c.FactID, c.After.Confidence, c.After.ValidUntil, c.After.Reason, r.stamp, store.Actor}
+		statement, args := remove, []any{c.FactID, c.After.Confidence, c.After.ValidUntil, c.After.Reason, r.Stamp, store.Actor}
 		if was := c.Before; was != nil {
 			statement, args = update, append(args, was.ValidUntil, was.Confidence, was.Reason, was.UpdatedAt, was.UpdatedBy)
 		}
@@ -70,7 +65,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 		if n, err := result.RowsAffected(); err != nil {
 			return err
 		} else if n == 1 {
-			r.restored[c.FactID] = true
+			r.Restored(c.FactID)
 		}
 	}
 	return nil
@@ -78,17 +73,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 
 // edges gives edges back what they were, as far as they still are what the job made of them.
 func (r *restorer) edges(ctx context.Context) error {
-	var plain []string
-	var differed, withConfidence []job.Change
-	for _, c := range r.done() {
-		if c.SetsConfidence(r.job.Rules) {
-			withConfidence = append(withConfidence, c)
-		} else if c.Edge == nil {
-			plain = append(plain, c.FactID)
-		} else {
-			differed = append(differed, c)
-		}
-	}
+	plain, differed, withConfidence := r.Edges()
 	if err := r.restoreEdgeConfidences(ctx, withConfidence); err != nil {
 		return err
 	}
@@ -97,7 +82,7 @@ func (r *restorer) edges(ctx context.Context) error {
 		if _, err := r.tx.ExecContext(ctx, `
 			UPDATE entity_edges
 			SET valid_until = (SELECT f.valid_until FROM facts f WHERE f.id = entity_edges.id), decay_epoch = NULL
-			WHERE id IN (`+ids.sql+`) AND valid_until = $2 AND decay_epoch = $3`, ids.json, r.asOf, r.epoch); err != nil {
+			WHERE id IN (`+ids.sql+`) AND valid_until = $2 AND decay_epoch = $3`, ids.json, r.AsOf, r.Epoch); err != nil {
 			return err
 		}
 	}
@@ -110,8 +95,8 @@ func (r *restorer) edges(ctx context.Context) error {
 		return err
 	}
 	defer func() { _ = update.Close() }()
-	for _, c := range differed {
-		if _, err := update.ExecContext(ctx, c.Edge.ValidUntil, c.Edge.DecayEpoch, c.FactID, r.asOf, r.epoch); err != nil {
+	for _, e := range differed {
+		if _, err := update.ExecContext(ctx, e.Was.ValidUntil, e.Was.DecayEpoch, e.ID, r.AsOf, r.Epoch); err != nil {
 			return err
 		}
 	}
@@ -119,7 +104,7 @@ func (r *restorer) edges(ctx context.Context) error {
 }
 
 // restoreEdgeConfidences gives edges their confidence back too, as far as they still are what the job made of them.
-func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []job.Change) error {
+func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.RestoredEdge) error {
 	if len(of) == 0 {
 		return nil
 	}
@@ -133,14 +118,9 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []job.Change) 
 		return err
 	}
 	defer func() { _ = update.Close() }()
-	for _, c := range of {
-		was := fact.Edge{}
-		if c.Edge != nil {
-			was = *c.Edge
-		}
-		lives := c.After.ValidUntil == nil || *c.After.ValidUntil != r.asOf
-		if _, err := update.ExecContext(ctx, c.FactID, lives, c.Edge == nil, was.ValidUntil, was.DecayEpoch, was.Confidence,
-			r.epoch, c.After.Confidence, r.asOf); err != nil {
+	for _, e := range of {
+		if _, err := update.ExecContext(ctx, e.ID, e.Lives, e.Plain, e.Was.ValidUntil, e.Was.DecayEpoch, e.Was.Confidence,
+			r.Epoch, e.Gave, r.AsOf); err != nil {
 			return err
 		}
 	}
@@ -149,12 +129,7 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []job.Change) 
 
 // retractions removes what the job told the retraction log: nobody has a word for taking it back.
 func (r *restorer) retractions(ctx context.Context) error {
-	var made []string
-	for _, c := range r.done() {
-		if c.Retraction != "" {
-			made = append(made, c.Retraction)
-		}
-	}
+	made := r.Retractions()
 	if len(made) == 0 {
 		return nil
 	}
@@ -165,16 +140,11 @@ func (r *restorer) retractions(ctx context.Context) error {
 
 // vectors asks the node to make again the vectors that expiring the facts has removed.
 func (r *restorer) vectors(ctx context.Context) error {
-	var done []string
-	for _, c := range r.done() {
-		if store.Forgot(r.job, c) {
-			done = append(done, c.FactID)
-		}
-	}
-	if !r.backfill || len(done) == 0 {
+	forgotten := r.Forgotten()
+	if !r.backfill || len(forgotten) == 0 {
 		return nil
 	}
-	ids := pack(done)
+	ids := pack(forgotten)
 	_, err := r.tx.ExecContext(ctx, missingVectorsSQL(ids), ids.json, fact.FormatSecond(r.params.Now()), store.Actor)
 	return err
 }
@@ -186,15 +156,4 @@ func missingVectorsSQL(ids idList) string {
 		WHERE NOT EXISTS (SELECT 1 FROM vec_facts v WHERE v.fact_id = b.id)
 		ON CONFLICT (fact_id) DO UPDATE
 		SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`
-}
-
-// done are the changes that were taken back.
-func (r *restorer) done() []job.Change {
-	var done []job.Change
-	for _, c := range r.changes {
-		if r.restored[c.FactID] {
-			done = append(done, c)
-		}
-	}
-	return done
 }

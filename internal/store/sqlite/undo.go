@@ -67,39 +67,26 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 		return nil, "", err
 	}
 	defer func() { _ = rows.Close() }()
-	for length := 0; more == "" && rows.Next(); {
-		var c job.Change
-		var before fact.Override
-		var edge fact.Edge
-		var hadOverride, hadEdge bool
-		var updatedAt, retraction, timestamp *string
-		var base fact.Fact
+	list := store.ChangeList{Job: p.Job}
+	for more == "" && rows.Next() {
+		var r store.ChangeRow
+		var retraction, timestamp *string
 		var confidence *float64
+		c := &r.Change
 		if err := rows.Scan(&c.FactID, &c.After.ValidUntil, &c.After.Confidence, &c.After.Reason, &c.After.UpdatedAt, &c.After.UpdatedBy,
-			&hadOverride, &before.ValidUntil, &before.Confidence, &before.Reason, &updatedAt, &before.UpdatedBy,
-			&hadEdge, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence, &timestamp, &base.ValidUntil, &confidence, &retraction); err != nil {
+			&r.HadOverride, &r.Override.ValidUntil, &r.Override.Confidence, &r.Override.Reason, &r.UpdatedAt, &r.Override.UpdatedBy,
+			&r.HadEdge, &r.Edge.ValidUntil, &r.Edge.DecayEpoch, &r.Edge.Confidence, &timestamp, &r.Fact.ValidUntil, &confidence, &retraction); err != nil {
 			return nil, "", err
 		}
-		if hadOverride {
-			before.UpdatedAt = text(updatedAt)
-			c.Before = &before
-		}
-		if hadEdge {
-			c.Edge = &edge
-		}
-		c.Retraction = text(retraction)
+		c.Retraction, r.Fact.Timestamp = text(retraction), text(timestamp)
 		if confidence != nil {
-			base.ID, base.Timestamp, base.Confidence = c.FactID, text(timestamp), *confidence
-			c.Base = &base
+			r.Fact.Confidence = *confidence
 		}
-		if store.Wrote(p.Job, c) {
-			found = append(found, c)
-		}
-		if length += c.Text(); length > store.MaxPartText {
+		if list.Add(r) {
 			more = c.FactID
 		}
 	}
-	return found, more, rows.Err()
+	return list.List, more, rows.Err()
 }
 
 // edgeConfidence is where the confidence of edges is kept: nowhere, in tables of an older decayctl that
@@ -123,20 +110,13 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		if err != nil {
 			return err
 		}
-		r := restorer{
-			Store: s, tx: tx, job: p.Job, changes: p.Changes.List, restored: map[string]bool{},
-			asOf: fact.FormatInstant(j.AsOf), stamp: fact.FormatSecond(j.Stamp), epoch: j.AsOf.UnixMilli(),
-		}
+		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}
 		for _, step := range []func(context.Context) error{r.overrides, r.edges, r.retractions, r.vectors} {
 			if err := step(ctx); err != nil {
 				return err
 			}
 		}
-		if p.Changes.Last.Set {
-			j.UndoneUpTo, j.UndoneAny = p.Changes.Last.ID, true
-		}
-		j.Counts.Add(p.Count)
-		j.Counts.Restored += int64(len(r.restored))
+		r.Settle(&j)
 		j.Updated, j.StopReason = s.params.Now(), "" // why it waited, if it did
 		done.Counts = j.Counts
 		if err := s.write(ctx, tx, j); err != nil {

@@ -9,7 +9,7 @@ import (
 
 // findTriggers finds those on the tables that an undo reads.
 func (s *Store) findTriggers(ctx context.Context) (err error) {
-	s.triggers, err = s.strings(ctx, s.read, `
+	s.triggers.Names, err = s.strings(ctx, s.read, `
 		SELECT name || ' on ' || tbl_name FROM sqlite_schema
 		WHERE type = 'trigger' AND lower(tbl_name) IN ($1, $2, $3) ORDER BY 1`,
 		store.UndoTables[0], store.UndoTables[1], store.UndoTables[2])
@@ -18,7 +18,7 @@ func (s *Store) findTriggers(ctx context.Context) (err error) {
 
 // noteOverrides notes the overrides that the batch finds, for findOwn.
 func (w *writer) noteOverrides(ctx context.Context) (err error) {
-	if len(w.triggers) > 0 {
+	if len(w.triggers.Names) > 0 {
 		w.earlier, err = w.overrides(ctx)
 	}
 	return err
@@ -27,7 +27,7 @@ func (w *writer) noteOverrides(ctx context.Context) (err error) {
 // findOwn finds the overrides that this transaction wrote by any way, where triggers may have changed every column that they
 // are known by, or have written in place of a statement. What is taken for unwritten is neither verified nor counted.
 func (w *writer) findOwn(ctx context.Context) error {
-	if len(w.triggers) == 0 {
+	if len(w.triggers.Names) == 0 {
 		return nil
 	}
 	now, err := w.overrides(ctx)
@@ -62,39 +62,18 @@ func (w *writer) overrides(ctx context.Context) (map[string]string, error) {
 
 // verify makes sure that an undo will find what was written, where a trigger may have changed it since.
 func (w *writer) verify(ctx context.Context) error {
-	done := w.batch.Done()
-	if len(w.triggers) == 0 || len(done) == 0 && w.rows == 0 {
-		return nil
-	}
-	v := store.Verified{Rows: w.rows, Logged: w.logged}
-	at := w.batch.Range()
-	for p, more := (store.ChangesParams{Job: w.batch.Job, After: at.After}), "-"; more != ""; p.After = store.After(more) {
-		var found []job.Change
-		var err error
-		if found, more, err = w.changes(ctx, w.tx, p, at.Last.ID); err != nil {
-			return err
+	return w.triggers.Verify(w.batch, w.verified, func(v *store.Verified, _, ended []*store.Expiry) error {
+		at := w.batch.Range()
+		for p, more := (store.ChangesParams{Job: w.batch.Job, After: at.After}), "-"; more != ""; p.After = store.After(more) {
+			var found []job.Change
+			var err error
+			if found, more, err = w.changes(ctx, w.tx, p, at.Last.ID); err != nil {
+				return err
+			}
+			v.Found = append(v.Found, found...)
 		}
-		v.Found = append(v.Found, found...)
-	}
-	ended := store.Ended(done)
-	for _, e := range w.asMade {
-		if e.Written && e.Edge == nil {
-			ended = append(ended, e)
-		}
-	}
-	list := packFacts(ended)
-	if err := w.tx.QueryRowContext(ctx, "SELECT count(*) FROM entity_edges WHERE id IN ("+list.sql+") AND valid_until = $2 AND decay_epoch = $3",
-		list.json, w.asOf, w.batch.AsOf.UnixMilli()).Scan(&v.Edges); err != nil {
-		return err
-	}
-	return w.mayNotFind(v.Check(done, len(ended), w.triggers), w.batch)
-}
-
-// mayNotFind lets a batch be written all the same that an undo would not find, if that is wanted.
-func (s *Store) mayNotFind(err error, b store.Batch) error {
-	if err == nil || !b.Irreversible {
-		return err
-	}
-	s.told.Do(func() { s.notes = append(s.notes, err.Error()) })
-	return nil
+		list := packFacts(ended)
+		return w.tx.QueryRowContext(ctx, "SELECT count(*) FROM entity_edges WHERE id IN ("+list.sql+") AND valid_until = $2 AND decay_epoch = $3",
+			list.json, w.asOf, w.batch.AsOf.UnixMilli()).Scan(&v.Edges)
+	}, w.note)
 }

@@ -78,8 +78,7 @@ type writer struct {
 	asMade      []*store.Expiry
 	found       chan struct{}     // closed once the next two are known, see cardFilter.maybe
 	earlier     map[string]string // overrides by their facts before the batch, where triggers are
-	rows        int64             // override rows that the statements wrote, whatever triggers made of them
-	logged      int64             // rows added to the retraction log
+	verified    store.Verified    // what the statements told
 	places      []int
 	filled      int
 	staled      []store.Card // cards that were fresh before the batch
@@ -116,11 +115,8 @@ func (w *writer) insertGroup(ctx context.Context, group store.OverrideGroup) err
 		return err
 	}
 	n, err := result.RowsAffected()
-	w.rows += n
-	if err == nil && n == int64(len(group.List)) {
-		for _, e := range group.List {
-			e.Written = true
-		}
+	w.verified.Rows += n
+	if err == nil && group.Inserted(n) {
 		return nil
 	}
 	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
@@ -168,7 +164,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 			return err
 		} else if n == 1 {
 			e.Written = true
-			w.rows++
+			w.verified.Rows++
 		}
 	}
 	return nil
@@ -220,7 +216,7 @@ func (w *writer) addLogged(added sql.Result, err error) error {
 		return err
 	}
 	n, err := added.RowsAffected()
-	w.logged += n
+	w.verified.Logged += n
 	return err
 }
 

@@ -1,0 +1,55 @@
+package store
+
+import "decayctl/internal/fact"
+
+// BeforeImages are what an undo will need of facts that were written: the overrides that were there, and the edges that
+// differed from what the node makes of their fact. Everything else can be told from the fact itself.
+func BeforeImages(done []*Expiry) []BeforeImage {
+	var images []BeforeImage
+	for _, e := range done {
+		edge := e.Edge
+		if edge != nil && e.Confidence == nil { // stays as it is
+			edge = &fact.Edge{ValidUntil: edge.ValidUntil, DecayEpoch: edge.DecayEpoch}
+		}
+		plain := edge == nil || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil) &&
+			(edge.Confidence == nil || *edge.Confidence == e.Fact.Confidence)
+		if plain && e.Fact.Override == nil {
+			continue
+		}
+		image := BeforeImage{FactID: e.Fact.ID, Override: e.Fact.Override}
+		if !plain {
+			image.Edge = edge
+		}
+		images = append(images, image)
+	}
+	return images
+}
+
+// Edged are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
+// whose edge gets another.
+func Edged(done []*Expiry) (plain, withConfidence []*Expiry) {
+	for _, e := range done {
+		switch {
+		case e.Edge == nil:
+		case e.Confidence == nil:
+			plain = append(plain, e)
+		default:
+			withConfidence = append(withConfidence, e)
+		}
+	}
+	return plain, withConfidence
+}
+
+// BeforeImage is the state of a fact before a job changed it.
+type BeforeImage struct {
+	FactID   string
+	Override *fact.Override // nil where there was none
+	Edge     *fact.Edge     // nil where there was none, or one as the node made it
+}
+
+func equal(a, b *string) bool {
+	if a == nil || b == nil {
+		return a == b
+	}
+	return *a == *b
+}
