@@ -18,6 +18,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"go.uber.org/goleak"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
@@ -52,7 +53,7 @@ func TestMain(m *testing.M) {
 	if err := flag.Set("rapid.checks", "40"); err != nil {
 		panic(err)
 	}
-	os.Exit(m.Run())
+	goleak.VerifyTestMain(pgtest.M{M: m})
 }
 
 // places kills the process at the n-th of the places it comes by.

@@ -64,7 +64,28 @@ type Cluster struct {
 }
 
 // The cluster of this process. Where it could not be started, every test is told why.
-var shared = sync.OnceValues(func() (*Cluster, error) { return Launch(forgetful) })
+var shared = sync.OnceValues(func() (*Cluster, error) {
+	c, err := Launch(forgetful)
+	started.Store(c)
+	return c, err
+})
+
+var started atomic.Pointer[Cluster]
+
+// M runs the tests of a package and then ends the cluster that they shared, so that no goroutine that serves it is left.
+type M struct{ *testing.M }
+
+// Run is the exit code of the tests.
+func (m M) Run() int {
+	code := m.M.Run()
+	if c := started.Load(); c != nil {
+		if err := c.End(); err != nil {
+			fmt.Fprintln(os.Stderr, "cannot end the PostgreSQL of the tests:", err)
+			return max(code, 1)
+		}
+	}
+	return code
+}
 
 // ErrMissing says that a program is not installed; any other error is a failure.
 var ErrMissing = errors.New("not installed")

@@ -95,6 +95,7 @@ func TestHeartbeatBesideALongRead(t *testing.T) {
 	t.Parallel()
 	path, ctx := newSample(t, 10_000), context.Background()
 	s := openOwn(t, path)
+	t.Cleanup(func() { _ = s.Close() })
 	if err := s.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}
@@ -146,6 +147,7 @@ func TestLogStaysSmallInAPrune(t *testing.T) {
 	t.Parallel()
 	path, ctx := newFile(t), context.Background()
 	s, d := openOwn(t, path), database(t, path)
+	t.Cleanup(func() { _ = s.Close() })
 	if err := s.Prepare(ctx); err != nil {
 		t.Fatal(err)
 	}

@@ -1,0 +1,12 @@
+package postgres_test
+
+import (
+	"testing"
+
+	"go.uber.org/goleak"
+
+	"decayctl/internal/store/pgtest"
+)
+
+// TestMain fails if a test, or a store that was closed, leaves a goroutine behind.
+func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
