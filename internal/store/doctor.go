@@ -59,8 +59,20 @@ type Stamps struct {
 	UnreadableExpiries   int64
 }
 
-// CountStamps reads the facts whose timestamp or effective expiry is not in the node's own form.
-func (d FactDialect) CountStamps(s *Stamps, query Query) error {
+// CountFacts reads how many facts the tenants with the most have, and then the facts whose timestamp or effective expiry is not
+// in the node's own form.
+func (d FactDialect) CountFacts(found *Diagnosis, query Query) error {
+	var tenant TenantFacts
+	var all int64
+	if err := query(`
+		SELECT substr(tenant_id, 1, $2), count(*), count(*) OVER () FROM `+d.Table("facts")+`
+		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id`+d.ByteOrder+` LIMIT $1`, []any{MaxTenants, TenantChars}, []any{&tenant.Tenant, &tenant.Facts, &all}, func() error {
+		found.Tenants = append(found.Tenants, tenant)
+		found.Others = all - int64(len(found.Tenants))
+		return nil
+	}); err != nil {
+		return err
+	}
 	until := EffectiveColumns.ValidUntil
 	var timestamp string
 	var validUntil *string
@@ -68,7 +80,7 @@ func (d FactDialect) CountStamps(s *Stamps, query Query) error {
 		SELECT f.timestamp, `+until+`
 		FROM `+d.Table("facts")+` f LEFT JOIN `+d.Table("fact_validity_overrides")+` o ON o.fact_id = f.id
 		WHERE NOT `+d.CanonicalSQL("f.timestamp")+` OR `+until+` IS NOT NULL AND NOT `+d.CanonicalSQL(until), nil, []any{&timestamp, &validUntil}, func() error {
-		s.Count(timestamp, validUntil)
+		found.Stamps.Count(timestamp, validUntil)
 		return nil
 	})
 }

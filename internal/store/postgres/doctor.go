@@ -18,7 +18,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		d = store.Diagnosis{Triggers: s.triggers.Names}
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
-			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseTenants, s.diagnoseStamps,
+			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseFacts,
 		} {
 			if err := step(ctx, tx, &d); err != nil {
 				return err
@@ -195,6 +195,6 @@ func (r relation) createIndex(l store.Lookup) string {
 	return fmt.Sprintf("%s ON %s (%s);", create, pgx.Identifier{r.schema, r.name}.Sanitize(), strings.Join(columns, ", "))
 }
 
-func (s *Store) diagnoseStamps(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	return s.factSQL().CountStamps(&d.Stamps, onRows(ctx, tx))
+func (s *Store) diagnoseFacts(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
+	return s.factSQL().CountFacts(d, onRows(ctx, tx))
 }

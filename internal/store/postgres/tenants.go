@@ -19,20 +19,3 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 	})
 	return o, s.translate(err, "count the facts of other tenants")
 }
-
-func (s *Store) diagnoseTenants(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	rows, err := tx.Query(ctx, `
-		SELECT left(tenant_id, $2), count(*), count(*) OVER () FROM `+s.table("facts")+`
-		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id COLLATE "C" LIMIT $1`, store.MaxTenants, store.TenantChars)
-	if err != nil {
-		return err
-	}
-	var of store.TenantFacts
-	var all int64
-	_, err = pgx.ForEachRow(rows, []any{&of.Tenant, &of.Facts, &all}, func() error {
-		d.Tenants = append(d.Tenants, of)
-		d.Others = all - int64(len(d.Tenants))
-		return nil
-	})
-	return err
-}

@@ -82,19 +82,12 @@ func (s *Store) readFreshCards(ctx context.Context, mark store.Mark) {
 	s.reads.RLock()
 	defer s.reads.RUnlock()
 	s.cards.fill(mark, func(add func(store.Card)) error {
-		rows, err := s.read.QueryContext(ctx, "SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0")
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			var card store.Card
-			if err := rows.Scan(&card.Entity, &card.Tenant, &card.Scope); err != nil {
-				return err
-			}
-			add(card)
-		}
-		return rows.Err()
+		var card store.Card
+		return onRows(ctx, s.read)("SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE is_stale = 0", nil,
+			[]any{&card.Entity, &card.Tenant, &card.Scope}, func() error {
+				add(card)
+				return nil
+			})
 	})
 }
 

@@ -62,20 +62,9 @@ func (s *Store) noteOwn(ctx context.Context) error {
 }
 
 func (s *Store) strings(ctx context.Context, tx querier, query string, args ...any) ([]string, error) {
-	rows, err := tx.QueryContext(ctx, query, args...)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
 	var values []string
-	for rows.Next() {
-		var value string
-		if err := rows.Scan(&value); err != nil {
-			return nil, err
-		}
-		values = append(values, value)
-	}
-	return values, rows.Err()
+	err := collect(ctx, tx, func(value string) { values = append(values, value) }, query, args...)
+	return values, err
 }
 
 // checkWritable writes and rolls back: permissions of the file and its folder, a read-only file

@@ -25,10 +25,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 		if err := s.diagnoseIndexes(ctx, tx, &d); err != nil {
 			return err
 		}
-		if err := s.diagnoseTenants(ctx, tx, &d); err != nil {
-			return err
-		}
-		return factSQL.CountStamps(&d.Stamps, onRows(ctx, tx))
+		return factSQL.CountFacts(&d, onRows(ctx, tx))
 	})
 	if err != nil {
 		return d, s.translate(err, "look the store over")
@@ -104,28 +101,20 @@ func tableIndexes(ctx context.Context, tx querier) (map[string][]store.Index, er
 	if err != nil {
 		return nil, err
 	}
-	rows, err := tx.QueryContext(ctx, `
+	found, last := map[string][]store.Index{}, ""
+	var table string
+	var index, column *string
+	var unique *bool
+	return found, onRows(ctx, tx)(`
 		SELECT lower(t.name), i.name, i."unique", CASE WHEN c.coll = 'BINARY' THEN lower(c.name) END
 		FROM sqlite_schema t
 		LEFT JOIN pragma_index_list(t.name) i ON NOT i.partial
 		LEFT JOIN pragma_index_xinfo(i.name) c ON c.key
 		WHERE t.type = 'table' AND lower(t.name) IN (SELECT value FROM json_each($1))
-		ORDER BY t.name, i.name, c.seqno`, string(names))
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	found, last := map[string][]store.Index{}, ""
-	for rows.Next() {
-		var table string
-		var index, column *string
-		var unique *bool
-		if err := rows.Scan(&table, &index, &unique, &column); err != nil {
-			return nil, err
-		}
+		ORDER BY t.name, i.name, c.seqno`, []any{string(names)}, []any{&table, &index, &unique, &column}, func() error {
 		if index == nil {
 			found[table] = nil
-			continue
+			return nil
 		}
 		if *index != last {
 			found[table] = append(found[table], store.Index{Unique: *unique})
@@ -133,8 +122,8 @@ func tableIndexes(ctx context.Context, tx querier) (map[string][]store.Index, er
 		}
 		of := &found[table][len(found[table])-1]
 		of.Columns = append(of.Columns, text(column))
-	}
-	return found, rows.Err()
+		return nil
+	})
 }
 
 // createIndex is the statement that makes the index for a look-up.

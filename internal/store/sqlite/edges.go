@@ -91,23 +91,12 @@ func (w *writer) expireEdges(ctx context.Context) error {
 
 // setEdgeConfidences gives edges the confidence of their facts, and of those that end the expiry too.
 func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) error {
-	if len(of) == 0 {
-		return nil
-	}
-	update, err := w.tx.PrepareContext(ctx, `
+	return execEach(ctx, w.tx, `
 		UPDATE entity_edges
 		SET valid_until = CASE WHEN $2 THEN valid_until ELSE $3 END, decay_epoch = $4, confidence = $5
-		WHERE id = $1`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = update.Close() }()
-	for _, e := range of {
-		if _, err := update.ExecContext(ctx, e.Fact.ID, e.Lives, w.asOf, w.batch.AsOf.UnixMilli(), *e.Confidence); err != nil {
-			return err
-		}
-	}
-	return nil
+		WHERE id = $1`, of, func(e *store.Expiry) []any {
+		return []any{e.Fact.ID, e.Lives, w.asOf, w.batch.AsOf.UnixMilli(), *e.Confidence}
+	}, nil)
 }
 
 // endEdges ends the edges of facts that meet a condition; in the order of their rows, for each page to be read and written
@@ -158,20 +147,13 @@ func (w *writer) readEdges(ctx context.Context, of []*store.Expiry) error {
 		return nil
 	}
 	list, byID := packFacts(of), store.NewByID(of)
-	rows, err := w.tx.QueryContext(ctx, `
+	var id string
+	var edge fact.Edge
+	return onRows(ctx, w.tx)(`
 		SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END
-		FROM entity_edges e WHERE e.id IN (`+list.sql+`)`, list.json)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id string
-		edge := &fact.Edge{}
-		if err := rows.Scan(&id, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence); err != nil {
-			return err
-		}
-		byID.Found(id, edge)
-	}
-	return rows.Err()
+		FROM entity_edges e WHERE e.id IN (`+list.sql+`)`, []any{list.json}, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence}, func() error {
+		found := edge
+		byID.Found(id, &found)
+		return nil
+	})
 }

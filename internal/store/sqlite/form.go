@@ -31,29 +31,24 @@ func (s *Store) forms(ctx context.Context) (map[string]store.Form, error) {
 }
 
 func (s *Store) form(ctx context.Context, table string) (form store.Form, err error) {
-	rows, err := s.read.QueryContext(ctx, `
-		SELECT l.type, l.wr, lower(c.name), upper(c.type), c."notnull",
-		       c.dflt_value IS NOT NULL OR c.pk AND upper(c.type) = 'INTEGER', c.hidden IN (2, 3)
-		FROM pragma_table_list($1) l JOIN pragma_table_xinfo($1) c WHERE l.schema = 'main'`, table)
-	if err != nil {
-		return form, err
-	}
-	defer func() { _ = rows.Close() }()
 	var kind string
 	var withoutRowID, shadowed bool // shadowed by a column
-	for rows.Next() {
-		var c store.Column
-		if err := rows.Scan(&kind, &withoutRowID, &c.Name, &c.Declared, &c.NotNull, &c.Default, &c.Generated); err != nil {
-			return form, err
-		}
+	var c store.Column
+	err = onRows(ctx, s.read)(`
+		SELECT l.type, l.wr, lower(c.name), upper(c.type), c."notnull",
+		       c.dflt_value IS NOT NULL OR c.pk AND upper(c.type) = 'INTEGER', c.hidden IN (2, 3)
+		FROM pragma_table_list($1) l JOIN pragma_table_xinfo($1) c WHERE l.schema = 'main'`, []any{table}, []any{
+		&kind, &withoutRowID, &c.Name, &c.Declared, &c.NotNull, &c.Default, &c.Generated,
+	}, func() error {
 		c.Type = affinity(c.Declared)
 		if c.Declared == "" {
 			c.Declared = "of no declaration"
 		}
 		shadowed = shadowed || strings.EqualFold(c.Name, "rowid")
 		form.Columns = append(form.Columns, c)
-	}
-	if err := rows.Err(); err != nil || len(form.Columns) == 0 {
+		return nil
+	})
+	if err != nil || len(form.Columns) == 0 {
 		return form, err
 	}
 	switch {

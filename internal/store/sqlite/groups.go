@@ -31,31 +31,27 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 	}
 	s.reads.RLock()
 	defer s.reads.RUnlock()
-	rows, err := s.passed(s.read).QueryContext(ctx, `
+	var c fact.Candidate
+	var o fact.Override
+	var overridden bool
+	err := onRows(ctx, s.passed(s.read))(`
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
 			o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by
 		FROM (SELECT CAST(unhex(value ->> 0) AS TEXT) AS entity, CAST(unhex(value ->> 1) AS TEXT) AS relation,
 				CAST(unhex(value ->> 2) AS TEXT) AS scope, CAST(unhex(value ->> 3) AS TEXT) AS tenant_id
 			FROM json_each($1)) g
 		CROSS JOIN facts f ON f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND +f.tenant_id = g.tenant_id
-		LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id`, keys.String())
-	if err != nil {
-		return s.translate(err, "read groups of facts")
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var c fact.Candidate
-		var o fact.Override
-		var overridden bool
-		if err := rows.Scan(&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &o.ValidUntil, &o.UpdatedAt, &o.UpdatedBy); err != nil {
-			return s.translate(err, "read groups of facts")
-		}
+		LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id`, []any{keys.String()}, []any{
+		&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &o.ValidUntil, &o.UpdatedAt, &o.UpdatedBy,
+	}, func() error {
+		each := c
 		if overridden {
-			c.Override = &o
+			each.Override = &fact.Override{ValidUntil: o.ValidUntil, UpdatedAt: o.UpdatedAt, UpdatedBy: o.UpdatedBy}
 		}
-		use(c)
-	}
-	return s.translate(rows.Err(), "read groups of facts")
+		use(each)
+		return nil
+	})
+	return s.translate(err, "read groups of facts")
 }
 
 func (a *jsonArray) hexes(values ...string) {

@@ -19,12 +19,15 @@ type restorer struct {
 // that were there before are few; see updateOverrides.
 func (r *restorer) overrides(ctx context.Context) error {
 	var made []string
-	var updated []job.Change
+	var restored, removed []job.Change
 	for _, c := range r.All {
-		if c.Before == nil && job.PolicyOf(c.After) == "" {
+		switch {
+		case c.Before != nil:
+			restored = append(restored, c)
+		case job.PolicyOf(c.After) == "":
 			made = append(made, c.FactID)
-		} else {
-			updated = append(updated, c)
+		default:
+			removed = append(removed, c)
 		}
 	}
 	if len(made) > 0 {
@@ -37,38 +40,20 @@ func (r *restorer) overrides(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(updated) == 0 {
-		return nil
-	}
 	const asWritten = `WHERE fact_id = $1 AND confidence IS $2 AND valid_until IS $3 AND reason = $4 AND updated_at = $5 AND updated_by = $6`
-	update, err := r.tx.PrepareContext(ctx, `
+	written := func(c job.Change) []any {
+		return []any{c.FactID, c.After.Confidence, c.After.ValidUntil, c.After.Reason, r.Stamp, store.Actor}
+	}
+	tookBack := func(c job.Change) { r.Restored(c.FactID) }
+	if err := execEach(ctx, r.tx, `
 		UPDATE fact_validity_overrides
-		SET valid_until = $7, confidence = $8, reason = $9, updated_at = $10, updated_by = $11 `+asWritten)
-	if err != nil {
+		SET valid_until = $7, confidence = $8, reason = $9, updated_at = $10, updated_by = $11 `+asWritten, restored, func(c job.Change) []any {
+		was := c.Before
+		return append(written(c), was.ValidUntil, was.Confidence, was.Reason, was.UpdatedAt, was.UpdatedBy)
+	}, tookBack); err != nil {
 		return err
 	}
-	defer func() { _ = update.Close() }()
-	remove, err := r.tx.PrepareContext(ctx, `DELETE FROM fact_validity_overrides `+asWritten)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = remove.Close() }()
-	for _, c := range updated {
-		statement, args := remove, []any{c.FactID, c.After.Confidence, c.After.ValidUntil, c.After.Reason, r.Stamp, store.Actor}
-		if was := c.Before; was != nil {
-			statement, args = update, append(args, was.ValidUntil, was.Confidence, was.Reason, was.UpdatedAt, was.UpdatedBy)
-		}
-		result, err := statement.ExecContext(ctx, args...)
-		if err != nil {
-			return err
-		}
-		if n, err := result.RowsAffected(); err != nil {
-			return err
-		} else if n == 1 {
-			r.Restored(c.FactID)
-		}
-	}
-	return nil
+	return execEach(ctx, r.tx, `DELETE FROM fact_validity_overrides `+asWritten, removed, written, tookBack)
 }
 
 // edges gives edges back what they were, as far as they still are what the job made of them.
@@ -86,45 +71,24 @@ func (r *restorer) edges(ctx context.Context) error {
 			return err
 		}
 	}
-	if len(differed) == 0 {
-		return nil
-	}
-	update, err := r.tx.PrepareContext(ctx, `
-		UPDATE entity_edges SET valid_until = $1, decay_epoch = $2 WHERE id = $3 AND valid_until = $4 AND decay_epoch = $5`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = update.Close() }()
-	for _, e := range differed {
-		if _, err := update.ExecContext(ctx, e.Was.ValidUntil, e.Was.DecayEpoch, e.ID, r.AsOf, r.Epoch); err != nil {
-			return err
-		}
-	}
-	return nil
+	return execEach(ctx, r.tx, `
+		UPDATE entity_edges SET valid_until = $1, decay_epoch = $2 WHERE id = $3 AND valid_until = $4 AND decay_epoch = $5`,
+		differed, func(e store.RestoredEdge) []any {
+			return []any{e.Was.ValidUntil, e.Was.DecayEpoch, e.ID, r.AsOf, r.Epoch}
+		}, nil)
 }
 
 // restoreEdgeConfidences gives edges their confidence back too, as far as they still are what the job made of them.
 func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.RestoredEdge) error {
-	if len(of) == 0 {
-		return nil
-	}
-	update, err := r.tx.PrepareContext(ctx, `
+	return execEach(ctx, r.tx, `
 		UPDATE entity_edges AS e
 		SET valid_until = CASE WHEN $2 THEN e.valid_until WHEN $3 THEN f.valid_until ELSE $4 END,
 		    decay_epoch = $5, confidence = CASE WHEN $3 THEN f.confidence ELSE coalesce($6, e.confidence) END
 		FROM facts f
-		WHERE e.id = $1 AND f.id = e.id AND e.decay_epoch = $7 AND e.confidence = $8 AND ($2 OR e.valid_until = $9)`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = update.Close() }()
-	for _, e := range of {
-		if _, err := update.ExecContext(ctx, e.ID, e.Lives, e.Plain, e.Was.ValidUntil, e.Was.DecayEpoch, e.Was.Confidence,
-			r.Epoch, e.Gave, r.AsOf); err != nil {
-			return err
-		}
-	}
-	return nil
+		WHERE e.id = $1 AND f.id = e.id AND e.decay_epoch = $7 AND e.confidence = $8 AND ($2 OR e.valid_until = $9)`,
+		of, func(e store.RestoredEdge) []any {
+			return []any{e.ID, e.Lives, e.Plain, e.Was.ValidUntil, e.Was.DecayEpoch, e.Was.Confidence, r.Epoch, e.Gave, r.AsOf}
+		}, nil)
 }
 
 // retractions removes what the job told the retraction log: nobody has a word for taking it back.

@@ -16,23 +16,3 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 	})
 	return o, s.translate(err, "count the facts of other tenants")
 }
-
-func (s *Store) diagnoseTenants(ctx context.Context, tx querier, d *store.Diagnosis) error {
-	rows, err := tx.QueryContext(ctx, `
-		SELECT substr(tenant_id, 1, $2), count(*), count(*) OVER () FROM facts
-		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id LIMIT $1`, store.MaxTenants, store.TenantChars)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var of store.TenantFacts
-		var all int64
-		if err := rows.Scan(&of.Tenant, &of.Facts, &all); err != nil {
-			return err
-		}
-		d.Tenants = append(d.Tenants, of)
-		d.Others = all - int64(len(d.Tenants))
-	}
-	return rows.Err()
-}

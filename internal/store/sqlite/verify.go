@@ -43,21 +43,13 @@ func (w *writer) findOwn(ctx context.Context) error {
 // overrides reads the overrides of the batch's facts, each as one text.
 func (w *writer) overrides(ctx context.Context) (map[string]string, error) {
 	all, found := packFacts(w.batch.All()), map[string]string{}
-	rows, err := w.tx.QueryContext(ctx, `
+	var id, override string
+	return found, onRows(ctx, w.tx)(`
 		SELECT fact_id, quote(valid_until) || ' ' || quote(confidence) || ' ' || quote(reason) || ' ' || quote(updated_at) || ' ' || quote(updated_by)
-		FROM fact_validity_overrides WHERE fact_id IN (`+all.sql+`)`, all.json)
-	if err != nil {
-		return nil, err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		var id, override string
-		if err := rows.Scan(&id, &override); err != nil {
-			return nil, err
-		}
+		FROM fact_validity_overrides WHERE fact_id IN (`+all.sql+`)`, []any{all.json}, []any{&id, &override}, func() error {
 		found[id] = override
-	}
-	return found, rows.Err()
+		return nil
+	})
 }
 
 // verify makes sure that an undo will find what was written, where a trigger may have changed it since.

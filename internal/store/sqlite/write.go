@@ -136,38 +136,24 @@ func packWithConfidence(expiries []*store.Expiry) headed {
 // what was read. Its confidence is kept, unless a policy lowers it: a rejected fact stays rejected. A
 // statement for each is cheap, and bound values compare exactly.
 func (w *writer) updateOverrides(ctx context.Context) error {
-	overridden := w.batch.Overridden()
-	if len(overridden) == 0 {
-		return nil
-	}
 	guard := `AND EXISTS (SELECT 1 FROM facts f WHERE f.id = o.fact_id AND NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
 	if w.undisturbed { // as for new ones
 		guard = ""
 	}
-	update, err := w.tx.PrepareContext(ctx, `
+	return execEach(ctx, w.tx, `
 		UPDATE fact_validity_overrides AS o
 		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
 		WHERE o.fact_id = $6 AND o.valid_until IS $7 AND o.confidence IS $8 AND o.reason IS $9
-		  AND o.updated_at IS $10 AND o.updated_by IS $11 `+guard)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = update.Close() }()
-	for _, e := range overridden {
+		  AND o.updated_at IS $10 AND o.updated_by IS $11 `+guard, w.batch.Overridden(), func(e *store.Expiry) []any {
 		o, becomes := e.Fact.Override, e.After(w.asOf, w.stamp)
-		result, err := update.ExecContext(ctx, becomes.ValidUntil, becomes.Confidence, becomes.Reason, w.stamp, store.Actor,
-			e.Fact.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy)
-		if err != nil {
-			return err
+		return []any{
+			becomes.ValidUntil, becomes.Confidence, becomes.Reason, w.stamp, store.Actor,
+			e.Fact.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy,
 		}
-		if n, err := result.RowsAffected(); err != nil {
-			return err
-		} else if n == 1 {
-			e.Written = true
-			w.verified.Rows++
-		}
-	}
-	return nil
+	}, func(e *store.Expiry) {
+		e.Written = true
+		w.verified.Rows++
+	})
 }
 
 // retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
@@ -233,19 +219,11 @@ func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
 // keep writes before-images. They are few: most facts had no override, and an edge as the node made it.
 // One that is there already is older, and what an undo is to give back.
 func (w *writer) keep(ctx context.Context, images []store.BeforeImage) error {
-	if len(images) == 0 {
-		return nil
-	}
-	insert, err := w.tx.PrepareContext(ctx, `
+	return execEach(ctx, w.tx, `
 		INSERT INTO decayctl_before (job_id, fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by,
 			had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $12)
-		ON CONFLICT (job_id, fact_id) DO NOTHING`)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = insert.Close() }()
-	for _, image := range images {
+		ON CONFLICT (job_id, fact_id) DO NOTHING`, images, func(image store.BeforeImage) []any {
 		args := []any{w.batch.Lease.JobID, image.FactID, 0, nil, nil, nil, nil, nil, 0, nil, nil, nil}
 		if o := image.Override; o != nil {
 			copy(args[2:], []any{1, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy})
@@ -253,24 +231,37 @@ func (w *writer) keep(ctx context.Context, images []store.BeforeImage) error {
 		if image.Edge != nil {
 			copy(args[8:], []any{1, image.Edge.ValidUntil, image.Edge.DecayEpoch, image.Edge.Confidence})
 		}
-		if _, err := insert.ExecContext(ctx, args...); err != nil {
-			return err
-		}
-	}
-	return nil
+		return args
+	}, nil)
 }
 
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it. One
 // statement for each fact, since vec0 answers IN by reading every vector there is.
 func (w *writer) deleteVectors(ctx context.Context) error {
-	remove, err := w.tx.PrepareContext(ctx, `DELETE FROM vec_facts WHERE fact_id = $1`)
+	return execEach(ctx, w.tx, `DELETE FROM vec_facts WHERE fact_id = $1`, w.batch.Forgotten(), func(e *store.Expiry) []any {
+		return []any{e.Fact.ID}
+	}, nil)
+}
+
+// execEach runs a statement for each of some values. Those for which it writes one row are handed to wrote, if that is not nil.
+func execEach[T any](ctx context.Context, tx querier, query string, of []T, args func(T) []any, wrote func(T)) error {
+	if len(of) == 0 {
+		return nil
+	}
+	statement, err := tx.PrepareContext(ctx, query)
 	if err != nil {
 		return err
 	}
-	defer func() { _ = remove.Close() }()
-	for _, e := range w.batch.Forgotten() {
-		if _, err := remove.ExecContext(ctx, e.Fact.ID); err != nil {
+	defer func() { _ = statement.Close() }()
+	for _, each := range of {
+		result, err := statement.ExecContext(ctx, args(each)...)
+		if err != nil {
 			return err
+		}
+		if n, err := result.RowsAffected(); err != nil {
+			return err
+		} else if n == 1 && wrote != nil {
+			wrote(each)
 		}
 	}
 	return nil
