@@ -8,7 +8,7 @@ import (
 
 // decayctl's own tables, as both stores have them.
 const (
-	OwnVersions = "decayctl_migrations" // the migrations that there were, noted by goose
+	OwnVersions = "decayctl_migrations" // the migrations that were run; version 0 is among them
 	NewestOwn   = 4                     // the last of them that this decayctl knows
 )
 

@@ -74,19 +74,12 @@ func (s *Store) check(ctx context.Context) error {
 		return s.checkVectors(ctx, tx, forms)
 	})
 	if err == nil && s.params.ReadOnly {
-		err = s.noteOwn(ctx)
+		var note string
+		if note, err = s.Check(ctx); note != "" {
+			s.notes = append(s.notes, note)
+		}
 	}
 	return s.translate(err, "open the store")
-}
-
-// noteOwn notes that decayctl's own tables are broken. What needs none of them works all the same.
-func (s *Store) noteOwn(ctx context.Context) error {
-	_, s.broken = s.own(ctx)
-	if !store.Is(s.broken, store.Unusable) {
-		return s.broken
-	}
-	s.notes = append(s.notes, s.broken.Error())
-	return nil
 }
 
 // checkSettings refuses settings that would change results and that only a superuser may change back.

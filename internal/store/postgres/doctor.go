@@ -76,13 +76,9 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
-	state, err := s.ownState(ctx, tx)
-	if err != nil {
+	version, broken, err := s.Table.Diagnose(ctx, jobTx{tx})
+	if d.Own, d.OwnBroken = int64(version), broken; err != nil || broken || version <= 0 {
 		return err
-	}
-	d.Own, d.OwnBroken = int64(state.Version), state.Check(s.table) != nil
-	if d.OwnBroken || d.Own <= 0 {
-		return nil
 	}
 	var readable bool
 	if err := tx.QueryRow(ctx, "SELECT pg_catalog.has_table_privilege($1, 'SELECT')", s.table("decayctl_before")).Scan(&readable); err != nil || !readable {

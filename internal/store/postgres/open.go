@@ -13,10 +13,13 @@ import (
 	"github.com/jackc/pgx/v5/pgxpool"
 
 	"decayctl/internal/store"
+	"decayctl/internal/store/jobtable"
 )
 
 // Store is a fact store in one schema of a PostgreSQL database.
 type Store struct {
+	*jobtable.Table
+
 	pool     *pgxpool.Pool
 	params   store.OpenParams
 	schema   string // as the node names it
@@ -31,7 +34,6 @@ type Store struct {
 	deadlock time.Duration            // the server's deadlock_timeout
 	opened   bool                     // a connection that fails now may come back
 	notes    []string
-	broken   error // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
 	triggers store.Triggers
 }
 
@@ -48,6 +50,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		return nil, err
 	}
 	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize(), deadlock: time.Second} // until it is read
+	s.Table = jobtable.New(dialect{s}, p, "")
 	s.settings = s.transactionSettings(config.ConnConfig)
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec
 	if config.ConnConfig.ConnectTimeout == 0 { // neither the string nor the environment has one

@@ -191,7 +191,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		locked = s.params.Now()
 		p.Count.Retries += again
 		again = 1
-		if err := s.mayUndo(ctx, tx, p.Lease); err != nil {
+		if err := s.LockUndo(ctx, jobTx{tx}, p.Lease); err != nil {
 			return err
 		}
 		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}
@@ -199,26 +199,13 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		if err != nil {
 			return err
 		}
-		counts, err = s.record(ctx, tx, p.Lease, job.Undoing, r.Settle)
+		counts, err = s.SettleUndo(ctx, jobTx{tx}, p.Lease, r.Restoration)
 		return err
 	})
 	if err != nil {
 		return store.Restored{}, s.translate(err, "undo a batch")
 	}
 	return store.Restored{Counts: counts, Locked: s.params.Now().Sub(locked)}, nil
-}
-
-// mayUndo makes sure, before anything is written, that the job is being undone by this worker.
-func (s *Store) mayUndo(ctx context.Context, tx pgx.Tx, l store.Lease) error {
-	done, err := tx.Exec(ctx, `
-		SELECT 1
-		FROM `+s.table("decayctl_workers")+` k
-		JOIN `+s.table("decayctl_jobs")+` j ON j.job_id = k.job_id
-		WHERE k.job_id = $1 AND k.worker = $2 AND k.lease_until > `+nowSQL+` AND j.state = 'undoing'`, l.JobID, l.Worker)
-	if err != nil || done.RowsAffected() > 0 {
-		return err
-	}
-	return s.lost(ctx, tx, l.JobID)
 }
 
 // widened is a confidence as its shortest decimal.

@@ -45,6 +45,13 @@ type writer struct {
 	verified store.Verified // what the statements told
 }
 
+func (w *writer) lockClaim(ctx context.Context) error { return w.LockClaim(ctx, jobTx{w.tx}, &w.batch) }
+
+func (w *writer) settle(ctx context.Context) (err error) {
+	w.counts, err = w.Settle(ctx, jobTx{w.tx}, &w.batch, w.locked)
+	return err
+}
+
 // insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
 // stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
 func (w *writer) insertOverrides(ctx context.Context) error {

@@ -46,19 +46,13 @@ func (s *Store) check(ctx context.Context) error {
 		s.notes = append(s.notes, otherNamesNote)
 	}
 	if s.params.ReadOnly {
-		return s.noteOwn(ctx)
+		note, err := s.Check(ctx)
+		if note != "" {
+			s.notes = append(s.notes, note)
+		}
+		return err
 	}
 	return s.checkWritable(ctx)
-}
-
-// noteOwn notes that decayctl's own tables are broken. What needs none of them works all the same.
-func (s *Store) noteOwn(ctx context.Context) error {
-	_, s.broken = s.own(ctx)
-	if !store.Is(s.broken, store.Unusable) {
-		return s.broken
-	}
-	s.notes = append(s.notes, s.broken.Error())
-	return nil
 }
 
 func (s *Store) strings(ctx context.Context, tx querier, query string, args ...any) ([]string, error) {

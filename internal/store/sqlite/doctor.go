@@ -52,13 +52,9 @@ func (s *Store) mayWrite() bool {
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx querier, d *store.Diagnosis) error {
-	state, err := s.ownState(ctx, tx)
-	if err != nil {
+	version, broken, err := s.Table.Diagnose(ctx, jobTx{tx})
+	if d.Own, d.OwnBroken = int64(version), broken; err != nil || broken || version == 0 {
 		return err
-	}
-	d.Own, d.OwnBroken = int64(state.Version), state.Check(quoted) != nil
-	if d.OwnBroken || d.Own == 0 {
-		return nil
 	}
 	var bytes sql.NullInt64
 	err = tx.QueryRowContext(ctx, `

@@ -58,3 +58,15 @@ func (s *Store) checkName(ctx context.Context) error {
 
 // otherNamesNote is what a report says of a store that was read by one of several names.
 const otherNamesNote = "the file has several names (hard links, or a mount of the single file); if a process left a log or journal beside another name, what is in it was not read"
+
+// sleep waits, unless the context ends first.
+func sleep(ctx context.Context, pause time.Duration) error {
+	timer := time.NewTimer(pause)
+	defer timer.Stop()
+	select {
+	case <-timer.C:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}

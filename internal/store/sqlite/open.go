@@ -20,10 +20,13 @@ import (
 	_ "modernc.org/sqlite/vec" // the vec0 module, without which vec_facts cannot be written
 
 	"decayctl/internal/store"
+	"decayctl/internal/store/jobtable"
 )
 
 // Store is a fact store in one SQLite file.
 type Store struct {
+	*jobtable.Table
+
 	path       string // absolute, links resolved: SQLite keeps its side files beside the real file
 	params     store.OpenParams
 	read       *sql.DB
@@ -56,7 +59,6 @@ type Store struct {
 	leases    map[worker]reading   // of this process, see followClock; under turn
 	committed func()               // what follows from the transaction at work, once it has committed; under turn
 	uptime    func() time.Duration // the monotonic clock, in tests; else nil
-	broken    error                // what is wrong with decayctl's own tables, of a store opened read-only; nil is nothing
 	triggers  store.Triggers
 
 	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
@@ -72,6 +74,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 		return nil, err
 	}
 	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}, opened: p.Now(), leases: map[worker]reading{}}
+	s.Table = jobtable.New(dialect{s}, p, alone)
 	if err = s.checkName(ctx); err != nil {
 		return nil, err
 	}
@@ -361,11 +364,13 @@ func (s *Store) passed(tx querier) querier {
 	return s.through(tx)
 }
 
+const alone = "SQLite has one writer at a time, so one process at a time works on a job"
+
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{
 		RangeSize: 10_000, LargestRange: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond, ReadsApart: s.wal,
-		Alone: "SQLite has one writer at a time, so one process at a time works on a job",
+		Alone: alone,
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"time"
 
 	"decayctl/internal/store"
+	"decayctl/internal/store/jobtable"
 )
 
 // The end of a lease is an instant of the host's clock, which every process can compare. When that clock is
@@ -34,7 +35,7 @@ func (r reading) step(later reading) time.Duration {
 
 // followClock moves the end of a lease along with a step of the clock since that end was written.
 // A lease that another process has put out has no row, and stays lost.
-func (s *Store) followClock(ctx context.Context, tx querier, l store.Lease) error {
+func (s *Store) followClock(ctx context.Context, tx jobtable.Tx, l store.Lease) error {
 	written, own := s.leases[worker{l.JobID, l.Worker}]
 	now := s.readClocks()
 	step := written.step(now)
@@ -42,7 +43,7 @@ func (s *Store) followClock(ctx context.Context, tx querier, l store.Lease) erro
 		return nil
 	}
 	s.noteLease(l, now)
-	_, err := tx.ExecContext(ctx, "UPDATE decayctl_workers SET lease_until = lease_until + $3 WHERE job_id = $1 AND worker = $2",
+	_, err := tx.Exec(ctx, "UPDATE decayctl_workers SET lease_until = lease_until + $3 WHERE job_id = $1 AND worker = $2",
 		l.JobID, l.Worker, step.Milliseconds())
 	return err
 }

@@ -106,8 +106,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	var locked time.Time
 	err := s.within(ctx, func(tx querier) error {
 		locked = s.params.Now()
-		j, err := s.held(ctx, tx, p.Lease, job.Undoing)
-		if err != nil {
+		if err := s.LockUndo(ctx, jobTx{tx}, p.Lease); err != nil {
 			return err
 		}
 		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}
@@ -116,13 +115,9 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 				return err
 			}
 		}
-		r.Settle(&j)
-		j.Updated, j.StopReason = s.params.Now(), "" // why it waited, if it did
-		done.Counts = j.Counts
-		if err := s.write(ctx, tx, j); err != nil {
-			return err
-		}
-		return s.renew(ctx, tx, p.Lease)
+		var err error
+		done.Counts, err = s.SettleUndo(ctx, jobTx{tx}, p.Lease, r.Restoration)
+		return err
 	})
 	if err != nil {
 		return store.Restored{}, s.translate(err, "undo a batch")
@@ -130,4 +125,11 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	done.Locked = s.params.Now().Sub(locked)
 	s.checkpoint(ctx)
 	return done, nil
+}
+
+func text(value *string) string {
+	if value == nil {
+		return ""
+	}
+	return *value
 }

@@ -35,7 +35,10 @@ func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
 		}
 		w.mark = store.Mark(s.mark.Load())
 		w.undisturbed = w.mark == b.Mark
-		steps := []func(context.Context) error{w.lockClaim}
+		if err := s.LockClaim(ctx, jobTx{tx}, &w.batch); err != nil {
+			return err
+		}
+		var steps []func(context.Context) error
 		if len(b.Expiries) > 0 {
 			defer w.findCards()()
 			steps = append(steps, w.findEdges, w.noteOverrides, w.insertOverrides, w.updateOverrides, w.findOwn, w.retract, w.expireEdges)
@@ -50,7 +53,7 @@ func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
 			}
 		}
 		var err error
-		applied.Counts, err = w.settle(ctx)
+		applied.Counts, err = s.Settle(ctx, jobTx{tx}, &w.batch, w.locked)
 		return err
 	})
 	if err != nil {

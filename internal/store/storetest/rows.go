@@ -193,7 +193,7 @@ const (
 	cardRows       = `SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards ORDER BY entity_uri, tenant_id, scope`
 )
 
-// The tables that decayctl may write. What a goose version table holds is goose's own.
+// The tables that decayctl may write, but for the history of its own tables.
 var (
 	factTables = []string{"fact_validity_overrides", "fact_retractions", "entity_edges", "fact_embedding_status"}
 	jobTables  = []string{"decayctl_store", "decayctl_jobs", "decayctl_workers", "decayctl_claims", "decayctl_before", "jobs", "memory_cards"}

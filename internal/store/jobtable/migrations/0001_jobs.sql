@@ -43,7 +43,7 @@ CREATE TABLE {schema}.decayctl_workers (
     joined_at     text NOT NULL,
     lease_until   bigint NOT NULL, -- milliseconds since 1970
     PRIMARY KEY (job_id, worker)
-);
+){clustered};
 
 -- Key ranges being swept: low < id <= high.
 CREATE TABLE {schema}.decayctl_claims (
@@ -54,7 +54,7 @@ CREATE TABLE {schema}.decayctl_claims (
     high      text NOT NULL,
     remaining bigint NOT NULL, -- facts of the range that no batch has counted
     PRIMARY KEY (job_id, claim)
-);
+){clustered};
 
 -- What an undo cannot tell from the fact itself: overrides that were there before, and edges that
 -- differed from their fact.
@@ -71,4 +71,4 @@ CREATE TABLE {schema}.decayctl_before (
     edge_valid_until text,
     edge_decay_epoch bigint,
     PRIMARY KEY (job_id, fact_id)
-);
+){clustered};

@@ -1,0 +1,248 @@
+package jobtable
+
+import (
+	"context"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/store"
+)
+
+// Claim is ordered by the job's row.
+func (t *Table) Claim(ctx context.Context, l store.Lease, size int) (c store.Claim, err error) {
+	var locked time.Time
+	err = t.db.Write(ctx, func(tx Tx) error {
+		locked, c = t.params.Now(), store.Claim{}
+		if err := t.db.FollowClock(ctx, tx, l); err != nil {
+			return err
+		}
+		var state string
+		var end int
+		var frontier *string
+		if _, err := first(ctx, tx, []any{&state, &end, &frontier}, `
+			SELECT state, end_reached, frontier FROM `+t.db.Table("decayctl_jobs")+` WHERE job_id = $1`+t.db.Lock(""), l.JobID); err != nil {
+			return err
+		}
+		// A statement of its own: it sees what was committed while the lock was waited for.
+		var live bool
+		if _, err := first(ctx, tx, []any{&live}, `
+			SELECT EXISTS (SELECT 1 FROM `+t.db.Table("decayctl_workers")+` WHERE job_id = $1 AND worker = $2 AND lease_until > `+t.leaseClock()+`)`,
+			l.JobID, l.Worker); err != nil {
+			return err
+		}
+		if job.State(state) != job.Running || !live {
+			return t.lost(ctx, tx, l.JobID)
+		}
+		found := false
+		if c, found, err = t.orphan(ctx, tx, l); err != nil || found || end != 0 {
+			return err
+		}
+		c, err = t.advance(ctx, tx, l, store.RangeParams{After: cursor(frontier), Size: size})
+		return err
+	})
+	err = t.db.Translate(err, "claim facts")
+	if err != nil && !store.Is(err, store.Uncertain) {
+		return store.Claim{}, err
+	}
+	if t.db.Exclusive() {
+		c.Locked = t.params.Now().Sub(locked)
+	}
+	return c, err
+}
+
+// orphan takes over the first claim that a worker left behind who is gone, or whose lease has ended. A claim that is
+// locked is being swept by its worker, who was silent for long but is not gone.
+func (t *Table) orphan(ctx context.Context, tx Tx, l store.Lease) (store.Claim, bool, error) {
+	c, found, err := t.claim(ctx, tx, `
+		WHERE c.job_id = $1 AND NOT EXISTS (
+			SELECT 1 FROM `+t.db.Table("decayctl_workers")+` w
+			WHERE w.job_id = c.job_id AND w.worker = c.worker AND w.lease_until > `+t.leaseClock()+`)
+		ORDER BY c.claim LIMIT 1`+t.db.Lock("OF c SKIP LOCKED"), l.JobID)
+	if err != nil || !found {
+		return store.Claim{}, false, err
+	}
+	_, err = tx.Exec(ctx, `UPDATE `+t.db.Table("decayctl_claims")+` SET worker = $3 WHERE job_id = $1 AND claim = $2`, l.JobID, c.Number, l.Worker)
+	return c, true, err
+}
+
+// advance claims the next facts and moves the frontier behind them, or notes that there are none.
+func (t *Table) advance(ctx context.Context, tx Tx, l store.Lease, p store.RangeParams) (store.Claim, error) {
+	next, err := t.db.NextRange(ctx, tx, p)
+	if err != nil {
+		return store.Claim{}, err
+	}
+	now := fact.FormatInstant(t.params.Now())
+	if next.End() {
+		_, err := tx.Exec(ctx, `UPDATE `+t.db.Table("decayctl_jobs")+` SET end_reached = 1, changed_at = $2 WHERE job_id = $1`, l.JobID, now)
+		return store.Claim{}, err
+	}
+	c := store.Claim{Range: next}
+	if _, err := first(ctx, tx, []any{&c.Number}, `
+		UPDATE `+t.db.Table("decayctl_jobs")+` SET frontier = $2, next_claim = next_claim + 1, changed_at = $3
+		WHERE job_id = $1 RETURNING next_claim - 1`, l.JobID, next.Last.ID, now); err != nil {
+		return store.Claim{}, err
+	}
+	_, err = tx.Exec(ctx, `
+		INSERT INTO `+t.db.Table("decayctl_claims")+` (job_id, claim, worker, low, high, remaining) VALUES ($1, $2, $3, $4, $5, $6)`,
+		l.JobID, c.Number, l.Worker, place(c.After), c.Last.ID, c.Facts)
+	return c, err
+}
+
+// Offer is ordered by the job's row.
+func (t *Table) Offer(ctx context.Context, l store.Lease, f store.Found) (counts job.Counts, err error) {
+	err = t.db.Write(ctx, func(tx Tx) error {
+		j, err := t.held(ctx, tx, l, job.Running)
+		if err != nil {
+			return err
+		}
+		counts = j.Counts
+		var begun bool
+		var number int64
+		if _, err := first(ctx, tx, []any{&begun, &number}, `
+			SELECT frontier IS NOT NULL OR end_reached <> 0, next_claim FROM `+t.db.Table("decayctl_jobs")+` WHERE job_id = $1`, j.ID); err != nil || begun {
+			return err
+		}
+		ids, err := t.db.InOrder(ctx, tx, f.IDs, f.Seen.Last)
+		if err != nil {
+			return err
+		}
+		for _, c := range f.Claims(ids) {
+			list, err := c.IDsText()
+			if err != nil {
+				return err
+			}
+			if _, err := tx.Exec(ctx, `
+				INSERT INTO `+t.db.Table("decayctl_claims")+` (job_id, claim, worker, low, high, remaining, ids) VALUES ($1, $2, 0, $3, $4, $5, $6)`,
+				j.ID, number, place(c.After), c.Last.ID, c.Facts, list); err != nil {
+				return err
+			}
+			number++
+		}
+		if _, err := tx.Exec(ctx, `UPDATE `+t.db.Table("decayctl_jobs")+` SET frontier = $2, next_claim = $3 WHERE job_id = $1`,
+			j.ID, place(f.Seen.Last), number); err != nil {
+			return err
+		}
+		j.Counts.Add(f.Counts(len(ids)))
+		counts = j.Counts
+		j.Updated = t.params.Now()
+		if err := t.write(ctx, tx, j); err != nil {
+			return err
+		}
+		return t.renew(ctx, tx, l)
+	})
+	return counts, t.db.Translate(err, "put facts up for claiming")
+}
+
+// Claimed reads a claim of its owner's.
+func (t *Table) Claimed(ctx context.Context, l store.Lease, number int64) (c store.Claim, found bool, err error) {
+	err = t.db.Read(ctx, func(tx Tx) error {
+		c, found, err = t.claim(ctx, tx, "WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3", l.JobID, number, l.Worker)
+		return err
+	})
+	return c, found, t.db.Translate(err, "read the claim")
+}
+
+func (t *Table) claim(ctx context.Context, tx Tx, where string, args ...any) (c store.Claim, found bool, err error) {
+	c.Mark = t.db.Mark()
+	var low, ids *string
+	var high string
+	found, err = first(ctx, tx, []any{&c.Number, &low, &high, &c.Facts, &ids},
+		"SELECT c.claim, c.low, c.high, c.remaining, c.ids FROM "+t.db.Table("decayctl_claims")+" c "+where, args...)
+	if err != nil || !found {
+		return store.Claim{}, false, err
+	}
+	c.After, c.Last = cursor(low), store.After(high)
+	err = c.ReadIDs(ids)
+	return c, err == nil, err
+}
+
+// LockClaim makes sure that a batch is its worker's to write, and keeps the claim from others until the batch is
+// written. It fails with *job.Lost if the batch is not. It takes facts out of the batch that have expired by now.
+func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
+	if err := t.db.FollowClock(ctx, tx, b.Lease); err != nil {
+		return err
+	}
+	const micros = 1_000_000
+	var now int64
+	own, err := first(ctx, tx, []any{&now}, `
+		SELECT `+t.db.Clock(micros)+`
+		FROM `+t.db.Table("decayctl_claims")+` c
+		JOIN `+t.db.Table("decayctl_workers")+` k ON k.job_id = c.job_id AND k.worker = c.worker
+		JOIN `+t.db.Table("decayctl_jobs")+` j ON j.job_id = c.job_id
+		WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3 AND c.low IS NOT DISTINCT FROM $4
+		  AND k.lease_until > `+t.leaseClock()+` AND j.state = 'running'`+t.db.Lock("OF c"),
+		b.Lease.JobID, b.Claim.Number, b.Lease.Worker, place(b.Claim.After))
+	if err != nil {
+		return err
+	}
+	if !own {
+		return t.lost(ctx, tx, b.Lease.JobID)
+	}
+	b.Spare(time.UnixMicro(now))
+	return nil
+}
+
+// Settle moves the claim behind a batch, adds what the batch counted to the job, and renews the lease. It comes last
+// in the batch's transaction, since all workers of a job wait for its row. locked is when the batch took its locks.
+func (t *Table) Settle(ctx context.Context, tx Tx, b *store.Batch, locked time.Time) (job.Counts, error) {
+	move, args := `UPDATE `+t.db.Table("decayctl_claims")+` SET low = $3, remaining = $4`, []any{b.Lease.JobID, b.Claim.Number, b.UpTo.ID, b.Left()}
+	if b.Close {
+		move, args = `DELETE FROM `+t.db.Table("decayctl_claims"), args[:2]
+	}
+	if _, err := tx.Exec(ctx, move+` WHERE job_id = $1 AND claim = $2`, args...); err != nil {
+		return job.Counts{}, err
+	}
+	return t.record(ctx, tx, b.Lease, job.Running, func(j *job.Job) {
+		j.Counts.Add(b.Settle(t.params.Now().Sub(locked)))
+	})
+}
+
+// LockUndo makes sure, before anything is written, that the job is being undone by this worker. It fails with *job.Lost.
+func (t *Table) LockUndo(ctx context.Context, tx Tx, l store.Lease) error {
+	if err := t.db.FollowClock(ctx, tx, l); err != nil {
+		return err
+	}
+	var one int
+	own, err := first(ctx, tx, []any{&one}, `
+		SELECT 1
+		FROM `+t.db.Table("decayctl_workers")+` k
+		JOIN `+t.db.Table("decayctl_jobs")+` j ON j.job_id = k.job_id
+		WHERE k.job_id = $1 AND k.worker = $2 AND k.lease_until > `+t.leaseClock()+` AND j.state = 'undoing'`, l.JobID, l.Worker)
+	if err != nil || own {
+		return err
+	}
+	return t.lost(ctx, tx, l.JobID)
+}
+
+// record writes what a batch did to a job into the job's row, and renews the lease. It fails with *job.Lost if the job is
+// in another state, or the worker was removed. decayctl's own row is waited for with patience: whoever has locked
+// it is a decayctl that waits for nothing the node has. The node may have locked the row in its own table, so
+// that row is not waited for.
+func (t *Table) record(ctx context.Context, tx Tx, l store.Lease, in job.State, change func(*job.Job)) (job.Counts, error) {
+	if err := t.db.WaitAtMost(ctx, tx, t.params.LockTimeout); err != nil {
+		return job.Counts{}, err
+	}
+	found, err := t.jobs(ctx, tx, "WHERE job_id = $1"+t.db.Lock(""), l.JobID)
+	if err != nil {
+		return job.Counts{}, err
+	}
+	if len(found) == 0 || found[0].State != in {
+		return job.Counts{}, t.lost(ctx, tx, l.JobID)
+	}
+	if err := t.db.WaitAtMost(ctx, tx, time.Millisecond); err != nil { // 0 would wait for ever
+		return job.Counts{}, err
+	}
+	j := found[0]
+	change(&j)
+	j.Updated, j.StopReason = t.params.Now(), "" // why it waited, if it did
+	if err := t.write(ctx, tx, j); err != nil {
+		return job.Counts{}, err
+	}
+	return j.Counts, t.renew(ctx, tx, l)
+}
+
+// SettleUndo is Settle for a batch of an undo.
+func (t *Table) SettleUndo(ctx context.Context, tx Tx, l store.Lease, r store.Restoration) (job.Counts, error) {
+	return t.record(ctx, tx, l, job.Undoing, r.Settle)
+}

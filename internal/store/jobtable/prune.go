@@ -1,0 +1,145 @@
+package jobtable
+
+import (
+	"context"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/store"
+)
+
+// finished is the condition that a job has ended. No index serves it: nearly all jobs have.
+func (t *Table) finished() string {
+	return t.db.NoIndex("state") + ` IN ('done', 'failed', 'cancelled', 'undone')`
+}
+
+// Prunable reads one part after the other, by the index of completed_at.
+func (t *Table) Prunable(ctx context.Context, before time.Time, use func(ids []string) error) error {
+	if t.params.ReadOnly {
+		return store.ErrReadOnly
+	}
+	unfinished, err := t.unfinished(ctx)
+	end, id := "", "" // of the last job that was looked at
+	for more := true; more && err == nil; {
+		var ids []string
+		var nextEnd, nextID string
+		err = t.db.Read(ctx, func(tx Tx) error {
+			if err := t.db.UseIndexes(ctx, tx); err != nil {
+				return err
+			}
+			ids = nil
+			n := 0
+			var state, asOf string
+			var scope, tenant *string
+			err := tx.Query(ctx, []any{&nextID, &state, &asOf, &nextEnd, &scope, &tenant}, func() error {
+				n++
+				if !unfinished.Superseded(store.FinishedJob(nextID, state, asOf, nextEnd, scope, tenant)) {
+					ids = append(ids, nextID)
+				}
+				return nil
+			}, `
+				SELECT job_id, state, as_of, completed_at, scope, tenant FROM `+t.db.Table("decayctl_jobs")+`
+				WHERE (`+t.db.Bytes("completed_at")+`, `+t.db.Bytes("job_id")+`) > ($1, $2) AND `+t.db.Bytes("completed_at")+` < $3 AND `+t.finished()+`
+				ORDER BY `+t.db.Bytes("completed_at")+`, `+t.db.Bytes("job_id")+` LIMIT $4`, end, id, fact.FormatInstant(before), store.IDsAtOnce)
+			more = n == store.IDsAtOnce
+			return err
+		})
+		end, id = nextEnd, nextID
+		if err == nil && len(ids) > 0 {
+			if err := use(ids); err != nil {
+				return err
+			}
+		}
+	}
+	return t.db.Translate(err, "look for jobs to prune")
+}
+
+// unfinished reads the jobs that a finished one may be the reason not to resume.
+func (t *Table) unfinished(ctx context.Context) (found store.Unfinished, err error) {
+	err = t.db.Read(ctx, func(tx Tx) error {
+		if err := t.db.MayPrune(ctx, tx); err != nil {
+			return err
+		}
+		found = store.Unfinished{}
+		var asOf, created string
+		var scope, tenant *string
+		return tx.Query(ctx, []any{&asOf, &created, &scope, &tenant}, func() error {
+			found.Add(asOf, created, scope, tenant)
+			return nil
+		}, `SELECT as_of, created_at, scope, tenant FROM `+t.db.Table("decayctl_jobs")+`
+			WHERE state IN ('pending', 'running', 'paused') ORDER BY `+t.db.Bytes("as_of"))
+	})
+	return found, err
+}
+
+// Prune looks at the state and the end of each job once more, under the lock without which no undo begins.
+func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (store.Pruned, error) {
+	limit := fact.FormatInstant(before)
+	return t.remove(ctx, "prune the jobs", func(tx Tx) (int64, error) {
+		if _, err := t.lockStore(ctx, tx); err != nil {
+			return 0, err
+		}
+		removed, err := texts(ctx, tx, `
+			DELETE FROM `+t.db.Table("decayctl_jobs")+`
+			WHERE `+t.db.In("job_id", 1)+` AND `+t.finished()+` AND `+t.db.Bytes(t.db.NoIndex("completed_at"))+` < $2
+			RETURNING job_id`, t.db.Array(ids), limit)
+		if err != nil || len(removed) == 0 {
+			return 0, err
+		}
+		for _, each := range []struct{ table, key string }{
+			{"decayctl_workers", "job_id"}, {"decayctl_claims", "job_id"}, {"jobs", "id"},
+		} {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+t.db.Table(each.table)+` WHERE `+t.db.In(each.key, 1), t.db.Array(removed)); err != nil {
+				return 0, err
+			}
+		}
+		_, err = tx.Exec(ctx, `
+			UPDATE `+t.db.Table("decayctl_store")+` SET pruned_before = $1
+			WHERE id = 1 AND (pruned_before IS NULL OR `+t.db.Bytes("pruned_before")+` < $1)`, limit)
+		return int64(len(removed)), err
+	})
+}
+
+// Orphans looks each job up in the key: the table may have millions of rows.
+func (t *Table) Orphans(ctx context.Context) (ids []string, err error) {
+	before := t.db.Table("decayctl_before")
+	err = t.db.Read(ctx, func(tx Tx) error {
+		ids, err = texts(ctx, tx, `
+			WITH RECURSIVE kept (id) AS (
+				SELECT (SELECT job_id FROM `+before+` ORDER BY job_id LIMIT 1)
+				UNION ALL
+				SELECT (SELECT n.job_id FROM `+before+` n WHERE n.job_id > kept.id ORDER BY n.job_id LIMIT 1) FROM kept WHERE kept.id IS NOT NULL
+			)
+			SELECT id FROM kept WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `+t.db.Table("decayctl_jobs")+` j WHERE j.job_id = kept.id)`)
+		return err
+	})
+	return ids, t.db.Translate(err, "look for before-images of jobs that are gone")
+}
+
+// Forget finds the first rows by their key: else a database may read the whole table.
+func (t *Table) Forget(ctx context.Context, ids []string, most int) (store.Pruned, error) {
+	key, table := t.db.BeforeImageKey(), t.db.Table("decayctl_before")
+	return t.remove(ctx, "remove before-images", func(tx Tx) (int64, error) {
+		return tx.Exec(ctx, `DELETE FROM `+table+` WHERE `+t.db.Among(key, `SELECT `+key+` FROM `+table+` WHERE `+t.db.In("job_id", 1)+` LIMIT $2`), t.db.Array(ids), most)
+	})
+}
+
+// remove removes rows in one transaction, and measures for how long it had its locks.
+func (t *Table) remove(ctx context.Context, doing string, work func(Tx) (int64, error)) (store.Pruned, error) {
+	var locked time.Time
+	var rows int64
+	err := t.db.Write(ctx, func(tx Tx) error {
+		locked = t.params.Now()
+		err := t.db.UseIndexes(ctx, tx)
+		if err == nil {
+			rows, err = work(tx)
+		}
+		return err
+	})
+	if err != nil {
+		return store.Pruned{}, t.db.Translate(err, doing)
+	}
+	pruned := store.Pruned{Rows: int(rows), Locked: t.params.Now().Sub(locked)}
+	t.db.Checkpoint(ctx)
+	return pruned, nil
+}

@@ -1,3 +1,0 @@
--- Without these every start, every look of --wait, and each part of a removal of old jobs would read all jobs.
-CREATE INDEX decayctl_jobs_state ON decayctl_jobs (state);
-CREATE INDEX decayctl_jobs_completed ON decayctl_jobs (completed_at, job_id);
