@@ -49,9 +49,9 @@ func (a *app) withStore(ctx context.Context, c config.Config, use func(store.Sto
 	for {
 		err := use(s)
 		// A file that is read without locks may have changed under the reader.
-		settled, settleErr := s.Settled(ctx)
-		if settled || settleErr != nil || ctx.Err() != nil {
-			return errors.Join(err, settleErr)
+		unchanged, checkErr := store.Unchanged(ctx, s)
+		if unchanged || checkErr != nil || ctx.Err() != nil {
+			return errors.Join(err, checkErr)
 		}
 	}
 }

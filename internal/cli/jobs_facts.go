@@ -9,6 +9,7 @@ import (
 	"decayctl/internal/config"
 	"decayctl/internal/job"
 	"decayctl/internal/report"
+	"decayctl/internal/store"
 )
 
 func (a *app) newJobsFactsCmd() *cobra.Command {
@@ -67,8 +68,8 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 		err = flushed
 	}
 	if err == nil {
-		var settled bool
-		if settled, err = s.Settled(ctx); err == nil && !settled {
+		var unchanged bool
+		if unchanged, err = store.Unchanged(ctx, s); err == nil && !unchanged {
 			err = errors.New("the store was written to meanwhile, so the list may have gaps; list again")
 		}
 	}

@@ -9,11 +9,18 @@ import (
 	"decayctl/internal/store/sqlite"
 )
 
-// open opens the configured store: the one place that knows the kinds.
+// kinds opens a store of each kind: the one place that knows them.
+var kinds = map[string]func(context.Context, config.Store, store.OpenParams) (store.Store, error){
+	config.SQLite: func(ctx context.Context, c config.Store, p store.OpenParams) (store.Store, error) {
+		return sqlite.Open(ctx, c.Path, p)
+	},
+	config.Postgres: func(ctx context.Context, c config.Store, p store.OpenParams) (store.Store, error) {
+		return postgres.Open(ctx, c.DSN.Reveal(), c.Schema, p)
+	},
+}
+
+// open opens the configured store.
 func (a *app) open(ctx context.Context, c config.Config, readOnly bool) (store.Store, error) {
 	p := store.OpenParams{ReadOnly: readOnly, LockTimeout: c.LockTimeout, Workers: c.Workers, Pace: c.Pace, Now: a.Now}
-	if c.Store.Kind == config.Postgres {
-		return postgres.Open(ctx, c.Store.DSN.Reveal(), c.Store.Schema, p)
-	}
-	return sqlite.Open(ctx, c.Store.Path, p)
+	return kinds[c.Store.Kind](ctx, c.Store, p)
 }

@@ -33,7 +33,7 @@ func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, err
 
 // checkWorkers refuses more workers than help.
 func checkWorkers(c config.Config, s store.Store) error {
-	if alone := s.Tuning().Alone; alone != "" && c.Workers > 1 {
+	if alone := s.Tuning().SingleWorkerReason; alone != "" && c.Workers > 1 {
 		return usageError{fmt.Sprintf("--workers %d: %s", c.Workers, alone)}
 	}
 	return nil

@@ -65,7 +65,7 @@ func Admit(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []
 }
 
 // Enter tells whether a worker may join a job whose dead workers are ousted. alone is the store's
-// Tuning.Alone.
+// Tuning.SingleWorkerReason.
 func Enter(j job.Job, to job.State, alone string, now time.Time) error {
 	switch {
 	case !j.State.May(to):

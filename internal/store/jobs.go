@@ -59,14 +59,6 @@ type Jobs interface {
 	// the claim is finished, or not this worker's any more.
 	Claimed(ctx context.Context, l Lease, number int64) (c Claim, found bool, err error)
 
-	// Changes reads what a job did to the facts of a key range, in id order. Only the rows that are
-	// still what the job wrote tell of it.
-	Changes(ctx context.Context, p ChangesParams) (Changes, error)
-
-	// Restore undoes changes in one transaction, each of them only if the override still is what
-	// Changes read, and moves the job's place in the undo.
-	Restore(ctx context.Context, p RestoreParams) (Restored, error)
-
 	// Finish closes a job that has come to its end: all facts claimed and no claim open, or for an
 	// undo the end of the overrides. A sweep with facts that could not be written is failed, any other
 	// done. Where others still work on it, done is false and nothing is changed.

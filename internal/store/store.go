@@ -29,9 +29,16 @@ const RequiredMigration = "033_immutability_l1_projections"
 // refusal: the columns in use are checked instead.
 const NewestMigration = "058_federation_audit_first_trust_confirm_rejected"
 
-// Store is one fact store, opened for reading or for writing. Its methods may be called from
-// several goroutines. Errors are *Error where their kind matters to the caller.
+// Store is one fact store, opened for reading or for writing, with its jobs. Its methods may be called from
+// several goroutines. Errors are *Error if their kind matters to the caller.
 type Store interface {
+	Facts
+	Jobs
+}
+
+// Facts is what each database brings. Package jobtable has Jobs for all of them. What only some databases have are
+// interfaces of their own: Replicated and Unlocked.
+type Facts interface {
 	// Estimate is a cheap guess at the number of facts, for progress and for time estimates. It
 	// never counts.
 	Estimate(ctx context.Context) (int64, error)
@@ -63,7 +70,14 @@ type Store interface {
 	// its lease has ended, or the job is not running.
 	Apply(ctx context.Context, b Batch) (Applied, error)
 
-	Jobs
+	// Changes reads what a job did to the facts of a key range, in id order. Only the rows that are
+	// still what the job wrote tell of it.
+	Changes(ctx context.Context, p ChangesParams) (Changes, error)
+
+	// Restore undoes changes in one transaction, each of them only if the override still is what
+	// Changes read, and moves the job's place in the undo.
+	Restore(ctx context.Context, p RestoreParams) (Restored, error)
+
 	Doctor
 
 	// Now is the clock that expiries are compared with when they are written: the server's on PostgreSQL, which
@@ -74,15 +88,6 @@ type Store interface {
 	// not with the facts of the tenant itself, if tenant_id is indexed.
 	OtherTenants(ctx context.Context, tenant string) (OtherTenants, error)
 
-	// Lag is how far the slowest replica is behind. It is zero where there is none, or where the role may
-	// not see them.
-	Lag(ctx context.Context) (Lag, error)
-
-	// Settled tells whether everything read so far came from an unchanging store. Where it is
-	// false the store has been reopened in a way that holds, and the caller reads again from the
-	// start.
-	Settled(ctx context.Context) (bool, error)
-
 	// Tuning is what suits this kind of store.
 	Tuning() Tuning
 
@@ -91,6 +96,36 @@ type Store interface {
 	Notes() []string
 
 	Close() error
+}
+
+// Replicated is a store with replicas that a sweep may have to wait for.
+type Replicated interface {
+	// Lag is how far the slowest replica is behind. It is zero if there is none, or if the role may not see them.
+	Lag(ctx context.Context) (Lag, error)
+}
+
+// LagOf is how far the slowest replica of a store is behind.
+func LagOf(ctx context.Context, s Store) (Lag, error) {
+	if replicated, ok := s.(Replicated); ok {
+		return replicated.Lag(ctx)
+	}
+	return Lag{}, nil
+}
+
+// Unlocked is a store that may be read without locks.
+type Unlocked interface {
+	// Unchanged tells whether everything read so far came from an unchanging store. If not, the store has
+	// been reopened with locks, and the caller reads again from the start.
+	Unchanged(ctx context.Context) (bool, error)
+}
+
+// Unchanged tells whether everything read so far came from an unchanging store; see Unlocked. It is true if the store
+// is read with locks, or in snapshots.
+func Unchanged(ctx context.Context, s Store) (bool, error) {
+	if unlocked, ok := s.(Unlocked); ok {
+		return unlocked.Unchanged(ctx)
+	}
+	return true, nil
 }
 
 // OpenParams are the ways to open a store, common to all kinds.
@@ -135,9 +170,10 @@ type Tuning struct {
 	LargestRange int           // facts to read at once where they are written within seconds; 0 is RangeSize
 	BatchSize    int           // facts to write in the first transaction; later ones follow Target
 	Target       time.Duration // how long a transaction should hold its locks, at most
-	RowLocks     bool          // others may keep single rows locked: a smaller batch may do without them
-	ReadsApart   bool          // what is being read keeps nobody from writing
-	Alone        string        // why only one worker at a time helps a job here; "" where more do
+	RowLocks     bool          // other processes may keep single rows locked: a smaller batch may do without them
+
+	ReadersDontBlockWriters bool   // what is being read keeps no process from writing
+	SingleWorkerReason      string // why only one worker at a time helps a job; "" if more do
 }
 
 // Cursor is a place in the id order: after the fact with this id. The zero Cursor is before the

@@ -290,7 +290,7 @@ func TestUndoReadsAhead(t *testing.T) {
 	ctx, done := context.WithTimeout(context.Background(), time.Minute) // only where it hangs
 	defer done()
 	s, _ := newStore(t, 30)
-	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour, ReadsApart: true}
+	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour, ReadersDontBlockWriters: true}
 	j, err := storetest.Sweep(ctx, storetest.Engine(s), weak(), tens)
 	if err != nil {
 		t.Fatal(err)
@@ -314,7 +314,7 @@ func TestUndoReadsAhead(t *testing.T) {
 	if more, err := undo(3, &readsAhead{}, stopped); !errors.Is(err, stopped) || more.Counts.Restored != 20 {
 		t.Fatalf("%+v, %v", more, err)
 	}
-	s.tuning.ReadsApart = false
+	s.tuning.ReadersDontBlockWriters = false
 	apart := &readsAhead{alone: true}
 	if whole, err := undo(4, apart, nil); err != nil || whole.Counts.Restored != 30 || apart.beside {
 		t.Errorf("%+v, %v, read beside a write: %t", whole, err, apart.beside)

@@ -267,10 +267,10 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 			return result, err
 		}
 		// Asked after a failure too: half-changed pages can look like damage.
-		settled, settleErr := e.Store.Settled(ctx)
-		if settled || settleErr != nil {
+		unchanged, checkErr := store.Unchanged(ctx, e.Store)
+		if unchanged || checkErr != nil {
 			if err == nil {
-				err = settleErr
+				err = checkErr
 			}
 			return result, err
 		}

@@ -54,7 +54,7 @@ func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) er
 // writer of the store do not block each other.
 func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use func(store.Changes) error) error {
 	tuning, goroutines := e.Store.Tuning(), 1
-	if tuning.ReadsApart {
+	if tuning.ReadersDontBlockWriters {
 		goroutines = 2
 	}
 	p := store.ChangesParams{Job: j, After: at, Size: tuning.RangeSize}

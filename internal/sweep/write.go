@@ -80,7 +80,7 @@ func (b *board) await(ctx context.Context) error {
 	}
 	noted := false
 	for {
-		lag, err := b.Store.Lag(ctx)
+		lag, err := store.LagOf(ctx, b.Store)
 		if err != nil || lag.Behind <= b.maxLag {
 			return ctx.Err() // a failing connection is the next batch's to report
 		}

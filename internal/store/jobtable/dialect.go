@@ -85,6 +85,8 @@ type Dialect interface {
 	Schema
 }
 
+var _ store.Jobs = (*Table)(nil)
+
 // Table is the job table of an open store.
 type Table struct {
 	db     Dialect

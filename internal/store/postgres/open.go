@@ -140,12 +140,9 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 // table is a table's name as SQL wants it.
 func (s *Store) table(name string) string { return s.quoted + "." + pgx.Identifier{name}.Sanitize() }
 
-// Settled is always true: every statement reads one snapshot.
-func (s *Store) Settled(context.Context) (bool, error) { return true, nil }
-
 // Tuning: rows are locked one by one, so a batch delays only writers of the same facts.
 func (s *Store) Tuning() store.Tuning {
-	return store.Tuning{RangeSize: 10_000, LargestRange: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true, ReadsApart: true}
+	return store.Tuning{RangeSize: 10_000, LargestRange: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true, ReadersDontBlockWriters: true}
 }
 
 // Notes are what the operator should know about this store.

@@ -112,7 +112,7 @@ func TestLag(t *testing.T) {
 		t.Helper()
 		for n := 0; ; n++ {
 			d.Insert(t, storetest.Fact(what+fmt.Sprint(n))) // a server that is idle tells its standbys nothing
-			lag, err := s.Lag(ctx)
+			lag, err := store.LagOf(ctx, s)
 			if err != nil {
 				t.Fatalf("%s: %v", what, err)
 			}

@@ -74,7 +74,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 		return nil, err
 	}
 	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}, opened: p.Now(), leases: map[worker]reading{}}
-	s.Table = jobtable.New(dialect{s}, p, alone)
+	s.Table = jobtable.New(dialect{s}, p, singleWorkerReason)
 	if err = s.checkName(ctx); err != nil {
 		return nil, err
 	}
@@ -364,13 +364,13 @@ func (s *Store) passed(tx querier) querier {
 	return s.through(tx)
 }
 
-const alone = "SQLite has one writer at a time, so one process at a time works on a job"
+const singleWorkerReason = "SQLite has one writer at a time, so one process at a time works on a job"
 
 // Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{
-		RangeSize: 10_000, LargestRange: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond, ReadsApart: s.wal,
-		Alone: alone,
+		RangeSize: 10_000, LargestRange: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond, ReadersDontBlockWriters: s.wal,
+		SingleWorkerReason: singleWorkerReason,
 	}
 }
 

@@ -75,11 +75,11 @@ func TestJournalModeStays(t *testing.T) {
 	}
 }
 
-// TestReadsApart: beside a rollback journal a transaction that reads keeps others from committing.
-func TestReadsApart(t *testing.T) {
+// TestReadersDontBlockWriters: beside a rollback journal a transaction that reads keeps others from committing.
+func TestReadersDontBlockWriters(t *testing.T) {
 	t.Parallel()
 	withJournal, _ := journalled(t)
-	if open(t, withJournal, false).Tuning().ReadsApart || !open(t, newFile(t), false).Tuning().ReadsApart {
+	if open(t, withJournal, false).Tuning().ReadersDontBlockWriters || !open(t, newFile(t), false).Tuning().ReadersDontBlockWriters {
 		t.Error("only with a write-ahead log do readers keep nobody from writing")
 	}
 }

@@ -59,8 +59,5 @@ func overriddenIn(p store.CandidatesParams, common []string) (from string, args 
 		  AND ` + factSQL.Conditions(p, common, &args).Where(store.EffectiveColumns), args
 }
 
-// Lag is none: what copies a SQLite file is not known to it.
-func (s *Store) Lag(context.Context) (store.Lag, error) { return store.Lag{}, nil }
-
 // Now is this host's clock.
 func (s *Store) Now(context.Context) (time.Time, error) { return s.params.Now(), nil }

@@ -77,7 +77,7 @@ func sameFile(a, b os.FileInfo) bool {
 // openReadOnly opens the file so that nothing is written, not even beside it. With SQLite's locks (mode=ro) that
 // is so only beside a rollback journal, or while another process has the log open: else SQLite makes the files of
 // a log where they are missing, and leaves them. So a file that no process has open is read without locks, as it
-// is or with the log that was left beside it, and checked afterwards (Settled).
+// is or with the log that was left beside it, and checked afterwards (Unchanged).
 func (s *Store) openReadOnly() error {
 	state, err := stateOf(s.path)
 	if store.OutOfFiles(err) {
@@ -127,9 +127,9 @@ func (k keepsLog) Connect(ctx context.Context) (driver.Conn, error) {
 // mostUnsettled is how often a store is read without locks that other processes open, change and close meanwhile.
 const mostUnsettled = 3
 
-// Settled checks that a file read without locks really did not change: SQLite would mix old pages with new ones.
+// Unchanged checks that a file read without locks really did not change: SQLite would mix old pages with new ones.
 // If it did change, the store is opened again.
-func (s *Store) Settled(ctx context.Context) (bool, error) {
+func (s *Store) Unchanged(ctx context.Context) (bool, error) {
 	if s.frozen == nil {
 		return true, nil
 	}

@@ -196,7 +196,7 @@ func testShared(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(200)
 	first := g.start()
-	if alone := g.s.Tuning().Alone; alone != "" {
+	if alone := g.s.Tuning().SingleWorkerReason; alone != "" {
 		untouched := g.unchanged()
 		_, err := g.s.Join(g.ctx, store.JoinParams{ID: first.Job.ID, Worker: g.worker()})
 		if e := is[*job.Busy](t, "a second worker", err); e.Why != alone || !strings.Contains(err.Error(), alone) {

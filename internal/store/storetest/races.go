@@ -72,7 +72,7 @@ func testPipeline(t *testing.T, d Database) {
 // fact. It must not be written, nor be waited for.
 func testTakenMeanwhile(t *testing.T, d Database) {
 	g := d.scene(t)
-	if g.s.Tuning().Alone != "" {
+	if g.s.Tuning().SingleWorkerReason != "" {
 		return // PostgreSQL from here on; elsewhere a batch is alone in the store from its beginning to its end
 	}
 	for i, test := range []struct {
@@ -244,7 +244,7 @@ func testInterrupted(t *testing.T, d Database) {
 // waiting for anybody to clear up, and when it leaves too, nobody is at work.
 func testSilent(t *testing.T, d Database) {
 	g := d.scene(t)
-	if g.s.Tuning().Alone != "" {
+	if g.s.Tuning().SingleWorkerReason != "" {
 		return // who takes a job over there has put the silent one out
 	}
 	g.many(6)
