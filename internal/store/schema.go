@@ -15,6 +15,7 @@ type Table struct {
 	Newer  []string // columns of newer nodes, which an insert fills in if the store has them
 
 	Lookups []Lookup // the ways in which its rows are found
+	Without string   // what follows if decayctl does without the table
 }
 
 // Tables is all that decayctl needs of a fact store. vec_facts is not among them: it exists only
@@ -89,13 +90,17 @@ var Tables = []Table{
 
 // VectorTables are what a node that makes embeddings may have besides. Where decayctl cannot work with them it does without.
 var VectorTables = []Table{
-	{Name: "vec_facts", Read: []string{"fact_id"}},
+	{Name: "vec_facts", Read: []string{"fact_id"}, Without: "the vectors of expired facts stay, and semantic recall may still find them"},
 	{
 		Name:    "fact_embedding_status",
 		Insert:  []string{"fact_id", "embedding_missing", "updated_at", "updated_by"},
 		Lookups: []Lookup{{Columns: []string{"fact_id"}, Unique: true, Effect: "a fact could have two states"}},
+		Without: "after an undo the node is not told which vectors to make again",
 	},
 }
+
+// DoneWithout is the note for the operator that decayctl does without a table, for a reason.
+func (t Table) DoneWithout(reason string) string { return reason + "; while that is so, " + t.Without }
 
 // UndoTables are the tables in which an undo finds what a job wrote. The node has no triggers on them.
 var UndoTables = []string{"fact_validity_overrides", "fact_retractions", "entity_edges"}

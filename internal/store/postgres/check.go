@@ -263,25 +263,19 @@ func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx, forms map[string]st
 		return err
 	}
 	noted := false
-	for i, without := range []struct {
-		may    *bool
-		effect string
-	}{
-		{&s.vec, "the vectors of expired facts stay, and semantic recall may still find them"},
-		{&s.backfill, "after an undo the node is not told which vectors to make again"},
-	} {
+	for i, may := range []*bool{&s.vec, &s.backfill} {
 		table := store.VectorTables[i]
-		if unfit := table.Check(forms[table.Name]); unfit != nil && *without.may {
-			*without.may, noted = false, true
-			s.notes = append(s.notes, unfit.Error()+"; without it "+without.effect)
+		if unfit := table.Check(forms[table.Name]); unfit != nil && *may {
+			*may, noted = false, true
+			s.note(table.DoneWithout(unfit.Error()))
 		}
 	}
 	switch {
 	case noted:
 	case exists && !s.vec:
-		s.notes = append(s.notes, "the role may not delete from vec_facts, so the vectors of expired facts stay and semantic recall may still find them; grant SELECT and DELETE on it")
+		s.note(store.VectorTables[0].DoneWithout("the role may not delete from vec_facts (grant SELECT and DELETE on it)"))
 	case exists && !s.backfill:
-		s.notes = append(s.notes, "fact_embedding_status is missing or the role may not write it, so after an undo the node is not told which vectors to make again; grant SELECT, INSERT and UPDATE on it")
+		s.note(store.VectorTables[1].DoneWithout("fact_embedding_status is missing, or the role may not write it (grant SELECT, INSERT and UPDATE on it)"))
 	}
 	return nil
 }

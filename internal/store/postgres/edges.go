@@ -61,18 +61,12 @@ func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID store.ByI
 		return idArray(done), nil
 	}
 	where, args := within(w.batch.Range(), "id")
-	rows, err := w.tx.Query(ctx, `SELECT id FROM `+w.table("entity_edges")+` WHERE `+where+` ORDER BY id`, args...)
-	if err != nil {
-		return nil, err
-	}
 	ids := []string{}
-	var id string
-	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
+	_, err := collect(ctx, w.tx, func(id string) {
 		if byID[id] != nil {
 			ids = append(ids, id)
 		}
-		return nil
-	})
+	}, `SELECT id FROM `+w.table("entity_edges")+` WHERE `+where+` ORDER BY id`, args...)
 	return ids, err
 }
 

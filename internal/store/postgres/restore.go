@@ -44,7 +44,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 		  AND o.updated_by IS NOT DISTINCT FROM b.updated_by`
 	if len(inserted.ids) > 0 {
 		now := inserted.now
-		if err := r.collectRestored(ctx, `
+		if _, err := collect(ctx, r.tx, r.Restored, `
 			DELETE FROM `+r.table("fact_validity_overrides")+` AS o
 			USING unnest($1::text[], $2::text[], $3::float4[], $4::text[], $5::text[], $6::text[])
 				AS b(id, valid_until, confidence, reason, updated_at, updated_by)
@@ -58,7 +58,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 		return nil
 	}
 	now, was := updated.now, updated.was
-	return r.collectRestored(ctx, `
+	_, err := collect(ctx, r.tx, r.Restored, `
 		UPDATE `+r.table("fact_validity_overrides")+` AS o
 		SET valid_until = b.old_valid_until, confidence = b.old_confidence, reason = b.old_reason,
 		    updated_at = b.old_updated_at, updated_by = b.old_updated_by
@@ -70,6 +70,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 		RETURNING o.fact_id`,
 		updated.ids, now.validUntil, now.confidence, now.reason, now.updatedAt, now.updatedBy,
 		was.validUntil, was.confidence, was.reason, was.updatedAt, was.updatedBy)
+	return err
 }
 
 // edges gives edges back what they were, as far as they still are what the job made of them.
@@ -159,19 +160,6 @@ func (r *restorer) vectors(ctx context.Context) error {
 		ON CONFLICT (fact_id) DO UPDATE
 		SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
 		ids, fact.FormatSecond(r.params.Now()), store.Actor)
-	return err
-}
-
-func (r *restorer) collectRestored(ctx context.Context, query string, args ...any) error {
-	rows, err := r.tx.Query(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	var id string
-	_, err = pgx.ForEachRow(rows, []any{&id}, func() error {
-		r.Restored(id)
-		return nil
-	})
 	return err
 }
 

@@ -114,12 +114,12 @@ func (s *Store) checkVectors(ctx context.Context, tx querier) error {
 	}
 	_, failed := tx.ExecContext(ctx, "DELETE FROM vec_facts WHERE fact_id = ''")
 	if s.vec = failed == nil; !s.vec {
-		s.notes = append(s.notes, "vec_facts cannot be written, so the vectors of expired facts stay and semantic recall may still find them: "+failed.Error())
+		s.note(store.VectorTables[0].DoneWithout("vec_facts cannot be written (" + failed.Error() + ")"))
 		return nil
 	}
 	_, failed = tx.ExecContext(ctx, missingVectorsSQL(pack(nil)), "[]", "", "")
 	if s.backfill = failed == nil; !s.backfill {
-		s.notes = append(s.notes, "fact_embedding_status cannot be written, so an undo cannot say which facts need their vectors made again: "+failed.Error())
+		s.note(store.VectorTables[1].DoneWithout("fact_embedding_status cannot be written (" + failed.Error() + ")"))
 	}
 	return nil
 }
