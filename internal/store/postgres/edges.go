@@ -41,7 +41,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	}); err != nil {
 		return err
 	}
-	if err := w.keepImages(ctx, store.BeforeImages(done)); err != nil {
+	if err := w.keepBeforeImages(ctx, store.BeforeImages(done)); err != nil {
 		return err
 	}
 	plain, withConfidence := store.Edged(done)

@@ -12,8 +12,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// keepImages writes down what was there before, for an undo.
-func (w *writer) keepImages(ctx context.Context, images []store.BeforeImage) error {
+// keepBeforeImages writes down what was there before, for an undo.
+func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImage) error {
 	if len(images) == 0 {
 		return nil
 	}

@@ -75,7 +75,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	case n != int64(len(w.asMade)):
 		return errEdgesDiffer
 	}
-	if err := w.keep(ctx, store.BeforeImages(done)); err != nil {
+	if err := w.keepBeforeImages(ctx, store.BeforeImages(done)); err != nil {
 		return err
 	}
 	plain, withConfidence := store.Edged(done)

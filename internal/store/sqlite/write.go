@@ -219,9 +219,9 @@ func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
 	return logged, err
 }
 
-// keep writes before-images. They are few: most facts had no override, and an edge as the node made it.
+// keepBeforeImages writes before-images. They are few: most facts had no override, and an edge as the node made it.
 // One that is there already is older, and what an undo is to give back.
-func (w *writer) keep(ctx context.Context, images []store.BeforeImage) error {
+func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImage) error {
 	return execEach(ctx, w.tx, `
 		INSERT INTO decayctl_before (job_id, fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by,
 			had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
