@@ -33,7 +33,11 @@ type ready struct {
 // place is all that policies look at of a fact but for its entity and its source.
 type place struct{ relation, scope, tenant string }
 
-const maxPlaces = 10_000 // relations are hostile text, and there may be a million of them
+// A Judge remembers so many places, and none whose names are longer: they are hostile text, of any number and length.
+const (
+	maxPlaces    = 10_000
+	maxPlaceText = 500 // bytes
+)
 
 // Judge makes the set ready to judge by an as-of. now is the instant of the work by the store's clock: an
 // expiry that has passed by then stays as it is. A now before asOf counts as asOf.
@@ -105,8 +109,10 @@ func (j *Judge) policies(c *fact.Candidate) (act, aside *ready) {
 		if len(j.places) >= maxPlaces {
 			clear(j.places)
 		}
-		// Copies: the range that the fact was read with is not to stay in memory.
-		j.places[place{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = near
+		if len(at.relation)+len(at.scope)+len(at.tenant) <= maxPlaceText {
+			// Copies: the range that the fact was read with is not to stay in memory.
+			j.places[place{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = near
+		}
 	}
 	return first(near[0], c), first(near[1], c)
 }

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"reflect"
 	"slices"
+	"strconv"
 	"strings"
 	"testing"
 	"time"
@@ -282,6 +283,34 @@ func TestDecideAllocatesNothing(t *testing.T) {
 	j.Decide(c)
 	if n := testing.AllocsPerRun(100, func() { j.Decide(c) }); n != 0 {
 		t.Errorf("%v allocations for a fact that nothing becomes of", n)
+	}
+}
+
+// TestPlacesAreBounded: the names of facts are hostile text. What a Judge remembers follows neither their number nor
+// their length, and it decides the same where it remembers nothing.
+func TestPlacesAreBounded(t *testing.T) {
+	t.Parallel()
+	j := Set{Policies: []Policy{expire("p", "*", "")}}.Judge(asOf, asOf)
+	long := strings.Repeat("x", maxPlaces*maxPlaceText/4)
+	for i := range 2 * maxPlaces {
+		name := strconv.Itoa(i)
+		c := stale(func(c *fact.Candidate) { c.Relation = name })
+		switch left := 2*maxPlaces - i; {
+		case left <= 4:
+			c.Relation = long + name
+		case left <= 8:
+			c.Tenant = long + name
+		}
+		if v := j.Decide(c); v.Policy != "p" {
+			t.Fatalf("%.50s of %.50s: %+v", c.Relation, c.Tenant, v)
+		}
+	}
+	text := 0
+	for at := range j.places {
+		text += len(at.relation) + len(at.scope) + len(at.tenant)
+	}
+	if len(j.places) > maxPlaces || len(j.places) < maxPlaces/2 || text > maxPlaces*maxPlaceText {
+		t.Errorf("%d places of %d bytes", len(j.places), text)
 	}
 }
 

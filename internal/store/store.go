@@ -6,7 +6,6 @@ package store
 import (
 	"context"
 	"slices"
-	"strings"
 	"time"
 
 	"decayctl/internal/fact"
@@ -155,11 +154,6 @@ type Group struct{ Entity, Relation, Scope, Tenant string }
 
 // GroupOf is the group that a fact belongs to.
 func GroupOf(c *fact.Candidate) Group { return Group{c.Entity, c.Relation, c.Scope, c.Tenant} }
-
-// Clone is for a group that is kept for longer than the fact it was made of.
-func (g Group) Clone() Group {
-	return Group{strings.Clone(g.Entity), strings.Clone(g.Relation), strings.Clone(g.Scope), strings.Clone(g.Tenant)}
-}
 
 // Text is the length in bytes of what names the group.
 func (g Group) Text() int { return len(g.Entity) + len(g.Relation) + len(g.Scope) + len(g.Tenant) }

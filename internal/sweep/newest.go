@@ -22,7 +22,7 @@ type newest struct {
 	judge *rule.Judge
 	stamp string // of the job's own overrides; "" where there is no job
 
-	known map[store.Group]*list.Element // of *ranking
+	known map[store.Group]*list.Element // of *ranking, see shortOf
 	used  list.List                     // the last one asked for in front
 	ids   int                           // in all rankings
 	text  int                           // bytes of these and of their groups
@@ -30,12 +30,12 @@ type newest struct {
 
 // ranking is the ids of the newest facts of a group, by the policy that keeps them.
 type ranking struct {
-	group store.Group
+	group store.Group // see shortOf
 	kept  map[string]map[idKey]bool
 }
 
-// idKey is an id that may be kept: one that is long is known by its beginning and a hash, and stands in the order of ids
-// by these.
+// idKey is an id, or another text, that may be kept: one that is long is known by its beginning and a hash, and stands in
+// the order of ids by these.
 type idKey string
 
 const longID = 512
@@ -46,6 +46,14 @@ func keyOf(id string) idKey {
 	}
 	hash := sha256.Sum256([]byte(id))
 	return idKey(id[:longID] + string(hash[:]))
+}
+
+// shortOf is a group whose names may be kept.
+func shortOf(g store.Group) store.Group {
+	for _, name := range []*string{&g.Entity, &g.Relation, &g.Scope, &g.Tenant} {
+		*name = string(keyOf(*name))
+	}
+	return g
 }
 
 const (
@@ -75,14 +83,15 @@ func (n *newest) mark(ctx context.Context, facts []ranked) error {
 	byGroup := map[store.Group][]ranked{}
 	var unknown []store.Group
 	for _, f := range facts {
-		g := store.GroupOf(f.Candidate)
+		full := store.GroupOf(f.Candidate)
+		g := shortOf(full)
 		if at, known := n.known[g]; known {
 			n.used.MoveToFront(at)
 			f.set(at.Value.(*ranking)) //nolint:forcetypeassert // nothing else is put in
 			continue
 		}
 		if byGroup[g] == nil {
-			unknown = append(unknown, g.Clone())
+			unknown = append(unknown, full)
 		}
 		byGroup[g] = append(byGroup[g], f)
 	}
@@ -168,7 +177,7 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 				if p == nil || p.KeepLast == 0 {
 					continue
 				}
-				at := key{store.GroupOf(&c), p.ID}
+				at := key{shortOf(store.GroupOf(&c)), p.ID}
 				if tops[at] == nil {
 					tops[at] = &top{size: p.KeepLast}
 				}
@@ -177,7 +186,8 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 		})
 	})
 	found := map[store.Group]*ranking{}
-	for _, g := range groups {
+	for _, each := range groups {
+		g := shortOf(each)
 		found[g] = &ranking{group: g, kept: map[string]map[idKey]bool{}}
 	}
 	for at, t := range tops {

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"slices"
+	"strconv"
+	"strings"
 	"sync/atomic"
 	"testing"
 	"time"
@@ -52,6 +54,30 @@ func TestKeepLastTies(t *testing.T) {
 		slices.Sort(expired)
 		if !slices.Equal(expired, []string{"a", "b", "ä"}) || counts.Kept[rule.KeptAsNewest] != 2 {
 			t.Errorf("expired %v, kept %v", expired, counts.Kept)
+		}
+	})
+}
+
+// Groups whose names differ at the end of a long text alone are two groups, each with a newest fact.
+func TestKeepLastLongNames(t *testing.T) {
+	t.Parallel()
+	onEach(t, func(t *testing.T, d storetest.Database) {
+		long, facts := strings.Repeat("x", 600), 0
+		for _, end := range []string{"a", "b"} {
+			for _, change := range []func(*fact.Candidate){
+				func(c *fact.Candidate) { c.Entity = long + end },
+				func(c *fact.Candidate) { c.Relation = "memory:" + long + end },
+				func(c *fact.Candidate) { c.Tenant = long + end },
+			} {
+				for range 3 {
+					facts++
+					d.Insert(t, storetest.Fact(strconv.Itoa(facts), change))
+				}
+			}
+		}
+		counts, err := run(context.Background(), engineOf(t, d), store.StartParams{Rules: keepsTwo, AsOf: asOf}, sweep.Work{BatchSize: 1})
+		if err != nil || counts.Decayed != 6 || counts.Kept[rule.KeptAsNewest] != 12 {
+			t.Errorf("%+v, %v", counts, err)
 		}
 	})
 }
