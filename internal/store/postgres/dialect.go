@@ -28,12 +28,7 @@ func (t jobTx) Exec(ctx context.Context, query string, args ...any) (int64, erro
 }
 
 func (t jobTx) Query(ctx context.Context, columns []any, use func() error, query string, args ...any) error {
-	rows, err := t.Tx.Query(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	_, err = pgx.ForEachRow(rows, columns, use)
-	return err
+	return onRows(ctx, t.Tx)(query, args, columns, use)
 }
 
 func (d dialect) Read(ctx context.Context, work func(jobtable.Tx) error) error {

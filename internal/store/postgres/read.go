@@ -57,14 +57,6 @@ func cursor(id *string) store.Cursor {
 	return store.After(*id)
 }
 
-// place is the cursor as the tables hold it.
-func place(at store.Cursor) *string {
-	if !at.Set {
-		return nil
-	}
-	return &at.ID
-}
-
 // partSize is how many facts are handed over at once.
 const partSize = 1_000
 

@@ -29,20 +29,7 @@ func (t jobTx) Exec(ctx context.Context, query string, args ...any) (int64, erro
 }
 
 func (t jobTx) Query(ctx context.Context, columns []any, use func() error, query string, args ...any) error {
-	rows, err := t.QueryContext(ctx, query, args...)
-	if err != nil {
-		return err
-	}
-	defer func() { _ = rows.Close() }()
-	for rows.Next() {
-		if err := rows.Scan(columns...); err != nil {
-			return err
-		}
-		if err := use(); err != nil {
-			return err
-		}
-	}
-	return rows.Err()
+	return onRows(ctx, t.querier)(query, args, columns, use)
 }
 
 func (d dialect) Read(ctx context.Context, work func(jobtable.Tx) error) error {
