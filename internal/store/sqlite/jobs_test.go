@@ -55,7 +55,7 @@ func TestPreparedAtOnce(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
-	s := open(t, path, false).(*sqlite.Store)
+	s := open(t, path, false)
 	schema := func() string { return d.Rows(t, "PRAGMA schema_version")[0] }
 	before, during := schema(), []string{}
 	s.Watch(func(_ sqlite.Querier, query string) {

@@ -25,7 +25,7 @@ var (
 	weak  = rule.Set{Floor: &floor}
 )
 
-func open(t testing.TB, path string, readOnly bool) store.Store {
+func open(t testing.TB, path string, readOnly bool) *sqlite.Store {
 	t.Helper()
 	s, err := sqlite.Open(context.Background(), path, store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: time.Now})
 	if err != nil {
@@ -109,7 +109,7 @@ func TestChangedUnderneath(t *testing.T) {
 
 // changing changes the store while it is read for the first time.
 type changing struct {
-	store.Store
+	*sqlite.Store
 	change func()
 	passes int
 }
