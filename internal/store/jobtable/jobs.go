@@ -281,7 +281,7 @@ func (t *Table) Move(ctx context.Context, id string, to job.State, reason string
 	return j, nil
 }
 
-// move takes a job to another state, in which nobody works on it.
+// move takes a job to another state, in which no process works on it.
 func (t *Table) move(ctx context.Context, tx Tx, j *job.Job, to job.State, reason string, now time.Time) error {
 	if err := store.Move(j, to, reason, now); err != nil {
 		return err
