@@ -62,7 +62,7 @@ func (t *Table) beginningWith(ctx context.Context, tx Tx, own bool, prefix strin
 		args = append(args, end)
 	}
 	begins := func(column string) string {
-		where := t.db.Bytes(column) + ` >= $1 AND substr(` + column + `, 1, length($1)) = $1`
+		where := t.db.Bytes(column) + ` >= $1 AND substr(` + t.db.Bytes(column) + `, 1, length($1)) = $1`
 		if end != "" {
 			where += ` AND ` + t.db.Bytes(column) + ` < $2`
 		}

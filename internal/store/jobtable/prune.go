@@ -76,9 +76,6 @@ func (t *Table) unfinished(ctx context.Context) (found store.Unfinished, err err
 func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (store.Pruned, error) {
 	limit := fact.FormatInstant(before)
 	return t.remove(ctx, "prune the jobs", func(tx Tx) (int64, error) {
-		if _, err := t.lockStore(ctx, tx); err != nil {
-			return 0, err
-		}
 		removed, err := texts(ctx, tx, `
 			DELETE FROM `+t.db.Table("decayctl_jobs")+`
 			WHERE `+t.db.In("job_id", 1)+` AND `+t.finished()+` AND `+t.db.Bytes(t.db.NoIndex("completed_at"))+` < $2
@@ -86,10 +83,12 @@ func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (stor
 		if err != nil || len(removed) == 0 {
 			return 0, err
 		}
-		for _, each := range []struct{ table, key string }{
-			{"decayctl_workers", "job_id"}, {"decayctl_claims", "job_id"}, {"jobs", "id"},
+		for _, where := range []string{
+			t.db.Table("decayctl_workers") + ` WHERE ` + t.db.In("job_id", 1),
+			t.db.Table("decayctl_claims") + ` WHERE ` + t.db.In("job_id", 1),
+			t.db.Table("jobs") + ` WHERE ` + t.db.In("id", 1) + ` AND ` + t.db.NoIndex("job_type") + ` = 'decay'`,
 		} {
-			if _, err := tx.Exec(ctx, `DELETE FROM `+t.db.Table(each.table)+` WHERE `+t.db.In(each.key, 1), t.db.Array(removed)); err != nil {
+			if _, err := tx.Exec(ctx, `DELETE FROM `+where, t.db.Array(removed)); err != nil {
 				return 0, err
 			}
 		}
@@ -129,6 +128,9 @@ func (t *Table) remove(ctx context.Context, doing string, work func(Tx) (int64, 
 	var locked time.Time
 	var rows int64
 	err := t.db.Write(ctx, func(tx Tx) error {
+		if _, err := t.lockStore(ctx, tx); err != nil {
+			return err
+		}
 		locked = t.params.Now()
 		err := t.db.UseIndexes(ctx, tx)
 		if err == nil {

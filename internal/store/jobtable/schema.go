@@ -69,31 +69,7 @@ func (t *Table) Prepare(ctx context.Context) error {
 		}
 	}
 	if state.Version < store.NewestOwn {
-		err := t.db.Write(ctx, func(tx Tx) (err error) {
-			if err := t.db.LockSchema(ctx, tx); err != nil {
-				return err
-			}
-			// Another process may have made them since.
-			if state, err = t.ownState(ctx, tx); err != nil || state.Version >= store.NewestOwn {
-				return err
-			}
-			if err = state.Check(t.db.Table); err == nil {
-				err = t.db.MayCreate(ctx, tx)
-			}
-			if err == nil {
-				_, err = tx.Exec(ctx, t.upgrade(state.Version))
-			}
-			return err
-		})
-		err = t.db.Translate(err, "create decayctl's own tables")
-		if text := t.db.NotPermitted(); text != "" && store.Is(err, store.NotPermitted) {
-			ddl, failed := t.DDL(ctx)
-			if failed != nil {
-				return failed
-			}
-			return &store.Error{Kind: store.NotPermitted, Text: text, Detail: ddl, Err: err}
-		}
-		if err != nil || state.Version < store.NewestOwn {
+		if state, err = t.create(ctx); err != nil || state.Version < store.NewestOwn {
 			return err
 		}
 	}
@@ -103,12 +79,53 @@ func (t *Table) Prepare(ctx context.Context) error {
 	return t.remakeIndexes(ctx, state)
 }
 
+// create makes decayctl's own tables, or brings them to the newest version. It returns what it found: another process
+// may have made them since.
+func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
+	var refused error
+	err = t.db.Write(ctx, func(tx Tx) error {
+		if err := t.db.LockSchema(ctx, tx); err != nil {
+			return err
+		}
+		if state, err = t.ownState(ctx, tx); err != nil {
+			return err
+		}
+		if state.Version < 0 || state.Version >= store.NewestOwn {
+			refused = t.db.MayUseOwn(ctx, tx)
+			return refused
+		}
+		if err := state.Check(t.db.Table); err != nil {
+			return err
+		}
+		if err := t.db.MayCreate(ctx, tx); err != nil {
+			return err
+		}
+		_, err := tx.Exec(ctx, t.upgrade(state))
+		return err
+	})
+	if refused != nil {
+		return state, t.db.Translate(refused, "look for decayctl's own tables")
+	}
+	err = t.db.Translate(err, "create decayctl's own tables")
+	if text := t.db.NotPermitted(); text != "" && store.Is(err, store.NotPermitted) {
+		ddl, failed := t.DDL(ctx)
+		if failed != nil {
+			return state, failed
+		}
+		return state, &store.Error{Kind: store.NotPermitted, Text: text, Detail: ddl, Err: err}
+	}
+	return state, err
+}
+
 // remakeIndexes makes the indexes anew that decayctl's own tables have lost. A role that may not does without.
 func (t *Table) remakeIndexes(ctx context.Context, state store.OwnState) error {
 	if len(state.LostIndexes()) == 0 {
 		return nil
 	}
 	err := t.db.Write(ctx, func(tx Tx) error {
+		if err := t.db.LockSchema(ctx, tx); err != nil {
+			return err
+		}
 		_, err := tx.Exec(ctx, t.db.InSchema(strings.ReplaceAll(jobIndexesSQL, "CREATE INDEX", "CREATE INDEX IF NOT EXISTS")))
 		return err
 	})
@@ -159,15 +176,19 @@ func (t *Table) ownState(ctx context.Context, tx Tx) (store.OwnState, error) {
 			return state, err
 		}
 	}
-	may, err := readable(store.OwnVersions, "version_id")
-	switch {
-	case err != nil:
-		return state, err
-	case may:
-		_, err = first(ctx, tx, []any{&state.Version}, "SELECT coalesce(max(version_id), 0) FROM "+t.db.Table(store.OwnVersions))
-	case len(state.Columns[store.OwnVersions]) > 0:
-		state.Version = -1
+	// A history without its column is none: Check finds the tables newer than it says.
+	if !slices.Contains(state.Columns[store.OwnVersions], "version_id") {
+		return state, nil
 	}
+	may, err := t.db.MayRead(ctx, tx, store.OwnVersions)
+	if err != nil {
+		return state, err
+	}
+	if !may {
+		state.Version = -1
+		return state, nil
+	}
+	_, err = first(ctx, tx, []any{&state.Version}, "SELECT coalesce(max(version_id), 0) FROM "+t.db.Table(store.OwnVersions))
 	return state, err
 }
 
@@ -184,12 +205,11 @@ func (t *Table) DDL(ctx context.Context) (ddl string, err error) {
 	if err != nil {
 		return "", err
 	}
-	version := state.Version
-	if version < 0 || version >= store.NewestOwn {
-		version = 0
+	if state.Version < 0 || state.Version >= store.NewestOwn {
+		state = store.OwnState{}
 	}
 	err = t.db.Read(ctx, func(tx Tx) error {
-		ddl = t.upgrade(version)
+		ddl = t.upgrade(state)
 		grants, err := t.db.Grants(ctx, tx)
 		if grants != "" {
 			ddl += "\n" + grants
@@ -199,10 +219,12 @@ func (t *Table) DDL(ctx context.Context) (ddl string, err error) {
 	return ddl, t.db.Translate(err, "write down the statements for decayctl's own tables")
 }
 
-// upgrade makes the newest version of decayctl's own tables of another; 0 is none.
-func (t *Table) upgrade(version int) string {
+// upgrade makes the newest version of decayctl's own tables of what there is. An older decayctl that was killed
+// early has left a history that notes version 0 alone.
+func (t *Table) upgrade(state store.OwnState) string {
+	version := state.Version
 	statements := strings.Join(migrations[version:], "\n")
-	if version == 0 {
+	if len(state.Columns[store.OwnVersions]) == 0 {
 		statements += "\n-- The migrations that were run.\n" + t.db.Versions()
 	} else {
 		version++

@@ -35,6 +35,7 @@ func testOwnLost(t *testing.T, d Database) {
 		{"an older history", []string{"DELETE FROM decayctl_migrations WHERE version_id > 2"}, "decayctl_claims is newer than decayctl_migrations says"},
 		{"a little older history", []string{"DELETE FROM decayctl_migrations WHERE version_id > 3"}, "decayctl_jobs is newer than decayctl_migrations says"},
 		{"no history", []string{"DELETE FROM decayctl_migrations"}, "is newer than decayctl_migrations says"},
+		{"the history's column", []string{"ALTER TABLE decayctl_migrations RENAME COLUMN version_id TO version"}, "is newer than decayctl_migrations says"},
 		{"two tables", []string{"DROP TABLE decayctl_jobs", "DROP TABLE decayctl_claims"}, "decayctl_claims, decayctl_jobs are missing"},
 		{"all but the history", []string{
 			"DROP TABLE decayctl_before", "DROP TABLE decayctl_claims", "DROP TABLE decayctl_workers", "DROP TABLE decayctl_jobs", "DROP TABLE decayctl_store",

@@ -55,6 +55,30 @@ func testPrepare(t *testing.T, d Database) {
 	if !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("tables of a newer decayctl: %v", err)
 	}
+
+	// An older decayctl, which made the history first, was killed then.
+	for _, make := range []func(store.Store) error{
+		func(s store.Store) error { return s.Prepare(ctx) },
+		func(s store.Store) error {
+			ddl, err := s.DDL(ctx)
+			d.Exec(t, ddl)
+			return err
+		},
+	} {
+		for _, table := range store.OwnTables() {
+			if table != store.OwnVersions {
+				d.Exec(t, "DROP TABLE "+table)
+			}
+		}
+		d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id > 0")
+		if err := make(d.openBare(t, false)); err != nil {
+			t.Errorf("after a history alone: %v", err)
+		}
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
+		if err := d.openBare(t, false).Prepare(ctx); err != nil {
+			t.Error(err)
+		}
+	}
 }
 
 // testPrepareAtOnce: two cron jobs may meet in a store that is new to both.
