@@ -5,7 +5,6 @@ package sweep_test
 import (
 	"context"
 	"errors"
-	"flag"
 	"fmt"
 	"os"
 	"os/exec"
@@ -49,10 +48,7 @@ func TestMain(m *testing.M) {
 		}
 		os.Exit(0)
 	}
-	// Each check sweeps both databases three times. `make soak` asks for more.
-	if err := flag.Set("rapid.checks", "40"); err != nil {
-		panic(err)
-	}
+	storetest.LimitChecks()
 	goleak.VerifyTestMain(pgtest.M{M: m})
 }
 

@@ -6,7 +6,11 @@ import (
 	"go.uber.org/goleak"
 
 	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/storetest"
 )
 
 // TestMain fails if a test, or a store that was closed, leaves a goroutine behind.
-func TestMain(m *testing.M) { goleak.VerifyTestMain(pgtest.M{M: m}) }
+func TestMain(m *testing.M) {
+	storetest.LimitChecks()
+	goleak.VerifyTestMain(pgtest.M{M: m})
+}
