@@ -67,6 +67,12 @@ func TestContract(t *testing.T) {
 	}
 }
 
+func TestOwnTablesLost(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{Schema: "acme_memory"})
+	storetest.ExerciseOwnLost(t, database(t, db, db.URL))
+}
+
 // otherForm is what the tables may have unlike the node's.
 const otherForm = `
 	DO $$ DECLARE c record; BEGIN

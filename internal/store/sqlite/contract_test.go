@@ -88,6 +88,11 @@ func TestContract(t *testing.T) {
 	}
 }
 
+func TestOwnTablesLost(t *testing.T) {
+	t.Parallel()
+	storetest.ExerciseOwnLost(t, database(t, newFile(t)))
+}
+
 // reform gives the tables what they may have unlike the node's: STRICT, WITHOUT ROWID where rows are not found by number,
 // and columns that decayctl does not know.
 func reform(t testing.TB, d storetest.Database) {

@@ -63,7 +63,6 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"its tables are made by four at once", testPrepareAtOnce},
 		{"its tables are made by an administrator", testDDL},
 		{"a store without its tables", testUnprepared},
-		{"a table of its own is lost", testOwnLost},
 		{"its tables are of a newer version", testOwnNewer},
 		{"an index of its own is lost", testIndexLost},
 		{"jobs of a store opened read-only", testJobsReadOnly},

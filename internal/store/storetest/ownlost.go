@@ -16,9 +16,13 @@ import (
 // driversWords are what a database says of tables that are not as they should be.
 var driversWords = regexp.MustCompile(`(?i)SQLSTATE|SQL logic error|no such|already exists|does not exist|syntax error|no rows|duplicate column|ON CONFLICT`)
 
-// testOwnLost: where own tables of decayctl's are lost, or not what their history says, nothing is written, every
+// ExerciseOwnLost holds one database of a kind to the part of the contract that is about broken tables. What else a
+// database has (its schema, its collation, a pooler) is no matter to it, and it takes long.
+//
+// Where own tables of decayctl's are lost, or not what their history says, nothing is written, every
 // command that needs them says in one line what is wrong and what mends it, and the others work.
-func testOwnLost(t *testing.T, d Database) {
+func ExerciseOwnLost(t *testing.T, d Database) {
+	t.Helper()
 	d.Insert(t, Fact("a"), Fact("b"))
 	type damage struct {
 		what       string
