@@ -24,7 +24,7 @@ import (
 // goroutines.
 //
 // The error of Run is the one that a single goroutine would have met first: an error waits until all work begun
-// earlier is over. Nothing begins meanwhile, no later result is used, and the context of later work ends.
+// earlier is over. Until then nothing begins, no later result is used, and the context of later work ends.
 // If ctx ends while Run is at work, Run returns ctx.Err(), or what the earliest unfinished work made of that.
 func Run(ctx context.Context, goroutines int, work func(ctx context.Context, t *Ticket) error) error {
 	running, stop := context.WithCancel(ctx)

@@ -94,7 +94,7 @@ func (p *Protections) Protect(c *fact.Candidate) {
 	c.QuarantinePending = status != nil && *status == "pending"
 }
 
-// Unprotected leaves out the facts that a hold or a quarantine protects by now.
+// Unprotected leaves out the facts that a hold or a quarantine protects now.
 func (p *Protections) Unprotected(facts []*Expiry) (free []*Expiry) {
 	for _, e := range facts {
 		now := *e.Fact

@@ -6,7 +6,6 @@ import (
 	"context"
 	"time"
 
-	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
@@ -133,12 +132,4 @@ func orNull(text string) *string {
 		return nil
 	}
 	return &text
-}
-
-func numbers(workers []job.Worker) []int {
-	all := make([]int, len(workers))
-	for i, w := range workers {
-		all[i] = w.Number
-	}
-	return all
 }

@@ -100,7 +100,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 		if joined.Paused, err = t.admit(ctx, tx, j, p.Worker, now); err != nil {
 			return err
 		}
-		if err := t.removeWorkers(ctx, tx, j.ID, numbers(joined.Ousted)...); err != nil {
+		if err := t.removeWorkers(ctx, tx, j.ID, joined.Ousted...); err != nil {
 			return err
 		}
 		if p.Undo && j.State != job.Undoing { // the rest will not be swept any more
@@ -248,7 +248,7 @@ func (t *Table) Leave(ctx context.Context, l store.Lease, to job.State, reason s
 		if j, err = t.lockJob(ctx, tx, l.JobID); err != nil {
 			return err
 		}
-		if err := t.removeWorkers(ctx, tx, j.ID, l.Worker); err != nil {
+		if err := t.removeWorkers(ctx, tx, j.ID, job.Worker{Number: l.Worker}); err != nil {
 			return err
 		}
 		j.Workers = slices.DeleteFunc(j.Workers, func(w job.Worker) bool { return w.Number == l.Worker })

@@ -75,7 +75,11 @@ func (t *Table) unfinished(ctx context.Context) (found store.Unfinished, err err
 // Prune looks at the state and the end of each job once more, under the lock without which no undo begins.
 func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (store.Pruned, error) {
 	limit := fact.FormatInstant(before)
-	return t.remove(ctx, "prune the jobs", func(tx Tx) (int64, error) {
+	lock := func(tx Tx) error {
+		_, err := t.lockStore(ctx, tx)
+		return err
+	}
+	return t.remove(ctx, "prune the jobs", lock, func(tx Tx) (int64, error) {
 		removed, err := texts(ctx, tx, `
 			DELETE FROM `+t.db.Table("decayctl_jobs")+`
 			WHERE `+t.db.In("job_id", 1)+` AND `+t.finished()+` AND `+t.db.Bytes(t.db.NoIndex("completed_at"))+` < $2
@@ -118,17 +122,19 @@ func (t *Table) Orphans(ctx context.Context) (ids []string, err error) {
 // Forget finds the first rows by their key: else a database may read the whole table.
 func (t *Table) Forget(ctx context.Context, ids []string, most int) (store.Pruned, error) {
 	key, table := t.db.BeforeImageKey(), t.db.Table("decayctl_before")
-	return t.remove(ctx, "remove before-images", func(tx Tx) (int64, error) {
+	none := func(Tx) error { return nil } // no process looks for them any more
+	return t.remove(ctx, "remove before-images", none, func(tx Tx) (int64, error) {
 		return tx.Exec(ctx, `DELETE FROM `+table+` WHERE `+t.db.Among(key, `SELECT `+key+` FROM `+table+` WHERE `+t.db.In("job_id", 1)+` LIMIT $2`), t.db.Array(ids), most)
 	})
 }
 
-// remove removes rows in one transaction, and measures for how long it had its locks.
-func (t *Table) remove(ctx context.Context, doing string, work func(Tx) (int64, error)) (store.Pruned, error) {
+// remove removes rows in one transaction, and measures for how long it had its locks: the wait for the first is not
+// part of that.
+func (t *Table) remove(ctx context.Context, doing string, lock func(Tx) error, work func(Tx) (int64, error)) (store.Pruned, error) {
 	var locked time.Time
 	var rows int64
 	err := t.db.Write(ctx, func(tx Tx) error {
-		if _, err := t.lockStore(ctx, tx); err != nil {
+		if err := lock(tx); err != nil {
 			return err
 		}
 		locked = t.params.Now()

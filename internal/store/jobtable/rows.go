@@ -163,9 +163,9 @@ func (t *Table) write(ctx context.Context, tx Tx, j job.Job) error {
 }
 
 // removeWorkers removes workers of a job. Their claims are handed out again.
-func (t *Table) removeWorkers(ctx context.Context, tx Tx, jobID string, numbers ...int) error {
-	for _, number := range numbers {
-		if _, err := tx.Exec(ctx, `DELETE FROM `+t.db.Table("decayctl_workers")+` WHERE job_id = $1 AND worker = $2`, jobID, number); err != nil {
+func (t *Table) removeWorkers(ctx context.Context, tx Tx, jobID string, workers ...job.Worker) error {
+	for _, w := range workers {
+		if _, err := tx.Exec(ctx, `DELETE FROM `+t.db.Table("decayctl_workers")+` WHERE job_id = $1 AND worker = $2`, jobID, w.Number); err != nil {
 			return err
 		}
 	}

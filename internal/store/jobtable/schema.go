@@ -82,7 +82,6 @@ func (t *Table) Prepare(ctx context.Context) error {
 // create makes decayctl's own tables, or brings them to the newest version. It returns what it found: another process
 // may have made them since.
 func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
-	var refused error
 	err = t.db.Write(ctx, func(tx Tx) error {
 		if err := t.db.LockSchema(ctx, tx); err != nil {
 			return err
@@ -91,8 +90,7 @@ func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
 			return err
 		}
 		if state.Version < 0 || state.Version >= store.NewestOwn {
-			refused = t.db.MayUseOwn(ctx, tx)
-			return refused
+			return t.db.MayUseOwn(ctx, tx)
 		}
 		if err := state.Check(t.db.Table); err != nil {
 			return err
@@ -103,11 +101,9 @@ func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
 		_, err := tx.Exec(ctx, t.upgrade(state))
 		return err
 	})
-	if refused != nil {
-		return state, t.db.Translate(refused, "look for decayctl's own tables")
-	}
 	err = t.db.Translate(err, "create decayctl's own tables")
-	if text := t.db.NotPermitted(); text != "" && store.Is(err, store.NotPermitted) {
+	var refusal *store.Error // MayUseOwn's has statements of its own
+	if text := t.db.NotPermitted(); text != "" && errors.As(err, &refusal) && refusal.Kind == store.NotPermitted && refusal.Detail == "" {
 		ddl, failed := t.DDL(ctx)
 		if failed != nil {
 			return state, failed
@@ -163,16 +159,12 @@ func (t *Table) ownState(ctx context.Context, tx Tx) (store.OwnState, error) {
 	if err != nil {
 		return state, err
 	}
-	readable := func(table, column string) (bool, error) {
-		if !slices.Contains(state.Columns[table], column) {
-			return false, nil
+	if slices.Contains(state.Columns["decayctl_store"], "id") {
+		may, err := t.db.MayRead(ctx, tx, "decayctl_store")
+		if err == nil && may {
+			_, err = first(ctx, tx, []any{&state.NoRow}, "SELECT NOT EXISTS (SELECT 1 FROM "+t.db.Table("decayctl_store")+")")
 		}
-		return t.db.MayRead(ctx, tx, table)
-	}
-	if may, err := readable("decayctl_store", "id"); err != nil {
-		return state, err
-	} else if may {
-		if _, err := first(ctx, tx, []any{&state.NoRow}, "SELECT NOT EXISTS (SELECT 1 FROM "+t.db.Table("decayctl_store")+")"); err != nil {
+		if err != nil {
 			return state, err
 		}
 	}
