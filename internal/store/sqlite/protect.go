@@ -41,23 +41,3 @@ func (s *Store) loadHolds(ctx context.Context, tx querier, mark store.Mark) (p s
 	s.holds.Store(&holdsAt{mark, p})
 	return p, nil
 }
-
-// onRows runs statements that return rows.
-func onRows(ctx context.Context, tx querier) store.Query {
-	return func(query string, args, to []any, each func() error) error {
-		rows, err := tx.QueryContext(ctx, query, args...)
-		if err != nil {
-			return err
-		}
-		defer func() { _ = rows.Close() }()
-		for rows.Next() {
-			if err := rows.Scan(to...); err != nil {
-				return err
-			}
-			if err := each(); err != nil {
-				return err
-			}
-		}
-		return rows.Err()
-	}
-}

@@ -1,0 +1,181 @@
+package sqlite
+
+import (
+	"context"
+	"database/sql"
+	"database/sql/driver"
+	"fmt"
+	"os"
+
+	"modernc.org/sqlite"
+	sqlite3 "modernc.org/sqlite/lib"
+
+	"decayctl/internal/store"
+)
+
+// querier is what statements run on: the connection of writes, or a transaction that reads.
+type querier interface {
+	ExecContext(ctx context.Context, query string, args ...any) (sql.Result, error)
+	PrepareContext(ctx context.Context, query string) (*sql.Stmt, error)
+	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
+	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
+}
+
+// within runs work in one write transaction. The transaction begins with the write lock, so what its
+// statements see stays true until COMMIT.
+//
+// It is the driver's transaction: when a context ends, database/sql rolls its own back in another
+// goroutine, some time later, and what comes next on this connection (such as giving up the share in
+// the job) would find it still open.
+func (s *Store) within(ctx context.Context, work func(tx querier) error) (err error) {
+	if s.conn == nil {
+		return store.ErrReadOnly
+	}
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	defer func() {
+		if err != nil && ctx.Err() != nil && !ours(err) { // whatever the driver calls it, this is why
+			err = ctx.Err()
+		}
+	}()
+	var tx driver.Tx
+	err = s.conn.Raw(func(conn any) (err error) {
+		tx, err = conn.(driver.ConnBeginTx).BeginTx(ctx, driver.TxOptions{})
+		return err
+	})
+	if err != nil {
+		return err
+	}
+	end := tx.Rollback
+	s.committed = func() {}
+	defer func() {
+		if failed := s.conn.Raw(func(any) error { return end() }); err == nil {
+			err = failed
+		}
+		if err == nil {
+			s.committed()
+		}
+	}()
+	if err := s.present(); err != nil {
+		return err
+	}
+	if err := s.takeMark(ctx); err != nil {
+		return err
+	}
+	if err := work(s.passed(s.conn)); err != nil {
+		return err
+	}
+	end = tx.Commit // rolls back where it fails
+	return nil
+}
+
+// present makes sure that the file is still the one that was opened. A file that was removed or replaced
+// can be written as long as it is open, and is gone afterwards with all that was written.
+func (s *Store) present() error {
+	info, err := os.Stat(s.path)
+	if err == nil && os.SameFile(info, s.file) {
+		return nil
+	}
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q was removed or replaced while it was being written; nothing more was written, look for what took its place", s.path), Err: err}
+}
+
+// take waits for the connection of writes, which several goroutines use.
+func (s *Store) take(ctx context.Context) error {
+	select {
+	case s.turn <- struct{}{}:
+		return nil
+	case <-ctx.Done():
+		return ctx.Err()
+	}
+}
+
+func (s *Store) release() { <-s.turn }
+
+// takeMark notes the state of the file at the start of a write transaction. data_version moves with
+// every commit of another connection, and not with this one's own: where it is what it was before a
+// range was read, everything that was read still holds.
+func (s *Store) takeMark(ctx context.Context) error {
+	var version int64
+	if err := s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
+		return err
+	}
+	s.mark.Store(version + 1) // never 0, which tells nothing
+	return nil
+}
+
+// reading runs work on one state of the store.
+func (s *Store) reading(ctx context.Context, work func(tx querier) error) error {
+	s.reads.RLock()
+	defer s.reads.RUnlock()
+	conn, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	return s.readingOn(ctx, conn, work)
+}
+
+func (s *Store) readingOn(ctx context.Context, conn *sql.Conn, work func(tx querier) error) error {
+	tx, err := conn.BeginTx(ctx, nil)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = tx.Rollback() }()
+	return work(s.passed(tx))
+}
+
+// maxValue is how many bytes a value may have where many facts are read at once: that of a column of all of them has.
+const maxValue = 2 << 20
+
+// errTooLong says that facts have to be read one after the other.
+var errTooLong = &store.Error{Kind: store.TooLong, Text: "cannot read the facts at once: their text is too long"}
+
+// readingShort is reading, and fails with errTooLong at any value that is longer than maxValue: SQLite itself refuses
+// to make it, before it takes memory.
+func (s *Store) readingShort(ctx context.Context, work func(tx querier) error) error {
+	s.reads.RLock()
+	defer s.reads.RUnlock()
+	conn, err := s.read.Conn(ctx)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = conn.Close() }()
+	usual, err := sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, maxValue)
+	if err != nil {
+		return err
+	}
+	defer func() { _, _ = sqlite.Limit(conn, sqlite3.SQLITE_LIMIT_LENGTH, usual) }()
+	if err = s.readingOn(ctx, conn, work); tooLong(err) {
+		err = errTooLong
+	}
+	return err
+}
+
+func (s *Store) passed(tx querier) querier {
+	if s.through == nil {
+		return tx
+	}
+	return s.through(tx)
+}
+
+// onRows runs statements that return rows.
+func onRows(ctx context.Context, tx querier) store.Query {
+	return func(query string, args, to []any, each func() error) error {
+		rows, err := tx.QueryContext(ctx, query, args...)
+		if err != nil {
+			return err
+		}
+		defer func() { _ = rows.Close() }()
+		for rows.Next() {
+			if err := rows.Scan(to...); err != nil {
+				return err
+			}
+			if err := each(); err != nil {
+				return err
+			}
+		}
+		return rows.Err()
+	}
+}
