@@ -24,9 +24,9 @@ type Schema interface {
 	MayUseOwn(ctx context.Context, tx Tx) error
 	// MayCreate fails with a *store.Error if the role may not create tables.
 	MayCreate(ctx context.Context, tx Tx) error
-	// NotPermitted is what to say, before the statements for an administrator, if the tables could not be made;
-	// "" if an administrator's statements would not help.
-	NotPermitted() string
+	// NotPermitted is what to say, before the statements for an administrator, if the role may not make the tables, or
+	// not change those of an older decayctl; "" if an administrator's statements would not help.
+	NotPermitted(older bool) string
 	// Grants are statements that let the role use decayctl's own tables, or "".
 	Grants(ctx context.Context, tx Tx) (string, error)
 
@@ -103,7 +103,7 @@ func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
 	})
 	err = t.db.Translate(err, "create decayctl's own tables")
 	var refusal *store.Error // MayUseOwn's has statements of its own
-	if text := t.db.NotPermitted(); text != "" && errors.As(err, &refusal) && refusal.Kind == store.NotPermitted && refusal.Detail == "" {
+	if text := t.db.NotPermitted(state.Version > 0); text != "" && errors.As(err, &refusal) && refusal.Kind == store.NotPermitted && refusal.Detail == "" {
 		ddl, failed := t.DDL(ctx)
 		if failed != nil {
 			return state, failed

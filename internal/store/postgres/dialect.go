@@ -203,7 +203,10 @@ func (d dialect) MayCreate(ctx context.Context, t jobtable.Tx) error {
 	return err
 }
 
-func (d dialect) NotPermitted() string {
+func (d dialect) NotPermitted(older bool) string {
+	if older {
+		return "decayctl's own tables are of an older version, and the role may not change them; have an administrator run the statements below, once"
+	}
 	return fmt.Sprintf("the role may not create tables in schema %s, and decayctl keeps its jobs in tables of its own there; have an administrator run the statements below, once", d.quoted)
 }
 

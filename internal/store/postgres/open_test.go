@@ -173,6 +173,16 @@ func TestPrivileges(t *testing.T) {
 	if err := s.Prepare(context.Background()); err != nil {
 		t.Errorf("with the administrator's tables: %v", err)
 	}
+	for _, change := range []string{"DROP INDEX decayctl_jobs_state", "DROP INDEX decayctl_jobs_completed", "DELETE FROM decayctl_migrations WHERE version_id = 4"} {
+		d.Exec(t, change)
+	}
+	err = s.Prepare(context.Background())
+	refused(t, err, store.NotPermitted, "older version", "may not change them", "administrator")
+	errors.As(err, &refusal)
+	d.Exec(t, refusal.Detail)
+	if err := s.Prepare(context.Background()); err != nil {
+		t.Errorf("with the tables that the administrator changed: %v", err)
+	}
 	d.Exec(t, "REVOKE INSERT, DELETE ON decayctl_claims FROM "+sweeper.Name)
 	err = s.Prepare(context.Background())
 	refused(t, err, store.NotPermitted, "DELETE on memory.decayctl_claims, INSERT on memory.decayctl_claims")

@@ -162,7 +162,7 @@ func (dialect) MayUseOwn(context.Context, jobtable.Tx) error { return nil }
 
 func (dialect) MayCreate(context.Context, jobtable.Tx) error { return nil }
 
-func (dialect) NotPermitted() string { return "" }
+func (dialect) NotPermitted(bool) string { return "" }
 
 func (dialect) Grants(context.Context, jobtable.Tx) (string, error) { return "", nil }
 
