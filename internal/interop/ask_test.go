@@ -3,11 +3,8 @@
 package interop_test
 
 import (
-	"bytes"
 	"context"
-	"encoding/json"
 	"fmt"
-	"io"
 	"net/http"
 	"net/url"
 	"slices"
@@ -15,52 +12,14 @@ import (
 	"time"
 )
 
-// client keeps connections for less than the 5 s after which a node closes them: it would answer the next
-// request by a reset.
-var client = http.Client{Transport: &http.Transport{IdleConnTimeout: 2 * time.Second, MaxIdleConnsPerHost: 16}}
-
 // object is a JSON object.
 type object = map[string]any
 
 // ask sends a request and returns the status and what was answered, an object or nothing.
 func (n *node) ask(method, path string, query url.Values, body any) (status int, answer object, err error) {
-	var content io.Reader
-	if body != nil {
-		text, err := json.Marshal(body)
-		if err != nil {
-			return 0, nil, err
-		}
-		content = bytes.NewReader(text)
-	}
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	request, err := http.NewRequestWithContext(ctx, method, n.url+path+"?"+query.Encode(), content)
-	if err != nil {
-		return 0, nil, err
-	}
-	request.Header.Set("Content-Type", "application/json")
-	if path == "/v1/facts" {
-		// The node knows a fact by its content, so it may be sent again on another connection where the node has
-		// ended this one.
-		request.Header.Set("Idempotency-Key", "content")
-	}
-	if n.key != "" {
-		request.Header.Set("Authorization", "Bearer "+n.key)
-	}
-	response, err := client.Do(request)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer func() { _ = response.Body.Close() }()
-	text, err := io.ReadAll(response.Body)
-	if err != nil {
-		return 0, nil, err
-	}
-	// Errors may be plain text.
-	if err := json.Unmarshal(text, &answer); err != nil {
-		answer = object{"text": string(text)}
-	}
-	return response.StatusCode, answer, nil
+	return n.Ask(ctx, method, path, query, body)
 }
 
 // want sends a request that must be answered with a status.

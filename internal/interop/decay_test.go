@@ -145,7 +145,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("without a rule the node sweeps %+v", got)
 		}
 		p.decayctl(t, 2, "sweep", "--yes")
-		n.key = "somebody-elses-key"
+		n.Key = "somebody-elses-key"
 		n.want(http.StatusUnauthorized, http.MethodPost, "/v1/decay/sweep", nil, nil)
 		if rows := p.swept(t); len(rows) > 0 {
 			t.Errorf("refused, and yet: %v", rows)

@@ -36,7 +36,7 @@ func (n *node) publish(at *place) {
 	n.t.Helper()
 	about := n.get("/.well-known/stigmem", nil)
 	manifest := object{
-		"entity_uri": n.url, "key_id": "first", "public_key": about["federation_pubkey"], "entities": []any{n.url, about["node_id"]},
+		"entity_uri": n.URL, "key_id": "first", "public_key": about["federation_pubkey"], "entities": []any{n.URL, about["node_id"]},
 		"issued_at": nowText(), "expires_at": time.Now().AddDate(0, 0, 30).UTC().Format(time.RFC3339), "rotation_events": []object{},
 	}
 	manifest["signature"] = at.sign(n.t, manifest)
@@ -48,7 +48,7 @@ func (n *node) befriend(peer *node, at *place) {
 	n.t.Helper()
 	about := peer.get("/.well-known/stigmem", nil)
 	declaration := object{
-		"node_url": peer.url, "node_id": about["node_id"], "federation_pubkey": about["federation_pubkey"],
+		"node_url": peer.URL, "node_id": about["node_id"], "federation_pubkey": about["federation_pubkey"],
 		"allowed_scopes": []string{"public"}, "signed_at": nowText(),
 	}
 	declaration["declaration_sig"] = at.sign(n.t, declaration)

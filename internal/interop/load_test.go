@@ -162,7 +162,7 @@ func TestLockedOut(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	wire, err := net.Dial("tcp", strings.TrimPrefix(n.url, "http://"))
+	wire, err := net.Dial("tcp", strings.TrimPrefix(n.URL, "http://"))
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -65,7 +65,7 @@ func TestTenants(t *testing.T) {
 		// The node does the same with a copy, by its route and by its command.
 		theirs := serve(t, twin, settings...)
 		theirAcme := *theirs
-		theirAcme.key = acme.key
+		theirAcme.Key = acme.Key
 		job := theirAcme.want(http.StatusAccepted, http.MethodPost, "/v1/decay/sweep", rules{floor: 0.6}.query(), nil)
 		theirs.await("the node's job is done", func() bool { return theirAcme.poll(job["job_id"])["status"] == "done" })
 		polled(job, &theirAcme, theirs)
