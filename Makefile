@@ -8,7 +8,7 @@ FUZZTIME ?= 30s
 # What to measure: sizes, stores and cases, as internal/bench knows them.
 FACTS    ?= 1000000
 STORES   ?= sqlite,postgres
-CASES    ?= dry-run,first,nothing,nightly,undo,neighbour
+CASES    ?= dry-run,first,nothing,nightly,undo,neighbour,node
 # Extra arguments, as in: make test TESTFLAGS='-run Undo -v', make bench BENCHFLAGS='-times 3'
 TESTFLAGS ?=
 BENCHFLAGS ?=
@@ -78,7 +78,8 @@ demo: build ## run the demo in a folder that is removed afterwards
 	@dir=$$(mktemp -d bin/demo.XXXXXX) && trap 'rm -rf "$(CURDIR)/'"$$dir"'"' EXIT && \
 	cd "$$dir" && '$(CURDIR)/bin/decayctl' demo
 
-bench: build ## measure against the node's method and plain SQL into docs/benchmarks.md (FACTS= STORES= CASES=)
+bench: build ## measure a sweep, beside a real node too, into docs/benchmarks.md (FACTS= STORES= CASES=)
+	$(if $(findstring node,$(CASES)),@bash internal/interop/install bin/node || echo "going on without a node")
 	$(GO) run ./internal/bench -facts $(FACTS) -stores $(STORES) -cases $(CASES) -out docs/benchmarks.md $(BENCHFLAGS)
 
 profile: build ## measure where the time goes, for the compiler: it reads cmd/decayctl/default.pgo

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"io"
@@ -48,12 +49,15 @@ func TestContestantsAgree(t *testing.T) {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
 			programs := installed(t, "decayctl", "bench", shell)
-			p, err := parse([]string{"-facts", "700", "-stores", store, "-baseline", "50ms", "-settings", "fsync = off"}, io.Discard)
+			none := t.TempDir()
+			p, err := parse([]string{"-facts", "700", "-stores", store, "-baseline", "50ms", "-settings", "fsync = off",
+				"-against", programs[0], "-node", none}, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
 			p.decayctl, p.self, p.out = programs[0], programs[1], filepath.Join(t.TempDir(), "docs", "benchmarks.md")
-			if err := p.measure(t.Context(), io.Discard); errors.Is(err, pgtest.ErrMissing) && os.Getenv("STORETEST_NO_SKIP") == "" {
+			var printed bytes.Buffer
+			if err := p.measure(t.Context(), &printed); errors.Is(err, pgtest.ErrMissing) && os.Getenv("STORETEST_NO_SKIP") == "" {
 				t.Skip(err)
 			} else if err != nil {
 				t.Fatal(err)
@@ -65,13 +69,16 @@ func TestContestantsAgree(t *testing.T) {
 			for _, of := range caseNames {
 				for _, contestant := range contestantNames {
 					switch r := rec.Results.find(store, 700, of, contestant); {
-					case (r != nil) != takesPart(contestant, store, of):
+					case (r != nil) != (takesPart(contestant, store, of) && of != nodeCase):
 						t.Errorf("%s, %s: %+v", of, contestant, r)
 					case r == nil || contestant == nobody:
 					case (r.Decayed == 0) != (of == nothingCase):
 						t.Errorf("%s, %s: %d facts", of, contestant, r.Decayed)
 					}
 				}
+			}
+			if told := strings.Contains(printed.String(), "internal/interop/install "+none+" installs it"); told != (store == sqliteStore) {
+				t.Errorf("without a node the run prints %q", printed.String())
 			}
 			if text, err := os.ReadFile(p.out); err != nil || len(text) < 2000 {
 				t.Errorf("the page is %q, %v", text, err)
@@ -112,7 +119,7 @@ func (w whenWritten) Write(p []byte) (int, error) {
 func TestParseRefuses(t *testing.T) {
 	for _, args := range [][]string{
 		{"-facts", "many"}, {"-facts", "0"}, {"-stores", "libsql"}, {"-cases", "first,last"},
-		{"-contestants", "everybody"}, {"-times", "0"}, {"again"},
+		{"-contestants", "everybody"}, {"-contestants", "decayctl,before"}, {"-times", "0"}, {"again"},
 	} {
 		if _, err := parse(args, io.Discard); err == nil {
 			t.Errorf("%q is taken", args)

@@ -22,12 +22,27 @@ type cost struct {
 func timed(ctx context.Context, t target, cmd *exec.Cmd) (out []byte, c cost, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
+	c, err = observed(ctx, t, func() (int, error) {
+		if err := cmd.Start(); err != nil {
+			return 0, err
+		}
+		return cmd.Process.Pid, nil
+	}, cmd.Wait)
+	if err != nil {
+		return nil, c, fmt.Errorf("%s: %w\n%s", cmd.Args[0], err, stderr.Bytes())
+	}
+	return stdout.Bytes(), c, nil
+}
+
+// observed is what it costs to start something in a process and to wait for it, on a store.
+func observed(ctx context.Context, t target, start func() (pid int, err error), wait func() error) (c cost, err error) {
 	if err := t.begin(ctx); err != nil {
-		return nil, c, err
+		return c, err
 	}
 	c.started = time.Now()
-	if err := cmd.Start(); err != nil {
-		return nil, c, err
+	pid, err := start()
+	if err != nil {
+		return c, err
 	}
 	ended, watched := make(chan struct{}), make(chan struct{})
 	go func() {
@@ -35,7 +50,7 @@ func timed(ctx context.Context, t target, cmd *exec.Cmd) (out []byte, c cost, er
 		const often = 2 * time.Millisecond
 		for ticks := time.NewTicker(often); ; {
 			t.watch()
-			c.peak = max(c.peak, residentPeak(cmd.Process.Pid))
+			c.peak = max(c.peak, residentPeak(pid))
 			select {
 			case <-ended:
 				ticks.Stop()
@@ -44,15 +59,15 @@ func timed(ctx context.Context, t target, cmd *exec.Cmd) (out []byte, c cost, er
 			}
 		}
 	}()
-	err = cmd.Wait()
+	err = wait()
 	c.ended = time.Now()
 	close(ended)
 	<-watched
 	if err != nil {
-		return nil, c, fmt.Errorf("%s: %w\n%s", cmd.Args[0], err, stderr.Bytes())
+		return c, err
 	}
 	c.log, err = t.end(ctx)
-	return stdout.Bytes(), c, err
+	return c, err
 }
 
 // residentPeak is the highest resident memory of a process so far, on Linux; 0 elsewhere. (What the

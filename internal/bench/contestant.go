@@ -17,7 +17,8 @@ type measurement struct {
 	locked  time.Duration // the longest write transaction
 	decayed int64         // facts expired; in a dry run, facts that would be
 	job     string
-	writer  *latency
+	writer  *latency // what facts that are written beside noticed
+	queries *latency // and queries
 	tally   tally
 }
 
@@ -47,6 +48,8 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 		args = append(args, "jobs", "undo", job, "--yes", "--pace", "1")
 	case neighbourCase:
 		args = append(append(args, "sweep", "--all-tenants"), rules...)
+	case nodeCase: // a node sweeps the tenant default, and no other
+		args = append(append(args, "sweep"), rules...)
 	default:
 		args = append(append(args, "sweep", "--all-tenants", "--pace", "1"), rules...)
 	}
@@ -54,7 +57,10 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 		args = append(args, "--workers", "2")
 	}
 	program := s.program
-	if s.profile != "" {
+	switch {
+	case contestant == before:
+		program = s.former
+	case s.profile != "":
 		s.profiles = append(s.profiles, filepath.Join(s.folder, fmt.Sprintf("%d.pprof", len(s.profiles))))
 		program, args = s.self, append([]string{profiledChild, s.profiles[len(s.profiles)-1]}, args...)
 	}

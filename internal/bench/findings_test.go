@@ -20,6 +20,7 @@ func TestAgree(t *testing.T) {
 			{nightlyCase, decayctl}: did(3, 0), {nightlyCase, script}: did(3, 0), {nightlyCase, nodeMethod}: did(4, 1),
 			{undoCase, decayctl}:      {decayed: 7},
 			{neighbourCase, decayctl}: did(7, 0),
+			{nodeCase, decayctl}:      did(5, 0), {nodeCase, ownSweep}: did(8, 2), // one more has grown old meanwhile
 		}
 	}
 	if err := alike().agree(); err != nil {
@@ -40,6 +41,8 @@ func TestAgree(t *testing.T) {
 		"an undo leaves an override":        {place{undoCase, decayctl}, did(7, 0), "7 overrides are left"},
 		"an undo restores too little":       {place{undoCase, decayctl}, measurement{decayed: 6}, "says 6"},
 		"beside a writer less is expired":   {place{neighbourCase, decayctl}, did(6, 0), "says 6"},
+		"the node's sweep misses a fact":    {place{nodeCase, ownSweep}, did(6, 2), "own-sweep 6"},
+		"the node's sweep takes others":     {place{nodeCase, ownSweep}, did(11, 2), "own-sweep 11"},
 		"a dry run promises more than done": {place{dryRunCase, decayctl}, measurement{decayed: 8}, ""},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -1,6 +1,6 @@
-// Command bench measures decayctl side by side with two others on equal copies of one store: the
-// row-by-row method of the node, and a set-based script run by the database's own shell. It is no
-// part of decayctl. make bench runs it.
+// Command bench measures decayctl on equal copies of one store: what a writer and the clients of a real node
+// notice of a sweep, and how long one takes beside the row-by-row method of the node and a set-based script run
+// by the database's own shell. It is no part of decayctl. make bench runs it.
 package main
 
 import (
@@ -16,6 +16,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"decayctl/internal/interop/nodeproc"
 )
 
 func main() {
@@ -37,6 +39,8 @@ func start(ctx context.Context, args []string) error {
 			return rowByRow(ctx, args[1:], os.Stdout)
 		case writerChild:
 			return write(ctx, args[1:], os.Stdin, os.Stdout)
+		case clientChild:
+			return useNode(ctx, args[1:], os.Stdin, os.Stdout)
 		case profiledChild:
 			return profiled(args[1], args[2:])
 		}
@@ -58,14 +62,16 @@ type plan struct {
 	cases       []string
 	contestants []string
 	times       int           // each measurement is repeated
-	baseline    time.Duration // of the writer without a sweep
+	baseline    time.Duration // of a writer, or of a node's clients, without a sweep
 	out         string        // the page; "" is none
 	decayctl    string        // the program
-	settings    string        // of PostgreSQL, besides those of every run
-	profile     string        // the file that says where decayctl's time went; "" is none
-	templates   string        // the folder where templates are kept for the next run; "" keeps none
-	self        string        // this program, for its children
-	command     string        // as it was typed
+	against     string        // another decayctl, measured in turns with it; "" is none
+	node        nodeproc.Installation
+	settings    string // of PostgreSQL, besides those of every run
+	profile     string // the file that says where decayctl's time went; "" is none
+	templates   string // the folder where templates are kept for the next run; "" keeps none
+	self        string // this program, for its children
+	command     string // as it was typed
 }
 
 func parse(args []string, stderr io.Writer) (plan, error) {
@@ -75,11 +81,13 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	facts := flags.String("facts", "1000000", "`sizes` of the stores, as in 10000,100000")
 	stores := flags.String("stores", strings.Join(storeNames, ","), "the `stores` to measure")
 	cases := flags.String("cases", strings.Join(caseNames, ","), "the `cases` to measure")
-	contestants := flags.String("contestants", strings.Join(contestantNames, ","), "`who` is measured")
+	contestants := flags.String("contestants", "", "`who` is measured: some of "+strings.Join(contestantNames, ",")+" (default: all)")
 	flags.IntVar(&p.times, "times", 1, "repeat each measurement this `number` of times and take the median")
-	flags.DurationVar(&p.baseline, "baseline", 10*time.Second, "how `long` the writer is measured without a sweep")
+	flags.DurationVar(&p.baseline, "baseline", 30*time.Second, "how `long` a writer, and a node's clients, are measured without a sweep")
 	flags.StringVar(&p.out, "out", "", "write the results into this `page`, and a .json and .svg beside it, together with what they have")
 	flags.StringVar(&p.decayctl, "decayctl", "bin/decayctl", "the `program` to measure")
+	flags.StringVar(&p.against, "against", "", "another decayctl, an older `program`, measured in turns with it as \""+before+"\"")
+	flags.StringVar((*string)(&p.node), "node", "bin/node", "the `folder` that internal/interop/install has installed a node into")
 	flags.StringVar(&p.templates, "templates", "", "keep filled SQLite stores in this `folder` for the next run")
 	flags.StringVar(&p.settings, "settings", "", "more `settings` for PostgreSQL, as lines of postgresql.conf")
 	flags.StringVar(&p.profile, "profile", "", "write into this `file` where decayctl's time went, in all runs of it together")
@@ -121,7 +129,15 @@ func parse(args []string, stderr io.Writer) (plan, error) {
 	}
 	p.stores = choose("stores", *stores, storeNames)
 	p.cases = choose("cases", *cases, caseNames)
+	if *contestants == "" {
+		*contestants = strings.Join(contestantNames, ",")
+	} else if p.against == "" && slices.Contains(strings.Split(*contestants, ","), before) {
+		err = errors.Join(err, fmt.Errorf("-contestants: %s needs -against", before))
+	}
 	p.contestants = choose("contestants", *contestants, contestantNames)
+	if p.against == "" {
+		p.contestants = slices.DeleteFunc(p.contestants, func(name string) bool { return name == before })
+	}
 	if *redraw {
 		p.stores = nil
 	}

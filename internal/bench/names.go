@@ -23,23 +23,29 @@ const (
 	nightlyCase   = "nightly"   // a little later, when 0.3 % more are stale
 	undoCase      = "undo"      // the first sweep is taken back
 	neighbourCase = "neighbour" // the first sweep at the default pace, beside a writer
+	nodeCase      = "node"      // the same of the tenant default, beside a node and its clients; SQLite only
 )
 
-var caseNames = []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCase, neighbourCase}
+var caseNames = []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCase, neighbourCase, nodeCase}
 
 // The contestants, as in -contestants.
 const (
 	decayctl    = "decayctl"
+	before      = "before"     // the decayctl of -against
 	decayctlTwo = "decayctl-2" // two workers; PostgreSQL only
 	nodeMethod  = "row-by-row"
 	script      = "script"
-	nobody      = "nobody" // the writer alone, in the case neighbour
+	ownSweep    = "own-sweep" // the node sweeps, in the case node
+	nobody      = "nobody"    // the writer or the clients alone
 )
 
-var contestantNames = []string{decayctl, decayctlTwo, nodeMethod, script, nobody}
+var contestantNames = []string{decayctl, before, decayctlTwo, nodeMethod, script, ownSweep, nobody}
 
 // takesPart tells whether a contestant can be measured in a case on a store.
 func takesPart(contestant, store, of string) bool {
+	if of == nodeCase {
+		return store == sqliteStore && slices.Contains([]string{decayctl, before, ownSweep, nobody}, contestant)
+	}
 	switch contestant {
 	case decayctlTwo:
 		return store == postgresStore && slices.Contains([]string{firstCase, neighbourCase}, of)
@@ -47,6 +53,8 @@ func takesPart(contestant, store, of string) bool {
 		return of != dryRunCase && of != undoCase
 	case script:
 		return of != undoCase
+	case ownSweep:
+		return false
 	case nobody:
 		return of == neighbourCase
 	default:

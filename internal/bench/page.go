@@ -10,55 +10,25 @@ import (
 // byHand is the line of the page below which it belongs to people.
 const byHand = "<!-- What follows is written by hand; make bench keeps it. -->"
 
-// page writes the results. Of the page that is there it keeps what is written by hand.
-func page(rec record, old, plot string) string {
+// page writes the results: first what an operator needs, on one screen. Of the page that is there it keeps what
+// is written by hand.
+func page(rec record, old, data, plot string) string {
 	var b strings.Builder
-	b.WriteString(intro)
-	facts := rec.Results.size()
-	fmt.Fprintf(&b, "\n## Ratios, at %s facts\n\n| | SQLite | wanted | | PostgreSQL | wanted | |\n|--|--|--|--|--|--|--|\n", grouped(facts))
-	mixed := false
-	for _, g := range goals {
-		row := []string{g.name}
-		for _, store := range storeNames {
-			r := g.of(rec.Results, store, facts)
-			if r == nil {
-				row = append(row, "not measured", "", "")
-				continue
-			}
-			met := "not met"
-			if r.met {
-				met = "met"
-			}
-			if r.mixed {
-				r.value, mixed = r.value+" ¹", true
-			}
-			row = append(row, "**"+r.value+"**", r.wanted, met)
-		}
-		b.WriteString("| " + strings.Join(row, " | ") + " |\n")
-	}
-	if mixed {
-		b.WriteString("\n¹ The two sides were measured in different runs, between which a machine may change its pace.\n")
-	}
-	b.WriteString(reading)
+	rs, facts := rec.Results, rec.Results.size()
+	fmt.Fprintf(&b, intro, data)
+	fmt.Fprintf(&b, "\n## Next to a live node: SQLite, %s facts\n", grouped(facts))
+	b.WriteString(liveIntro)
+	besideWriter(&b, rs, sqliteStore, facts)
+	besideNode(&b, rs, facts)
+	fmt.Fprintf(&b, "\n## Targets\n\nSQLite, %s facts. Flat out is `--pace 1`.\n\n", grouped(facts))
+	targets(&b, rs, sqliteStore, facts)
+	b.WriteString("\n## Flat out and alone\n\n")
+	flatOut(&b, rs, facts)
 	fmt.Fprintf(&b, "\n![Cost of a first sweep against the size of the store](%s)\n", plot)
-	for _, store := range storeNames {
-		for _, facts := range rec.Results.sizes(store) {
-			fmt.Fprintf(&b, "\n## %s, %s facts\n\n", storeTitles[store], grouped(facts))
-			figures(&b, rec.Results, store, facts)
-		}
-	}
+	fmt.Fprintf(&b, "\n## PostgreSQL, %s facts\n\nFirst sweeps are with two workers.\n\n", grouped(facts))
+	targets(&b, rs, postgresStore, facts)
+	besideWriter(&b, rs, postgresStore, facts)
 	b.WriteString(method)
-	b.WriteString("\n## Runs\n")
-	for _, r := range rec.Runs {
-		fmt.Fprintf(&b, "\n%s, decayctl %s\n\n```\n%s\n```\n\n%s.\n", r.At.Format("2006-01-02 15:04 UTC"), r.Decayctl, r.Command, r.Machine)
-		if r.Busy > 0 {
-			fmt.Fprintf(&b, "It was not quiet: others kept %.0f %% of its processors busy before a measurement.\n", 100*r.Busy)
-		}
-		for _, version := range r.Versions {
-			b.WriteString("\n- " + version)
-		}
-		b.WriteString("\n")
-	}
 	b.WriteString("\n" + byHand + "\n")
 	if _, kept, found := strings.Cut(old, byHand+"\n"); found {
 		b.WriteString(kept)
@@ -66,7 +36,7 @@ func page(rec record, old, plot string) string {
 	return b.String()
 }
 
-// size is the size that ratios are given at: a million, or the largest below that or at all.
+// size is the size that the page is about: a million, or the largest below that or at all.
 func (rs results) size() (facts int) {
 	for _, r := range rs {
 		if r.Facts == 1_000_000 {
@@ -77,54 +47,122 @@ func (rs results) size() (facts int) {
 	return facts
 }
 
-// sizes are the sizes measured on a store, the largest first.
-func (rs results) sizes(store string) (sizes []int) {
+// sizes are the sizes whose first sweep was measured, the smallest first.
+func (rs results) sizes() (sizes []int) {
 	for _, r := range rs {
-		if r.Store == store {
+		if r.Case == firstCase {
 			sizes = append(sizes, r.Facts)
 		}
 	}
 	slices.Sort(sizes)
-	slices.Reverse(sizes)
 	return slices.Compact(sizes)
 }
 
-func figures(b *strings.Builder, rs results, store string, facts int) {
-	b.WriteString("| case | | facts expired | time | µs per fact | longest write transaction | peak memory | log |\n|--|--|--:|--:|--:|--:|--:|--:|\n")
-	var writers []result
-	for _, r := range rs {
-		if r.Store != store || r.Facts != facts {
+// besideWriter is what a process that inserts facts notices of a first sweep.
+func besideWriter(b *strings.Builder, rs results, store string, facts int) {
+	b.WriteString("\n| a process inserts a fact every 10 ms | p50 / p99 / max | failed | the sweep took | facts expired | longest write transaction |\n|--|--:|--:|--:|--:|--:|\n")
+	for _, contestant := range []string{nobody, decayctl, decayctlTwo, script, nodeMethod} {
+		r := rs.find(store, facts, neighbourCase, contestant)
+		switch {
+		case r == nil && (contestant == nobody || contestant == decayctl):
+			fmt.Fprintf(b, "| %s | not measured | | | | |\n", contestantTitles[contestant])
+		case r != nil && contestant == nobody:
+			fmt.Fprintf(b, "| %s | %s | | | |\n", contestantTitles[contestant], waits(r.Writer))
+		case r != nil:
+			fmt.Fprintf(b, "| %s | %s | %s | %s ms |\n", contestantTitles[contestant], waits(r.Writer), swept(r), grouped(int(r.LockedMS+0.5)))
+		}
+	}
+}
+
+// besideNode is what the clients of a node notice of a first sweep.
+func besideNode(b *strings.Builder, rs results, facts int) {
+	b.WriteString("\n| a node is told 20 facts and asked 20 queries a second | facts: p50 / p99 / max | failed | lost | queries: p50 / p99 / max | failed | the sweep took | facts expired |\n|--|--:|--:|--:|--:|--:|--:|--:|\n")
+	for _, contestant := range []string{nobody, decayctl, ownSweep} {
+		r := rs.find(sqliteStore, facts, nodeCase, contestant)
+		if r == nil {
+			fmt.Fprintf(b, "| %s | not measured | | | | | | |\n", contestantTitles[contestant])
 			continue
 		}
-		if r.Case == neighbourCase {
-			writers = append(writers, r)
+		took := " | "
+		if contestant != nobody {
+			took = swept(r)
+		}
+		fmt.Fprintf(b, "| %s | %s | %d | %s | %s |\n", contestantTitles[contestant], waits(r.Writer), r.Writer.Lost, waits(r.Queries), took)
+	}
+	b.WriteString(nodeNote)
+}
+
+// waits are two cells: how long facts or queries took, and how many failed.
+func waits(w *waiting) string {
+	brief := func(ms float64) string {
+		if ms < 10 {
+			return fmt.Sprintf("%.1f", ms)
+		}
+		return grouped(int(ms + 0.5))
+	}
+	text := fmt.Sprintf("%s / %s / %s ms | %s of %s", brief(w.P50MS), brief(w.P99MS), brief(w.MaxMS), grouped(w.Failures), grouped(w.Times))
+	if w.Failure != "" {
+		text += " (" + strings.ReplaceAll(w.Failure, "|", "/") + ")"
+	}
+	return text
+}
+
+// swept are two cells: how long a sweep took, and how many facts expired.
+func swept(r *result) string {
+	return fmt.Sprintf("%s s | %s", seconds(r.Seconds), grouped(int(r.Decayed)))
+}
+
+// targets are the goals of a store, and whether they are met.
+func targets(b *strings.Builder, rs results, store string, facts int) {
+	b.WriteString("| | measured | target | |\n|--|--|--|--|\n")
+	mixed := false
+	for _, g := range goals[store] {
+		r := g.of(rs, facts)
+		if r == nil {
+			fmt.Fprintf(b, "| %s | not measured | | |\n", g.name)
 			continue
 		}
-		locked := "–"
-		if r.Case != dryRunCase {
-			locked = fmt.Sprintf("%s ms", grouped(int(r.LockedMS+0.5)))
-			if r.Case == undoCase {
-				locked = "≤ " + locked // the job's, of sweep and undo together
+		met := "not met"
+		if r.met {
+			met = "met"
+		}
+		if r.mixed {
+			r.value, mixed = r.value+" ¹", true
+		}
+		fmt.Fprintf(b, "| %s | **%s** | %s | %s |\n", g.name, r.value, r.wanted, met)
+	}
+	if mixed {
+		b.WriteString("\n¹ The two sides were measured in different runs, between which a machine may change its pace.\n")
+	}
+}
+
+// flatOut is how long everything takes while nothing else uses the store.
+func flatOut(b *strings.Builder, rs results, facts int) {
+	b.WriteString("| | SQLite: decayctl | row by row | script | PostgreSQL: decayctl | row by row | script |\n|--|--:|--:|--:|--:|--:|--:|\n")
+	row := func(title, of string, facts int) {
+		fmt.Fprintf(b, "| %s", title)
+		for _, store := range storeNames {
+			for _, contestant := range []string{decayctl, nodeMethod, script} {
+				r := rs.find(store, facts, of, contestant)
+				if contestant == decayctl && of == firstCase {
+					r = fastest(rs, store, facts)
+				}
+				if r == nil {
+					b.WriteString(" | –")
+				} else {
+					fmt.Fprintf(b, " | %s s", seconds(r.Seconds))
+				}
 			}
 		}
-		fmt.Fprintf(b, "| %s | %s | %s | %s s | %.2f | %s | %.0f MB | %.0f MB |\n", caseTitles[r.Case], contestantTitle(r),
-			grouped(int(r.Decayed)), seconds(r.Seconds), r.perFact(), locked, r.PeakMB, r.LogMB)
+		b.WriteString(" |\n")
 	}
-	if len(writers) == 0 {
-		return
+	for _, of := range []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCase} {
+		row(caseTitles[of], of, facts)
 	}
-	b.WriteString("\n| writer beside a first sweep by | p50 | p99 | max | failed | the sweep took | longest write transaction | log |\n|--|--:|--:|--:|--:|--:|--:|--:|\n")
-	for _, r := range writers {
-		took, locked, log := seconds(r.Seconds)+" s", grouped(int(r.LockedMS+0.5))+" ms", fmt.Sprintf("%.0f MB", r.LogMB)
-		if r.Contestant == nobody {
-			took, locked, log = "–", "–", "–"
+	for _, other := range rs.sizes() {
+		if other != facts {
+			row(fmt.Sprintf("%s of %s facts", caseTitles[firstCase], grouped(other)), firstCase, other)
 		}
-		failed := fmt.Sprintf("%s of %s", grouped(r.Writer.Failures), grouped(r.Writer.Inserts))
-		if r.Writer.Failure != "" {
-			failed += " (" + r.Writer.Failure + ")"
-		}
-		fmt.Fprintf(b, "| %s | %.1f ms | %.0f ms | %s ms | %s | %s | %s | %s |\n", contestantTitle(r), r.Writer.P50MS, r.Writer.P99MS,
-			grouped(int(r.Writer.MaxMS+0.5)), failed, took, locked, log)
 	}
 }
 

@@ -44,14 +44,14 @@ func measured(t *testing.T) (rec record) {
 }
 
 func TestPage(t *testing.T) {
-	golden(t, "page.md", page(measured(t), "", "benchmarks.svg"))
+	golden(t, "page.md", page(measured(t), "", "benchmarks.json", "benchmarks.svg"))
 }
 
 func TestPageKeepsWhatIsWrittenByHand(t *testing.T) {
 	rec, note := measured(t), "\n## Tried, and no help\n\nMore of the same.\n"
-	first := page(rec, "", "plot.svg")
-	second := page(rec, first+note, "plot.svg")
-	if second != first+note || page(rec, second, "plot.svg") != second {
+	first := page(rec, "", "data.json", "plot.svg")
+	second := page(rec, first+note, "data.json", "plot.svg")
+	if second != first+note || page(rec, second, "data.json", "plot.svg") != second {
 		t.Errorf("the page has become\n%s", second)
 	}
 }
@@ -75,34 +75,48 @@ func TestPlotOfNothing(t *testing.T) {
 }
 
 func TestRatiosAreJudged(t *testing.T) {
+	p99 := func(ms float64) *waiting { return &waiting{P99MS: ms} }
 	rs := results{
 		{Store: sqliteStore, Facts: 100_000, Case: firstCase, Contestant: decayctl, Seconds: 1, PeakMB: 90},
-		{Store: sqliteStore, Facts: 100_000, Case: firstCase, Contestant: nodeMethod, Seconds: 4},
 		{Store: sqliteStore, Facts: 100_000, Case: firstCase, Contestant: script, Seconds: 1, Run: time.Unix(1, 0)},
+		{Store: sqliteStore, Facts: 100_000, Case: neighbourCase, Contestant: decayctl, Seconds: 3, Writer: &waiting{P99MS: 51, MaxMS: 250}},
+		{Store: sqliteStore, Facts: 100_000, Case: nodeCase, Contestant: decayctl, Writer: p99(15), Queries: p99(6)},
+		{Store: sqliteStore, Facts: 100_000, Case: nodeCase, Contestant: nobody, Writer: p99(10), Queries: p99(5)},
+		{Store: sqliteStore, Facts: 1_000_000, Case: nodeCase, Contestant: decayctl, Writer: &waiting{P99MS: 10, Lost: 1}, Queries: p99(5)},
+		{Store: sqliteStore, Facts: 1_000_000, Case: nodeCase, Contestant: nobody, Writer: p99(10), Queries: p99(5)},
+		{Store: sqliteStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctl, Seconds: 13, PeakMB: 97},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctl, Seconds: 3},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 2, PeakMB: 50},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: nodeMethod, Seconds: 50},
-		{Store: sqliteStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctl, Seconds: 13, PeakMB: 95},
+		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: decayctl, Writer: &waiting{P99MS: 21, MaxMS: 60}},
+		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: nobody, Writer: p99(2)},
 		{Store: postgresStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 40, PeakMB: 60},
 	}
 	for _, test := range []struct {
-		goal  int
 		store string
+		goal  int
+		facts int
 		want  *ratio
 	}{
-		{0, sqliteStore, &ratio{value: "4.0 × faster", wanted: "≥ 4 ×", met: true}},
-		{0, postgresStore, &ratio{value: "25.0 × faster", wanted: "≥ 25 ×", met: true}},
-		{1, sqliteStore, &ratio{value: "1.00 × its time", wanted: "≤ 0.9 ×", mixed: true}},
-		{1, postgresStore, nil},
-		{5, sqliteStore, &ratio{value: "90 MB", wanted: "≤ 96 MB", met: true}},
-		{6, sqliteStore, &ratio{value: "1.06 ×", wanted: "1 × within 10 %", met: true}},
-		{6, postgresStore, &ratio{value: "1.20 ×", wanted: "1 × within 10 %"}},
-		{8, sqliteStore, &ratio{value: "1.30 ×", wanted: "1 × within 20 %"}},
-		{8, postgresStore, &ratio{value: "2.00 ×", wanted: "1 × within 20 %"}},
+		{sqliteStore, 0, 100_000, &ratio{value: "3.00 × its time", wanted: "≤ 3 ×", met: true}},
+		{sqliteStore, 0, 1_000_000, nil},
+		{sqliteStore, 1, 100_000, &ratio{value: "p99 51 ms, max 250 ms, 0 failed", wanted: "p99 ≤ 50 ms, max ≤ 250 ms, 0 failed"}},
+		{sqliteStore, 2, 100_000, &ratio{value: "facts 1.50 ×, queries 1.20 ×, 0 failed, 0 lost", wanted: "both ≤ 1.5 ×, 0 failed, 0 lost", met: true}},
+		{sqliteStore, 2, 1_000_000, &ratio{value: "facts 1.00 ×, queries 1.00 ×, 0 failed, 1 lost", wanted: "both ≤ 1.5 ×, 0 failed, 0 lost"}},
+		{sqliteStore, 3, 100_000, &ratio{value: "1.00 × its time", wanted: "≤ 0.95 ×", mixed: true}},
+		{sqliteStore, 4, 100_000, nil},
+		{sqliteStore, 6, 100_000, &ratio{value: "90 MB, 97 MB", wanted: "≤ 96 MB"}},
+		{sqliteStore, 6, 1_000_000, &ratio{value: "97 MB", wanted: "≤ 96 MB"}},
+		{postgresStore, 0, 100_000, &ratio{value: "25.0 × faster", wanted: "≥ 25 ×", met: true}},
+		{postgresStore, 1, 100_000, nil},
+		{postgresStore, 5, 100_000, &ratio{value: "50 MB", wanted: "≤ 64 MB", met: true}},
+		{postgresStore, 6, 100_000, &ratio{value: "1.20 ×", wanted: "1 × within 10 %"}},
+		{postgresStore, 7, 100_000, &ratio{value: "p99 21 ms, max 60 ms, 0 failed", wanted: "p99 ≤ 20 ms above 2 ms without a sweep, 0 failed", met: true}},
+		{postgresStore, 8, 100_000, &ratio{value: "2.00 ×", wanted: "1 × within 20 %"}},
 	} {
-		got := goals[test.goal].of(rs, test.store, 100_000)
-		if diff := cmp.Diff(test.want, got, cmp.AllowUnexported(ratio{})); diff != "" {
-			t.Errorf("%s, %s: %s", goals[test.goal].name, test.store, diff)
+		g := goals[test.store][test.goal]
+		if diff := cmp.Diff(test.want, g.of(rs, test.facts), cmp.AllowUnexported(ratio{})); diff != "" {
+			t.Errorf("%s, %s, %d facts: %s", test.store, g.name, test.facts, diff)
 		}
 	}
 }

@@ -65,7 +65,7 @@ func (a axis) ticks() (ticks []float64) {
 func plot(rs results) string {
 	var shown results
 	for _, r := range rs {
-		if r.Case == firstCase {
+		if r.Case == firstCase && r.Contestant != before {
 			shown = append(shown, r)
 		}
 	}
@@ -105,7 +105,7 @@ func panel(b *strings.Builder, rs results, store string, x, y axis) {
 	}
 	fmt.Fprintf(b, `<text class="small" text-anchor="middle" x="%.1f" y="%.1f">facts in the store</text>`+"\n", (x.from+x.to)/2, y.from+44)
 	var names []label
-	for _, contestant := range contestantNames {
+	for _, contestant := range []string{decayctl, decayctlTwo, nodeMethod, script} {
 		var points []string
 		var last result
 		for _, r := range rs { // ordered by size
@@ -117,7 +117,7 @@ func panel(b *strings.Builder, rs results, store string, x, y axis) {
 		}
 		if len(points) > 0 {
 			fmt.Fprintf(b, `<polyline class="line %s" points="%s"/>`+"\n", contestant, strings.Join(points, " "))
-			names = append(names, label{contestant, contestantTitle(last), x.at(float64(last.Facts)) + 9, y.at(last.perFact()) + 4})
+			names = append(names, label{contestant, contestantTitles[contestant], x.at(float64(last.Facts)) + 9, y.at(last.perFact()) + 4})
 		}
 	}
 	for _, l := range apart(names) {

@@ -38,14 +38,14 @@ func (r *run) publish() error {
 		os.MkdirAll(filepath.Dir(r.out), 0o755),
 		os.WriteFile(beside+".json", append(text, '\n'), 0o644),
 		os.WriteFile(beside+".svg", []byte(plot(rec.Results)), 0o644),
-		os.WriteFile(r.out, []byte(page(rec, string(old), filepath.Base(beside)+".svg")), 0o644))
+		os.WriteFile(r.out, []byte(page(rec, string(old), filepath.Base(beside)+".json", filepath.Base(beside)+".svg")), 0o644))
 }
 
-// version is that of decayctl.
-func (r *run) version(ctx context.Context) (string, error) {
-	out, err := exec.CommandContext(ctx, r.program, "version").Output()
+// version is that of a decayctl.
+func version(ctx context.Context, program string) (string, error) {
+	out, err := exec.CommandContext(ctx, program, "version").Output()
 	if err != nil {
-		return "", fmt.Errorf("%s version: %w", r.program, err)
+		return "", fmt.Errorf("%s version: %w", program, err)
 	}
 	first, _, _ := strings.Cut(string(out), "\n")
 	return strings.TrimPrefix(first, "decayctl "), nil

@@ -17,20 +17,22 @@ type result struct {
 	Times      int       `json:"times"`
 	Decayed    int64     `json:"decayed"`
 	Seconds    float64   `json:"seconds"`
-	LockedMS   float64   `json:"locked_ms"` // the longest write transaction
-	PeakMB     float64   `json:"peak_mb"`   // of the client; a MB is 2^20 bytes
-	LogMB      float64   `json:"log_mb"`    // growth of the write-ahead log
-	Writer     *writing  `json:"writer,omitempty"`
+	LockedMS   float64   `json:"locked_ms"`         // the longest write transaction
+	PeakMB     float64   `json:"peak_mb"`           // of the client; a MB is 2^20 bytes
+	LogMB      float64   `json:"log_mb"`            // growth of the write-ahead log
+	Writer     *waiting  `json:"writer,omitempty"`  // facts that were written beside it
+	Queries    *waiting  `json:"queries,omitempty"` // what a node was asked beside it
 }
 
-// writing is the latency of a writer.
-type writing struct {
+// waiting is the latency of facts that are written, or of queries.
+type waiting struct {
 	P50MS    float64 `json:"p50_ms"`
 	P99MS    float64 `json:"p99_ms"`
 	MaxMS    float64 `json:"max_ms"`
-	Inserts  int     `json:"inserts"`
+	Times    int     `json:"times"` // facts or queries, in all repetitions
 	Failures int     `json:"failures"`
 	Failure  string  `json:"failure,omitempty"`
+	Lost     int     `json:"lost,omitempty"` // facts that were acknowledged and are not in the store
 }
 
 const mega = 1 << 20
@@ -53,29 +55,49 @@ func (s *series) result(of, contestant string, samples []measurement) result {
 		PeakMB:   middle(func(one measurement) float64 { return float64(one.peak) / mega }),
 		LogMB:    middle(func(one measurement) float64 { return float64(one.log) / mega }),
 	}
-	if of == neighbourCase {
-		r.Writer = &writing{
-			P50MS: middle(func(one measurement) float64 { return milliseconds(one.writer.P50) }),
-			P99MS: middle(func(one measurement) float64 { return milliseconds(one.writer.P99) }),
-			MaxMS: middle(func(one measurement) float64 { return milliseconds(one.writer.Max) }),
-		}
-		for _, one := range samples { // what failed even once has failed
-			r.Writer.Inserts += one.writer.Inserts
-			r.Writer.Failures += one.writer.Failures
-			r.Writer.Failure = cmp.Or(r.Writer.Failure, one.writer.Failure)
-		}
-	}
+	r.Writer = waited(samples, func(one measurement) *latency { return one.writer })
+	r.Queries = waited(samples, func(one measurement) *latency { return one.queries })
 	return r
 }
 
-const heading = `case       who          decayed    seconds  µs/fact   lock ms   peak MB    log MB  writer p50 / p99 / max ms, failed`
+// waited is what samples noticed; nil if nothing was there to notice anything.
+func waited(samples []measurement, by func(measurement) *latency) *waiting {
+	if by(samples[0]) == nil {
+		return nil
+	}
+	middle := func(figure func(*latency) time.Duration) float64 {
+		var values []time.Duration
+		for _, one := range samples {
+			values = append(values, figure(by(one)))
+		}
+		return milliseconds(median(values))
+	}
+	w := waiting{
+		P50MS: middle(func(l *latency) time.Duration { return l.P50 }),
+		P99MS: middle(func(l *latency) time.Duration { return l.P99 }),
+		MaxMS: middle(func(l *latency) time.Duration { return l.Max }),
+	}
+	for _, one := range samples { // what failed even once has failed
+		l := by(one)
+		w.Times, w.Failures, w.Lost = w.Times+l.Times, w.Failures+l.Failures, w.Lost+l.Lost
+		w.Failure = cmp.Or(w.Failure, l.Failure)
+	}
+	return &w
+}
+
+const heading = `case       who          decayed    seconds  µs/fact   lock ms   peak MB    log MB  facts beside it (and queries): p50 / p99 / max ms, failed`
 
 func (s *series) print(of, contestant string, one measurement) {
 	r := s.result(of, contestant, []measurement{one})
 	line := fmt.Sprintf("%-10s %-12s %7d %10.2f %8.2f %9.0f %9.1f %9.1f", r.Case, r.Contestant, r.Decayed, r.Seconds,
 		r.perFact(), r.LockedMS, r.PeakMB, r.LogMB)
-	if l := r.Writer; l != nil {
-		line += fmt.Sprintf("  %.1f / %.1f / %.0f, %d of %d", l.P50MS, l.P99MS, l.MaxMS, l.Failures, l.Inserts)
+	for _, l := range []*waiting{r.Writer, r.Queries} {
+		if l != nil {
+			line += fmt.Sprintf("  %.1f / %.1f / %.0f, %d of %d", l.P50MS, l.P99MS, l.MaxMS, l.Failures, l.Times)
+		}
+	}
+	if r.Writer != nil && r.Writer.Lost > 0 {
+		line += fmt.Sprintf(", %d lost", r.Writer.Lost)
 	}
 	fmt.Fprintln(s.w, line)
 }
@@ -97,6 +119,7 @@ type session struct {
 	At       time.Time `json:"at"` // when it began
 	Command  string    `json:"command"`
 	Decayctl string    `json:"decayctl"` // its version
+	Against  string    `json:"against,omitempty"`
 	Machine  string    `json:"machine"`
 	Versions []string  `json:"versions"`
 	Busy     float64   `json:"busy"` // share of the processors that others used before a series, at most

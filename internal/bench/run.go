@@ -9,6 +9,8 @@ import (
 	"path/filepath"
 	"slices"
 	"time"
+
+	"decayctl/internal/interop/nodeproc"
 )
 
 // measure does what is planned, prints each result as it comes, and writes the page.
@@ -18,6 +20,11 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 	if r.program, err = filepath.Abs(p.decayctl); err != nil {
 		return err
 	}
+	folder, err := filepath.Abs(string(p.node))
+	if err != nil {
+		return err
+	}
+	r.node = nodeproc.Installation(folder)
 	if _, err := os.Stat(r.program); err != nil {
 		return fmt.Errorf("there is no decayctl to measure; make build makes it: %w", err)
 	}
@@ -26,8 +33,16 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 	}
 	defer func() { _ = os.RemoveAll(r.folder) }()
 	r.session = session{At: time.Now().UTC().Truncate(time.Second), Command: p.command, Machine: machine(r.folder)}
-	if r.session.Decayctl, err = r.version(ctx); err != nil {
+	if r.session.Decayctl, err = version(ctx, r.program); err != nil {
 		return err
+	}
+	if p.against != "" {
+		if r.former, err = filepath.Abs(p.against); err != nil {
+			return err
+		}
+		if r.session.Against, err = version(ctx, r.former); err != nil {
+			return err
+		}
 	}
 	for _, name := range p.stores {
 		if err := r.onStore(ctx, name); err != nil {
@@ -56,6 +71,7 @@ type run struct {
 	plan
 	w       io.Writer
 	program string // decayctl, absolute
+	former  string // that of -against, absolute; "" is none
 	folder  string // removed at the end
 	session session
 	results results
@@ -74,10 +90,16 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 		return err
 	}
 	r.session.Versions = append(r.session.Versions, versions)
+	nodes := r.nodeStores(name, db)
 	for _, facts := range r.facts {
 		started := time.Now()
 		if err := db.fill(ctx, facts); err != nil {
 			return fmt.Errorf("fill a store: %w", err)
+		}
+		if nodes != nil {
+			if err := nodes.fill(ctx, facts); err != nil {
+				return fmt.Errorf("fill a node's store: %w", err)
+			}
 		}
 		fmt.Fprintf(r.w, "\n%s, %d facts (filled in %.0f s)\n", name, facts, time.Since(started).Seconds())
 		if busy := busyShare(ctx); busy > quiet {
@@ -85,7 +107,7 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 			fmt.Fprintf(r.w, "others keep %.0f %% of the processors busy: the figures will not be those of a quiet machine\n", 100*busy)
 		}
 		fmt.Fprintln(r.w, heading)
-		s := series{run: r, db: db, store: name, facts: facts}
+		s := series{run: r, db: db, nodes: nodes, store: name, facts: facts}
 		if err := s.measure(ctx); err != nil {
 			return fmt.Errorf("%d facts: %w", facts, err)
 		}
@@ -102,7 +124,23 @@ func (r *run) database(name string) (database, error) {
 	if templates == "" {
 		templates = filepath.Join(folder, "templates")
 	}
-	return &sqliteDatabase{folder: folder, templates: templates}, os.MkdirAll(folder, 0o755)
+	return newSQLite(folder, templates), os.MkdirAll(folder, 0o755)
+}
+
+// nodeStores are stores that a node made, beside the others of their kind; nil if the case node is not to be
+// measured. Without a node it is left out.
+func (r *run) nodeStores(name string, db database) database {
+	plain, ok := db.(*sqliteDatabase)
+	if !ok || !slices.Contains(r.cases, nodeCase) {
+		return nil
+	}
+	if !r.node.Complete() {
+		fmt.Fprintf(r.w, "\nthe case %s is left out: there is no node in %s (bash internal/interop/install %s installs it)\n", nodeCase, r.node, r.node)
+		r.cases = slices.DeleteFunc(slices.Clone(r.cases), func(of string) bool { return of == nodeCase })
+		return nil
+	}
+	r.session.Versions = append(r.session.Versions, "stigmem-node "+nodeproc.Newest+".")
+	return newNodeStores(r.node, plain)
 }
 
 // quiet is the share of the processors that others may use without mention.
@@ -112,6 +150,7 @@ const quiet = 0.1
 type series struct {
 	*run
 	db    database
+	nodes database // stores made by a node; nil without the case node
 	store string
 	facts int
 }
@@ -124,8 +163,10 @@ func (s *series) measure(ctx context.Context) error {
 			if err := s.sweeps(ctx, contestant, samples, found); err != nil {
 				return fmt.Errorf("%s: %w", contestant, err)
 			}
-			if err := s.neighbour(ctx, contestant, samples, found); err != nil {
-				return fmt.Errorf("%s, beside a writer: %w", contestant, err)
+			for _, of := range []string{neighbourCase, nodeCase} {
+				if err := s.beside(ctx, of, contestant, samples, found); err != nil {
+					return fmt.Errorf("%s, %s: %w", contestant, of, err)
+				}
 			}
 			if err := found.agree(); err != nil {
 				return err
@@ -195,43 +236,75 @@ func (s *series) sweeps(ctx context.Context, contestant string, samples map[plac
 	return nil
 }
 
-// neighbour measures the latency of a writer while a contestant sweeps.
-func (s *series) neighbour(ctx context.Context, contestant string, samples map[place][]measurement, found findings) (err error) {
-	if !s.wanted(contestant, neighbourCase) {
+// beside measures a process that uses a store, through a node in one of the cases, while a contestant sweeps it.
+func (s *series) beside(ctx context.Context, of, contestant string, samples map[place][]measurement, found findings) (err error) {
+	if !s.wanted(contestant, of) {
 		return nil
 	}
-	t, err := s.db.copied(ctx)
+	db := s.db
+	if of == nodeCase {
+		db = s.nodes
+	}
+	t, err := db.copied(ctx)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, t.remove()) }()
-	writer, err := startWriter(ctx, s.self, s.store, t)
+	args := []string{writerChild, s.store, address(t)}
+	var n *node
+	if of == nodeCase {
+		if n, err = startNode(s.node, address(t)); err != nil {
+			return err
+		}
+		defer func() { err = errors.Join(err, n.stop()) }()
+		args = []string{clientChild, n.URL, address(t)}
+	}
+	u, err := startUser(ctx, s.self, args...)
 	if err != nil {
 		return err
 	}
 	var one measurement
-	if contestant == nobody {
+	switch contestant {
+	case nobody:
 		one.started = time.Now()
 		select {
 		case <-time.After(s.baseline):
 		case <-ctx.Done():
-			return ctx.Err()
+			err = ctx.Err()
 		}
 		one.ended = time.Now()
-	} else if one, err = s.once(ctx, t, contestant, neighbourCase, ""); err != nil {
-		return errors.Join(err, writer.kill())
+	case ownSweep:
+		one, err = n.sweep(ctx, t)
+	default:
+		one, err = s.once(ctx, t, contestant, of, "")
 	}
-	if one.writer, err = writer.stop(one.started, one.ended); err != nil {
+	if err != nil {
+		return errors.Join(err, u.kill())
+	}
+	events, err := u.stop()
+	if err != nil {
 		return err
 	}
-	at := place{neighbourCase, contestant}
-	samples[at] = append(samples[at], one)
-	if contestant != nobody {
-		if one.tally, err = tallied(ctx, t, instantsOf(asOf)); err != nil {
+	one.writer = noticed(events, false, one.started, one.ended)
+	at := instantsOf(asOf)
+	if of == nodeCase {
+		one.queries = noticed(events, true, one.started, one.ended)
+		if one.writer.Lost, err = lost(ctx, t, acknowledged(events)); err != nil {
 			return err
 		}
-		found[at] = one
 	}
-	s.print(neighbourCase, contestant, one)
+	if contestant == ownSweep {
+		if at, err = sweptAt(ctx, t); err != nil {
+			return err
+		}
+	}
+	if contestant != nobody {
+		if one.tally, err = tallied(ctx, t, at); err != nil {
+			return err
+		}
+		found[place{of, contestant}] = one
+	}
+	samples[place{of, contestant}] = append(samples[place{of, contestant}], one)
+	s.print(of, contestant, one)
 	return nil
 }

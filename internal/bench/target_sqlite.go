@@ -19,14 +19,22 @@ import (
 
 // sqliteDatabase keeps its stores as files in a folder.
 type sqliteDatabase struct {
+	kind      string // in the names of files
 	folder    string // of copies
 	templates string // of filled stores
 	template  string // the one to copy from
 	copies    int
+
+	create func(ctx context.Context, path string) error // makes a store without facts
+	adapt  func(ctx context.Context, db *sql.DB) error  // changes it once it is filled; nil is nothing
+}
+
+func newSQLite(folder, templates string) *sqliteDatabase {
+	return &sqliteDatabase{kind: sqliteStore, folder: folder, templates: templates, create: sample.CreateSQLite}
 }
 
 func (d *sqliteDatabase) fill(ctx context.Context, facts int) error {
-	d.template = filepath.Join(d.templates, fmt.Sprintf("%d-%s.db", facts, fingerprint()))
+	d.template = filepath.Join(d.templates, fmt.Sprintf("%s-%d-%s.db", d.kind, facts, fingerprint()))
 	if _, err := os.Stat(d.template); err == nil {
 		return nil
 	}
@@ -34,7 +42,7 @@ func (d *sqliteDatabase) fill(ctx context.Context, facts int) error {
 	if err := errors.Join(os.MkdirAll(d.templates, 0o755), os.RemoveAll(unfinished)); err != nil {
 		return err
 	}
-	if err := sample.CreateSQLite(ctx, unfinished); err != nil {
+	if err := d.create(ctx, unfinished); err != nil {
 		return err
 	}
 	if err := sample.FillSQLite(ctx, unfinished, sampleOf(facts)); err != nil {
@@ -44,7 +52,12 @@ func (d *sqliteDatabase) fill(ctx context.Context, facts int) error {
 	if err != nil {
 		return err
 	}
-	_, err = db.ExecContext(ctx, "VACUUM; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)")
+	if d.adapt != nil {
+		err = d.adapt(ctx, db)
+	}
+	if err == nil {
+		_, err = db.ExecContext(ctx, "VACUUM; ANALYZE; PRAGMA wal_checkpoint(TRUNCATE)")
+	}
 	if err := errors.Join(err, db.Close()); err != nil {
 		return err
 	}
@@ -67,7 +80,7 @@ func sampleOf(facts int) sample.Options {
 
 func (d *sqliteDatabase) copied(context.Context) (target, error) {
 	d.copies++
-	path := filepath.Join(d.folder, fmt.Sprintf("copy%d.db", d.copies))
+	path := filepath.Join(d.folder, fmt.Sprintf("%s-copy%d.db", d.kind, d.copies))
 	if err := copyFile(path, d.template); err != nil {
 		return nil, err
 	}
