@@ -33,7 +33,7 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test lint fmt fmt-fix vet cross demo bench profile soak interop fuzz release-check clean $(PLATFORMS)
+.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo bench profile soak interop fuzz release-check clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -48,6 +48,9 @@ test: export GORACE = atexit_sleep_ms=10
 test: ## run all tests with the race detector, none skipped (installs PostgreSQL and pgbouncer on Debian)
 	@bash .ci/install
 	$(GO) test $(RACE) -parallel 4 -timeout 20m $(TESTFLAGS) ./...
+
+test-postgres: ## run the tests of the PostgreSQL store on PostgreSQL 14, 16, 17 and 18, from npm
+	@GO='$(GO)' bash .ci/postgres $(TESTFLAGS)
 
 lint: $(LINT) ## run the linters of .golangci.yaml
 	GOLANGCI_LINT_CACHE='$(CURDIR)/bin/lint-cache' $(LINT) run

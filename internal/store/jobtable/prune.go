@@ -103,7 +103,8 @@ func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (stor
 	})
 }
 
-// Orphans looks each job up in the key: the table may have millions of rows.
+// Orphans looks each job up in the key, of both tables: before-images may be millions. NOT EXISTS would be a join,
+// for which PostgreSQL 16 and later read all jobs.
 func (t *Table) Orphans(ctx context.Context) (ids []string, err error) {
 	before := t.db.Table("decayctl_before")
 	err = t.db.Read(ctx, func(tx Tx) error {
@@ -113,7 +114,7 @@ func (t *Table) Orphans(ctx context.Context) (ids []string, err error) {
 				UNION ALL
 				SELECT (SELECT n.job_id FROM `+before+` n WHERE n.job_id > kept.id ORDER BY n.job_id LIMIT 1) FROM kept WHERE kept.id IS NOT NULL
 			)
-			SELECT id FROM kept WHERE id IS NOT NULL AND NOT EXISTS (SELECT 1 FROM `+t.db.Table("decayctl_jobs")+` j WHERE j.job_id = kept.id)`)
+			SELECT id FROM kept WHERE id IS NOT NULL AND (SELECT j.job_id FROM `+t.db.Table("decayctl_jobs")+` j WHERE j.job_id = kept.id) IS NULL`)
 		return err
 	})
 	return ids, t.db.Translate(err, "look for before-images of jobs that are gone")

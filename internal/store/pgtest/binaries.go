@@ -10,9 +10,19 @@ import (
 	"strings"
 )
 
-// binaries is the folder of an installed PostgreSQL server. PATH decides, so that a version can be
-// chosen; often it has none but the client's programs, and then the newest found elsewhere is it.
+// binFolder names the environment variable with the folder of the server to use, for a run on one version.
+const binFolder = "PGTEST_BIN"
+
+// binaries is the folder of an installed PostgreSQL server. PGTEST_BIN decides, then PATH; often PATH has none
+// but the client's programs, and then the newest found elsewhere is it.
 func binaries() (string, error) {
+	if folder := os.Getenv(binFolder); folder != "" {
+		// An archive of a server often lacks pg_basebackup; Standby says so if a test needs it.
+		if !has(folder, "initdb", "postgres", "pg_ctl") {
+			return "", fmt.Errorf("%s=%s: the folder has no initdb, postgres and pg_ctl", binFolder, folder)
+		}
+		return folder, nil
+	}
 	var folders []string
 	for _, program := range []string{"postgres", "initdb"} {
 		if path, err := exec.LookPath(program); err == nil {
@@ -42,7 +52,7 @@ func binaries() (string, error) {
 		folders = append(folders, found...)
 	}
 	for _, folder := range folders {
-		if complete(folder) {
+		if has(folder, "initdb", "postgres", "pg_ctl", baseBackup) {
 			return folder, nil
 		}
 	}
@@ -60,8 +70,11 @@ func version(folder string) int {
 	return n
 }
 
-func complete(folder string) bool {
-	for _, program := range []string{"initdb", "postgres", "pg_ctl", "pg_basebackup"} {
+// baseBackup is the program that copies a cluster for a standby.
+const baseBackup = "pg_basebackup"
+
+func has(folder string, programs ...string) bool {
+	for _, program := range programs {
 		if info, err := os.Stat(filepath.Join(folder, program)); err != nil || info.IsDir() {
 			return false
 		}

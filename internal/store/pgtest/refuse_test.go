@@ -3,6 +3,8 @@ package pgtest
 import (
 	"errors"
 	"fmt"
+	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 )
@@ -52,6 +54,29 @@ func TestVersion(t *testing.T) {
 		if got := version(folder); got != want {
 			t.Errorf("version of %s is %d, want %d", folder, got, want)
 		}
+	}
+}
+
+// A run on one version must not fall back to another one without a word.
+func TestChosenServer(t *testing.T) {
+	t.Setenv(binFolder, "")
+	Start(t) // skips if there is no server
+	installed, err := binaries()
+	if err != nil {
+		t.Fatal(err)
+	}
+	chosen := t.TempDir()
+	t.Setenv(binFolder, chosen)
+	if found, err := binaries(); err == nil || errors.Is(err, ErrMissing) || !strings.Contains(err.Error(), chosen) {
+		t.Errorf("an empty folder: %q, %v", found, err)
+	}
+	for _, program := range []string{"initdb", "postgres", "pg_ctl"} {
+		if err := os.Symlink(filepath.Join(installed, program), filepath.Join(chosen, program)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if found, err := binaries(); err != nil || found != chosen {
+		t.Errorf("%q, %v; want %s", found, err, chosen)
 	}
 }
 

@@ -21,6 +21,9 @@ type Standby struct {
 // cluster held when it was made.
 func (c *Cluster) Standby(t testing.TB) *Standby {
 	t.Helper()
+	if !has(c.bin, baseBackup) {
+		refuse(t, fmt.Errorf("%s in %s: %w", baseBackup, c.bin, ErrMissing))
+	}
 	server, err := launch(clusterScript, c.bin)
 	if err != nil {
 		t.Fatal(err)
