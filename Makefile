@@ -23,6 +23,7 @@ RACE := -race -gcflags='modernc.org/sqlite/lib=-race=false'
 # Tools, pinned. goreleaser: newer ones than this want a newer Go than go.mod does.
 GOLANGCI_LINT_VERSION := v2.15.0
 GORELEASER_VERSION    := v2.15.0
+ACTIONLINT_VERSION    := v1.7.12
 
 LINT       := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
@@ -33,7 +34,7 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo bench profile soak interop fuzz release-check clean $(PLATFORMS)
+.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo bench profile soak interop fuzz workflows release release-check clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -105,6 +106,13 @@ interop: ## run decayctl and real Stigmem nodes, from PyPI, on the same stores
 fuzz: ## fuzz the parsers, each for FUZZTIME=30s
 	$(GO) test -run '^$$' -fuzz '^FuzzParseInstant$$' -fuzztime $(FUZZTIME) ./internal/fact
 	$(GO) test -run '^$$' -fuzz '^FuzzParseTTL$$' -fuzztime $(FUZZTIME) ./internal/rule
+
+workflows: ## check the workflows in .github, and .goreleaser.yaml
+	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
+	$(GORELEASER) check
+
+release: ## make the archives of the tag that is checked out, in dist/; publish nothing
+	$(GORELEASER) release --clean
 
 release-check: ## try the release: check .goreleaser.yaml, make the archives in dist/, publish nothing
 	$(GORELEASER) check
