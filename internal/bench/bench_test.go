@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"errors"
+	"fmt"
 	"io"
 	"os"
 	"os/exec"
@@ -21,7 +22,23 @@ func TestMain(m *testing.M) {
 	testscript.Main(m, map[string]func(){
 		"decayctl": func() { os.Exit(cli.Main(cli.ThisProcess())) },
 		"bench":    main,
+		"other":    other,
 	})
+}
+
+// other is another decayctl, which leaves a trace of what it was run with.
+func other() {
+	program, err := os.Executable()
+	if err != nil {
+		panic(err)
+	}
+	trace, err := os.OpenFile(program+".trace", os.O_APPEND|os.O_CREATE|os.O_WRONLY, 0o600)
+	if err != nil {
+		panic(err)
+	}
+	fmt.Fprintln(trace, strings.Join(os.Args[1:], " "))
+	_ = trace.Close()
+	os.Exit(cli.Main(cli.ThisProcess()))
 }
 
 // installed finds programs. Where one is missing the test is skipped, except where nothing may be.
@@ -48,10 +65,10 @@ func TestContestantsAgree(t *testing.T) {
 	for store, shell := range map[string]string{sqliteStore: "sqlite3", postgresStore: "psql"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			programs := installed(t, "decayctl", "bench", shell)
+			programs := installed(t, "decayctl", "bench", "other", shell)
 			none := t.TempDir()
 			p, err := parse([]string{"-facts", "700", "-stores", store, "-baseline", "50ms", "-settings", "fsync = off",
-				"-against", programs[0], "-node", none}, io.Discard)
+				"-against", programs[2], "-node", none}, io.Discard)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -76,6 +93,9 @@ func TestContestantsAgree(t *testing.T) {
 						t.Errorf("%s, %s: %d facts", of, contestant, r.Decayed)
 					}
 				}
+			}
+			if text, err := os.ReadFile(programs[2] + ".trace"); err != nil || !strings.Contains(string(text), "--store "+store) {
+				t.Errorf("the other decayctl was run with %q, %v", text, err)
 			}
 			if told := strings.Contains(printed.String(), "internal/interop/install "+none+" installs it"); told != (store == sqliteStore) {
 				t.Errorf("without a node the run prints %q", printed.String())

@@ -152,5 +152,9 @@ func refused(want, status int, answer map[string]any, err error) error {
 	if err != nil || status == want {
 		return err
 	}
-	return fmt.Errorf("status %d: %v", status, answer)
+	why := answer["text"]
+	if why == nil {
+		why = answer
+	}
+	return fmt.Errorf("status %d: %v", status, why)
 }

@@ -79,7 +79,7 @@ func TestClientTellsAndAsks(t *testing.T) {
 		case (e.Failure == "") != (e.ID != ""):
 			t.Errorf("a fact: %+v", e)
 		case e.Failure != "":
-			if refused++; e.Failure != "status 500: map[text:locked]" {
+			if refused++; e.Failure != "status 500: locked" {
 				t.Errorf("a fact: %+v", e)
 			}
 		default:

@@ -30,7 +30,7 @@ func withoutCIDs(ctx context.Context, db *sql.DB) error {
 // newNodeStores is for stores that a node's own migrations made.
 func newNodeStores(installed nodeproc.Installation, plain *sqliteDatabase) *sqliteDatabase {
 	stores := *plain
-	stores.kind, stores.adapt = "node", withoutCIDs
+	stores.kind, stores.adapt = "node-"+nodeproc.Newest, withoutCIDs
 	stores.create = func(_ context.Context, path string) error {
 		n, err := startNode(installed, path)
 		if err != nil {
