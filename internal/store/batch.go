@@ -20,12 +20,9 @@ type Batch struct {
 	Expiries []Expiry  // facts to change, in id order; may be none
 	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
 	Stamp    time.Time // becomes updated_at, in whole seconds
-	Mark     Mark      // of the range that the facts were read in
 
 	Job          job.Job // as it was joined
 	Irreversible bool    // write the facts also where an undo would not find them
-
-	EdgesNoted bool // it was noted which of the facts made an edge, see CandidatesParams.Edges
 }
 
 // Expiry is one fact to expire, or to lower the confidence of. The fact is written only if its override
@@ -41,7 +38,7 @@ type Expiry struct {
 	Lives      bool     // the fact does not expire: its confidence is all that changes
 
 	// What the transaction that writes the batch finds.
-	Ended   bool       // the fact's expiry has passed: it is not written
+	Spared  bool       // the fact's expiry has passed, or it is protected by now: it is not written
 	Written bool       // the override was written, and everything else follows it
 	Edge    *fact.Edge // the edge as it was; nil is none
 }
@@ -92,9 +89,16 @@ func (e Expiry) SweptAt() string {
 
 // Applied is what became of a batch.
 type Applied struct {
-	Changed []int         // places in Batch.Expiries that the guard held back
-	Locked  time.Duration // how long the transaction held its locks
-	Counts  job.Counts    // of the whole job, this batch included
+	Changed []int      // places in Batch.Expiries that the guard held back
+	Counts  job.Counts // of the whole job, this batch included
+	Timing
+}
+
+// Timing is how long a transaction kept other writers out.
+type Timing struct {
+	Locked time.Duration // from its first lock to its COMMIT
+	After  time.Duration // from its COMMIT until the call returned
+	Alone  time.Duration // how long no other process has written to the store; 0 if the store cannot tell
 }
 
 // CloneForAttempt is the batch with expiries of its own, for an attempt to write it to note what it finds.
@@ -108,7 +112,7 @@ func (b Batch) CloneForAttempt() Batch {
 func (b Batch) Spare(now time.Time) {
 	for i := range b.Expiries {
 		e := &b.Expiries[i]
-		e.Ended = !rule.Live(e.Fact, now)
+		e.Spared = !rule.Live(e.Fact, now)
 	}
 }
 
@@ -150,7 +154,7 @@ func (b Batch) Left() int {
 func (b Batch) FillsRange(facts int) bool { return b.Claim.IDs == nil && facts > b.Covered()/8 }
 
 // Range is the part of the claim that the batch covers.
-func (b Batch) Range() Range { return b.Claim.upTo(b.UpTo) }
+func (b Batch) Range() Range { return b.Claim.UpTo(b.UpTo) }
 
 // Rest is what the batch leaves of the claim.
 func (b Batch) Rest() Claim {
@@ -175,6 +179,13 @@ func NewByID(expiries []*Expiry) ByID {
 func (b ByID) Wrote(id string) {
 	if e := b[id]; e != nil {
 		e.Written = true
+	}
+}
+
+// Spare says that a fact is protected by now.
+func (b ByID) Spare(id string) {
+	if e := b[id]; e != nil {
+		e.Spared = true
 	}
 }
 
@@ -224,18 +235,15 @@ func GroupByOverride(of []*Expiry, asOf string) []OverrideGroup {
 
 // WithoutOverride are the facts to be written that had no override row.
 func (b Batch) WithoutOverride() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return !e.Ended && e.Fact.Override == nil })
+	return b.filter(func(e *Expiry) bool { return !e.Spared && e.Fact.Override == nil })
 }
 
 // All are the facts of the batch.
 func (b Batch) All() []*Expiry { return b.filter(func(*Expiry) bool { return true }) }
 
-// WithEdge are the facts of the batch that have an edge, where that was noted.
-func (b Batch) WithEdge() []*Expiry { return b.filter(func(e *Expiry) bool { return e.Fact.Edged }) }
-
 // Overridden are the facts to be written that had an override row.
 func (b Batch) Overridden() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return !e.Ended && e.Fact.Override != nil })
+	return b.filter(func(e *Expiry) bool { return !e.Spared && e.Fact.Override != nil })
 }
 
 // Done are the facts that were written.

@@ -20,7 +20,8 @@ const (
 	Contention
 	// Rejected: the database refuses a row for what it holds; smaller batches find which.
 	Rejected
-	// TooLong: what was to be read at once has more text than is held in memory; less of it may be read.
+	// TooLong: what was to be read has more text than is held in memory, or its rows were given other numbers; it can be
+	// read in the order of ids.
 	TooLong
 	// Disconnected: the connection was lost before anything was committed; it may come back.
 	Disconnected

@@ -222,7 +222,7 @@ type RestoreParams struct {
 // Restored is what became of it.
 type Restored struct {
 	Counts job.Counts // of the job, this batch included
-	Locked time.Duration
+	Timing
 }
 
 // ListParams filter a list of jobs.

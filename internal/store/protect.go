@@ -9,8 +9,8 @@ import (
 
 // Protections holds the legal holds and quarantine states of a range. They are loaded once instead of per fact.
 type Protections struct {
-	held   map[string][]hold  // active legal holds, by entity; nil where each fact's are looked up
-	status map[string]*string // quarantine status by fact, as far as it has a row of its own; nil where each is looked up
+	held   map[string][]hold  // active legal holds, by entity; nil if each fact's are looked up
+	status map[string]*string // quarantine status by fact, as far as it has a row of its own; nil if each is looked up
 
 	heldText, statusText int // bytes of text in the two
 }
@@ -56,6 +56,7 @@ func (p *Protections) addHold(entity, tenant, scope string) {
 
 // LoadStatuses loads the quarantine states of the facts whose fact_id a condition allows.
 func (p *Protections) LoadStatuses(d FactDialect, where string, args Args, query Query) error {
+	p.status = map[string]*string{}
 	var id string
 	var status *string
 	return query("SELECT fact_id, quarantine_status FROM "+d.Table("fact_quarantine_status")+" WHERE "+where, args, []any{&id, &status}, func() error {
@@ -64,20 +65,21 @@ func (p *Protections) LoadStatuses(d FactDialect, where string, args Args, query
 	})
 }
 
-// StatusesComplete tells whether the states are short enough to be kept. If not, each fact's is looked up.
-func (p *Protections) StatusesComplete() bool { return p.statusText <= MaxPartText }
+// StatusesComplete tells whether no fact's state needs to be looked up: they were loaded, and together are short enough to
+// be kept.
+func (p *Protections) StatusesComplete() bool { return p.status != nil }
+
+// Complete tells whether nothing needs to be looked up.
+func (p *Protections) Complete() bool { return p.HoldsComplete() && p.StatusesComplete() }
 
 func (p *Protections) addStatus(factID string, status *string) {
 	p.statusText += len(factID)
 	if status != nil {
 		p.statusText += len(*status)
 	}
-	if !p.StatusesComplete() {
+	if p.statusText > MaxPartText {
 		p.status = nil
 		return
-	}
-	if p.status == nil {
-		p.status = map[string]*string{}
 	}
 	p.status[factID] = status
 }
@@ -94,17 +96,15 @@ func (p *Protections) Protect(c *fact.Candidate) {
 	c.QuarantinePending = status != nil && *status == "pending"
 }
 
-// Unprotected leaves out the facts that a hold or a quarantine protects now.
-func (p *Protections) Unprotected(facts []*Expiry) (free []*Expiry) {
-	for _, e := range facts {
-		now := *e.Fact
+// Spare takes the facts out of a batch that a hold or a quarantine protects now.
+func (p *Protections) Spare(b Batch) {
+	for i := range b.Expiries {
+		now := *b.Expiries[i].Fact
 		now.LegalHold = false
-		p.Protect(&now)
-		if !now.LegalHold && !now.QuarantinePending {
-			free = append(free, e)
+		if p.Protect(&now); now.LegalHold || now.QuarantinePending {
+			b.Expiries[i].Spared = true
 		}
 	}
-	return free
 }
 
 // Held tells whether an active legal hold covers the fact f. It covers every scope if its own is not one of the four,

@@ -132,8 +132,7 @@ type OpenParams struct {
 	ReadOnly    bool          // nothing is written, not even beside the store
 	LockTimeout time.Duration // how long to wait for a lock that another process holds; 0 is not at all
 	Now         func() time.Time
-	Workers     int     // how many will write at once, PostgreSQL only; 0 is one
-	Pace        float64 // share of the time that writes may hold their locks; 1 is flat out, 0 unknown
+	Workers     int // how many will write at once, PostgreSQL only; 0 is one
 }
 
 // OtherTenants is what a store holds beside the facts of one tenant.
@@ -191,14 +190,13 @@ type Range struct {
 	After Cursor
 	Last  Cursor // not set where no fact is left
 	Facts int    // facts in the range, whatever their scope, tenant or state
-	Mark  Mark   // of the store before the range was read
 
 	// The only facts of the range that are meant, in id order; nil is all of them.
 	IDs []string
 }
 
-// upTo is the part of a range up to a cursor that is a fact of it.
-func (r Range) upTo(at Cursor) Range {
+// UpTo is the part of a range up to a cursor that is a fact of it.
+func (r Range) UpTo(at Cursor) Range {
 	if i := slices.Index(r.IDs, at.ID); i >= 0 {
 		r.IDs = r.IDs[:i+1]
 	}
@@ -215,10 +213,6 @@ func (r Range) Behind(at Cursor) Range {
 	return r
 }
 
-// Mark tells one state of a store from others: where it is the same later, nobody else has written
-// in between. The zero Mark tells nothing.
-type Mark int64
-
 // End tells whether the range is behind the last fact.
 func (r Range) End() bool { return !r.Last.Set }
 
@@ -230,7 +224,6 @@ type CandidatesParams struct {
 	Tenant    string // "" is every tenant
 	AsOf      time.Time
 	Source    bool // read who asserted each fact too
-	Edges     bool // note which facts made an edge, where a store would else look for the batch
 	Prefilter Prefilter
 
 	InOrder bool // parts come in the order of ids, each with at most MaxPartText bytes before its last fact

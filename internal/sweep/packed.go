@@ -42,7 +42,6 @@ type rest struct {
 // shared is what many facts have in common.
 type shared struct {
 	tenant, scope string
-	edged         bool
 }
 
 // verdictKey tells verdicts apart. Rules that select are shared among them.
@@ -116,9 +115,9 @@ func (p *packed) verdictOf(v rule.Verdict) uint32 {
 }
 
 func (p *packed) sharedOf(c *fact.Candidate) uint32 {
-	return p.shares.place(shared{c.Tenant, c.Scope, c.Edged}, func() (shared, shared) {
+	return p.shares.place(shared{c.Tenant, c.Scope}, func() (shared, shared) {
 		p.text += len(c.Tenant) + len(c.Scope)
-		s := shared{strings.Clone(c.Tenant), strings.Clone(c.Scope), c.Edged}
+		s := shared{strings.Clone(c.Tenant), strings.Clone(c.Scope)}
 		return s, s
 	})
 }
@@ -210,7 +209,6 @@ func (s stretch) candidate(n int) fact.Candidate {
 	f := &s.facts[s.from+n]
 	with := s.shares.list[f.shared]
 	c := fact.Candidate{Fact: fact.Fact{ID: f.text[:f.id], Entity: f.text[f.id:], Tenant: with.tenant, Scope: with.scope, Confidence: f.confidence}}
-	c.Edged = with.edged
 	if r := f.rest; r != nil {
 		c.ValidUntil, c.Quarantine, c.Override = r.validUntil, r.quarantine, r.override
 	}

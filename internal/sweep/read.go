@@ -145,7 +145,7 @@ var errFull = errors.New("there is no room for more")
 
 // candidates asks a store for the facts that the rules may concern.
 func (p Params) candidates() store.CandidatesParams {
-	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Edges: p.write, Prefilter: p.Prefilter()}
+	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Prefilter: p.Prefilter()}
 }
 
 // How often the same work is tried. Under contention four times at once suffice, or smaller batches

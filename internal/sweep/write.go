@@ -279,7 +279,7 @@ func (l *lane) divisible(err error, facts int) bool {
 func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.Batch {
 	b := store.Batch{
 		Lease: l.lease, Claim: claim, UpTo: upTo, Close: upTo == claim.Last,
-		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Mark: claim.Mark, EdgesNoted: true, Job: l.job, Irreversible: l.irreversible,
+		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Job: l.job, Irreversible: l.irreversible,
 		Expiries: slices.Grow(l.expiries[:0], facts.len()),
 	}
 	candidates := slices.Grow(l.candidates[:0], facts.len())

@@ -144,7 +144,6 @@ func (t *Table) Claimed(ctx context.Context, l store.Lease, number int64) (c sto
 }
 
 func (t *Table) claim(ctx context.Context, tx Tx, where string, args ...any) (c store.Claim, found bool, err error) {
-	c.Mark = t.db.Mark()
 	var low, ids *string
 	var high string
 	found, err = first(ctx, tx, []any{&c.Number, &low, &high, &c.Facts, &ids},

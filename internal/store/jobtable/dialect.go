@@ -69,8 +69,6 @@ type Dialect interface {
 	Exclusive() bool
 	// Checkpoint follows a transaction that has written much.
 	Checkpoint(ctx context.Context)
-	// Mark is the state of the store, see store.Mark.
-	Mark() store.Mark
 
 	// MayUndo and MayPrune fail with a *store.Error that lists the privileges that the role lacks.
 	MayUndo(ctx context.Context, tx Tx) error

@@ -109,8 +109,6 @@ func (dialect) Exclusive() bool { return false }
 
 func (dialect) Checkpoint(context.Context) {}
 
-func (dialect) Mark() store.Mark { return 0 }
-
 func (d dialect) MayUndo(ctx context.Context, t jobtable.Tx) error {
 	return d.require(ctx, t.(jobTx).Tx, undoPrivileges())
 }

@@ -205,7 +205,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	if err != nil {
 		return store.Restored{}, s.translate(err, "undo a batch")
 	}
-	return store.Restored{Counts: counts, Locked: s.params.Now().Sub(locked)}, nil
+	return store.Restored{Counts: counts, Timing: store.Timing{Locked: s.params.Now().Sub(locked)}}, nil
 }
 
 // widened is a confidence as its shortest decimal.

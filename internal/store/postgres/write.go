@@ -30,7 +30,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	return store.Applied{Changed: w.batch.Changed(), Locked: s.params.Now().Sub(w.locked), Counts: w.counts}, nil
+	return store.Applied{Changed: w.batch.Changed(), Counts: w.counts, Timing: store.Timing{Locked: s.params.Now().Sub(w.locked)}}, nil
 }
 
 // writer is one batch on its way into one transaction.
@@ -136,7 +136,8 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
 			WHERE NOT ` + w.factSQL().Held() + ` AND NOT ` + w.factSQL().Pending(), nil
 	}
-	return protections.Unprotected(facts), "", nil
+	protections.Spare(w.batch)
+	return w.batch.WithoutOverride(), "", nil
 }
 
 // updateOverrides writes the facts that had an override row, while every column of it still is

@@ -51,13 +51,12 @@ func TestRenumberedMeanwhile(t *testing.T) {
 	if err != nil || len(want) != 2_600 {
 		t.Fatalf("%d facts, %v", len(want), err)
 	}
-	if _, err := read(func() { d.Exec(t, "VACUUM") }); !store.Is(err, store.Contention) {
+	if _, err := read(func() { d.Exec(t, "VACUUM") }); !store.Is(err, store.TooLong) {
 		t.Errorf("while rows got other numbers: %v", err)
 	}
-	for range 3 { // somebody may do so all the time
-		if found, err := read(func() { d.Exec(t, "VACUUM") }); err != nil || !maps.Equal(found, want) {
-			t.Errorf("%d facts afterwards, %v", len(found), err)
-		}
+	p.InOrder = true
+	if found, err := read(func() { d.Exec(t, "VACUUM") }); err != nil || !maps.Equal(found, want) {
+		t.Errorf("%d facts in the order of ids, %v", len(found), err)
 	}
 }
 
@@ -73,17 +72,11 @@ func TestPartsKeepTheirPlaces(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	found, err := storetest.Candidates(t.Context(), s, store.CandidatesParams{Range: all, AsOf: asOf, Edges: true, Prefilter: store.Prefilter{Live: true}})
+	found, err := storetest.Candidates(t.Context(), s, store.CandidatesParams{Range: all, AsOf: asOf, Prefilter: store.Prefilter{Live: true}})
 	if err != nil {
 		t.Fatal(err)
 	}
 	if !slices.IsSortedFunc(found, func(a, b fact.Candidate) int { return strings.Compare(a.ID, b.ID) }) {
 		t.Error("places are not in the order of ids")
-	}
-	edged := d.Rows(t, "SELECT id FROM entity_edges ORDER BY id")
-	for _, c := range found {
-		if _, want := slices.BinarySearch(edged, c.ID); want != c.Edged {
-			t.Errorf("%q has an edge: %v", c.ID, c.Edged)
-		}
 	}
 }

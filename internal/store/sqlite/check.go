@@ -80,9 +80,6 @@ func (s *Store) checkWritable(ctx context.Context) error {
 		if err := s.checkVectors(ctx, tx); err != nil {
 			return err
 		}
-		if err := s.checkEdges(ctx, tx); err != nil {
-			return err
-		}
 		return errChecked
 	})
 	if errors.Is(err, errChecked) {
@@ -93,18 +90,6 @@ func (s *Store) checkWritable(ctx context.Context) error {
 
 // errChecked rolls back a transaction that wrote only to see whether it could.
 var errChecked = errors.New("checked")
-
-// checkEdges sees whether each edge has an id and a row number of its own, as in the node's table. Where it has not, edges
-// that were changed cannot be told by their number, nor looked up by that of their row.
-func (s *Store) checkEdges(ctx context.Context, tx querier) error {
-	return tx.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM pragma_table_list('entity_edges') t WHERE t.schema = 'main' AND t.type = 'table' AND NOT t.wr)
-		   AND NOT EXISTS (SELECT 1 FROM pragma_table_xinfo('entity_edges') c WHERE lower(c.name) = 'rowid')
-		   AND EXISTS (
-			SELECT 1 FROM pragma_index_list('entity_edges') l
-			WHERE l."unique" AND NOT l.partial
-			  AND (SELECT group_concat(lower(i.name) || ' ' || i.coll) FROM pragma_index_xinfo(l.name) i WHERE i.key) = 'id BINARY')`).Scan(&s.keyed)
-}
 
 // checkVectors sees whether the node's vectors can be kept in step.
 func (s *Store) checkVectors(ctx context.Context, tx querier) error {
@@ -117,7 +102,7 @@ func (s *Store) checkVectors(ctx context.Context, tx querier) error {
 		s.note(store.VectorTables[0].DoneWithout("vec_facts cannot be written (" + failed.Error() + ")"))
 		return nil
 	}
-	_, failed = tx.ExecContext(ctx, missingVectorsSQL(pack(nil)), "[]", "", "")
+	_, failed = tx.ExecContext(ctx, missingVectorsSQL(packIDs(nil)), "[]", "", "")
 	if s.backfill = failed == nil; !s.backfill {
 		s.note(store.VectorTables[1].DoneWithout("fact_embedding_status cannot be written (" + failed.Error() + ")"))
 	}

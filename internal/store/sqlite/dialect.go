@@ -99,8 +99,6 @@ func (dialect) Exclusive() bool { return true }
 
 func (d dialect) Checkpoint(ctx context.Context) { d.checkpoint(ctx) }
 
-func (d dialect) Mark() store.Mark { return store.Mark(d.mark.Load()) }
-
 func (dialect) MayUndo(context.Context, jobtable.Tx) error { return nil }
 
 func (dialect) MayPrune(context.Context, jobtable.Tx) error { return nil }
@@ -111,7 +109,7 @@ func (d dialect) NextRange(ctx context.Context, t jobtable.Tx, p store.RangePara
 
 // InOrder does not look the facts up, which would take long under the lock. Who reads a claim finds what is there.
 func (d dialect) InOrder(ctx context.Context, tx jobtable.Tx, ids []string, last store.Cursor) (sorted []string, err error) {
-	list := pack(ids)
+	list := packIDs(ids)
 	var id string
 	err = tx.Query(ctx, []any{&id}, func() error { sorted = append(sorted, id); return nil },
 		"SELECT id FROM ("+list.sql+") WHERE id <= $2 ORDER BY id", list.json, last.ID)

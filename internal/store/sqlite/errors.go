@@ -95,5 +95,5 @@ func ours(err error) bool {
 // tooLong tells whether a value would have been longer than SQLite allows: 10^9 bytes, or maxValue.
 func tooLong(err error) bool {
 	var driverError *sqlite.Error
-	return errors.As(err, &driverError) && driverError.Code() == sqlite3.SQLITE_TOOBIG
+	return errors.Is(err, errTooLong) || errors.As(err, &driverError) && driverError.Code() == sqlite3.SQLITE_TOOBIG
 }

@@ -17,18 +17,6 @@ func (s *Store) Watch(see func(tx Querier, query string)) {
 	s.through = func(tx querier) querier { return watched{tx, see} }
 }
 
-// FilterCards has the fresh cards read as soon as one card was looked up.
-func (s *Store) FilterCards() { s.cards.least = 1 }
-
-// LimitLog has the log moved, and reading wait for that, after other numbers of pages.
-func (s *Store) LimitLog(move, wait int) { s.limits = logLimits{move, wait} }
-
-// AwaitLog waits until the log that is being moved has been.
-func (s *Store) AwaitLog() {
-	s.moving.Lock()
-	defer s.moving.Unlock()
-}
-
 // LimitLength makes values longer than some bytes too long for those who read.
 func (s *Store) LimitLength(ctx context.Context, bytes int) error {
 	for range readers { // all at once, so that each is another

@@ -26,33 +26,27 @@ import (
 type Store struct {
 	*jobtable.Table
 
-	path       string // absolute, links resolved: SQLite keeps its side files beside the real file
-	params     store.OpenParams
-	read       *sql.DB
-	writes     *sql.DB                // nil where the store is opened read-only
-	conn       *sql.Conn              // the one connection of writes: data_version means nothing on another
-	turn       chan struct{}          // holds what is using the connection of writes
-	reads      sync.RWMutex           // held while something is read, and against it while the log is moved
-	moving     sync.Mutex             // held while the log is moved
-	limits     logLimits              // of the log
-	file       os.FileInfo            // what was opened to be written
-	otherNames bool                   // the file has several names, and no process uses it by this one
-	frozen     *fileState             // set while the file is read without locks: what it looked like at the start
-	unsettled  int                    // how often it did not look so in the end
-	beside     map[string]os.FileInfo // the side files that were there before SQLite opened the file
-	wal        bool                   // the file is in WAL mode
-	mark       atomic.Int64
-	moved      int                      // pages written when the log was last moved into the database; under turn
-	begun      int                      // and when nothing was read meanwhile; under turn
-	renumbered atomic.Int32             // see idsAfter
-	wary       atomic.Int32             // see waryFor
-	keyed      bool                     // see checkEdges
-	common     atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
-	holds      atomic.Pointer[holdsAt]  // the last ones that were read
-	cards      cardFilter               // for the connection of writes
-	vec        bool                     // vec_facts exists and can be written
-	backfill   bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
-	notes      []string
+	path         string // absolute, links resolved: SQLite keeps its side files beside the real file
+	params       store.OpenParams
+	read         *sql.DB
+	writes       *sql.DB                  // nil where the store is opened read-only
+	conn         *sql.Conn                // the one connection of writes: data_version means nothing on another
+	turn         chan struct{}            // holds what is using the connection of writes
+	reads        sync.RWMutex             // held while something is read, and against it during a checkpoint
+	file         os.FileInfo              // what was opened to be written
+	otherNames   bool                     // the file has several names, and no process uses it by this one
+	frozen       *fileState               // set while the file is read without locks: what it looked like at the start
+	unsettled    int                      // how often it did not look so in the end
+	beside       map[string]os.FileInfo   // the side files that were there before SQLite opened the file
+	wal          bool                     // the file is in WAL mode
+	checkpointed int                      // pages written when the log was last moved into the database; under turn
+	common       atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	vec          bool                     // vec_facts exists and can be written
+	backfill     bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
+	notes        []string
+
+	dataVersion int64     // when a transaction that writes last began; under turn
+	othersWrote time.Time // when that was found to have changed; under turn
 
 	opened    time.Time
 	leases    map[worker]reading   // of this process, see followClock; under turn
@@ -72,7 +66,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), limits: limitsOf(p.Pace), cards: cardFilter{least: leastCards}, opened: p.Now(), leases: map[worker]reading{}}
+	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), opened: p.Now(), leases: map[worker]reading{}}
 	s.Table = jobtable.New(dialect{s}, p, singleWorkerReason)
 	if err = s.checkName(ctx); err != nil {
 		return nil, err
@@ -167,6 +161,12 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, readers); err != nil {
 		return err
 	}
+	synchronous := "synchronous=FULL"
+	if wal {
+		// A commit need not reach the disk, and other writers do not wait for that: a power failure takes the last batches, with
+		// all that tells of them, and the job goes on before them. A checkpoint, as at the end, waits for the disk.
+		synchronous = "synchronous=NORMAL"
+	}
 	// Immediate: a transaction that reads first and writes later fails at once, without waiting,
 	// when the node has written in between. No automatic checkpoint: it would run inside COMMIT and
 	// be most of the time the node waits for the lock; see Checkpoint.
@@ -174,7 +174,7 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 		"mode": {"rw"}, "_txlock": {"immediate"},
 		// Foreign keys are not checked: a batch writes nothing but rows of facts that it has just read,
 		// or looks up itself, and one more look-up in a random page for every row is a third of its time.
-		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-8192"},
+		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-8192", synchronous},
 	}, 1)
 	if err != nil {
 		return err
@@ -234,9 +234,10 @@ func (s *Store) note(text string) { s.notes = append(s.notes, text) }
 
 // Close ends all connections.
 func (s *Store) Close() error {
+
 	var failed error
 	if s.conn != nil {
-		s.moveRest()
+		s.checkpointRest()
 		failed = s.translate(s.conn.Close(), "close the store")
 	}
 	for _, db := range []*sql.DB{s.writes, s.read} {

@@ -20,7 +20,7 @@ var keys = map[string][]string{
 	"facts":                   {"id", "entity=? AND relation", "rowid=?"},
 	"fact_validity_overrides": {"fact_id"},
 	"fact_retractions":        {"id", "fact_id"},
-	"entity_edges":            {"id", "rowid"},
+	"entity_edges":            {"id"},
 	"memory_cards":            {"entity_uri"},
 	"decayctl_before":         {"job_id=? AND fact_id"},
 	"vec_facts":               {"2"}, // what vec0 calls the look-up of a key
@@ -113,13 +113,13 @@ func (p *planner) wrong(query string, steps []string) (all []string) {
 		}
 		columns, guarded := p.keys[table]
 		if table == "tombstones" && p.many {
-			columns, guarded = []string{"entity_uri"}, !strings.HasPrefix(query, "SELECT coalesce(max(rowid), 0)")
+			columns, guarded = []string{"entity_uri"}, !strings.HasPrefix(query, "SELECT coalesce((SELECT max(rowid)")
 		}
 		switch {
 		case table == "fact_validity_overrides" && strings.Contains(query, "ORDER BY rowid LIMIT"):
 			continue // some rows from each end, once
 		case table == "memory_cards" && strings.HasPrefix(query, "SELECT"):
-			columns = []string{"is_stale"} // those that are fresh, up to a number
+			columns = []string{"entity_uri", "is_stale"} // of the facts, or the fresh ones up to a number
 		}
 		looked := slices.ContainsFunc(columns, func(column string) bool {
 			after, found := strings.CutPrefix(by, column)

@@ -57,7 +57,7 @@ func oneOf(stamps []string, args *store.Args) string {
 // within is the condition that a column lies in a range.
 func within(r store.Range, column string, arg func(any) string) string {
 	if r.IDs != nil {
-		list := pack(r.IDs)
+		list := packIDs(r.IDs)
 		return column + " IN (" + strings.ReplaceAll(list.sql, "$1", arg(list.json)) + ")"
 	}
 	from := column + " >= ''"

@@ -6,14 +6,29 @@ import (
 	"errors"
 	"time"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/store"
 )
+
+// Now is this host's clock.
+func (s *Store) Now(context.Context) (time.Time, error) { return s.params.Now(), nil }
 
 // Estimate is the largest rowid: rows of facts are never deleted.
 func (s *Store) Estimate(ctx context.Context) (int64, error) {
 	var rows sql.NullInt64
 	err := s.read.QueryRowContext(ctx, "SELECT max(rowid) FROM facts").Scan(&rows)
 	return rows.Int64, s.translate(err, "estimate the number of facts")
+}
+
+// OtherTenants reads the two ends of the index on tenant_id, beside the tenant. "Unequal" would read all of it.
+func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherTenants, err error) {
+	err = s.reading(ctx, func(tx querier) error {
+		return tx.QueryRowContext(ctx, `
+			SELECT EXISTS (SELECT 1 FROM facts WHERE tenant_id = $1), count(*), coalesce(sum(n), 0)
+			FROM (SELECT count(*) AS n FROM facts WHERE tenant_id < $1 GROUP BY tenant_id
+				UNION ALL SELECT count(*) FROM facts WHERE tenant_id > $1 GROUP BY tenant_id)`, tenant).Scan(&o.Known, &o.Tenants, &o.Facts)
+	})
+	return o, s.translate(err, "count the facts of other tenants")
 }
 
 // NextRange finds the range that comes next, without claiming it.
@@ -29,7 +44,7 @@ func (s *Store) nextRange(ctx context.Context, tx querier, p store.RangeParams) 
 	if p.After.Set {
 		from, args = "id > $2", append(args, p.After.ID)
 	}
-	next := store.Range{After: p.After, Mark: store.Mark(s.mark.Load())}
+	next := store.Range{After: p.After}
 	// The last fact of a full range is found by stepping over the others, a third of what counting takes.
 	facts := "FROM facts WHERE " + from + " AND id < x'' ORDER BY id LIMIT "
 	var last sql.NullString
@@ -44,20 +59,69 @@ func (s *Store) nextRange(ctx context.Context, tx querier, p store.RangeParams) 
 	return next, err
 }
 
-// plainIn finds the facts of a range that have no override, which is looked for last.
-func plainIn(p store.CandidatesParams, common []string) (from string, args store.Args) {
-	return `FROM facts f
-		WHERE ` + within(p.Range, "f.id", args.Add) + ` AND ` + factSQL.Conditions(p, common, &args).Where(store.OwnColumns) + `
-		  AND NOT EXISTS (SELECT 1 FROM fact_validity_overrides o WHERE o.fact_id = f.id)`, args
+// loadProtections loads those of the facts of a range, nil for all facts. What is too much to be loaded is looked up for
+// each fact.
+func (s *Store) loadProtections(ctx context.Context, tx querier, r *store.Range) (*store.Protections, error) {
+	p := &store.Protections{}
+	var tombstones, statuses int
+	if err := tx.QueryRowContext(ctx, `
+		SELECT coalesce((SELECT max(rowid) FROM tombstones), 0), coalesce((SELECT max(rowid) FROM fact_quarantine_status), 0)`).Scan(&tombstones, &statuses); err != nil {
+		return nil, err
+	}
+	if tombstones <= store.MaxTombstones {
+		if err := p.LoadHolds(factSQL, onRows(ctx, tx)); err != nil {
+			return nil, err
+		}
+	}
+	where, args := "true", store.Args{}
+	switch {
+	case r != nil:
+		where = within(*r, "fact_id", args.Add)
+	case statuses > store.MaxTombstones:
+		return p, nil
+	}
+	return p, p.LoadStatuses(factSQL, where, args, onRows(ctx, tx))
 }
 
-// overriddenIn finds the facts of a range that have one. Those that it has ended are left out before the fact
-// is looked up.
-func overriddenIn(p store.CandidatesParams, common []string) (from string, args store.Args) {
-	return `FROM fact_validity_overrides o CROSS JOIN facts f ON f.id = o.fact_id
-		WHERE ` + within(p.Range, "o.fact_id", args.Add) + ` AND ` + factSQL.Conditions(p, common, &args).Unexpired("o.valid_until") + `
-		  AND ` + factSQL.Conditions(p, common, &args).Where(store.EffectiveColumns), args
+// Fact reads one fact as Candidates would, with its source.
+func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
+	c, err := scanCandidate(s.read.QueryRowContext(ctx, `
+		SELECT `+candidateColumns(overrideSQL, heldSQL, statusSQL, "f.source")+`
+		FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id
+		WHERE f.id = $1`, id))
+	if errors.Is(err, sql.ErrNoRows) {
+		return c, &store.UnknownFact{ID: id}
+	}
+	c.Place = 0
+	c.QuarantinePending = c.Quarantine != nil && *c.Quarantine == "pending"
+	return c, s.translate(err, "read the fact")
 }
 
-// Now is this host's clock.
-func (s *Store) Now(context.Context) (time.Time, error) { return s.params.Now(), nil }
+// Groups reads the facts of all groups in one statement. The plus keeps the index on the tenant out of
+// it: nearly every fact is of the same one.
+func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.Candidate)) error {
+	list := pack([]string{"entity", "relation", "scope", "tenant"}, len(groups), func(i int) []string {
+		return []string{groups[i].Entity, groups[i].Relation, groups[i].Scope, groups[i].Tenant}
+	})
+	s.reads.RLock()
+	defer s.reads.RUnlock()
+	var c fact.Candidate
+	var o fact.Override
+	var overridden bool
+	err := onRows(ctx, s.passed(s.read))(`
+		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
+			o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by
+		FROM (`+list.sql+`) g
+		CROSS JOIN facts f ON f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND +f.tenant_id = g.tenant
+		LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id`, []any{list.json}, []any{
+		&c.ID, &c.Entity, &c.Relation, &c.Tenant, &c.Scope, &c.Source, &c.Timestamp, &c.ValidUntil, &overridden, &o.ValidUntil, &o.UpdatedAt, &o.UpdatedBy,
+	}, func() error {
+		each := c
+		if overridden {
+			each.Override = &fact.Override{ValidUntil: o.ValidUntil, UpdatedAt: o.UpdatedAt, UpdatedBy: o.UpdatedBy}
+		}
+		use(each)
+		return nil
+	})
+	return s.translate(err, "read groups of facts")
+}

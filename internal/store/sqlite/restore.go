@@ -31,7 +31,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 		}
 	}
 	if len(made) > 0 {
-		ids := pack(made)
+		ids := packIDs(made)
 		if err := collect(ctx, r.tx, r.Restored, `
 			DELETE FROM fact_validity_overrides
 			WHERE fact_id IN (`+ids.sql+`)
@@ -63,7 +63,7 @@ func (r *restorer) edges(ctx context.Context) error {
 		return err
 	}
 	if len(plain) > 0 {
-		ids := pack(plain)
+		ids := packIDs(plain)
 		if _, err := r.tx.ExecContext(ctx, `
 			UPDATE entity_edges
 			SET valid_until = (SELECT f.valid_until FROM facts f WHERE f.id = entity_edges.id), decay_epoch = NULL
@@ -97,7 +97,7 @@ func (r *restorer) retractions(ctx context.Context) error {
 	if len(made) == 0 {
 		return nil
 	}
-	ids := pack(made)
+	ids := packIDs(made)
 	_, err := r.tx.ExecContext(ctx, `DELETE FROM fact_retractions WHERE id IN (`+ids.sql+`)`, ids.json)
 	return err
 }
@@ -108,12 +108,12 @@ func (r *restorer) vectors(ctx context.Context) error {
 	if !r.backfill || len(forgotten) == 0 {
 		return nil
 	}
-	ids := pack(forgotten)
+	ids := packIDs(forgotten)
 	_, err := r.tx.ExecContext(ctx, missingVectorsSQL(ids), ids.json, fact.FormatSecond(r.params.Now()), store.Actor)
 	return err
 }
 
-func missingVectorsSQL(ids idList) string {
+func missingVectorsSQL(ids list) string {
 	return `
 		INSERT INTO fact_embedding_status (fact_id, embedding_missing, updated_at, updated_by)
 		SELECT b.id, 1, $2, $3 FROM (` + ids.sql + `) b

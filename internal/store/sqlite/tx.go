@@ -6,6 +6,7 @@ import (
 	"database/sql/driver"
 	"fmt"
 	"os"
+	"time"
 
 	"modernc.org/sqlite"
 	sqlite3 "modernc.org/sqlite/lib"
@@ -61,7 +62,7 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 	if err := s.present(); err != nil {
 		return err
 	}
-	if err := s.takeMark(ctx); err != nil {
+	if err := s.noteOthers(ctx); err != nil {
 		return err
 	}
 	if err := work(s.passed(s.conn)); err != nil {
@@ -93,16 +94,23 @@ func (s *Store) take(ctx context.Context) error {
 
 func (s *Store) release() { <-s.turn }
 
-// takeMark notes the state of the file at the start of a write transaction. data_version moves with
-// every commit of another connection, and not with this one's own: where it is what it was before a
-// range was read, everything that was read still holds.
-func (s *Store) takeMark(ctx context.Context) error {
+// noteOthers notes when another connection has last written, as this transaction finds it: data_version moves with every
+// commit of another connection, and not with those of this one.
+func (s *Store) noteOthers(ctx context.Context) error {
 	var version int64
 	if err := s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
 		return err
 	}
-	s.mark.Store(version + 1) // never 0, which tells nothing
+	if version != s.dataVersion {
+		s.dataVersion, s.othersWrote = version, s.params.Now()
+	}
 	return nil
+}
+
+// timing is that of a transaction which has had the write lock since locked, and has just ended.
+func (s *Store) timing(locked time.Time) store.Timing {
+	now := s.params.Now()
+	return store.Timing{Locked: now.Sub(locked), Alone: now.Sub(s.othersWrote)}
 }
 
 // reading runs work on one state of the store.

@@ -122,8 +122,8 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	if err != nil {
 		return store.Restored{}, s.translate(err, "undo a batch")
 	}
-	done.Locked = s.params.Now().Sub(locked)
-	s.checkpoint(ctx)
+	done.Timing = s.timing(locked)
+	done.After = s.checkpoint(ctx)
 	return done, nil
 }
 

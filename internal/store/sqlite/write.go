@@ -2,8 +2,6 @@ package sqlite
 
 import (
 	"context"
-	"database/sql"
-	"errors"
 	"strconv"
 	"time"
 
@@ -13,141 +11,111 @@ import (
 
 // Apply writes one batch, and with it the claim that it was read under and the job's counts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
-	w := writer{Store: s, batch: b, asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
-	w.wary = s.wary.Add(-1) >= 0 || !s.keyed
-	applied, err := w.apply(ctx)
-	if errors.Is(err, errEdgesDiffer) {
-		s.wary.Store(waryFor)
-		again := writer{Store: s, batch: b, asOf: w.asOf, stamp: w.stamp, wary: true, locked: w.locked}
-		applied, err = again.apply(ctx)
-	}
-	return applied, s.translate(err, "write a batch")
-}
-
-func (w *writer) apply(ctx context.Context) (applied store.Applied, err error) {
-	s := w.Store
-	w.batch = w.batch.CloneForAttempt()
-	b := w.batch
-	err = s.within(ctx, func(tx querier) error {
-		w.tx = tx
-		if w.locked.IsZero() {
-			w.locked = s.params.Now()
-		}
-		w.mark = store.Mark(s.mark.Load())
-		w.undisturbed = w.mark == b.Mark
+	w := writer{Store: s, batch: b.CloneForAttempt(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
+	var applied store.Applied
+	var locked time.Time
+	if err := s.within(ctx, func(tx querier) error {
+		w.tx, locked = tx, s.params.Now()
 		if err := s.LockClaim(ctx, jobTx{tx}, &w.batch); err != nil {
 			return err
 		}
-		var steps []func(context.Context) error
 		if len(b.Expiries) > 0 {
-			defer w.findCards()()
-			steps = append(steps, w.findEdges, w.noteOverrides, w.insertOverrides, w.updateOverrides, w.findOwn, w.retract, w.expireEdges)
-			if s.vec {
-				steps = append(steps, w.deleteVectors)
-			}
-			steps = append(steps, w.staleCards, w.verify)
-		}
-		for _, step := range steps {
-			if err := step(ctx); err != nil {
-				return err
+			for _, step := range []func(context.Context) error{
+				w.spareProtected, w.readEdges, w.noteOverrides, w.insertOverrides, w.updateOverrides, w.findOwn,
+				w.retract, w.expireEdges, w.deleteVectors, w.staleCards, w.verify,
+			} {
+				if err := step(ctx); err != nil {
+					return err
+				}
 			}
 		}
 		var err error
-		applied.Counts, err = s.Settle(ctx, jobTx{tx}, &w.batch, w.locked)
+		applied.Counts, err = s.Settle(ctx, jobTx{tx}, &w.batch, locked)
 		return err
-	})
-	if err != nil {
-		return store.Applied{}, err
+	}); err != nil {
+		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	applied.Changed, applied.Locked = b.Changed(), s.params.Now().Sub(w.locked)
-	s.cards.remove(w.filled, w.staled)
-	s.checkpoint(ctx)
-	s.readFreshCards(ctx, w.mark)
+	applied.Changed, applied.Timing = w.batch.Changed(), s.timing(locked)
+	applied.After = s.checkpoint(ctx)
 	return applied, nil
 }
 
 // writer is one batch on its way into one transaction.
 type writer struct {
 	*Store
-	tx     querier
-	locked time.Time // since when, an attempt before this one included
-	batch  store.Batch
-	asOf   string
-	stamp  string
+	tx    querier
+	batch store.Batch
+	asOf  string
+	stamp string
 
-	mark        store.Mark // of the store as the transaction found it
-	undisturbed bool       // nobody else has written since the batch was read
-	wary        bool       // no edge is taken to be as the node made it
-	asMade      []*store.Expiry
-	found       chan struct{}     // closed once the next two are known, see cardFilter.maybe
-	earlier     map[string]string // overrides by their facts before the batch, where triggers are
-	verified    store.Verified    // what the statements told
-	places      []int
-	filled      int
-	staled      []store.Card // cards that were fresh before the batch
+	earlier  map[string]string // overrides by their facts before the batch; only read if there are triggers
+	verified store.Verified    // what the statements told
 }
 
-// insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
-// stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
+// spareProtected leaves out the facts that are under a legal hold or in quarantine by now. Since the transaction has the
+// write lock, no other process can protect one before the COMMIT.
+func (w *writer) spareProtected(ctx context.Context) error {
+	protections, err := w.loadProtections(ctx, w.tx, new(w.batch.Range()))
+	if err != nil {
+		return err
+	}
+	if protections.Complete() {
+		protections.Spare(w.batch)
+		return nil
+	}
+	all := w.batch.All()
+	list := packFacts(all)
+	return collect(ctx, w.tx, store.NewByID(all).Spare, `
+		SELECT f.id FROM (`+list.sql+`) b CROSS JOIN facts f ON f.id = b.id WHERE `+heldSQL+` OR `+pendingSQL, list.json)
+}
+
+// insertOverrides writes the facts that had no override row. A row that has appeared meanwhile stays as it is: ON
+// CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
 func (w *writer) insertOverrides(ctx context.Context) error {
 	for _, group := range store.GroupByOverride(w.batch.WithoutOverride(), w.asOf) {
-		if err := w.insertGroup(ctx, group); err != nil {
+		list, confidence := packFacts(group.List), "NULL"
+		if group.SetsConfidence {
+			list, confidence = pack([]string{"id", "confidence"}, len(group.List), func(i int) []string {
+				e := group.List[i]
+				return []string{e.Fact.ID, strconv.FormatFloat(*e.Confidence, 'g', -1, 64)}
+			}), "CAST(b.confidence AS REAL)"
+		}
+		result, err := w.tx.ExecContext(ctx, `
+			INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
+			SELECT b.id, $2, `+confidence+`, $3, $4, $5 FROM (`+list.sql+`) b WHERE true
+			ON CONFLICT (fact_id) DO NOTHING`, list.json, group.ValidUntil, group.Reason, w.stamp, store.Actor)
+		if err != nil {
+			return err
+		}
+		n, err := result.RowsAffected()
+		if err != nil {
+			return err
+		}
+		w.verified.Rows += n
+		if group.Inserted(n) {
+			continue
+		}
+		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
+		// this stamp, and this one handles a fact once. If triggers change it, findOwn finds them.
+		if err := collect(ctx, w.tx, store.NewByID(group.List).Wrote, `
+			SELECT fact_id FROM fact_validity_overrides
+			WHERE fact_id IN (SELECT b.id FROM (`+list.sql+`) b) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
+			list.json, group.ValidUntil, group.Reason, w.stamp, store.Actor); err != nil {
 			return err
 		}
 	}
 	return nil
 }
 
-func (w *writer) insertGroup(ctx context.Context, group store.OverrideGroup) error {
-	ids := packFacts(group.List)
-	rows, id, confidence := ids, "b.id", "NULL"
-	if group.SetsConfidence {
-		facts := packWithConfidence(group.List)
-		rows, id, confidence = facts.idList, facts.behindBar(), "CAST("+facts.beforeBar()+" AS REAL)"
-	}
-	guarded := `(SELECT f.id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b CROSS JOIN facts f ON f.id = ` + id + `
-		WHERE NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
-	if w.undisturbed { // the guard would see what the read saw, fact by fact, for most of the time
-		guarded = `(SELECT ` + id + ` AS id, ` + confidence + ` AS confidence FROM (` + rows.sql + `) b)`
-	}
-	result, err := w.tx.ExecContext(ctx, `
-		INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
-		SELECT id, $2, confidence, $3, $4, $5 FROM `+guarded+` WHERE true
-		ON CONFLICT (fact_id) DO NOTHING`, rows.json, group.ValidUntil, group.Reason, w.stamp, store.Actor)
-	if err != nil {
-		return err
-	}
-	n, err := result.RowsAffected()
-	w.verified.Rows += n
-	if err == nil && group.Inserted(n) {
-		return nil
-	}
-	// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
-	// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
-	return errors.Join(err, collect(ctx, w.tx, store.NewByID(group.List).Wrote, `
-		SELECT fact_id FROM fact_validity_overrides
-		WHERE fact_id IN (`+ids.sql+`) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
-		ids.json, group.ValidUntil, group.Reason, w.stamp, store.Actor))
-}
-
-// packWithConfidence makes a list of facts with the confidence of each in front of its id.
-func packWithConfidence(expiries []*store.Expiry) headed {
-	return packHeaded(expiries, func(e *store.Expiry) string { return strconv.FormatFloat(*e.Confidence, 'g', -1, 64) })
-}
-
-// updateOverrides writes the facts that had an override row, while every column of it still is
-// what was read. Its confidence is kept, unless a policy lowers it: a rejected fact stays rejected. A
-// statement for each is cheap, and bound values compare exactly.
+// updateOverrides writes the facts that had an override row, while every column of it still is what was read. Its
+// confidence is kept, unless a policy lowers it: a rejected fact stays rejected. A statement for each is cheap, and bound
+// values compare exactly.
 func (w *writer) updateOverrides(ctx context.Context) error {
-	guard := `AND EXISTS (SELECT 1 FROM facts f WHERE f.id = o.fact_id AND NOT (` + heldSQL + `) AND NOT (` + pendingSQL + `))`
-	if w.undisturbed { // as for new ones
-		guard = ""
-	}
 	return execEach(ctx, w.tx, `
-		UPDATE fact_validity_overrides AS o
+		UPDATE fact_validity_overrides
 		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
-		WHERE o.fact_id = $6 AND o.valid_until IS $7 AND o.confidence IS $8 AND o.reason IS $9
-		  AND o.updated_at IS $10 AND o.updated_by IS $11 `+guard, w.batch.Overridden(), func(e *store.Expiry) []any {
+		WHERE fact_id = $6 AND valid_until IS $7 AND confidence IS $8 AND reason IS $9
+		  AND updated_at IS $10 AND updated_by IS $11`, w.batch.Overridden(), func(e *store.Expiry) []any {
 		o, becomes := e.Fact.Override, e.After(w.asOf, w.stamp)
 		return []any{
 			becomes.ValidUntil, becomes.Confidence, becomes.Reason, w.stamp, store.Actor,
@@ -159,64 +127,36 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	})
 }
 
-// retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
-// as-of, after its override was taken back, finds its row there already.
+// retract logs the facts that a floor expired, once for each expiry. The log may have a row for the fact already: of a
+// sweep at the same as-of whose override was taken back, or of an earlier sweep's expiry that was brought back.
 func (w *writer) retract(ctx context.Context) error {
 	retracted := w.batch.Retracted()
 	if len(retracted) == 0 {
 		return nil
 	}
-	first := make([]*store.Expiry, 0, len(retracted))
+	byEarlier := map[string][]*store.Expiry{} // most have no earlier expiry
 	for _, e := range retracted {
-		earlier := e.SweptAt()
-		if earlier == "" {
-			first = append(first, e)
-			continue
-		}
-		// Few: facts that an earlier sweep has expired, and somebody has brought back.
+		byEarlier[e.SweptAt()] = append(byEarlier[e.SweptAt()], e)
+	}
+	for earlier, group := range byEarlier {
+		list := pack([]string{"id", "fact_id"}, len(group), func(i int) []string {
+			return []string{group[i].Retraction, group[i].Fact.ID}
+		})
 		added, err := w.tx.ExecContext(ctx, `
 			INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
-			SELECT $1, $2, $3, $4
-			WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = $2 AND r.retracted_at IN ($3, $5))`,
-			e.Retraction, e.Fact.ID, w.asOf, store.Actor, earlier)
-		if err := w.addLogged(added, err); err != nil {
+			SELECT b.id, b.fact_id, $2, $3 FROM (`+list.sql+`) b
+			WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at IN ($2, $4))`,
+			list.json, w.asOf, store.Actor, earlier)
+		if err != nil {
 			return err
 		}
+		n, err := added.RowsAffected()
+		if err != nil {
+			return err
+		}
+		w.verified.Logged += n
 	}
-	logged, err := w.loggedAtAsOf(ctx)
-	if err != nil {
-		return err
-	}
-	unless := "true" // to look each up is a sixth of what writing it takes
-	if logged {
-		unless = "NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at = $2)"
-	}
-	ids := packHeaded(first, func(e *store.Expiry) string { return e.Retraction })
-	added, err := w.tx.ExecContext(ctx, `
-		INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
-		SELECT b.id, b.fact_id, $2, $3
-		FROM (SELECT `+ids.beforeBar()+` AS id, `+ids.behindBar()+` AS fact_id FROM (`+ids.sql+`) b) b
-		WHERE `+unless, ids.json, w.asOf, store.Actor)
-	return w.addLogged(added, err)
-}
-
-func (w *writer) addLogged(added sql.Result, err error) error {
-	if err != nil {
-		return err
-	}
-	n, err := added.RowsAffected()
-	w.verified.Logged += n
-	return err
-}
-
-// loggedAtAsOf tells whether the log has a retraction at the job's as-of of any fact in the batch's range.
-// The plus keeps the index on the instant out of it: the rows of all batches before have the same.
-func (w *writer) loggedAtAsOf(ctx context.Context) (logged bool, err error) {
-	var args store.Args
-	err = w.tx.QueryRowContext(ctx, `
-		SELECT EXISTS (SELECT 1 FROM fact_retractions r WHERE `+within(w.batch.Range(), "r.fact_id", args.Add)+`
-			AND +r.retracted_at = `+args.Add(w.asOf)+`)`, args...).Scan(&logged)
-	return logged, err
+	return nil
 }
 
 // keepBeforeImages writes before-images. They are few: most facts had no override, and an edge as the node made it.
@@ -241,8 +181,44 @@ func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImag
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it. One
 // statement for each fact, since vec0 answers IN by reading every vector there is.
 func (w *writer) deleteVectors(ctx context.Context) error {
+	if !w.vec {
+		return nil
+	}
 	return execEach(ctx, w.tx, `DELETE FROM vec_facts WHERE fact_id = $1`, w.batch.Forgotten(), func(e *store.Expiry) []any {
 		return []any{e.Fact.ID}
+	}, nil)
+}
+
+// staleCards marks the memory cards that were made of a fact now expired. Most facts have no card, or one that is stale by
+// now: if fewer cards are fresh than facts were expired, the fresh ones are read, and otherwise each fact's is looked up.
+func (w *writer) staleCards(ctx context.Context) error {
+	cards := w.batch.Cards()
+	expired := make(map[store.Card]bool, len(cards))
+	for _, card := range cards {
+		expired[card] = true
+	}
+	var fresh int
+	if err := w.tx.QueryRowContext(ctx, "SELECT count(*) FROM (SELECT 1 FROM memory_cards WHERE is_stale = 0 LIMIT $1)", len(cards)).Scan(&fresh); err != nil {
+		return err
+	}
+	where, args := "is_stale = 0", []any{}
+	if fresh == len(cards) {
+		list := pack([]string{"entity"}, len(cards), func(i int) []string { return []string{cards[i].Entity} })
+		where, args = "+is_stale = 0 AND entity_uri IN ("+list.sql+")", []any{list.json} // the plus leaves the entity as the only way
+	}
+	var stale []store.Card
+	var card store.Card
+	if err := onRows(ctx, w.tx)("SELECT entity_uri, tenant_id, scope FROM memory_cards WHERE "+where, args,
+		[]any{&card.Entity, &card.Tenant, &card.Scope}, func() error {
+			if expired[card] {
+				stale = append(stale, card)
+			}
+			return nil
+		}); err != nil {
+		return err
+	}
+	return execEach(ctx, w.tx, "UPDATE memory_cards SET is_stale = 1 WHERE entity_uri = $1 AND tenant_id = $2 AND scope = $3", stale, func(c store.Card) []any {
+		return []any{c.Entity, c.Tenant, c.Scope}
 	}, nil)
 }
 

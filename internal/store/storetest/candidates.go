@@ -52,11 +52,12 @@ func sameInOrder(ctx context.Context, s store.Store, p store.CandidatesParams, w
 	}); err != nil {
 		return err
 	}
+	last := -1
 	for i := range found {
-		if found[i].Place != i {
-			return fmt.Errorf("%q is the fact %d, and has the place %d", found[i].ID, i, found[i].Place)
+		if found[i].Place <= last {
+			return fmt.Errorf("%q has the place %d, and comes behind the place %d", found[i].ID, found[i].Place, last)
 		}
-		found[i].Place = 0
+		last, found[i].Place = found[i].Place, 0
 	}
 	same := func(a, b fact.Candidate) bool {
 		a.Quarantine, b.Quarantine = nil, nil // that of a fact, or what holds instead

@@ -22,7 +22,7 @@ type readMeanwhile struct {
 
 func (m *readMeanwhile) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
 	err := m.Store.Candidates(ctx, p, use)
-	if p.Edges && m.change != nil {
+	if m.change != nil {
 		m.change()
 		m.change = nil
 	}

@@ -84,9 +84,9 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 		}
 		c = b.Rest()
 		rest := byPolicies(h.batch(c, found[half:]))
-		rest.Mark, rest.UpTo, rest.Close = 0, c.Last, true // for all that is known, somebody has written meanwhile
+		rest.UpTo, rest.Close = c.Last, true
 		if i == 1 {
-			override(meanwhile) // and has
+			override(meanwhile)
 		}
 		if applied, err := g.s.Apply(g.ctx, rest); err != nil || (len(applied.Changed) == 1) != (i == 1) {
 			t.Fatalf("%+v, %v", applied, err)

@@ -136,6 +136,73 @@ func testProtections(t *testing.T, d Database) {
 	}
 }
 
+// between changes a store at one place of a sweep, once.
+type between struct {
+	store.Store
+	place  string
+	change func()
+}
+
+func (b *between) at(place string) {
+	if change := b.change; place == b.place && change != nil {
+		b.change = nil
+		change()
+	}
+}
+
+func (b *between) Claim(ctx context.Context, l store.Lease, size int) (store.Claim, error) {
+	b.at("before the claim")
+	c, err := b.Store.Claim(ctx, l, size)
+	b.at("after the claim")
+	return c, err
+}
+
+func (b *between) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
+	err := b.Store.Candidates(ctx, p, func(part []fact.Candidate) error {
+		b.at("while facts are read")
+		return use(part)
+	})
+	b.at("after the read")
+	return err
+}
+
+func (b *between) Apply(ctx context.Context, batch store.Batch) (store.Applied, error) {
+	b.at("before the batch")
+	return b.Store.Apply(ctx, batch)
+}
+
+// testProtectedAtEveryPlace: wherever another process commits a hold, a quarantine or an override, the sweep expires the other
+// facts and leaves that one as it is.
+func testProtectedAtEveryPlace(t *testing.T, d Database) {
+	floor := rule.Floor(0.5)
+	for _, place := range []string{"before the claim", "after the claim", "while facts are read", "after the read", "before the batch"} {
+		for what, change := range map[string]string{
+			"hold": `INSERT INTO tombstones (id, entity_uri, scope, tenant_id, legal_hold, signed_by, signature, created_at)
+				VALUES ('hold ' || $1, $1, '*', 'default', 1, 'a', 'x', 'x')`,
+			"quarantine": "INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ($1, 'pending', 'x')",
+			"override":   "INSERT INTO fact_validity_overrides (fact_id, confidence, updated_at) VALUES ($1, 0.9, 'x')",
+		} {
+			id := place + ", " + what
+			for _, each := range []string{id + " 1", id, id + " 2"} {
+				d.Insert(t, Fact(each, func(c *fact.Candidate) { c.Entity = each }))
+				d.Edge(t, each, nil)
+			}
+			s := &between{Store: d.open(t, false), place: place, change: func() { d.Exec(t, change, id) }}
+			j, err := Sweep(context.Background(), Engine(s), store.StartParams{Rules: rule.Set{Floor: &floor}, AsOf: AsOf}, sweep.Work{})
+			if err != nil || j.Counts.Decayed != 2 || s.change != nil {
+				t.Errorf("%s: %+v, %v", id, j.Counts, err)
+			}
+			for _, left := range []string{
+				"SELECT fact_id FROM fact_validity_overrides WHERE fact_id = $1 AND valid_until IS NOT NULL",
+				"SELECT fact_id FROM fact_retractions WHERE fact_id = $1",
+				"SELECT id FROM entity_edges WHERE id = $1 AND decay_epoch IS NOT NULL",
+			} {
+				d.expectArgs(t, []any{id}, left)
+			}
+		}
+	}
+}
+
 // stopped sweeps in two parts: by a process that stops after its first batch, and by one that resumes.
 func (d Database) stopped(t testing.TB, rules rule.Set, tenant string) job.Job {
 	t.Helper()

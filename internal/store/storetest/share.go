@@ -143,7 +143,7 @@ func (h *share) read(c store.Claim) []fact.Candidate {
 
 // batch expires facts of a claim by the floor, the last of them being the last that it covers.
 func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
-	b := store.Batch{Lease: h.Lease, Claim: c, UpTo: c.After, AsOf: h.Job.AsOf, Stamp: h.Job.Stamp, Mark: c.Mark}
+	b := store.Batch{Lease: h.Lease, Claim: c, UpTo: c.After, AsOf: h.Job.AsOf, Stamp: h.Job.Stamp}
 	for i := range found {
 		id := "retract_" + found[i].ID + "-" + h.Job.Tag()
 		b.Expiries = append(b.Expiries, store.Expiry{Fact: &found[i], Rules: []string{rule.NameFloor}, Retraction: id})

@@ -185,9 +185,8 @@ func testChangedAmongMany(t *testing.T, d Database) {
 	testChangedMeanwhile(t, d)
 }
 
-// testMarked takes the way of the engine, whose batches say in which state of the store they were
-// read: a hold is seen if it comes after the read, also when batches were written in between.
-func testMarked(t *testing.T, d Database) {
+// testHeldMeanwhile: a batch sees a hold that came after the read, also if other batches were written in between.
+func testHeldMeanwhile(t *testing.T, d Database) {
 	g := d.scene(t)
 	for _, id := range []string{"a", "b", "c", "d"} {
 		d.Insert(t, Fact(id, func(c *fact.Candidate) { c.Entity = id }))
@@ -207,7 +206,7 @@ func testMarked(t *testing.T, d Database) {
 	apply(first)
 	d.Exec(t, holdSQL, "t", "b", "*", "default", 1)
 	d.Exec(t, holdSQL, "u", "c", "*", "default", 1)
-	fourth := h.claim(1) // a write of one's own between the hold and the batch hides no hold
+	fourth := h.claim(1) // a write of its own between the hold and the batch hides no hold
 	if err := g.s.Renew(g.ctx, h.Lease); err != nil {
 		t.Fatal(err)
 	}
