@@ -3,14 +3,19 @@ package sweep
 import (
 	"math"
 	"time"
+
+	"decayctl/internal/store"
 )
 
 const (
-	smallest     = 250   // facts; below that a transaction is all overhead, and no shorter for fewer of them
-	largestBatch = 8_000 // larger ones take more memory than time they save
-	growth       = 1.2   // per batch, at most
-	flatOut      = 10    // times as long may a transaction be where nobody else minds
-	aim          = 0.6   // of the store's target: no two batches take equally long, and nearly all are to keep to it
+	smallest     = 250    // facts; below that a transaction is all overhead, and no shorter for fewer of them
+	largestBatch = 12_000 // larger ones take more memory than time they save
+	growth       = 1.2    // per batch, at most
+	flatOut      = 10     // times as long may a transaction be where nobody else minds
+	aim          = 0.6    // of the store's target: no two batches take equally long, and nearly all are to keep to it
+
+	aloneAfter = 2 * time.Second // without a write of another process, until decayctl takes itself for the only writer
+	burst      = 3               // batches in one transaction, and for one pause, while it is alone
 )
 
 // pacer sets the size of batches, and the pauses between them.
@@ -19,41 +24,60 @@ type pacer struct {
 	share  float64       // of the time that locks may be held
 	rate   float64       // facts to write per second, at most; 0 is any number
 	fixed  bool          // the size was asked for
-	size   int           // facts in the next batch, at most; 1 or more
+	size   int           // facts in a batch, at most; 1 or more
+	burst  int           // batches that the next transaction writes
 }
 
 func newPacer(e *Engine, w Work) pacer {
 	t := e.Store.Tuning()
-	p := pacer{target: time.Duration(aim * float64(t.Target)), share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize}
+	p := pacer{target: time.Duration(aim * float64(t.Target)), share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize, burst: 1}
 	if w.Pace >= 1 {
 		p.target, p.size = flatOut*p.target, min(flatOut*p.size, largestBatch)
 	}
 	if w.BatchSize > 0 {
 		p.fixed, p.size = true, w.BatchSize
 	}
-	p.limit()
 	return p
 }
 
-// pause sets the size of the next batch, and is how long to wait before it, to let the node's own
-// writers in.
-func (p *pacer) pause(written int, locked time.Duration) time.Duration {
+// next is how many facts the next transaction writes, at most.
+func (p *pacer) next() int {
+	n := p.size * p.burst
+	if p.burst > 1 {
+		n = max(p.size, min(n, largestBatch))
+	}
+	if p.rate > 0 { // a rate is not one burst a minute
+		n = max(1, min(n, int(p.rate)))
+	}
+	return n
+}
+
+// pause sets the size of the next transaction, and is how long to wait before it, to let the node's own writers in.
+//
+// While no other process writes, no writer waits: a transaction then writes three batches, and the pause behind it is that
+// of one. A writer that comes meanwhile waits for one such transaction at most, and the next one is short again.
+func (p *pacer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
 		return 0
 	}
+	batch := t.Locked / time.Duration(p.burst)
 	if !p.fixed {
-		p.adapt(written, locked)
+		p.adapt(written/p.burst, batch)
 	}
 	var pause time.Duration
 	if p.share < 1 {
 		// Never shorter than the lock it follows: a writer that waited for one whole batch must find a
 		// gap of its own length.
-		pause = max(locked, time.Duration(float64(locked)*(1/p.share-1)))
+		pause = max(batch, time.Duration(float64(batch)*(1/p.share-1)))
+		p.burst = 1
+		if !p.fixed && t.Alone >= aloneAfter {
+			p.burst = burst
+		}
 	}
 	if p.rate > 0 {
-		pause = max(pause, time.Duration(float64(written)/p.rate*float64(time.Second))-locked)
+		pause = max(pause, time.Duration(float64(written)/p.rate*float64(time.Second))-t.Locked)
 	}
-	return pause
+	return max(0, pause-t.After)
 }
 
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch
@@ -68,14 +92,6 @@ func (p *pacer) adapt(written int, locked time.Duration) {
 	case written >= p.size:
 		factor := min(growth, float64(p.target)/float64(max(locked, time.Millisecond)))
 		p.size = min(largestBatch, max(p.size, int(math.Ceil(float64(p.size)*factor))))
-		p.limit()
-	}
-}
-
-// limit keeps a batch within what may be written in a second: a rate is not one burst a minute.
-func (p *pacer) limit() {
-	if p.rate > 0 {
-		p.size = max(1, min(p.size, int(p.rate)))
 	}
 }
 

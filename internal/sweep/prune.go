@@ -53,7 +53,7 @@ func (p *pruner) jobs(ctx context.Context, pace *pacer, ids []string) error {
 	switch n := len(ids); {
 	case err == nil:
 		p.removed += int64(pruned.Rows)
-		return p.Sleep(ctx, pace.pause(pruned.Rows, pruned.Locked))
+		return p.Sleep(ctx, pace.pause(pruned.Rows, store.Timing{Locked: pruned.Locked}))
 	case !alone:
 		return err
 	case n == 1:
@@ -78,13 +78,14 @@ func (p *pruner) images(ctx context.Context, pace pacer) error {
 	for part := range slices.Chunk(ids, idsAtOnce) {
 		for more := true; more && err == nil; {
 			var forgotten store.Pruned
+			size := pace.next()
 			err = p.retry(ctx, func() (err error) {
-				forgotten, err = p.Store.Forget(ctx, part, pace.size)
+				forgotten, err = p.Store.Forget(ctx, part, size)
 				return again(err)
 			})
-			more = forgotten.Rows == pace.size
+			more = forgotten.Rows == size
 			if err == nil {
-				err = p.Sleep(ctx, pace.pause(forgotten.Rows, forgotten.Locked))
+				err = p.Sleep(ctx, pace.pause(forgotten.Rows, store.Timing{Locked: forgotten.Locked}))
 			}
 		}
 	}

@@ -92,8 +92,8 @@ func (u *undo) run(ctx context.Context) error {
 	return u.changes(ctx, u.job, at, func(c store.Changes) error {
 		for {
 			part := c
-			if len(c.List) > u.pace.size {
-				part.List = c.List[:u.pace.size]
+			if size := u.pace.next(); len(c.List) > size {
+				part.List = c.List[:size]
 				part.Last = store.After(part.List[len(part.List)-1].FactID)
 			}
 			if err := u.restore(ctx, part, job.Counts{}); err != nil {
@@ -126,7 +126,7 @@ func (u *undo) restore(ctx context.Context, c store.Changes, left job.Counts) er
 	})
 	switch n := len(c.List); {
 	case err == nil:
-		return u.rest(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.pace.pause(n, restored.Locked))
+		return u.rest(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.pace.pause(n, restored.Timing))
 	case n == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
 		return err
 	case n == 1:

@@ -212,7 +212,7 @@ func (l *lane) handle(ctx context.Context, r judgedRange) error {
 	left := r.packed.all()
 	for {
 		var part stretch
-		part, left = left.cut(l.pace.size)
+		part, left = left.cut(l.pace.next())
 		upTo := r.upTo
 		if left.len() > 0 {
 			upTo = store.After(part.last())
@@ -249,8 +249,8 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts stretch, upTo
 		if len(b.Expiries) > 0 {
 			l.stuck = 0
 		}
-		pause := l.pace.pause(len(b.Expiries), applied.Locked)
-		l.span.took(applied.Locked + pause)
+		pause := l.pace.pause(len(b.Expiries), applied.Timing)
+		l.span.took(applied.Locked + applied.After + pause)
 		return b.Rest(), l.rest(ctx, Sweeping, applied.Counts, pause)
 	case len(b.Expiries) == 0 || !l.divisible(err, facts.len()):
 		return claim, err
