@@ -7,6 +7,7 @@ import (
 	"strings"
 
 	"decayctl/internal/store"
+	"decayctl/internal/store/sqlite/dbfile"
 )
 
 // check makes sure that this is a fact store decayctl knows and, for a sweep, that it can be
@@ -43,7 +44,7 @@ func (s *Store) check(ctx context.Context) error {
 		return s.translate(err, "read the schema")
 	}
 	if s.otherNames {
-		s.notes = append(s.notes, otherNamesNote)
+		s.notes = append(s.notes, dbfile.OtherNamesNote)
 	}
 	if s.params.ReadOnly {
 		note, err := s.Check(ctx)
@@ -74,7 +75,7 @@ func (s *Store) checkWritable(ctx context.Context) error {
 		if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
 			return err
 		}
-		if err := s.adoptSideFiles(); err != nil { // which exist from here on, and nothing is in them yet
+		if err := s.file.AdoptSideFiles(); err != nil { // which exist from here on, and nothing is in them yet
 			return err
 		}
 		if err := s.checkVectors(ctx, tx); err != nil {

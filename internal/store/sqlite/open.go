@@ -20,24 +20,25 @@ import (
 
 	"decayctl/internal/store"
 	"decayctl/internal/store/jobtable"
+	"decayctl/internal/store/sqlite/dbfile"
 )
 
 // Store is a fact store in one SQLite file.
 type Store struct {
 	*jobtable.Table
 
-	path         string // absolute, links resolved: SQLite keeps its side files beside the real file
+	path         string // of the file
+	file         *dbfile.File
 	params       store.OpenParams
 	read         *sql.DB
 	writes       *sql.DB                  // nil where the store is opened read-only
 	conn         *sql.Conn                // the one connection of writes: data_version means nothing on another
 	turn         chan struct{}            // holds what is using the connection of writes
 	reads        sync.RWMutex             // held while something is read, and against it during a checkpoint
-	file         os.FileInfo              // what was opened to be written
+	identity     os.FileInfo              // of the file that was opened to be written
 	otherNames   bool                     // the file has several names, and no process uses it by this one
-	frozen       *fileState               // set while the file is read without locks: what it looked like at the start
+	frozen       *dbfile.State            // set while the file is read without locks: what it looked like at the start
 	unsettled    int                      // how often it did not look so in the end
-	beside       map[string]os.FileInfo   // the side files that were there before SQLite opened the file
 	wal          bool                     // the file is in WAL mode
 	checkpointed int                      // pages written when the log was last moved into the database; under turn
 	common       atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
@@ -62,11 +63,11 @@ var _ store.Store = (*Store)(nil)
 // Open opens an existing fact store. It creates nothing, migrates nothing and leaves the journal
 // mode alone.
 func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) {
-	real, err := inspect(path)
+	file, err := dbfile.Inspect(path)
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: real, params: p, turn: make(chan struct{}, 1), opened: p.Now(), leases: map[worker]reading{}}
+	s := &Store{path: file.Path, file: file, params: p, turn: make(chan struct{}, 1), opened: p.Now(), leases: map[worker]reading{}}
 	s.Table = jobtable.New(dialect{s}, p, singleWorkerReason)
 	if err = s.checkName(ctx); err != nil {
 		return nil, err
@@ -86,76 +87,29 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	return s, nil
 }
 
-// inspect refuses what is not a plain SQLite file before SQLite sees it, which would create a
-// missing file and call an encrypted one corrupt.
-func inspect(path string) (string, error) {
-	unusable := func(format string, args ...any) (string, error) {
-		return "", &store.Error{Kind: store.Unusable, Text: fmt.Sprintf(format, args...)}
-	}
-	real, err := filepath.EvalSymlinks(path)
-	if err == nil {
-		real, err = filepath.Abs(real)
-	}
-	switch {
-	case os.IsNotExist(err):
-		return unusable("no such file %q; name the node's database with --store", path)
-	case err != nil:
-		return unusable("cannot open %q: %v", path, cause(err))
-	}
-	info, err := os.Stat(real)
-	switch {
-	case err != nil:
-		return unusable("cannot open %q: %v", path, cause(err))
-	case info.IsDir():
-		return unusable("%q is a directory; name the database file in it", path)
-	case !info.Mode().IsRegular():
-		return unusable("%q is not a regular file", path)
-	}
-	for _, suffix := range []string{"-client_wal_index", "-info"} {
-		if _, err := os.Stat(real + suffix); err == nil {
-			return unusable("%q is the local replica of a libSQL database (there is a %q beside it); its writes belong to the primary, and decayctl does not support libSQL yet", path, filepath.Base(real)+suffix)
-		}
-	}
-	if len(real)+len(journalSuffix) > maxPath {
-		return unusable("the path of %q is too long for SQLite, which takes %d bytes; move the store, or mount its folder at a shorter path", path, maxPath-len(journalSuffix))
-	}
-	header, err := readHeader(real)
-	switch {
-	case os.IsPermission(err):
-		return "", &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("no permission to read %q; run decayctl as the node's user", path), Err: err}
-	case store.OutOfFiles(err):
-		return "", &store.Error{Text: fmt.Sprintf("cannot open %q: %s", path, store.TooManyFiles), Err: err}
-	case err != nil || !strings.HasPrefix(string(header), "SQLite format 3\x00"):
-		return unusable("%q is not a SQLite database; a store encrypted at rest looks like this too, and is not supported yet", path)
-	}
-	return real, nil
-}
-
-// cause drops the path that the os package puts before the reason: it is in our own sentence.
-func cause(err error) error {
-	if pathError, ok := err.(*os.PathError); ok { //nolint:errorlint // only the outermost one repeats the path
-		return pathError.Err
-	}
-	return err
+// checkName looks for other names of the file, see dbfile.
+func (s *Store) checkName(ctx context.Context) (err error) {
+	s.otherNames, err = s.file.CheckName(ctx, !s.params.ReadOnly)
+	return s.translate(err, "see which processes use the store")
 }
 
 // openWritable opens one writer and a few readers, which see committed batches only.
 func (s *Store) openWritable(ctx context.Context) (err error) {
-	if s.file, err = os.Stat(s.path); err != nil {
-		return &store.Error{Kind: store.Unusable, Text: "cannot open the store: " + cause(err).Error(), Err: err}
+	if s.identity, err = os.Stat(s.path); err != nil {
+		return &store.Error{Kind: store.Unusable, Text: "cannot open the store: " + dbfile.Cause(err).Error(), Err: err}
 	}
-	header, err := readHeader(s.path)
+	header, err := dbfile.ReadHeader(s.path)
 	if err != nil {
 		return s.translate(err, "open the store")
 	}
-	wal := inWALMode(header)
-	if err := s.checkLength(wal); err != nil {
+	wal := dbfile.InWALMode(header)
+	if err := s.file.CheckLength(wal); err != nil {
 		return err
 	}
-	if err := s.checkOwner(wal); err != nil {
+	if err := s.file.CheckOwner(wal); err != nil {
 		return err
 	}
-	if err := s.checkMode(); err != nil {
+	if err := s.file.CheckMode(); err != nil {
 		return err
 	}
 	if s.read, err = s.connect(url.Values{"mode": {"rw"}}, readers); err != nil {

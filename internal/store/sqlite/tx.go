@@ -76,7 +76,7 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 // can be written as long as it is open, and is gone afterwards with all that was written.
 func (s *Store) present() error {
 	info, err := os.Stat(s.path)
-	if err == nil && os.SameFile(info, s.file) {
+	if err == nil && os.SameFile(info, s.identity) {
 		return nil
 	}
 	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q was removed or replaced while it was being written; nothing more was written, look for what took its place", s.path), Err: err}

@@ -1,12 +1,12 @@
 //go:build !unix
 
-package sqlite
+package dbfile
 
 import "os"
 
 const (
-	lockless = ""
-	maxPath  = 1 << 15 // of this system itself
+	Lockless = ""
+	MaxPath  = 1 << 15 // of this system itself
 )
 
 // Files of this system get their rights from their folder.

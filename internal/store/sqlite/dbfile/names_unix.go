@@ -1,6 +1,6 @@
 //go:build unix
 
-package sqlite
+package dbfile
 
 import (
 	"errors"
@@ -27,8 +27,8 @@ func useOfName(path string) (use nameUse, err error) {
 	if use.links, use.mounted, err = otherNames(path); err != nil {
 		return use, err
 	}
-	header, err := readHeader(path)
-	if err != nil || !inWALMode(header) { // outside WAL mode no lock lasts longer than a transaction
+	header, err := ReadHeader(path)
+	if err != nil || !InWALMode(header) { // outside WAL mode no lock lasts longer than a transaction
 		return use, err
 	}
 	onFile, err := lockedBy(path, sharedLock)

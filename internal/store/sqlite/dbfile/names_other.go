@@ -1,6 +1,6 @@
 //go:build !unix
 
-package sqlite
+package dbfile
 
 // useOfName: this system does not tell which locks other processes hold.
 func useOfName(string) (nameUse, error) { return nameUse{}, nil }

@@ -1,0 +1,143 @@
+// Package dbfile is what the system tells of a SQLite database: its file, the files beside it, their owners, and the processes
+// that use them. It runs no SQLite.
+package dbfile
+
+import (
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+
+	"decayctl/internal/store"
+)
+
+// File is a database file.
+type File struct {
+	Path   string                 // absolute, links resolved: SQLite keeps its side files beside the real file
+	beside map[string]os.FileInfo // the side files that were there before SQLite opened the file
+}
+
+// Inspect refuses what is not a plain SQLite file before SQLite sees it, which would create a
+// missing file and call an encrypted one corrupt.
+func Inspect(path string) (*File, error) {
+	unusable := func(format string, args ...any) (*File, error) {
+		return nil, &store.Error{Kind: store.Unusable, Text: fmt.Sprintf(format, args...)}
+	}
+	real, err := filepath.EvalSymlinks(path)
+	if err == nil {
+		real, err = filepath.Abs(real)
+	}
+	switch {
+	case os.IsNotExist(err):
+		return unusable("no such file %q; name the node's database with --store", path)
+	case err != nil:
+		return unusable("cannot open %q: %v", path, Cause(err))
+	}
+	info, err := os.Stat(real)
+	switch {
+	case err != nil:
+		return unusable("cannot open %q: %v", path, Cause(err))
+	case info.IsDir():
+		return unusable("%q is a directory; name the database file in it", path)
+	case !info.Mode().IsRegular():
+		return unusable("%q is not a regular file", path)
+	}
+	for _, suffix := range []string{"-client_wal_index", "-info"} {
+		if _, err := os.Stat(real + suffix); err == nil {
+			return unusable("%q is the local replica of a libSQL database (there is a %q beside it); its writes belong to the primary, and decayctl does not support libSQL yet", path, filepath.Base(real)+suffix)
+		}
+	}
+	if len(real)+len(JournalSuffix) > MaxPath {
+		return unusable("the path of %q is too long for SQLite, which takes %d bytes; move the store, or mount its folder at a shorter path", path, MaxPath-len(JournalSuffix))
+	}
+	header, err := ReadHeader(real)
+	switch {
+	case os.IsPermission(err):
+		return nil, &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("no permission to read %q; run decayctl as the node's user", path), Err: err}
+	case store.OutOfFiles(err):
+		return nil, &store.Error{Text: fmt.Sprintf("cannot open %q: %s", path, store.TooManyFiles), Err: err}
+	case err != nil || !strings.HasPrefix(string(header), "SQLite format 3\x00"):
+		return unusable("%q is not a SQLite database; a store encrypted at rest looks like this too, and is not supported yet", path)
+	}
+	return &File{Path: real}, nil
+}
+
+// Cause drops the path that the os package puts before the reason: it is in our own sentence.
+func Cause(err error) error {
+	if pathError, ok := err.(*os.PathError); ok { //nolint:errorlint // only the outermost one repeats the path
+		return pathError.Err
+	}
+	return err
+}
+
+const headerSize = 100 // bytes of the first page
+
+// State is what tells one state of a database file from another without a lock.
+type State struct {
+	info    os.FileInfo
+	header  [headerSize]byte // has the change counter, which every commit outside WAL mode moves
+	log     os.FileInfo      // a log with content lies beside the file
+	journal bool             // a journal with content does
+	index   bool             // the index of a log does: it is made by the first process that opens the file
+}
+
+// StateOf reads the state of a file. Errors are those of the system.
+func StateOf(path string) (*State, error) {
+	info, err := os.Stat(path)
+	if err != nil {
+		return nil, err
+	}
+	header, err := ReadHeader(path)
+	if err != nil {
+		return nil, err
+	}
+	state := &State{info: info}
+	copy(state.header[:], header)
+	files := SideFiles(path)
+	if log := files[LogSuffix]; log != nil && log.Size() > 0 {
+		state.log = log
+	}
+	state.journal = files[JournalSuffix] != nil && files[JournalSuffix].Size() > 0
+	state.index = files[IndexSuffix] != nil
+	return state, nil
+}
+
+// InWALMode tells whether a header is that of a database in WAL mode: its read version is 2.
+func InWALMode(header []byte) bool { return len(header) > 19 && header[19] == 2 }
+
+// ReadHeader reads the first page's header, or as much of it as there is.
+func ReadHeader(path string) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	header := make([]byte, headerSize)
+	n, err := io.ReadFull(file, header)
+	if err == io.ErrUnexpectedEOF || err == io.EOF { //nolint:errorlint // ReadFull returns these unwrapped
+		err = nil
+	}
+	return header[:n], err
+}
+
+// Same tells whether nothing was written in between.
+func (f *State) Same(later *State) bool {
+	if (f.log == nil) != (later.log == nil) || f.log != nil && (later.index || !sameFile(f.log, later.log)) {
+		return false
+	}
+	return sameFile(f.info, later.info) && f.header == later.header && !later.journal
+}
+
+func sameFile(a, b os.FileInfo) bool {
+	return os.SameFile(a, b) && a.Size() == b.Size() && a.ModTime().Equal(b.ModTime())
+}
+
+// WAL tells whether the database is in WAL mode.
+func (s *State) WAL() bool { return InWALMode(s.header[:]) }
+
+// Journal tells whether a journal with content lies beside the file.
+func (s *State) Journal() bool { return s.journal }
+
+// Log tells whether a log with content lies beside the file, and whether its index does.
+func (s *State) Log() (log, index bool) { return s.log != nil, s.index }
