@@ -40,6 +40,7 @@ func (s *Store) check(ctx context.Context) error {
 	if s.notes, err = store.CheckSchema(migrations, forms); err != nil {
 		return err
 	}
+	s.cardsByState = store.Lookup{Columns: []string{"is_stale"}}.Served(forms["memory_cards"].Indexes)
 	if err := s.findTriggers(ctx); err != nil {
 		return s.translate(err, "read the schema")
 	}

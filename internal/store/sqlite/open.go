@@ -42,6 +42,7 @@ type Store struct {
 	wal          bool                     // the file is in WAL mode
 	checkpointed int                      // pages written when the log was last moved into the database; under turn
 	common       atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	cardsByState bool                     // memory_cards has an index on is_stale
 	vec          bool                     // vec_facts exists and can be written
 	backfill     bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
 	notes        []string
