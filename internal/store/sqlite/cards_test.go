@@ -44,7 +44,9 @@ func TestCardsInEitherWay(t *testing.T) {
 			s := openOwn(t, path)
 			t.Cleanup(func() { _ = s.Close() })
 			read := false
-			s.Watch(func(_ sqlite.Querier, query string) { read = read || strings.Contains(query, "WHERE likelihood(is_stale") })
+			s.Watch(func(_ sqlite.Querier, query string) {
+				read = read || strings.Contains(query, "WHERE likelihood(is_stale")
+			})
 			run(t, s, false)
 			rows := d.Rows(t, "SELECT count(*), sum(scope = 'team') FROM memory_cards WHERE is_stale = 0")
 			if want := fmt.Sprintf("%d | 4", test.fresh+4); rows[0] != want || read != test.reads {
