@@ -5,6 +5,9 @@ import (
 	"time"
 
 	"modernc.org/sqlite"
+
+	"decayctl/internal/job"
+	"decayctl/internal/store"
 )
 
 // How many pages decayctl writes before it checkpoints. The commits of a node checkpoint once the log has 1000 pages, and
@@ -73,6 +76,35 @@ func (s *Store) written() (pages int) {
 		return s.checkpointed
 	}
 	return pages
+}
+
+// Finish ends the work on a job. Its commit waits for the disk, and with it all commits before: what is reported as done stays so.
+func (s *Store) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
+	if err := s.waitForDisk(ctx); err != nil {
+		return job.Job{}, false, err
+	}
+	return s.Table.Finish(ctx, l)
+}
+
+// Leave gives the work on a job up. Its commit waits for the disk, as that of Finish.
+func (s *Store) Leave(ctx context.Context, l store.Lease, to job.State, reason string) (job.Job, error) {
+	if err := s.waitForDisk(ctx); err != nil {
+		return job.Job{}, err
+	}
+	return s.Table.Leave(ctx, l, to, reason)
+}
+
+// waitForDisk has all later commits wait for the disk.
+func (s *Store) waitForDisk(ctx context.Context) error {
+	if s.conn == nil {
+		return store.ErrReadOnly
+	}
+	if err := s.take(ctx); err != nil {
+		return err
+	}
+	defer s.release()
+	_, err := s.conn.ExecContext(ctx, "PRAGMA synchronous=FULL")
+	return s.translate(err, "wait for the disk")
 }
 
 func (s *Store) checkpointNow(ctx context.Context) {

@@ -140,6 +140,32 @@ func TestLogStaysSmallInAPrune(t *testing.T) {
 	}
 }
 
+// TestEndOfAJobWaitsForTheDisk: in WAL mode batches do not, and the end of the work on a job does. In other modes all do.
+func TestEndOfAJobWaitsForTheDisk(t *testing.T) {
+	t.Parallel()
+	const normal, full = 1, 2
+	for mode, batches := range map[string]int{"WAL": normal, "DELETE": full} {
+		path := newFile(t)
+		d := database(t, path)
+		d.Exec(t, "PRAGMA journal_mode = "+mode)
+		d.Insert(t, storetest.Fact("a"), storetest.Fact("b"))
+		s := openOwn(t, path)
+		t.Cleanup(func() { _ = s.Close() })
+		expect := func(when string, want int) {
+			t.Helper()
+			if got, err := s.Synchronous(t.Context()); got != want || err != nil {
+				t.Errorf("%s, %s: %d, want %d, %v", mode, when, got, want, err)
+			}
+		}
+		engine := storetest.Engine(s)
+		engine.Halt = func() error { expect("after a batch", batches); return nil }
+		if _, err := storetest.Sweep(t.Context(), engine, store.StartParams{Rules: weak, AsOf: asOf}, sweep.Work{BatchSize: 1}); err != nil {
+			t.Fatal(err)
+		}
+		expect("at the end", full)
+	}
+}
+
 // TestCloseMovesTheLog: what is left of the log is moved into the database, or a node that has the file
 // open would find all of it to do; but not by the connection that somebody is still writing on.
 func TestCloseMovesTheLog(t *testing.T) {

@@ -17,6 +17,12 @@ func (s *Store) Watch(see func(tx Querier, query string)) {
 	s.through = func(tx querier) querier { return watched{tx, see} }
 }
 
+// Synchronous tells how commits wait for the disk: 2 is FULL, 1 is NORMAL.
+func (s *Store) Synchronous(ctx context.Context) (mode int, err error) {
+	err = s.conn.QueryRowContext(ctx, "PRAGMA synchronous").Scan(&mode)
+	return mode, err
+}
+
 // LimitLength makes values longer than some bytes too long for those who read.
 func (s *Store) LimitLength(ctx context.Context, bytes int) error {
 	for range readers { // all at once, so that each is another

@@ -118,8 +118,8 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	}
 	synchronous := "synchronous=FULL"
 	if wal {
-		// A commit need not reach the disk, and other writers do not wait for that: a power failure takes the last batches, with
-		// all that tells of them, and the job goes on before them. A checkpoint, as at the end, waits for the disk.
+		// A batch need not reach the disk, and other writers do not wait for that: a power failure takes the last batches, with
+		// all that tells of them, and the job goes on before them. Checkpoints and the end of a job wait for the disk.
 		synchronous = "synchronous=NORMAL"
 	}
 	// Immediate: a transaction that reads first and writes later fails at once, without waiting,
