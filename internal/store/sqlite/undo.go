@@ -103,9 +103,9 @@ func (s *Store) edgeConfidence(ctx context.Context, tx querier) (column string, 
 // Restore undoes changes in one transaction.
 func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
 	var done store.Restored
-	var locked time.Time
+	var locked, othersWrote time.Time
 	err := s.within(ctx, func(tx querier) error {
-		locked = s.params.Now()
+		locked, othersWrote = s.params.Now(), s.othersWrote
 		if err := s.LockUndo(ctx, jobTx{tx}, p.Lease); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	if err != nil {
 		return store.Restored{}, s.translate(err, "undo a batch")
 	}
-	done.Timing = s.timing(locked)
+	done.Timing = s.timing(locked, othersWrote)
 	done.After = s.checkpoint(ctx)
 	return done, nil
 }

@@ -13,9 +13,9 @@ import (
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	w := writer{Store: s, batch: b.CloneForAttempt(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	var applied store.Applied
-	var locked time.Time
+	var locked, othersWrote time.Time
 	if err := s.within(ctx, func(tx querier) error {
-		w.tx, locked = tx, s.params.Now()
+		w.tx, locked, othersWrote = tx, s.params.Now(), s.othersWrote
 		if err := s.LockClaim(ctx, jobTx{tx}, &w.batch); err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	}); err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	applied.Changed, applied.Timing = w.batch.Changed(), s.timing(locked)
+	applied.Changed, applied.Timing = w.batch.Changed(), s.timing(locked, othersWrote)
 	applied.After = s.checkpoint(ctx)
 	return applied, nil
 }
