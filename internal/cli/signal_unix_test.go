@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
+	notify "os/signal"
 	"strings"
 	"syscall"
 	"testing"
@@ -27,6 +28,8 @@ func TestSignals(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	// If nohup has started this process, it ignores SIGHUP, and so would those that it starts.
+	notify.Notify(make(chan os.Signal, 1), syscall.SIGHUP)
 	for _, b := range backends {
 		for _, signal := range []struct {
 			number syscall.Signal
