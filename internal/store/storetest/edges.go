@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -17,11 +18,15 @@ import (
 // readMeanwhile changes a store once facts have been read that are to be written.
 type readMeanwhile struct {
 	store.Store
+
+	mu     sync.Mutex // two ranges may be read at once
 	change func()
 }
 
 func (m *readMeanwhile) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
 	err := m.Store.Candidates(ctx, p, use)
+	m.mu.Lock()
+	defer m.mu.Unlock()
 	if m.change != nil {
 		m.change()
 		m.change = nil

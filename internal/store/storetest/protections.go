@@ -3,6 +3,7 @@ package storetest
 import (
 	"context"
 	"fmt"
+	"sync"
 	"testing"
 	"time"
 
@@ -139,14 +140,18 @@ func testProtections(t *testing.T, d Database) {
 // between changes a store at one place of a sweep, once.
 type between struct {
 	store.Store
-	place  string
+	place string
+
+	mu     sync.Mutex // a range is read while another one is claimed
 	change func()
 }
 
 func (b *between) at(place string) {
-	if change := b.change; place == b.place && change != nil {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if place == b.place && b.change != nil {
+		b.change()
 		b.change = nil
-		change()
 	}
 }
 
