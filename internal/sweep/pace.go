@@ -58,6 +58,9 @@ func (p *pacer) next() int {
 // of one. A writer that comes meanwhile waits for one such transaction at most, and the next one is short again.
 func (p *pacer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
+		if t.Alone < aloneAfter {
+			p.burst = 1
+		}
 		return 0
 	}
 	batch := t.Locked / time.Duration(p.burst)

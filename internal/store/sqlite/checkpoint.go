@@ -11,11 +11,10 @@ import (
 )
 
 // How many pages decayctl writes before it checkpoints. The commits of a node checkpoint once the log has 1000 pages, and
-// would have to move decayctl's pages too: beside another writer decayctl does so earlier. Alone it saves writing the same
-// page again and again.
+// would have to move decayctl's pages too, also the first commit of a node that comes while decayctl is alone.
 const (
 	pagesBesideWriter = 250
-	pagesAlone        = 16384
+	pagesAlone        = 1000
 )
 
 // aloneAfter is how long no other process has written if decayctl takes itself for the only writer.

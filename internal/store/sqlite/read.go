@@ -60,15 +60,15 @@ func (s *Store) nextRange(ctx context.Context, tx querier, p store.RangeParams) 
 }
 
 // loadProtections loads those of the facts of a range, nil for all facts. What is too much to be loaded is looked up for
-// each fact.
-func (s *Store) loadProtections(ctx context.Context, tx querier, r *store.Range) (*store.Protections, error) {
+// each fact; so are holds, if there are more tombstones than most.
+func (s *Store) loadProtections(ctx context.Context, tx querier, r *store.Range, most int) (*store.Protections, error) {
 	p := &store.Protections{}
 	var tombstones, statuses int
 	if err := tx.QueryRowContext(ctx, `
 		SELECT coalesce((SELECT max(rowid) FROM tombstones), 0), coalesce((SELECT max(rowid) FROM fact_quarantine_status), 0)`).Scan(&tombstones, &statuses); err != nil {
 		return nil, err
 	}
-	if tombstones <= store.MaxTombstones {
+	if tombstones <= most {
 		if err := p.LoadHolds(factSQL, onRows(ctx, tx)); err != nil {
 			return nil, err
 		}

@@ -56,7 +56,7 @@ func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, byRow bool
 	if c.common, err = c.commonExpiries(ctx, tx); err != nil {
 		return err
 	}
-	c.protections, err = c.loadProtections(ctx, tx, r)
+	c.protections, err = c.loadProtections(ctx, tx, r, store.MaxTombstones)
 	return err
 }
 

@@ -55,7 +55,8 @@ type writer struct {
 // spareProtected leaves out the facts that are under a legal hold or in quarantine by now. Since the transaction has the
 // write lock, no other process can protect one before the COMMIT.
 func (w *writer) spareProtected(ctx context.Context) error {
-	protections, err := w.loadProtections(ctx, w.tx, new(w.batch.Range()))
+	// To look up the holds of a few facts takes less time than to read very many tombstones, under the write lock.
+	protections, err := w.loadProtections(ctx, w.tx, new(w.batch.Range()), min(len(w.batch.Expiries)+1_000, store.MaxTombstones))
 	if err != nil {
 		return err
 	}
