@@ -34,7 +34,7 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo bench profile soak interop fuzz workflows release release-check clean $(PLATFORMS)
+.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo recording bench profile soak interop fuzz workflows release release-check clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -81,6 +81,9 @@ $(PLATFORMS):
 demo: build ## run the demo in a folder that is removed afterwards
 	@dir=$$(mktemp -d bin/demo.XXXXXX) && trap 'rm -rf "$(CURDIR)/'"$$dir"'"' EXIT && \
 	cd "$$dir" && '$(CURDIR)/bin/decayctl' demo
+
+recording: ## record the demo anew, into docs/demo.svg
+	$(GO) test ./internal/cli -run '^TestRecording$$' -count=1 -update
 
 bench: build ## measure a sweep, beside a real node too, into docs/benchmarks.md (FACTS= STORES= CASES=)
 	$(if $(findstring node,$(CASES)),@bash internal/interop/install bin/node || echo "going on without a node")
