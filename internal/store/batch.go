@@ -101,6 +101,9 @@ type Timing struct {
 	Alone  time.Duration // how long no other process has written to the store; 0 if the store cannot tell
 }
 
+// AloneAfter is how long no other process has written to a store if decayctl takes itself for its only writer.
+const AloneAfter = 2 * time.Second
+
 // CloneForAttempt is the batch with expiries of its own, for an attempt to write it to note what it finds.
 func (b Batch) CloneForAttempt() Batch {
 	b.Expiries = slices.Clone(b.Expiries)

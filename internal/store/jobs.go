@@ -234,6 +234,6 @@ type ListParams struct {
 
 // Pruned is what one transaction has removed.
 type Pruned struct {
-	Rows   int           // jobs, or before-images
-	Locked time.Duration // for which it kept its locks
+	Rows int // jobs, or before-images
+	Timing
 }

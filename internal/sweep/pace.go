@@ -13,9 +13,7 @@ const (
 	growth       = 1.2    // per batch, at most
 	flatOut      = 10     // times as long may a transaction be where nobody else minds
 	aim          = 0.6    // of the store's target: no two batches take equally long, and nearly all are to keep to it
-
-	aloneAfter = 2 * time.Second // without a write of another process, until decayctl takes itself for the only writer
-	burst      = 3               // batches in one transaction, and for one pause, while it is alone
+	burst        = 3      // batches in one transaction, and for one pause, while no other process writes
 )
 
 // pacer sets the size of batches, and the pauses between them.
@@ -58,7 +56,7 @@ func (p *pacer) next() int {
 // of one. A writer that comes meanwhile waits for one such transaction at most, and the next one is short again.
 func (p *pacer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
-		if t.Alone < aloneAfter {
+		if t.Alone < store.AloneAfter {
 			p.burst = 1
 		}
 		return 0
@@ -73,7 +71,7 @@ func (p *pacer) pause(written int, t store.Timing) time.Duration {
 		// gap of its own length.
 		pause = max(batch, time.Duration(float64(batch)*(1/p.share-1)))
 		p.burst = 1
-		if !p.fixed && t.Alone >= aloneAfter {
+		if !p.fixed && t.Alone >= store.AloneAfter {
 			p.burst = burst
 		}
 	}

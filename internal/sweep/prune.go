@@ -53,7 +53,7 @@ func (p *pruner) jobs(ctx context.Context, pace *pacer, ids []string) error {
 	switch n := len(ids); {
 	case err == nil:
 		p.removed += int64(pruned.Rows)
-		return p.Sleep(ctx, pace.pause(pruned.Rows, store.Timing{Locked: pruned.Locked}))
+		return p.Sleep(ctx, pace.pause(pruned.Rows, pruned.Timing))
 	case !alone:
 		return err
 	case n == 1:
@@ -85,7 +85,7 @@ func (p *pruner) images(ctx context.Context, pace pacer) error {
 			})
 			more = forgotten.Rows == size
 			if err == nil {
-				err = p.Sleep(ctx, pace.pause(forgotten.Rows, store.Timing{Locked: forgotten.Locked}))
+				err = p.Sleep(ctx, pace.pause(forgotten.Rows, forgotten.Timing))
 			}
 		}
 	}

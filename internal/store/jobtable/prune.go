@@ -148,7 +148,7 @@ func (t *Table) remove(ctx context.Context, doing string, lock func(Tx) error, w
 	if err != nil {
 		return store.Pruned{}, t.db.Translate(err, doing)
 	}
-	pruned := store.Pruned{Rows: int(rows), Locked: t.params.Now().Sub(locked)}
+	pruned := store.Pruned{Rows: int(rows), Timing: store.Timing{Locked: t.params.Now().Sub(locked)}}
 	t.db.Checkpoint(ctx)
 	return pruned, nil
 }

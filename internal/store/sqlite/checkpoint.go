@@ -17,9 +17,6 @@ const (
 	pagesAlone        = 1000
 )
 
-// aloneAfter is how long no other process has written if decayctl takes itself for the only writer.
-const aloneAfter = 2 * time.Second
-
 // checkpoint moves the log into the database once enough was written, without the write lock: other writers go on. It
 // returns how long that took. The batch is committed by now, so nothing here is a failure of it.
 //
@@ -46,7 +43,7 @@ func (s *Store) checkpointDue(ctx context.Context) bool {
 	}
 	defer s.release()
 	limit := pagesBesideWriter
-	if s.params.Now().Sub(s.othersWrote) >= aloneAfter {
+	if s.params.Now().Sub(s.othersWrote) >= store.AloneAfter {
 		limit = pagesAlone
 	}
 	return s.written()-s.checkpointed >= limit

@@ -12,15 +12,30 @@ import (
 // for each row.
 type list struct{ json, sql string }
 
-// pack makes a list of n rows that have the given columns.
+// pack makes a list of n rows that have the given columns. If JSON would change one of the texts, all travel as hex digits.
 func pack(columns []string, n int, row func(i int) []string) list {
-	buf := []byte{'['}
-	text := true // JSON leaves all values as they are
-	for i := range n {
-		for _, value := range row(i) {
-			text = text && isPlain(value)
-		}
+	json, plain := encode(n, row, false)
+	if !plain {
+		json, _ = encode(n, row, true)
 	}
+	selected := make([]string, len(columns))
+	for at, name := range columns {
+		value := "value"
+		if len(columns) > 1 {
+			value = "value ->> " + strconv.Itoa(at)
+		}
+		if !plain {
+			value = "CAST(unhex(" + value + ") AS TEXT)"
+		}
+		selected[at] = value + " AS " + name
+	}
+	return list{json, "SELECT " + strings.Join(selected, ", ") + " FROM json_each($1)"}
+}
+
+// encode makes a JSON array of n rows: of texts, or of arrays of them if a row has several. Unless they become hex digits
+// it ends at the first text that is not plain.
+func encode(n int, row func(i int) []string, digits bool) (json string, plain bool) {
+	buf := []byte{'['}
 	for i := range n {
 		if i > 0 {
 			buf = append(buf, ',')
@@ -34,10 +49,13 @@ func pack(columns []string, n int, row func(i int) []string) list {
 				buf = append(buf, ',')
 			}
 			buf = append(buf, '"')
-			if text {
-				buf = append(buf, value...)
-			} else {
+			switch {
+			case digits:
 				buf = hex.AppendEncode(buf, []byte(value))
+			case isPlain(value):
+				buf = append(buf, value...)
+			default:
+				return "", false
 			}
 			buf = append(buf, '"')
 		}
@@ -45,22 +63,10 @@ func pack(columns []string, n int, row func(i int) []string) list {
 			buf = append(buf, ']')
 		}
 	}
-	selected := make([]string, len(columns))
-	for at, name := range columns {
-		value := "value"
-		if len(columns) > 1 {
-			value = "value ->> " + strconv.Itoa(at)
-		}
-		if !text {
-			value = "CAST(unhex(" + value + ") AS TEXT)"
-		}
-		selected[at] = value + " AS " + name
-	}
-	return list{string(append(buf, ']')), "SELECT " + strings.Join(selected, ", ") + " FROM json_each($1)"}
+	return string(append(buf, ']')), true
 }
 
-// isPlain tells whether JSON leaves a text as it is. An id may be any text, and JSON would change what is not UTF-8: a
-// list with such a text has hex digits.
+// isPlain tells whether JSON leaves a text as it is. An id may be any text, and JSON would change what is not UTF-8.
 func isPlain(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {

@@ -189,7 +189,6 @@ func (s *Store) note(text string) { s.notes = append(s.notes, text) }
 
 // Close ends all connections.
 func (s *Store) Close() error {
-
 	var failed error
 	if s.conn != nil {
 		s.checkpointRest()

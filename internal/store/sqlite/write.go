@@ -81,14 +81,10 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 				return []string{e.Fact.ID, strconv.FormatFloat(*e.Confidence, 'g', -1, 64)}
 			}), "CAST(b.confidence AS REAL)"
 		}
-		result, err := w.tx.ExecContext(ctx, `
+		n, err := jobTx{w.tx}.Exec(ctx, `
 			INSERT INTO fact_validity_overrides (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 			SELECT b.id, $2, `+confidence+`, $3, $4, $5 FROM (`+list.sql+`) b WHERE true
 			ON CONFLICT (fact_id) DO NOTHING`, list.json, group.ValidUntil, group.Reason, w.stamp, store.Actor)
-		if err != nil {
-			return err
-		}
-		n, err := result.RowsAffected()
 		if err != nil {
 			return err
 		}
@@ -143,15 +139,11 @@ func (w *writer) retract(ctx context.Context) error {
 		list := pack([]string{"id", "fact_id"}, len(group), func(i int) []string {
 			return []string{group[i].Retraction, group[i].Fact.ID}
 		})
-		added, err := w.tx.ExecContext(ctx, `
+		n, err := jobTx{w.tx}.Exec(ctx, `
 			INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
 			SELECT b.id, b.fact_id, $2, $3 FROM (`+list.sql+`) b
 			WHERE NOT EXISTS (SELECT 1 FROM fact_retractions r WHERE r.fact_id = b.fact_id AND r.retracted_at IN ($2, $4))`,
 			list.json, w.asOf, store.Actor, earlier)
-		if err != nil {
-			return err
-		}
-		n, err := added.RowsAffected()
 		if err != nil {
 			return err
 		}

@@ -48,8 +48,8 @@ func Inspect(path string) (*File, error) {
 			return unusable("%q is the local replica of a libSQL database (there is a %q beside it); its writes belong to the primary, and decayctl does not support libSQL yet", path, filepath.Base(real)+suffix)
 		}
 	}
-	if len(real)+len(JournalSuffix) > MaxPath {
-		return unusable("the path of %q is too long for SQLite, which takes %d bytes; move the store, or mount its folder at a shorter path", path, MaxPath-len(JournalSuffix))
+	if len(real)+len(JournalSuffix) > maxPath {
+		return unusable("the path of %q is too long for SQLite, which takes %d bytes; move the store, or mount its folder at a shorter path", path, maxPath-len(JournalSuffix))
 	}
 	header, err := ReadHeader(real)
 	switch {
@@ -94,12 +94,12 @@ func StateOf(path string) (*State, error) {
 	}
 	state := &State{info: info}
 	copy(state.header[:], header)
-	files := SideFiles(path)
-	if log := files[LogSuffix]; log != nil && log.Size() > 0 {
+	files := sideFiles(path)
+	if log := files[logSuffix]; log != nil && log.Size() > 0 {
 		state.log = log
 	}
 	state.journal = files[JournalSuffix] != nil && files[JournalSuffix].Size() > 0
-	state.index = files[IndexSuffix] != nil
+	state.index = files[indexSuffix] != nil
 	return state, nil
 }
 

@@ -16,15 +16,15 @@ import (
 
 // The names of the files that SQLite makes beside a database, behind that of the database.
 const (
-	LogSuffix     = "-wal"
-	IndexSuffix   = "-shm"
+	logSuffix     = "-wal"
+	indexSuffix   = "-shm"
 	JournalSuffix = "-journal"
 )
 
-// SideFiles are the files beside a database that exist.
-func SideFiles(path string) map[string]os.FileInfo {
+// sideFiles are the files beside a database that exist.
+func sideFiles(path string) map[string]os.FileInfo {
 	files := map[string]os.FileInfo{}
-	for _, suffix := range []string{LogSuffix, IndexSuffix, JournalSuffix} {
+	for _, suffix := range []string{logSuffix, indexSuffix, JournalSuffix} {
 		if info, err := os.Stat(path + suffix); err == nil {
 			files[suffix] = info
 		}
@@ -36,7 +36,7 @@ func SideFiles(path string) map[string]os.FileInfo {
 func (f *File) CheckLength(wal bool) error {
 	suffixes := []string{JournalSuffix}
 	if wal {
-		suffixes = []string{LogSuffix, IndexSuffix}
+		suffixes = []string{logSuffix, indexSuffix}
 	}
 	for _, suffix := range suffixes {
 		if _, err := os.Lstat(f.Path + suffix); errors.Is(err, syscall.ENAMETOOLONG) {
@@ -48,8 +48,8 @@ func (f *File) CheckLength(wal bool) error {
 
 // CheckOwner refuses to have SQLite make files beside the database that the owner of the database could not open.
 func (f *File) CheckOwner(wal bool) error {
-	f.beside = SideFiles(f.Path)
-	if wal && f.beside[LogSuffix] != nil && f.beside[IndexSuffix] != nil { // the node is at work, and SQLite uses its files
+	f.beside = sideFiles(f.Path)
+	if wal && f.beside[logSuffix] != nil && f.beside[indexSuffix] != nil { // the node is at work, and SQLite uses its files
 		return nil
 	}
 	database, err := os.Stat(f.Path)
@@ -87,7 +87,7 @@ func (f *File) AdoptSideFiles() error {
 	if err != nil {
 		return err
 	}
-	for suffix, info := range SideFiles(f.Path) {
+	for suffix, info := range sideFiles(f.Path) {
 		if before := f.beside[suffix]; before != nil && os.SameFile(before, info) || sameOwner(info, database) {
 			continue
 		}

@@ -6,7 +6,7 @@ import "os"
 
 const (
 	Lockless = ""
-	MaxPath  = 1 << 15 // of this system itself
+	maxPath  = 1 << 15 // of this system itself
 )
 
 // Files of this system get their rights from their folder.

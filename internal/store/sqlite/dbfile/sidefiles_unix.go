@@ -11,8 +11,8 @@ import (
 // Lockless is the file system of SQLite that takes no locks and makes no index of a log.
 const Lockless = "unix-none"
 
-// MaxPath is how long the path of a database may be with the names of the files beside it: SQLite's MAX_PATHNAME.
-const MaxPath = 512
+// maxPath is how long the path of a database may be with the names of the files beside it: SQLite's MAX_PATHNAME.
+const maxPath = 512
 
 func ownerIDs(info os.FileInfo) (uid, gid int) {
 	if stat, ok := info.Sys().(*syscall.Stat_t); ok {
