@@ -9,6 +9,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
+	"decayctl/internal/store/sqlite"
 	"decayctl/internal/store/storetest"
 )
 
@@ -78,5 +79,60 @@ func TestPartsKeepTheirPlaces(t *testing.T) {
 	}
 	if !slices.IsSortedFunc(found, func(a, b fact.Candidate) int { return strings.Compare(a.ID, b.ID) }) {
 		t.Error("places are not in the order of ids")
+	}
+}
+
+// TestOverridesOfNoFact: they may be of any number and length, and are not read where they are long.
+func TestOverridesOfNoFact(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	d.Insert(t, storetest.Fact("a"), storetest.Fact("z", storetest.Overridden(fact.Override{UpdatedAt: "x"})))
+	d.Exec(t, "PRAGMA foreign_keys = OFF")
+	d.Exec(t, "INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('m' || hex(zeroblob(1100000)), 'x'), ('n' || hex(zeroblob(2000)), 'x')")
+	s := openOwn(t, path)
+	t.Cleanup(func() { _ = s.Close() })
+	if err := s.LimitLength(t.Context(), 4000); err != nil { // of what is read for one fact alone
+		t.Fatal(err)
+	}
+	all, err := s.NextRange(t.Context(), store.RangeParams{Size: 10})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := everything
+	p.Range = all
+	found, err := storetest.Candidates(t.Context(), s, p)
+	if err != nil || len(found) != 2 || found[0].ID != "a" || found[1].Override == nil {
+		t.Errorf("%+v, %v", found, err)
+	}
+}
+
+// TestPartsStayShort: once texts are known to be long, the next parts are as short as those that could be read.
+func TestPartsStayShort(t *testing.T) {
+	t.Parallel()
+	path := newFile(t)
+	d := database(t, path)
+	const count = 200
+	facts := make([]fact.Candidate, count)
+	for i := range facts {
+		facts[i] = storetest.Fact(fmt.Sprintf("%03d", i), func(c *fact.Candidate) { c.Entity = strings.Repeat("e", 100_000) })
+	}
+	d.Insert(t, facts...)
+	s := openOwn(t, path)
+	t.Cleanup(func() { _ = s.Close() })
+	tries := 0
+	s.Watch(func(_ sqlite.Querier, query string) {
+		if strings.Contains(query, "FROM facts WHERE") && strings.Contains(query, "ORDER BY id LIMIT") && strings.Contains(query, "group_concat") {
+			tries++
+		}
+	})
+	p := everything
+	p.Range, p.InOrder = store.Range{Last: store.After("999"), Facts: count}, true
+	read := 0
+	if err := s.Candidates(t.Context(), p, func(part []fact.Candidate) error { read += len(part); return nil }); err != nil || read != count {
+		t.Fatal(read, err)
+	}
+	if tries > count/4 {
+		t.Errorf("%d tries for %d facts", tries, count)
 	}
 }

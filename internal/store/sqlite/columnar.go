@@ -2,6 +2,7 @@ package sqlite
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -33,6 +34,24 @@ func readTexts(ctx context.Context, tx querier, columns []string, from string, a
 		}
 	}
 	return texts, true, nil
+}
+
+// readIndex reads the rows of a query for an id and a value, in the order of ids.
+func readIndex(ctx context.Context, tx querier, query string, args store.Args) (ids, values []string, err error) {
+	columns, sound, err := readTexts(ctx, tx, []string{"id", "value"}, "FROM ("+query+")", args)
+	if err != nil {
+		return nil, nil, err
+	}
+	// SQLite promises no order of what it puts into one value, though it keeps to that of the rows.
+	if sound && slices.IsSorted(columns[0]) {
+		return columns[0], columns[1], nil
+	}
+	var id, value string
+	err = onRows(ctx, tx)(query, args, []any{&id, &value}, func() error {
+		ids, values = append(ids, id), append(values, value)
+		return nil
+	})
+	return ids, values, err
 }
 
 func parseRow(text string) (int64, error) { return strconv.ParseInt(text, 10, 64) }

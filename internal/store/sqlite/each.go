@@ -64,12 +64,13 @@ func (e *each) findNext(ctx context.Context, t *ordered.Ticket) error {
 		return err
 	}
 	var all []wanted
-	for left := r; more; {
-		var found []wanted
-		if found, _, left, more, err = e.findPart(ctx, left, 0); err != nil {
+	for w := e.walk(r); w.more; {
+		if err := w.next(ctx, func(_ querier, part []wanted) error {
+			all = append(all, part...)
+			return nil
+		}); err != nil {
 			return err
 		}
-		all = append(all, found...)
 	}
 	if err := t.Wait(ctx); err != nil {
 		return err

@@ -5,7 +5,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
@@ -62,14 +61,13 @@ func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, byRow bool
 
 func (c *scan) byRow(ctx context.Context, use func([]fact.Candidate) error) error {
 	var all []wanted
-	left, place := c.params.Range, 0
-	for more := true; more; {
-		found, facts, rest, again, err := c.findPart(ctx, left, place)
-		if err != nil {
+	for w := c.walk(c.params.Range); w.more; {
+		if err := w.next(ctx, func(_ querier, part []wanted) error {
+			all = append(all, part...)
+			return nil
+		}); err != nil {
 			return err
 		}
-		all = append(all, found...)
-		left, more, place = rest, again, place+facts
 	}
 	slices.SortFunc(all, func(a, b wanted) int { return cmp.Compare(a.row, b.row) })
 	for part := range slices.Chunk(all, partSize) {
@@ -80,26 +78,17 @@ func (c *scan) byRow(ctx context.Context, use func([]fact.Candidate) error) erro
 	return nil
 }
 
-// inOrder finds and reads each part in one transaction, whatever other processes do to the schema meanwhile.
+// inOrder finds and reads each part in one transaction, whatever other processes do to the schema between parts.
 func (c *scan) inOrder(ctx context.Context, use func([]fact.Candidate) error) error {
-	left, place := c.params.Range, 0
-	for more := true; more; {
+	for w := c.walk(c.params.Range); w.more; {
 		var found []fact.Candidate
-		var facts int
-		rest := left
-		if err := c.shorter(ctx, func(tx querier, size int) error {
-			part, n, behind, again, err := c.find(ctx, tx, left, size, place)
-			if err != nil {
-				return err
-			}
-			facts, rest, more = n, behind, again
+		if err := w.next(ctx, func(tx querier, part []wanted) (err error) {
 			found, err = c.readRows(ctx, tx, part)
 			slices.SortFunc(found, func(a, b fact.Candidate) int { return cmp.Compare(a.Place, b.Place) })
 			return err
 		}); err != nil {
 			return err
 		}
-		left, place = rest, place+facts
 		if err := use(found); err != nil {
 			return err
 		}
@@ -132,62 +121,108 @@ func schemaVersion(ctx context.Context, tx querier) (version int64, err error) {
 // errRenumbered: VACUUM may give rows other rowids, and so does a table that is made anew. Both change the schema's version.
 var errRenumbered = &store.Error{Kind: store.TooLong, Text: "cannot read the facts by their rows: the schema was changed meanwhile"}
 
-// shorter tries to read a number of facts in one transaction, and fewer as long as their text is too long.
-func (c *scan) shorter(ctx context.Context, try func(tx querier, size int) error) error {
-	for size := partSize; ; size = max(1, size/8) {
-		err := c.transaction(ctx, size == 1, func(tx querier) error { return try(tx, size) })
-		if !tooLong(err) || size == 1 {
-			return err
+// walk finds the facts of a range that are wanted, part by part.
+type walk struct {
+	*scan
+	left  store.Range // what no part has covered yet
+	place int         // of its first fact
+	more  bool        // it has facts
+	size  int         // of the next part, at most; small while texts are long
+}
+
+func (c *scan) walk(r store.Range) *walk { return &walk{scan: c, left: r, more: true, size: partSize} }
+
+// next finds the next part, and hands it to read in the same transaction. If the text of the part is too long to be read at
+// once, the part becomes shorter.
+func (w *walk) next(ctx context.Context, read func(tx querier, part []wanted) error) error {
+	for {
+		var p part
+		err := w.transaction(ctx, w.size == 1, func(tx querier) (err error) {
+			if p, err = w.find(ctx, tx); err != nil {
+				return err
+			}
+			return read(tx, p.wanted)
+		})
+		switch {
+		case tooLong(err) && w.size > 1:
+			w.size = max(1, w.size/8)
+			continue
+		case err == nil:
+			w.left, w.more, w.place = p.left, p.more, w.place+p.facts
+			w.size = min(partSize, 2*w.size)
 		}
+		return err
 	}
 }
 
-// findPart finds what is wanted of the first facts of a range. more tells whether there are more of its facts behind.
-func (c *scan) findPart(ctx context.Context, r store.Range, place int) (found []wanted, facts int, left store.Range, more bool, err error) {
-	err = c.shorter(ctx, func(tx querier, size int) (err error) {
-		found, facts, left, more, err = c.find(ctx, tx, r, size, place)
-		return err
-	})
-	return found, facts, left, more, err
+// part is the first facts of a range.
+type part struct {
+	wanted []wanted
+	facts  int         // how many there are, wanted or not
+	left   store.Range // behind them
+	more   bool        // left has facts
 }
 
 // find merges the two indexes.
-func (c *scan) find(ctx context.Context, tx querier, r store.Range, size, place int) (found []wanted, facts int, left store.Range, more bool, err error) {
+func (w *walk) find(ctx context.Context, tx querier) (p part, err error) {
+	r := w.left
 	var args store.Args
-	where := within(r, "id", args.Add)
-	ids, rows, err := readIndex(ctx, tx, "SELECT id, rowid AS value FROM facts WHERE "+where+" ORDER BY id LIMIT "+args.Add(size), args)
+	ids, rows, err := readIndex(ctx, tx, "SELECT id, rowid AS value FROM facts WHERE "+within(r, "id", args.Add)+" ORDER BY id LIMIT "+args.Add(w.size), args)
 	if err != nil || len(ids) == 0 {
-		return nil, 0, r, false, err
+		return part{left: r}, err
 	}
-	left = r
-	if more = len(ids) == size && ids[size-1] != r.Last.ID; more {
-		last := store.After(ids[size-1])
-		r, left = r.UpTo(last), r.Behind(last)
+	p = part{facts: len(ids), left: r}
+	if p.more = len(ids) == w.size && ids[len(ids)-1] != r.Last.ID; p.more {
+		last := store.After(ids[len(ids)-1])
+		r, p.left = r.UpTo(last), r.Behind(last)
 	}
-	found = make([]wanted, len(ids))
+	p.wanted = make([]wanted, len(ids))
 	for i, row := range rows {
-		found[i] = wanted{place: place + i}
-		if found[i].row, err = parseRow(row); err != nil {
-			return nil, 0, left, false, err
+		p.wanted[i].place = w.place + i
+		if p.wanted[i].row, err = parseRow(row); err != nil {
+			return p, err
 		}
 	}
 	ended := make([]bool, len(ids))
-	args = nil
-	where = within(r, "fact_id", args.Add)
-	unexpired := factSQL.Conditions(c.params, c.common, &args).Unexpired("o.valid_until")
 	next := 0
-	err = mergeIndex(ctx, tx, "SELECT fact_id AS id, CASE WHEN "+unexpired+" THEN '1' ELSE '0' END AS value FROM fact_validity_overrides o WHERE "+where+" ORDER BY fact_id",
-		args, func(id, unexpired string) {
-			for next < len(ids) && ids[next] < id {
-				next++
-			}
-			if next < len(ids) && ids[next] == id {
-				found[next].overridden, ended[next] = true, unexpired == "0"
-			}
-		})
+	err = w.eachOverride(ctx, tx, r, func(id string, unexpired bool) {
+		for next < len(ids) && ids[next] < id {
+			next++
+		}
+		if next < len(ids) && ids[next] == id {
+			p.wanted[next].overridden, ended[next] = true, !unexpired
+		}
+	})
 	next = 0
-	found = slices.DeleteFunc(found, func(wanted) bool { next++; return ended[next-1] })
-	return found, len(ids), left, more, err
+	p.wanted = slices.DeleteFunc(p.wanted, func(wanted) bool { next++; return ended[next-1] })
+	return p, err
+}
+
+// eachOverride hands over the overrides of a part's facts in the order of ids, and maybe some of no fact. These may be any
+// number of any length: if they are too long to be read at once, the override of each fact is looked up.
+func (w *walk) eachOverride(ctx context.Context, tx querier, r store.Range, each func(id string, unexpired bool)) error {
+	query := func(from, id string) (string, store.Args) {
+		var args store.Args
+		where := " WHERE " + within(r, id, args.Add) + " ORDER BY " + id
+		unexpired := factSQL.Conditions(w.params, w.common, &args).Unexpired("o.valid_until")
+		return "SELECT o.fact_id AS id, CASE WHEN " + unexpired + " THEN '1' ELSE '0' END AS value FROM " + from + where, args
+	}
+	if w.size > 1 { // else nothing bounds what is read at once
+		all, args := query("fact_validity_overrides o", "o.fact_id")
+		ids, values, err := readIndex(ctx, tx, all, args)
+		if !tooLong(err) {
+			for i, id := range ids {
+				each(id, values[i] == "1")
+			}
+			return err
+		}
+	}
+	var id, value string
+	lookUps, args := query("facts f CROSS JOIN fact_validity_overrides o ON o.fact_id = f.id", "f.id")
+	return onRows(ctx, tx)(lookUps, args, []any{&id, &value}, func() error {
+		each(id, value == "1")
+		return nil
+	})
 }
 
 // readPart reads facts, the half of them at a time if their text is too long to be read at once. use also gets the number of
@@ -259,39 +294,4 @@ func (c *scan) identify(found []fact.Candidate, part []wanted) error {
 		}
 	}
 	return nil
-}
-
-// mergeIndex hands over the rows of a query for an id and a value, in the order of ids. If they are too long to be read at
-// once, they are read one by one: there may be any number of overrides of no fact.
-func mergeIndex(ctx context.Context, tx querier, query string, args store.Args, each func(id, value string)) error {
-	ids, values, err := readIndex(ctx, tx, query, args)
-	if tooLong(err) {
-		var id, value string
-		return onRows(ctx, tx)(query, args, []any{&id, &value}, func() error {
-			each(strings.Clone(id), value)
-			return nil
-		})
-	}
-	for i, id := range ids {
-		each(id, values[i])
-	}
-	return err
-}
-
-// readIndex reads the rows of a query for an id and a value, in the order of ids.
-func readIndex(ctx context.Context, tx querier, query string, args store.Args) (ids, values []string, err error) {
-	columns, sound, err := readTexts(ctx, tx, []string{"id", "value"}, "FROM ("+query+")", args)
-	if err != nil {
-		return nil, nil, err
-	}
-	// SQLite promises no order of what it puts into one value, though it keeps to that of the rows.
-	if sound && slices.IsSorted(columns[0]) {
-		return columns[0], columns[1], nil
-	}
-	var id, value string
-	err = onRows(ctx, tx)(query, args, []any{&id, &value}, func() error {
-		ids, values = append(ids, id), append(values, value)
-		return nil
-	})
-	return ids, values, err
 }
