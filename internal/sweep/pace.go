@@ -61,9 +61,10 @@ func (p *pacer) pause(written int, t store.Timing) time.Duration {
 		}
 		return 0
 	}
-	batch := t.Locked / time.Duration(p.burst)
+	batches := min(p.burst, (written+p.size-1)/p.size) // a range may end, or a rate cut, before a burst is full
+	batch := t.Locked / time.Duration(batches)
 	if !p.fixed {
-		p.adapt(written/p.burst, batch)
+		p.adapt(written/batches, batch)
 	}
 	var pause time.Duration
 	if p.share < 1 {

@@ -141,6 +141,7 @@ func TestAloneInBursts(t *testing.T) {
 		"adapted":   {sweep.Work{Pace: 0.5}, []int{20, 60, 60, 20, 20}, []time.Duration{30, 30, 30, 30, 30}},
 		"slower":    {sweep.Work{Pace: 0.2}, []int{20, 60, 60, 20, 20}, []time.Duration{120, 120, 120, 120, 120}},
 		"of a size": {sweep.Work{Pace: 0.5, BatchSize: 20}, []int{20, 20, 20, 20, 20}, []time.Duration{30, 30, 30, 30, 30}},
+		"cut short": {sweep.Work{Pace: 0.5}, []int{20, 60, 25}, []time.Duration{30, 30, 18}}, // two batches, by the end of the range
 		"flat out":  {sweep.Work{Pace: 1, BatchSize: 20}, []int{20, 20, 20, 20, 20}, nil},
 		"at a rate": {sweep.Work{Pace: 0.5, MaxRate: 50}, []int{20, 50, 50, 20, 20}, []time.Duration{370, 925, 925, 370, 370}},
 	} {
@@ -187,6 +188,37 @@ func TestRate(t *testing.T) {
 	}
 	if slept+held != 4*time.Second {
 		t.Errorf("40 facts at 10/s took %s of pauses and %s of locks", slept, held)
+	}
+}
+
+// manyOld is a store with finished jobs that are old.
+type manyOld struct {
+	store.Store
+	removed []int // in each transaction
+}
+
+func (m *manyOld) Prunable(_ context.Context, _ time.Time, use func(ids []string) error) error {
+	return use(make([]string, 35))
+}
+
+func (m *manyOld) Prune(_ context.Context, ids []string, _ time.Time) (store.Pruned, error) {
+	m.removed = append(m.removed, len(ids))
+	return store.Pruned{Rows: len(ids)}, nil
+}
+
+// TestPruneAtARate: a rate bounds what a removal of jobs removes at once, as it bounds a batch.
+func TestPruneAtARate(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 0)
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	old := &manyOld{Store: s}
+	engine := storetest.Engine(old)
+	engine.Sleep = func(context.Context, time.Duration) error { return nil }
+	removed, err := engine.Prune(t.Context(), time.Now(), sweep.Work{Pace: 0.5, MaxRate: 10})
+	if err != nil || removed != 35 || !slices.Equal(old.removed, []int{10, 10, 10, 5}) {
+		t.Errorf("%d removed, %v at once, %v", removed, old.removed, err)
 	}
 }
 

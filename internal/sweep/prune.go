@@ -19,7 +19,7 @@ func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed i
 	jobs := newPacer(e, w)
 	err = e.Store.Prunable(ctx, before, func(ids []string) error {
 		for len(ids) > 0 {
-			part := ids[:min(len(ids), jobs.size)]
+			part := ids[:min(len(ids), jobs.next())]
 			ids = ids[len(part):]
 			if err := p.jobs(ctx, &jobs, part); err != nil {
 				return err
