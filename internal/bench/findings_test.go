@@ -20,7 +20,7 @@ func TestAgree(t *testing.T) {
 			{nightlyCase, decayctl}: did(3, 0), {nightlyCase, script}: did(3, 0), {nightlyCase, nodeMethod}: did(4, 1),
 			{undoCase, decayctl}:      {decayed: 7},
 			{neighbourCase, decayctl}: did(7, 0),
-			{nodeCase, decayctl}:      did(5, 0), {nodeCase, ownSweep}: did(8, 2), // one more has grown old meanwhile
+			{nodeCase, decayctl}:      did(5, 0), {nodeCase, ownSweep}: did(8, 2), // one more grew old during the sweep
 		}
 	}
 	if err := alike().agree(); err != nil {

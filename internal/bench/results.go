@@ -20,8 +20,8 @@ type result struct {
 	LockedMS   float64   `json:"locked_ms"`         // the longest write transaction
 	PeakMB     float64   `json:"peak_mb"`           // of the client; a MB is 2^20 bytes
 	LogMB      float64   `json:"log_mb"`            // growth of the write-ahead log
-	Writer     *waiting  `json:"writer,omitempty"`  // facts that were written beside it
-	Queries    *waiting  `json:"queries,omitempty"` // what a node was asked beside it
+	Writer     *waiting  `json:"writer,omitempty"`  // of the process that writes facts during the sweep
+	Queries    *waiting  `json:"queries,omitempty"` // of the client that asks a node during the sweep
 }
 
 // waiting is the latency of facts that are written, or of queries.

@@ -53,7 +53,7 @@ func (p *pacer) next() int {
 // pause sets the size of the next transaction, and is how long to wait before it, to let the node's own writers in.
 //
 // While no other process writes, no writer waits: a transaction then writes three batches, and the pause behind it is that
-// of one. A writer that comes meanwhile waits for one such transaction at most, and the next one is short again.
+// of one. Once a writer has come, the next transaction is short again.
 func (p *pacer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
 		if t.Alone < store.AloneAfter {

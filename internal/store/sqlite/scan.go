@@ -119,7 +119,7 @@ func schemaVersion(ctx context.Context, tx querier) (version int64, err error) {
 }
 
 // errRenumbered: VACUUM may give rows other rowids, and so does a table that is made anew. Both change the schema's version.
-var errRenumbered = &store.Error{Kind: store.TooLong, Text: "cannot read the facts by their rows: the schema was changed meanwhile"}
+var errRenumbered = &store.Error{Kind: store.TooLong, Text: "cannot read the facts by their rows: the schema was changed since the scan began"}
 
 // walk finds the facts of a range that are wanted, part by part.
 type walk struct {
