@@ -1,0 +1,70 @@
+// Package wholefile writes files whole or not at all.
+package wholefile
+
+import (
+	"errors"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+)
+
+// Write has a file written next to its place and then renamed to it. A reader sees the old content or all of the new one,
+// and a failure leaves what was there. A file that exists keeps its mode (permission bits); a new one gets mode. If path is a
+// symbolic link, the file that it points to is replaced. A device or a pipe is written to as it is, because a rename
+// would put a file in its place. Errors are those of write and of the file system.
+func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
+	if target, err := filepath.EvalSymlinks(path); err == nil {
+		path = target
+	}
+	there, err := os.Stat(path)
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
+	case err != nil:
+		return err
+	case there.IsDir():
+		return &fs.PathError{Op: "write", Path: path, Err: errors.New("it is a folder")}
+	case !there.Mode().IsRegular():
+		return through(path, write)
+	default:
+		mode = there.Mode().Perm()
+	}
+	return replace(path, mode, write)
+}
+
+// replace makes the file anew.
+func replace(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
+	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
+	if err != nil {
+		return err
+	}
+	defer func() {
+		if err != nil {
+			_ = file.Close() // closed already, if the rename failed
+			_ = os.Remove(file.Name())
+		}
+	}()
+	if err = write(file); err != nil {
+		return err
+	}
+	if err = file.Chmod(mode); err != nil {
+		return err
+	}
+	// After a crash of the machine the new name must not stand for an empty file.
+	if err = file.Sync(); err != nil {
+		return err
+	}
+	if err = file.Close(); err != nil {
+		return err
+	}
+	return os.Rename(file.Name(), path)
+}
+
+// through writes to what is no regular file.
+func through(path string, write func(io.Writer) error) error {
+	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	if err != nil {
+		return err
+	}
+	return errors.Join(write(file), file.Close())
+}

@@ -1,0 +1,36 @@
+//go:build unix
+
+package wholefile_test
+
+import (
+	"io/fs"
+	"os"
+	"path/filepath"
+	"syscall"
+	"testing"
+
+	"decayctl/internal/wholefile"
+)
+
+func TestAPipeStaysAPipe(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	reader, err := os.OpenFile(path, os.O_RDWR, 0) // also to write, so that neither end waits for the other
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = reader.Close() }()
+	if err := wholefile.Write(path, 0o600, text("new")); err != nil {
+		t.Fatal(err)
+	}
+	got := make([]byte, len("new"))
+	if _, err := reader.Read(got); err != nil || string(got) != "new" {
+		t.Errorf("the pipe gave %q, %v", got, err)
+	}
+	if info, err := os.Stat(path); err != nil || info.Mode()&fs.ModeNamedPipe == 0 {
+		t.Errorf("the pipe is %v now, %v", info, err)
+	}
+}
