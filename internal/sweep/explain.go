@@ -19,7 +19,7 @@ type Explained struct {
 // Explain judges one fact as a sweep would. It writes nothing. Errors: *store.UnknownFact.
 func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, error) {
 	var x Explained
-	p, err := e.clocked(ctx, p)
+	p, err := e.Clocked(ctx, p)
 	if err != nil {
 		return x, err
 	}

@@ -18,7 +18,7 @@ type judging struct {
 }
 
 func newJudging(e *Engine, p Params) *judging {
-	j := p.Rules.Judge(p.AsOf, p.now)
+	j := p.Rules.Judge(p.AsOf, p.Now)
 	return &judging{Judge: j, params: p, newest: newNewest(e, j, p)}
 }
 
@@ -54,7 +54,7 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 
 // matters tells whether there is something to count or to do.
 func (j *judging) matters(v rule.Verdict) bool {
-	return v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.each != nil
+	return v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.every
 }
 
 // keep adds judged facts to a range, and takes their list for the next ones.

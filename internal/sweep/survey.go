@@ -3,6 +3,7 @@ package sweep
 import (
 	"context"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/rule"
 )
 
@@ -31,44 +32,54 @@ func (s *Surveyed) Expired() (n int64) {
 
 // Survey judges everything that is live, and counts what each policy finds. It writes nothing.
 func (e *Engine) Survey(ctx context.Context, p Params) (*Survey, error) {
-	var s *Survey
-	p, err := e.clocked(ctx, p)
+	p, err := e.Clocked(ctx, p)
 	if err != nil {
 		return nil, err
 	}
-	j := p.Rules.Judge(p.AsOf, p.now)
 	p.Live = true
-	p.each = func(f judgedFact) {
-		if !j.Live(f.Candidate) {
-			return
+	s := surveyor{judge: p.Rules.Judge(p.AsOf, p.Now), policies: p.Rules.Policies}
+	_, err = e.judge(ctx, p, Counting, &s)
+	return s.found, err
+}
+
+// surveyor collects a survey.
+type surveyor struct {
+	judge    *rule.Judge
+	policies []rule.Policy
+	found    *Survey
+}
+
+// Begin implements Collector.
+func (s *surveyor) Begin() {
+	s.found = &Survey{Live: map[string]int64{}, Policies: map[string]*Surveyed{}}
+	for _, policy := range s.policies {
+		s.found.Policies[policy.ID] = &Surveyed{Expires: map[string]int64{}}
+	}
+}
+
+// Collect implements Collector.
+func (s *surveyor) Collect(c *fact.Candidate, v rule.Verdict) {
+	if !s.judge.Live(c) {
+		return
+	}
+	s.found.Live[c.Scope]++
+	act, aside := s.judge.Policy(c)
+	for _, policy := range []*rule.Policy{act, aside} {
+		if policy == nil {
+			continue
 		}
-		s.Live[f.Scope]++
-		act, aside := j.Policy(f.Candidate)
-		for _, policy := range []*rule.Policy{act, aside} {
-			if policy == nil {
-				continue
-			}
-			found := s.Policies[policy.ID]
-			found.Matched++
-			if policy.HalfLife > 0 && f.Candidate.Confidence <= policy.MinConfidence {
-				found.Faint++
-			}
-			switch {
-			case policy == act && f.Expires() && f.Policy == policy.ID, policy == aside && f.Aside.Retract:
-				found.Expires[f.Scope]++
-			case policy == act && f.Action == rule.Reduce, policy == aside && f.Aside.Reduce:
-				found.Reduces++
-			case policy == act && f.Action == rule.Keep && f.Kept != rule.ChangedMeanwhile:
-				found.Kept++
-			}
+		found := s.found.Policies[policy.ID]
+		found.Matched++
+		if policy.HalfLife > 0 && c.Confidence <= policy.MinConfidence {
+			found.Faint++
+		}
+		switch {
+		case policy == act && v.Expires() && v.Policy == policy.ID, policy == aside && v.Aside.Retract:
+			found.Expires[c.Scope]++
+		case policy == act && v.Action == rule.Reduce, policy == aside && v.Aside.Reduce:
+			found.Reduces++
+		case policy == act && v.Action == rule.Keep && v.Kept != rule.ChangedMeanwhile:
+			found.Kept++
 		}
 	}
-	p.begin = func() {
-		s = &Survey{Live: map[string]int64{}, Policies: map[string]*Surveyed{}}
-		for _, policy := range p.Rules.Policies {
-			s.Policies[policy.ID] = &Surveyed{Expires: map[string]int64{}}
-		}
-	}
-	_, err = e.judge(ctx, p, Counting)
-	return s, err
 }

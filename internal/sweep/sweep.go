@@ -24,16 +24,14 @@ type Params struct {
 	Scope   string    // "" is every scope
 	Tenant  string    // "" is every tenant
 	Samples int       // selected facts to show one by one
-	Live    bool      // count the facts not expired by now too
+	Live    bool      // read all facts not expired by now, and count them too
 
-	// For a survey: what to do with every fact read, those among them that no rule concerns, and before
-	// a pass, of which there may be several.
-	each  func(judgedFact)
-	begin func()
+	// Now is the instant of the work by the store's clock: an expiry that has passed by then stays as it is. If it is zero,
+	// the engine reads the clock.
+	Now time.Time
 
-	now time.Time // by the store's clock, when the work began
-
-	write bool // the facts are going to be written: their edges are read too, and they are packed
+	every bool // facts that no rule concerns are wanted too
+	write bool // the facts are going to be written, and are packed
 }
 
 // ParamsOf say how a job judges.
@@ -84,19 +82,23 @@ const (
 	Locked   Phase = "waiting for a lock"
 )
 
-// Preview judges everything and writes nothing.
-func (e *Engine) Preview(ctx context.Context, p Params) (*Result, error) {
-	p, err := e.clocked(ctx, p)
+// Preview judges everything and writes nothing. Each collector gets all facts that the store hands over.
+func (e *Engine) Preview(ctx context.Context, p Params, with ...Collector) (*Result, error) {
+	p, err := e.Clocked(ctx, p)
 	if err != nil {
 		return newResult(0), err
 	}
-	return e.judge(ctx, p, Sweeping)
+	return e.judge(ctx, p, Sweeping, with...)
 }
 
-// clocked reads the store's clock, for work that begins now.
-func (e *Engine) clocked(ctx context.Context, p Params) (Params, error) {
+// Clocked is p with the time by the store's clock, unless p has it already. A collector that judges by itself needs the
+// instant by which the engine judges.
+func (e *Engine) Clocked(ctx context.Context, p Params) (Params, error) {
+	if !p.Now.IsZero() {
+		return p, nil
+	}
 	err := e.retry(ctx, func() (err error) {
-		p.now, err = e.Store.Now(ctx)
+		p.Now, err = e.Store.Now(ctx)
 		return err
 	})
 	return p, err
@@ -107,7 +109,7 @@ func (e *Engine) clocked(ctx context.Context, p Params) (Params, error) {
 // *Refused, *Stopped and *job.Lost.
 func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
-		p, err := e.clocked(ctx, ParamsOf(in.Job))
+		p, err := e.Clocked(ctx, ParamsOf(in.Job))
 		if err != nil {
 			return in.Job, err
 		}
@@ -251,7 +253,8 @@ func (e *Engine) leave(ctx context.Context, in store.Joined, why error) (job.Job
 }
 
 // judge is a pass that writes nothing, repeated if the store changed under an unlocked read.
-func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, error) {
+func (e *Engine) judge(ctx context.Context, p Params, phase Phase, with ...Collector) (*Result, error) {
+	p.every = len(with) > 0
 	total, err := e.Store.Estimate(ctx)
 	if err != nil {
 		return newResult(total), err
@@ -259,7 +262,7 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase) (*Result, err
 	for {
 		var result *Result
 		seen, err := e.pass(ctx, p, func(bool) (use func(judgedRange) error) {
-			result, use = e.counting(p, total, phase)
+			result, use = e.counting(p, total, phase, with)
 			return use
 		})
 		result.Examined = max(result.Examined, int64(seen.Facts))
@@ -322,16 +325,16 @@ func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) 
 }
 
 // counting begins a result, and gives what counts a range into it.
-func (e *Engine) counting(p Params, total int64, phase Phase) (*Result, func(judgedRange) error) {
+func (e *Engine) counting(p Params, total int64, phase Phase, with []Collector) (*Result, func(judgedRange) error) {
 	result := newResult(total)
-	if p.begin != nil {
-		p.begin()
+	for _, c := range with {
+		c.Begin()
 	}
 	return result, func(r judgedRange) error {
 		for _, f := range r.facts {
 			result.judged(p, f)
-			if p.each != nil {
-				p.each(f)
+			for _, c := range with {
+				c.Collect(f.Candidate, f.Verdict)
 			}
 		}
 		result.passed(r)
