@@ -59,10 +59,10 @@ type Facts interface {
 	// group may be the whole store.
 	Groups(ctx context.Context, groups []Group, use func(fact.Candidate)) error
 
-	// Each reads what Candidates would read of all ranges, in any order, and hands it over in parts, each with
+	// ScanAll reads what Candidates would read of all ranges, in any order, and hands it over in parts, each with
 	// the number of facts that it is known to stand for. seen is the range that the whole store is. Each fact is
 	// read as it was at one moment. Where the store cannot be read so, whole is false and nothing was read.
-	Each(ctx context.Context, p CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen Range, whole bool, err error)
+	ScanAll(ctx context.Context, p CandidatesParams, use func(found []fact.Candidate, covered int) error) (seen Range, whole bool, err error)
 
 	// Apply writes one batch in one transaction: all of it with the claim moved on and the job's counts,
 	// or nothing and an error. Facts whose expiry has passed by Now are left alone. It fails with *job.Lost where the claim is not the worker's any more,

@@ -22,7 +22,7 @@ import (
 // inRanges is a store that is read in ranges alone.
 type inRanges struct{ store.Store }
 
-func (inRanges) Each(context.Context, store.CandidatesParams, func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (inRanges) ScanAll(context.Context, store.CandidatesParams, func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	return store.Range{}, false, nil
 }
 
@@ -74,7 +74,7 @@ type oneText struct {
 	long weakref.Pointer[byte]
 }
 
-func (o *oneText) Each(_ context.Context, _ store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (o *oneText) ScanAll(_ context.Context, _ store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	c := storetest.Fact("a", func(c *fact.Candidate) {
 		status := "released"
 		c.Source, c.Quarantine = "somebody", &status

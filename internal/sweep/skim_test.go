@@ -25,9 +25,9 @@ type skimmed struct {
 
 func (s *skimmed) Estimate(context.Context) (int64, error) { return 100, nil }
 
-func (s *skimmed) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (s *skimmed) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	s.passes++
-	return s.Store.Each(ctx, p, use)
+	return s.Store.ScanAll(ctx, p, use)
 }
 
 func (s *skimmed) Tuning() store.Tuning {

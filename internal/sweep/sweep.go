@@ -314,7 +314,7 @@ func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func
 
 func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) error) (store.Range, bool, error) {
 	judge := newJudging(e, p)
-	return e.Store.Each(ctx, p.candidates(), func(found []fact.Candidate, passed int) error {
+	return e.Store.ScanAll(ctx, p.candidates(), func(found []fact.Candidate, passed int) error {
 		r := judgedRange{}
 		if err := judge.judge(ctx, &r, found); err != nil {
 			return err

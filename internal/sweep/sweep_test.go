@@ -248,7 +248,7 @@ type cutOff struct {
 	err error
 }
 
-func (c *cutOff) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (c *cutOff) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	all, err := c.NextRange(ctx, store.RangeParams{Size: 10})
 	if err != nil {
 		return store.Range{}, true, err
@@ -285,9 +285,9 @@ type interrupted struct {
 	interrupt context.CancelFunc
 }
 
-func (i interrupted) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (i interrupted) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	i.interrupt()
-	return i.Store.Each(ctx, p, use)
+	return i.Store.ScanAll(ctx, p, use)
 }
 
 // TestInterruptedPreview: what was cut short is never given as whole.

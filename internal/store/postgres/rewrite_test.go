@@ -124,9 +124,9 @@ func (r *rewriting) Candidates(ctx context.Context, p store.CandidatesParams, us
 	return r.Store.Candidates(ctx, p, use)
 }
 
-func (r *rewriting) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
-	defer r.meanwhile("Each")()
-	return r.Store.Each(ctx, p, use)
+func (r *rewriting) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+	defer r.meanwhile("ScanAll")()
+	return r.Store.ScanAll(ctx, p, use)
 }
 
 func (r *rewriting) Groups(ctx context.Context, groups []store.Group, use func(fact.Candidate)) error {
@@ -253,7 +253,7 @@ func TestRewriteUnderWay(t *testing.T) {
 				if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 					t.Errorf("not as before:\n%s", diff)
 				}
-				for _, what := range []string{"Each", "Candidates", "Groups", "Claim", "Apply", "Changes", "Restore", "CountUpTo", "Fact"} {
+				for _, what := range []string{"ScanAll", "Candidates", "Groups", "Claim", "Apply", "Changes", "Restore", "CountUpTo", "Fact"} {
 					if r.waits[what] == 0 {
 						t.Errorf("%s has waited for no rewrite", what)
 					}

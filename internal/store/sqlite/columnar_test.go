@@ -89,7 +89,7 @@ func TestColumnsAreRows(t *testing.T) {
 		compare("range", got, err)
 
 		got = map[string]fact.Candidate{}
-		_, _, err = s.Each(t.Context(), p, func(found []fact.Candidate, _ int) error {
+		_, _, err = s.ScanAll(t.Context(), p, func(found []fact.Candidate, _ int) error {
 			keep(found)
 			return nil
 		})

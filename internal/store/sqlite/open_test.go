@@ -114,14 +114,14 @@ type changing struct {
 	passes int
 }
 
-func (c *changing) Each(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (c *changing) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	c.passes++
-	return c.Store.Each(ctx, p, func(found []fact.Candidate, passed int) error {
+	return c.Store.ScanAll(ctx, p, func(found []fact.Candidate, covered int) error {
 		if c.change != nil {
 			c.change()
 			c.change = nil
 		}
-		return use(found, passed)
+		return use(found, covered)
 	})
 }
 

@@ -74,7 +74,7 @@ func testLongTexts(t *testing.T, d Database) {
 	}
 
 	got = nil
-	seen, whole, err := s.Each(ctx, p, func(found []fact.Candidate, _ int) error {
+	seen, whole, err := s.ScanAll(ctx, p, func(found []fact.Candidate, _ int) error {
 		for _, c := range found {
 			got = append(got, c.ID)
 		}

@@ -308,7 +308,7 @@ func testNarrowing(t *testing.T, d Database) {
 				rt.Fatal(err)
 			}
 			var all []fact.Candidate
-			_, whole, err := s.Each(ctx, p, func(part []fact.Candidate, _ int) error {
+			_, whole, err := s.ScanAll(ctx, p, func(part []fact.Candidate, _ int) error {
 				all = append(all, part...)
 				return nil
 			})
@@ -317,7 +317,7 @@ func testNarrowing(t *testing.T, d Database) {
 			}
 			ways := map[string][]fact.Candidate{"Candidates": found}
 			if whole {
-				ways["Each"] = all
+				ways["ScanAll"] = all
 			}
 			for way, found := range ways {
 				clear(byID)

@@ -13,10 +13,10 @@ import (
 // mostRows is how large a rowid may be in a scan of all facts, which keeps two bits for each: 32 MB.
 const mostRows = 1 << 27
 
-// Each scans all facts: it finds the rows of all that are to be read, and then reads each page of the table once. A fact
+// ScanAll scans all facts: it finds the rows of all that are to be read, and then reads each page of the table once. A fact
 // that had no override when it was found is judged without one; all others are judged as they are when they are read.
-func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen store.Range, whole bool, err error) {
-	e := each{scan: scan{Store: s, params: p}, use: use}
+func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, covered int) error) (seen store.Range, whole bool, err error) {
+	e := fullScan{scan: scan{Store: s, params: p}, use: use}
 	var first, last sql.NullInt64
 	if err := s.read.QueryRowContext(ctx, "SELECT (SELECT min(rowid) FROM facts), (SELECT max(rowid) FROM facts)").Scan(&first, &last); err != nil {
 		return seen, false, s.translate(err, "read the facts")
@@ -28,8 +28,8 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 	return e.seen, true, s.translate(err, "read the facts")
 }
 
-// each is one scan of all facts.
-type each struct {
+// fullScan is one scan of all facts.
+type fullScan struct {
 	scan
 	use func([]fact.Candidate, int) error
 
@@ -39,7 +39,7 @@ type each struct {
 	row        int64  // the next one to be read
 }
 
-func (e *each) run(ctx context.Context) error {
+func (e *fullScan) run(ctx context.Context) error {
 	if err := e.reading(ctx, func(tx querier) error { return e.begin(ctx, tx, nil, true) }); err != nil {
 		return err
 	}
@@ -50,7 +50,7 @@ func (e *each) run(ctx context.Context) error {
 }
 
 // findNext notes the rows of the next facts.
-func (e *each) findNext(ctx context.Context, t *ordered.Ticket) error {
+func (e *fullScan) findNext(ctx context.Context, t *ordered.Ticket) error {
 	var r store.Range
 	more, err := t.Begin(func() (more bool, err error) {
 		if r, err = e.nextRange(ctx, e.read, store.RangeParams{After: e.seen.Last, Size: partSize}); err != nil || r.End() {
@@ -76,7 +76,7 @@ func (e *each) findNext(ctx context.Context, t *ordered.Ticket) error {
 		return err
 	}
 	for _, w := range all {
-		if w.row < 1 || w.row > mostRows { // it has come since Each looked
+		if w.row < 1 || w.row > mostRows { // it has come since ScanAll looked
 			return errRenumbered
 		}
 		e.rows.add(w.row)
@@ -88,7 +88,7 @@ func (e *each) findNext(ctx context.Context, t *ordered.Ticket) error {
 }
 
 // readNext reads the next of the facts that were noted.
-func (e *each) readNext(ctx context.Context, t *ordered.Ticket) error {
+func (e *fullScan) readNext(ctx context.Context, t *ordered.Ticket) error {
 	part := make([]wanted, 0, partSize)
 	more, err := t.Begin(func() (bool, error) {
 		for ; len(part) < partSize; e.row++ {

@@ -56,7 +56,7 @@ func TestHandedOverOnce(t *testing.T) {
 	s, _, _ := lockable(t, "SELECT 1", time.Minute)
 	busy := &store.Error{Kind: store.Busy, Text: "locked", Err: &pgconn.PgError{Code: "55P03"}}
 	parts := 0
-	if _, _, err := s.Each(t.Context(), everything, func([]fact.Candidate, int) error { parts++; return busy }); !store.Is(err, store.Busy) || parts != 1 {
+	if _, _, err := s.ScanAll(t.Context(), everything, func([]fact.Candidate, int) error { parts++; return busy }); !store.Is(err, store.Busy) || parts != 1 {
 		t.Errorf("%d parts, %v", parts, err)
 	}
 }
@@ -92,7 +92,7 @@ func TestLockedWhileHandedOver(t *testing.T) {
 }
 
 // TestEachSeesOneState: what comes while the store is read is neither counted nor given.
-func TestEachSeesOneState(t *testing.T) {
+func TestScanAllSeesOneState(t *testing.T) {
 	t.Parallel()
 	// Indexes are not locked with their tables: these are waited for after the facts are counted, and before they are given.
 	s, d, tx := lockable(t, "REINDEX TABLE tombstones", time.Minute)
@@ -100,7 +100,7 @@ func TestEachSeesOneState(t *testing.T) {
 	var seen store.Range
 	go func() {
 		var err error
-		seen, _, err = s.Each(context.Background(), everything, func(part []fact.Candidate, _ int) error {
+		seen, _, err = s.ScanAll(context.Background(), everything, func(part []fact.Candidate, _ int) error {
 			given += len(part)
 			return nil
 		})

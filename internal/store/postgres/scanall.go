@@ -13,9 +13,9 @@ import (
 // keeps what others delete.
 const mostAtOnce = 20_000_000
 
-// Each reads all facts in the order in which they lie, and joins every table once: two or three times as
+// ScanAll reads all facts in the order in which they lie, and joins every table once: two or three times as
 // fast as reading ranges in id order, where each row lies on another page.
-func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, passed int) error) (seen store.Range, whole bool, err error) {
+func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, covered int) error) (seen store.Range, whole bool, err error) {
 	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
 		return store.Range{}, false, err
 	}
@@ -44,7 +44,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 		if err != nil {
 			return err
 		}
-		query, args := s.eachQuery(p, common, protections.HoldsComplete())
+		query, args := s.scanAllQuery(p, common, protections.HoldsComplete())
 		return s.eachPart(ctx, tx, query, args, protections, func(part []fact.Candidate) error {
 			return use(part, len(part)) // what was left out is counted in seen
 		})
@@ -52,7 +52,7 @@ func (s *Store) Each(ctx context.Context, p store.CandidatesParams, use func(fou
 	return seen, true, s.translate(err, "read the facts")
 }
 
-func (s *Store) eachQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
+func (s *Store) scanAllQuery(p store.CandidatesParams, common []string, holdsKnown bool) (string, []any) {
 	var args store.Args
 	return `
 		SELECT ` + s.selected(p, holdsKnown, "coalesce(q.quarantine_status, f.quarantine_status)") + `

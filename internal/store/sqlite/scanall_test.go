@@ -19,7 +19,7 @@ import (
 
 var everything = store.CandidatesParams{AsOf: asOf, Prefilter: store.Prefilter{Live: true}}
 
-// inRanges reads what Each is to give.
+// inRanges reads what ScanAll is to give.
 func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, facts int) {
 	t.Helper()
 	found = map[string]fact.Candidate{}
@@ -46,7 +46,7 @@ func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, fac
 
 // TestEachIsWhole: a pass over more facts than are read at once gives each of them once, as ranges do, and
 // counts all of them, on a store without overrides and on one that was swept.
-func TestEachIsWhole(t *testing.T) {
+func TestScanAllIsWhole(t *testing.T) {
 	t.Parallel()
 	path := newSample(t, 45_000)
 	s := open(t, path, false)
@@ -63,7 +63,7 @@ func compareEach(t *testing.T, s store.Store) (parts int) {
 	t.Helper()
 	want, facts := inRanges(t, s)
 	got, passed := map[string]fact.Candidate{}, 0
-	seen, whole, err := s.Each(t.Context(), everything, func(part []fact.Candidate, stand int) error {
+	seen, whole, err := s.ScanAll(t.Context(), everything, func(part []fact.Candidate, stand int) error {
 		passed += stand
 		if len(part) > 0 {
 			parts++
@@ -87,7 +87,7 @@ func compareEach(t *testing.T, s store.Store) (parts int) {
 
 // TestEachOddIDs: facts whose ids have what stands between ids when an index is read, and overrides whose rows have
 // numbers beyond every set.
-func TestEachOddIDs(t *testing.T) {
+func TestScanAllOddIDs(t *testing.T) {
 	t.Parallel()
 	ids := []string{"", "\n", "a", "a\nb", "a\x00b", "a,b", "b", "b\n", "\xff", "z"}
 	for _, odd := range []func(storetest.Database){
@@ -136,7 +136,7 @@ func TestEachOddIDs(t *testing.T) {
 
 // TestEachRenumbered: rows that get other numbers during a pass, as those of a table that a migration makes anew,
 // are read again, in ranges.
-func TestEachRenumbered(t *testing.T) {
+func TestScanAllRenumbered(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -151,7 +151,7 @@ func TestEachRenumbered(t *testing.T) {
 }
 
 // TestEachOddRows: rows may have any number, and a set of those must not take all memory.
-func TestEachOddRows(t *testing.T) {
+func TestScanAllOddRows(t *testing.T) {
 	t.Parallel()
 	for _, number := range []int64{-7, 0, 1 << 28, 1<<63 - 1} {
 		path := newFile(t)
@@ -160,7 +160,7 @@ func TestEachOddRows(t *testing.T) {
 		d.Exec(t, "DROP TRIGGER facts_no_update")
 		d.Exec(t, "UPDATE facts SET rowid = $1 WHERE id = 'b'", number)
 		s := open(t, path, true)
-		if _, whole, err := s.Each(t.Context(), everything, nil); whole || err != nil {
+		if _, whole, err := s.ScanAll(t.Context(), everything, nil); whole || err != nil {
 			t.Errorf("%d: whole %t, %v", number, whole, err)
 		}
 		if got := run(t, s, true); got.Selected != 2 {
@@ -171,7 +171,7 @@ func TestEachOddRows(t *testing.T) {
 
 // TestEachOverriddenMeanwhile: a fact that had no override when the index was read is judged as it was then; one that
 // had is judged as it is.
-func TestEachOverriddenMeanwhile(t *testing.T) {
+func TestScanAllOverriddenMeanwhile(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -208,7 +208,7 @@ func openChanging(t *testing.T, path, before string, change func()) store.Store 
 
 // TestEachFrozenMeanwhile: a store that nobody seems to use is read without locks, and then two statements may see different
 // rows. The pass is made again, whatever came out of it.
-func TestEachFrozenMeanwhile(t *testing.T) {
+func TestScanAllFrozenMeanwhile(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -229,7 +229,7 @@ func TestEachFrozenMeanwhile(t *testing.T) {
 }
 
 // TestEachLooksUpStatuses: where too many facts have a quarantine status of their own, each is looked up.
-func TestEachLooksUpStatuses(t *testing.T) {
+func TestScanAllLooksUpStatuses(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
