@@ -50,10 +50,10 @@ type Jobs interface {
 	// may have claimed beside the error, for Claimed.
 	Claim(ctx context.Context, l Lease, size int) (Claim, error)
 
-	// Offer puts facts up for claiming that a pass over the whole store has found, as claims of nobody, and
+	// EnqueueClaims puts facts up for claiming that a pass over the whole store has found, as claims of nobody, and
 	// counts all others, so that the job goes on behind what the pass has seen. Where the job has begun in
 	// another way, it does nothing. It gives the job's counts as they are then.
-	Offer(ctx context.Context, l Lease, f Found) (job.Counts, error)
+	EnqueueClaims(ctx context.Context, l Lease, f ScanResult) (job.Counts, error)
 
 	// Claimed reads a claim again, after a COMMIT whose outcome is not known. found is false where
 	// the claim is finished, or not this worker's any more.
@@ -153,8 +153,8 @@ type Claim struct {
 	Locked time.Duration // for which claiming it kept other writers of facts out; 0 where it kept out nobody
 }
 
-// Found is what a pass over the whole store has found.
-type Found struct {
+// ScanResult is what a pass over the whole store has found.
+type ScanResult struct {
 	Seen  Range
 	IDs   []string   // facts to do something to, in any order
 	Count job.Counts // of the others, but for how many they are
@@ -162,7 +162,7 @@ type Found struct {
 }
 
 // Claims are the claims to be made of the facts, once these are in id order. They have no numbers yet.
-func (f Found) Claims(ids []string) []Range {
+func (f ScanResult) Claims(ids []string) []Range {
 	var claims []Range
 	after := f.Seen.After
 	for part := range slices.Chunk(ids, f.Size) {
@@ -174,7 +174,7 @@ func (f Found) Claims(ids []string) []Range {
 }
 
 // Counts are those of all facts that were seen, but for some that are left to be claimed.
-func (f Found) Counts(left int) job.Counts {
+func (f ScanResult) Counts(left int) job.Counts {
 	c := job.Counts{Examined: int64(max(0, f.Seen.Facts-left))}
 	c.Add(f.Count)
 	return c

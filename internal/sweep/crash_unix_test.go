@@ -79,13 +79,13 @@ func (p *places) Claim(ctx context.Context, l store.Lease, size int) (store.Clai
 	return p.Store.Claim(ctx, l, size)
 }
 
-func (p *places) Offer(ctx context.Context, l store.Lease, f store.Found) (job.Counts, error) {
+func (p *places) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (job.Counts, error) {
 	if p.offer > 0 {
 		p.left.Store(p.offer)
 	}
 	p.here()
 	defer p.here()
-	return p.Store.Offer(ctx, l, f)
+	return p.Store.EnqueueClaims(ctx, l, f)
 }
 
 func (p *places) Candidates(ctx context.Context, c store.CandidatesParams, use func([]fact.Candidate) error) error {

@@ -35,9 +35,9 @@ func (e *Engine) skim(ctx context.Context, in store.Joined, p Params) (counts jo
 	if many, err := e.manyAmong(ctx, p, size/10); err != nil || many {
 		return counts, err
 	}
-	var found store.Found
+	var found store.ScanResult
 	seen, err := e.pass(ctx, p, func(whole bool) func(judgedRange) error {
-		found = store.Found{Size: size / 20}
+		found = store.ScanResult{Size: size / 20}
 		var examined int64
 		text := 0
 		return func(r judgedRange) error {
@@ -74,7 +74,7 @@ func (e *Engine) skim(ctx context.Context, in store.Joined, p Params) (counts jo
 	}
 	found.Seen = seen
 	err = e.retry(ctx, func() (err error) {
-		counts, err = e.Store.Offer(ctx, in.Lease, found)
+		counts, err = e.Store.EnqueueClaims(ctx, in.Lease, found)
 		return again(err)
 	})
 	return counts, err

@@ -36,13 +36,13 @@ func (s *skimmed) Tuning() store.Tuning {
 	return t
 }
 
-func (s *skimmed) Offer(ctx context.Context, l store.Lease, f store.Found) (job.Counts, error) {
+func (s *skimmed) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (job.Counts, error) {
 	if s.offer != nil {
 		if err := s.offer(); err != nil {
 			return job.Counts{}, err
 		}
 	}
-	return s.Store.Offer(ctx, l, f)
+	return s.Store.EnqueueClaims(ctx, l, f)
 }
 
 // listed tells whether facts were claimed one by one, and that no others were.
@@ -159,12 +159,12 @@ type uncertainOffer struct {
 	offers   int
 }
 
-func (u *uncertainOffer) Offer(ctx context.Context, l store.Lease, f store.Found) (job.Counts, error) {
+func (u *uncertainOffer) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (job.Counts, error) {
 	if u.offers++; u.offers > 1 {
-		return u.skimmed.Offer(ctx, l, f)
+		return u.skimmed.EnqueueClaims(ctx, l, f)
 	}
 	if u.happened {
-		if c, err := u.skimmed.Offer(ctx, l, f); err != nil {
+		if c, err := u.skimmed.EnqueueClaims(ctx, l, f); err != nil {
 			return c, err
 		}
 	}

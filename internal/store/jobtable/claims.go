@@ -89,8 +89,8 @@ func (t *Table) advance(ctx context.Context, tx Tx, l store.Lease, p store.Range
 	return c, err
 }
 
-// Offer is ordered by the job's row.
-func (t *Table) Offer(ctx context.Context, l store.Lease, f store.Found) (counts job.Counts, err error) {
+// EnqueueClaims is ordered by the job's row.
+func (t *Table) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (counts job.Counts, err error) {
 	err = t.db.Write(ctx, func(tx Tx) error {
 		j, err := t.held(ctx, tx, l, job.Running)
 		if err != nil {

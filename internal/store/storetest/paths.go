@@ -69,7 +69,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 	again, meanwhile := unswept[0], unswept[len(unswept)-1]
 	override(again) // an earlier sweep has expired it, and somebody has put that off
 	h := g.start(func(p *store.StartParams) { p.Rules = pathPolicies })
-	g.offer(h.Lease, store.Found{Seen: store.Range{Last: at, Facts: 2 * size}, IDs: unswept, Size: (len(unswept) + 1) / 2})
+	g.enqueue(h.Lease, store.ScanResult{Seen: store.Range{Last: at, Facts: 2 * size}, IDs: unswept, Size: (len(unswept) + 1) / 2})
 	for i := range 4 {
 		c := h.claim(size)
 		found := slices.DeleteFunc(candidates(store.CandidatesParams{Range: c.Range, Prefilter: prefilter}), func(c fact.Candidate) bool {

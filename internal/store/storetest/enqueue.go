@@ -17,12 +17,12 @@ func testOffered(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(10)
 	h := g.start()
-	found := store.Found{
+	found := store.ScanResult{
 		Seen: store.Range{Last: store.After("0007"), Facts: 8}, IDs: []string{"0006", "0001", "gone", "0004", "0009"}, Size: 2,
 		Count: job.Counts{Kept: map[rule.Protection]int64{rule.LegalHold: 2}},
 	}
 	g.clock.move(time.Minute)
-	g.offer(h.Lease, found)
+	g.enqueue(h.Lease, found)
 	want := job.Counts{Examined: 5, Kept: found.Count.Kept}
 	j := g.find(h.Job.ID)
 	if diff := cmp.Diff(want, j.Counts, cmpopts.EquateEmpty()); diff != "" || j.OpenClaims != 2 || j.End || !j.Updated.Equal(g.clock.now()) {
@@ -30,8 +30,8 @@ func testOffered(t *testing.T, d Database) {
 	}
 	g.checkNode(h.Job.ID)
 	untouched := g.unchanged()
-	g.offer(h.Lease, found)
-	untouched("what is offered to a job that has begun")
+	g.enqueue(h.Lease, found)
+	untouched("claims enqueued for a job that has begun")
 
 	claimed := func(h *share, want store.Range) store.Claim {
 		t.Helper()
@@ -80,12 +80,12 @@ func testNothingOffered(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
 	h := g.start()
-	found := store.Found{Seen: store.Range{Last: store.After("0002"), Facts: 3}, Size: 2}
+	found := store.ScanResult{Seen: store.Range{Last: store.After("0002"), Facts: 3}, Size: 2}
 	g.end(h.Job.ID)
-	_, err := g.s.Offer(g.ctx, h.Lease, found)
-	h.lost("an offer of a worker whose lease has ended", err, job.Running)
+	_, err := g.s.EnqueueClaims(g.ctx, h.Lease, found)
+	h.lost("claims enqueued by a worker whose lease has ended", err, job.Running)
 	h = g.join(h.Job.ID, false)
-	g.offer(h.Lease, found)
+	g.enqueue(h.Lease, found)
 	if end, err := g.s.Claim(g.ctx, h.Lease, 100); err != nil || !end.End() {
 		t.Fatalf("%+v, %v", end, err)
 	}
@@ -94,9 +94,9 @@ func testNothingOffered(t *testing.T, d Database) {
 	}
 }
 
-func (g *scene) offer(l store.Lease, f store.Found) {
+func (g *scene) enqueue(l store.Lease, f store.ScanResult) {
 	g.t.Helper()
-	if _, err := g.s.Offer(g.ctx, l, f); err != nil {
-		g.t.Fatalf("offer: %v", err)
+	if _, err := g.s.EnqueueClaims(g.ctx, l, f); err != nil {
+		g.t.Fatalf("enqueue claims: %v", err)
 	}
 }
