@@ -47,7 +47,7 @@ type Jobs interface {
 	// Claim hands a worker facts to sweep: what a worker that is gone left behind, else up to size
 	// facts from the frontier on. A claim without a Last says that none are left to hand out; claims
 	// of other workers may still be open. Where the outcome of its COMMIT is not known, it returns what it
-	// may have claimed beside the error, for Claimed.
+	// may have claimed beside the error, for LookupClaim.
 	Claim(ctx context.Context, l Lease, size int) (Claim, error)
 
 	// EnqueueClaims puts facts up for claiming that a pass over the whole store has found, as claims of nobody, and
@@ -55,9 +55,9 @@ type Jobs interface {
 	// another way, it does nothing. It gives the job's counts as they are then.
 	EnqueueClaims(ctx context.Context, l Lease, f ScanResult) (job.Counts, error)
 
-	// Claimed reads a claim again, after a COMMIT whose outcome is not known. found is false where
+	// LookupClaim reads a claim again, after a COMMIT whose outcome is not known. found is false where
 	// the claim is finished, or not this worker's any more.
-	Claimed(ctx context.Context, l Lease, number int64) (c Claim, found bool, err error)
+	LookupClaim(ctx context.Context, l Lease, number int64) (c Claim, found bool, err error)
 
 	// Finish closes a job that has come to its end: all facts claimed and no claim open, or for an
 	// undo the end of the overrides. A sweep with facts that could not be written is failed, any other

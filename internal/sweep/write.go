@@ -195,7 +195,7 @@ func (l *lane) claimNext(ctx context.Context, size int) (store.Claim, error) {
 
 func (l *lane) claimed(ctx context.Context, number int64) (c store.Claim, found bool, err error) {
 	err = l.retry(ctx, func() (err error) {
-		c, found, err = l.Store.Claimed(ctx, l.lease, number)
+		c, found, err = l.Store.LookupClaim(ctx, l.lease, number)
 		return err
 	})
 	return c, found, err

@@ -134,8 +134,8 @@ func (t *Table) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanRe
 	return counts, t.db.Translate(err, "put facts up for claiming")
 }
 
-// Claimed reads a claim of its owner's.
-func (t *Table) Claimed(ctx context.Context, l store.Lease, number int64) (c store.Claim, found bool, err error) {
+// LookupClaim reads a claim of its owner's.
+func (t *Table) LookupClaim(ctx context.Context, l store.Lease, number int64) (c store.Claim, found bool, err error) {
 	err = t.db.Read(ctx, func(tx Tx) error {
 		c, found, err = t.claim(ctx, tx, "WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3", l.JobID, number, l.Worker)
 		return err

@@ -105,7 +105,7 @@ func TestConnectionLost(t *testing.T) {
 				t.Errorf("more than a line: %q", err)
 			}
 			// The next transaction gets a connection of its own.
-			if claim, found, err := s.Claimed(context.Background(), b.Lease, b.Claim.Number); err != nil || !found || claim.Facts != 1 {
+			if claim, found, err := s.LookupClaim(context.Background(), b.Lease, b.Claim.Number); err != nil || !found || claim.Facts != 1 {
 				t.Errorf("claimed %+v, %v, %v", claim, found, err)
 			}
 		})

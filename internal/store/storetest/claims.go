@@ -51,7 +51,7 @@ func testClaims(t *testing.T, d Database) {
 			t.Errorf("%s: the job was changed at %s", what, j.Updated)
 		}
 		g.checkNode(h.Job.ID)
-		open, there, err := g.s.Claimed(g.ctx, h.Lease, c.Number)
+		open, there, err := g.s.LookupClaim(g.ctx, h.Lease, c.Number)
 		if err != nil || there != (left > 0) || there && (open.After != low || open.Last != c.Last || open.Facts != left || open.Number != c.Number) {
 			t.Errorf("%s: the claim is %+v, %v, %v; want %d after %v", what, open, there, err, left, low)
 		}

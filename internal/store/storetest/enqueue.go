@@ -53,7 +53,7 @@ func testOffered(t *testing.T, d Database) {
 	h = g.join(h.Job.ID, false)
 	rest := store.Range{After: store.After("0001"), Last: store.After("0004"), Facts: 1, IDs: []string{"0004"}}
 	c = claimed(h, rest)
-	if again, there, err := g.s.Claimed(g.ctx, h.Lease, c.Number); err != nil || !there || !cmp.Equal(again, c) {
+	if again, there, err := g.s.LookupClaim(g.ctx, h.Lease, c.Number); err != nil || !there || !cmp.Equal(again, c) {
 		t.Errorf("%+v, %v, %v", again, there, err)
 	}
 	h.apply(h.whole(c))

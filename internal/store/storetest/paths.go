@@ -79,7 +79,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 		b := byPolicies(h.batch(c, found[:half]))
 		b.Close = false
 		h.apply(b)
-		if now, there, err := g.s.Claimed(g.ctx, h.Lease, c.Number); err != nil || !there || now.After != b.UpTo {
+		if now, there, err := g.s.LookupClaim(g.ctx, h.Lease, c.Number); err != nil || !there || now.After != b.UpTo {
 			t.Fatalf("%+v, %v, %v", now, there, err)
 		}
 		c = b.Rest()
