@@ -41,8 +41,8 @@ type Jobs interface {
 	// takes the note away.
 	Wait(ctx context.Context, l Lease, why string) error
 
-	// Allowed notes that the job's limit was checked and holds: it is not checked again.
-	Allowed(ctx context.Context, l Lease) error
+	// ClearMaxExpire notes that the job's limit was checked and holds: it is not checked again.
+	ClearMaxExpire(ctx context.Context, l Lease) error
 
 	// Claim hands a worker facts to sweep: what a worker that is gone left behind, else up to size
 	// facts from the frontier on. A claim without a Last says that none are left to hand out; claims

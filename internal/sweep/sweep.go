@@ -170,7 +170,7 @@ func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) error {
 	if err := checkLimit(*limit, counted.Due()-counted.ReducedOnly, counted.Live); err != nil {
 		return err
 	}
-	return e.retry(ctx, func() error { return again(e.Store.Allowed(ctx, in.Lease)) })
+	return e.retry(ctx, func() error { return again(e.Store.ClearMaxExpire(ctx, in.Lease)) })
 }
 
 // hold keeps the lease while work goes on, and leaves the job in good order if it does not end well.

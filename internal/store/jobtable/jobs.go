@@ -198,8 +198,8 @@ func (t *Table) Wait(ctx context.Context, l store.Lease, why string) error {
 	return t.db.Translate(err, "note why the job waits")
 }
 
-// Allowed clears the limit.
-func (t *Table) Allowed(ctx context.Context, l store.Lease) error {
+// ClearMaxExpire clears the limit.
+func (t *Table) ClearMaxExpire(ctx context.Context, l store.Lease) error {
 	err := t.db.Write(ctx, func(tx Tx) error {
 		if err := t.db.FollowClock(ctx, tx, l); err != nil {
 			return err

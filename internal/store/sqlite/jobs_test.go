@@ -35,7 +35,7 @@ func TestNextTransactionAfterAnInterruption(t *testing.T) {
 		stop := make(chan struct{})
 		go func() {
 			for interrupted.Err() == nil {
-				_ = s.Allowed(interrupted, joined.Lease)
+				_ = s.ClearMaxExpire(interrupted, joined.Lease)
 			}
 			close(stop)
 		}()

@@ -104,7 +104,7 @@ func TestLeaseFollowsTheClock(t *testing.T) {
 				what string
 				do   func() error
 			}{
-				{"Allowed", func() error { return s.Allowed(t.Context(), in.Lease) }},
+				{"ClearMaxExpire", func() error { return s.ClearMaxExpire(t.Context(), in.Lease) }},
 				{"Claim", func() error { _, err := s.Claim(t.Context(), in.Lease, 2); return err }},
 				{"Wait", func() error { return s.Wait(t.Context(), in.Lease, "") }},
 				{"Renew", func() error { return s.Renew(t.Context(), in.Lease) }},
@@ -150,7 +150,7 @@ func TestClockSteppedInATransaction(t *testing.T) {
 			if err := s.Wait(t.Context(), in.Lease, ""); err != nil || once != 0 {
 				t.Fatal(once, err)
 			}
-			if err := s.Allowed(t.Context(), in.Lease); err != nil || left(t, s) != time.Hour {
+			if err := s.ClearMaxExpire(t.Context(), in.Lease); err != nil || left(t, s) != time.Hour {
 				t.Errorf("%s left, %v", left(t, s), err)
 			}
 		})

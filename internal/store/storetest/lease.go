@@ -15,11 +15,11 @@ import (
 // writes are all ways in which a worker writes to a job, by what they are called.
 func (h *share) writes(b store.Batch, changes store.Changes) map[string]func() error {
 	return map[string]func() error{
-		"Renew":   func() error { return h.s.Renew(h.ctx, h.Lease) },
-		"Allowed": func() error { return h.s.Allowed(h.ctx, h.Lease) },
-		"Claim":   func() error { _, err := h.s.Claim(h.ctx, h.Lease, 2); return err },
-		"Apply":   func() error { _, err := h.s.Apply(h.ctx, b); return err },
-		"Finish":  func() error { _, _, err := h.s.Finish(h.ctx, h.Lease); return err },
+		"Renew":          func() error { return h.s.Renew(h.ctx, h.Lease) },
+		"ClearMaxExpire": func() error { return h.s.ClearMaxExpire(h.ctx, h.Lease) },
+		"Claim":          func() error { _, err := h.s.Claim(h.ctx, h.Lease, 2); return err },
+		"Apply":          func() error { _, err := h.s.Apply(h.ctx, b); return err },
+		"Finish":         func() error { _, _, err := h.s.Finish(h.ctx, h.Lease); return err },
 		"Restore": func() error {
 			_, err := h.s.Restore(h.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job, Changes: changes})
 			return err
