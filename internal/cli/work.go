@@ -106,7 +106,7 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 	for _, dead := range in.Paused {
 		log.Warn("paused a job that its process had left behind", "job", dead.ID, "resume", resumeCommand(dead))
 	}
-	for _, w := range in.Ousted {
+	for _, w := range in.RemovedWorkers {
 		log.Warn("took over from a worker that is gone", "job", in.Job.ID, "host", w.Host, "pid", w.PID)
 	}
 	log.Debug("joined", "job", in.Job.ID, "worker", in.Lease.Worker, "as_of", in.Job.AsOf)

@@ -30,18 +30,18 @@ func NewJob(p StartParams, now time.Time, last string) job.Job {
 	return j
 }
 
-// Oust takes those out of a job's workers who are gone, or whose lease has ended, and returns them.
-func Oust(j *job.Job, p WorkerParams) (ousted []job.Worker) {
+// RemoveDeadWorkers takes those out of a job's workers who are gone, or whose lease has ended, and returns them.
+func RemoveDeadWorkers(j *job.Job, p WorkerParams) (removed []job.Worker) {
 	var live []job.Worker
 	for _, w := range j.Workers {
 		if w.Live && !p.Gone(w.Owner) {
 			live = append(live, w)
 		} else {
-			ousted = append(ousted, w)
+			removed = append(removed, w)
 		}
 	}
 	j.Workers = live
-	return ousted
+	return removed
 }
 
 // Admit tells whether a job may be worked on beside those that are at work now. It fails with
@@ -53,7 +53,7 @@ func Admit(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []
 		if other.ID == j.ID || !other.Overlaps(j) {
 			continue
 		}
-		Oust(&other, p)
+		RemoveDeadWorkers(&other, p)
 		if len(other.Workers) > 0 {
 			return nil, &job.Busy{Job: other, Now: now}
 		}
@@ -64,7 +64,7 @@ func Admit(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []
 	return dead, nil
 }
 
-// Enter tells whether a worker may join a job whose dead workers are ousted. alone is the store's
+// Enter tells whether a worker may join a job whose dead workers are removed. alone is the store's
 // Tuning.SingleWorkerReason.
 func Enter(j job.Job, to job.State, alone string, now time.Time) error {
 	switch {

@@ -133,10 +133,10 @@ type WorkerParams struct {
 
 // Joined is a share in a job.
 type Joined struct {
-	Job    job.Job // as it is now
-	Lease  Lease
-	Paused []job.Job    // other jobs that were found dead, and paused
-	Ousted []job.Worker // workers of this job that were found dead, and put out
+	Job            job.Job // as it is now
+	Lease          Lease
+	Paused         []job.Job    // other jobs that were found dead, and paused
+	RemovedWorkers []job.Worker // workers of this job that were found dead, and put out
 }
 
 // Lease names a worker of a job. The zero Lease is none.

@@ -88,7 +88,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 				return err
 			}
 		}
-		joined.Ousted = store.Oust(&j, p.Worker)
+		joined.RemovedWorkers = store.RemoveDeadWorkers(&j, p.Worker)
 		if err := store.Enter(j, to, t.alone, now); err != nil {
 			return err
 		}
@@ -100,7 +100,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 		if joined.Paused, err = t.admit(ctx, tx, j, p.Worker, now); err != nil {
 			return err
 		}
-		if err := t.removeWorkers(ctx, tx, j.ID, joined.Ousted...); err != nil {
+		if err := t.removeWorkers(ctx, tx, j.ID, joined.RemovedWorkers...); err != nil {
 			return err
 		}
 		if p.Undo && j.State != job.Undoing { // the rest will not be swept any more

@@ -238,7 +238,7 @@ func testStart(t *testing.T, d Database) {
 			t.Errorf("%s: %s of the lease are left", what, left)
 		}
 	}
-	if joined.Lease != (store.Lease{JobID: p.ID, Worker: 1, Time: time.Hour}) || len(joined.Paused)+len(joined.Ousted) > 0 {
+	if joined.Lease != (store.Lease{JobID: p.ID, Worker: 1, Time: time.Hour}) || len(joined.Paused)+len(joined.RemovedWorkers) > 0 {
 		t.Errorf("%+v", joined)
 	}
 	d.expect(t, "SELECT fingerprint FROM decayctl_jobs", p.Rules.Fingerprint())

@@ -149,7 +149,7 @@ func testTakeover(t *testing.T, d Database) {
 	h.end(h.Job.ID)
 	g.clock.move(time.Minute)
 	next := g.join(h.Job.ID, false)
-	if len(next.Ousted) != 1 || next.Ousted[0].Owner != h.Job.Workers[0].Owner || next.Lease.Worker == h.Lease.Worker {
+	if len(next.RemovedWorkers) != 1 || next.RemovedWorkers[0].Owner != h.Job.Workers[0].Owner || next.Lease.Worker == h.Lease.Worker {
 		t.Errorf("%+v", next.Joined)
 	}
 	if j := next.Job; j.State != job.Running || !j.Started.Equal(h.Job.Started) || len(j.Workers) != 1 || j.Workers[0].Number != next.Lease.Worker || j.Counts.Decayed != 1 {
@@ -181,7 +181,7 @@ func testTakeover(t *testing.T, d Database) {
 	p := store.JoinParams{ID: h.Job.ID, Worker: g.worker()}
 	p.Worker.Gone = func(o job.Owner) bool { return o == h.Job.Workers[0].Owner }
 	joined, err := g.s.Join(g.ctx, p)
-	if err != nil || len(joined.Ousted) != 1 || joined.Ousted[0].Number != h.Lease.Worker || len(joined.Job.Workers) != 1 {
+	if err != nil || len(joined.RemovedWorkers) != 1 || joined.RemovedWorkers[0].Number != h.Lease.Worker || len(joined.Job.Workers) != 1 {
 		t.Errorf("%+v, %v", joined, err)
 	}
 	h.lost("a renewal by the one that was put out", g.s.Renew(g.ctx, h.Lease), job.Running)

@@ -184,7 +184,7 @@ func testUndoStopped(t *testing.T, d Database) {
 	tooLate("an undo after its lease")
 	again := g.join(h.Job.ID, true)
 	tooLate("an undo that was taken over")
-	if again.Job.UndoneUpTo != found.Last.ID || len(again.Ousted) != 1 {
+	if again.Job.UndoneUpTo != found.Last.ID || len(again.RemovedWorkers) != 1 {
 		t.Errorf("%+v", again.Joined)
 	}
 	again.takeBack(5)
