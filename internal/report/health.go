@@ -112,7 +112,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
 		indexes, clock, append([]string{}, d.Triggers...), d.Facts, tenants, d.Others,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
-		left, images{d.Images, d.ImageMB}, append([]string{}, h.Notes...),
+		left, images{d.BeforeImages, d.BeforeImageMB}, append([]string{}, h.Notes...),
 	})
 }
 
@@ -143,10 +143,10 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.stamps(d.Stamps)
 	if d.OwnBroken {
 		p.row("kept for undos", "not known")
-	} else if d.Images == 0 {
+	} else if d.BeforeImages == 0 {
 		p.row("kept for undos", "no rows")
 	} else {
-		p.row("kept for undos", counted(d.Images, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.ImageMB))
+		p.row("kept for undos", counted(d.BeforeImages, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.BeforeImageMB))
 	}
 	if d.OwnBroken {
 		p.row("jobs", "not known")

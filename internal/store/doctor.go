@@ -30,13 +30,13 @@ type Diagnosis struct {
 	// looks whether they change what an undo compares.
 	Triggers []string
 
-	Clock   *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
-	Facts   int64          // an estimate
-	Tenants []TenantFacts  // those with the most facts, at most MaxTenants
-	Others  int64          // tenants beyond these
-	Stamps  Stamps
-	Images  int64 // rows kept for undos
-	ImageMB float64
+	Clock         *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
+	Facts         int64          // an estimate
+	Tenants       []TenantFacts  // those with the most facts, at most MaxTenants
+	Others        int64          // tenants beyond these
+	Stamps        Stamps
+	BeforeImages  int64 // rows kept for undos
+	BeforeImageMB float64
 }
 
 // TenantFacts is how many facts a tenant has, in whatever scope and state.

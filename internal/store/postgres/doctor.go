@@ -86,8 +86,8 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) 
 		return err
 	}
 	var bytes int64
-	err = tx.QueryRow(ctx, `SELECT count(*), pg_catalog.pg_total_relation_size($1::regclass) FROM `+s.table("decayctl_before"), s.table("decayctl_before")).Scan(&d.Images, &bytes)
-	d.ImageMB = float64(bytes) / (1 << 20)
+	err = tx.QueryRow(ctx, `SELECT count(*), pg_catalog.pg_total_relation_size($1::regclass) FROM `+s.table("decayctl_before"), s.table("decayctl_before")).Scan(&d.BeforeImages, &bytes)
+	d.BeforeImageMB = float64(bytes) / (1 << 20)
 	return err
 }
 

@@ -60,8 +60,8 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx querier, d *store.Diagnosis)
 	err = tx.QueryRowContext(ctx, `
 		SELECT count(*), sum(length(job_id) + length(fact_id) + coalesce(length(valid_until), 0) + coalesce(length(reason), 0)
 		       + coalesce(length(updated_at), 0) + coalesce(length(updated_by), 0) + coalesce(length(edge_valid_until), 0) + 20)
-		FROM decayctl_before`).Scan(&d.Images, &bytes)
-	d.ImageMB = float64(bytes.Int64) / (1 << 20)
+		FROM decayctl_before`).Scan(&d.BeforeImages, &bytes)
+	d.BeforeImageMB = float64(bytes.Int64) / (1 << 20)
 	return err
 }
 
