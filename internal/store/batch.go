@@ -15,7 +15,7 @@ type Batch struct {
 	Claim Claim      // as it was before the batch
 	UpTo  Cursor     // the last fact that the batch covers; the claim goes on behind it
 	Close bool       // the batch covers all that is left of the claim, which ends by it
-	Count job.Counts // of the facts that the batch covers but for its Expiries; Settle adds those
+	Count job.Counts // of the facts that the batch covers but for its Expiries; Counts adds those
 
 	Expiries []Expiry  // facts to change, in id order; may be none
 	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds
@@ -119,8 +119,8 @@ func (b Batch) Spare(now time.Time) {
 	}
 }
 
-// Settle is the counts of a batch once it is known which of its facts were written.
-func (b Batch) Settle(locked time.Duration) job.Counts {
+// Counts is the counts of a batch once it is known which of its facts were written.
+func (b Batch) Counts(locked time.Duration) job.Counts {
 	c := job.Counts{}
 	c.Add(b.Count)
 	for _, e := range b.Expiries {

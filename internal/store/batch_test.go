@@ -13,7 +13,7 @@ func TestBatchClone(t *testing.T) {
 	b := store.Batch{Expiries: []store.Expiry{{Fact: &fact.Candidate{}}, {Fact: &fact.Candidate{}}}}
 	attempt := b.CloneForAttempt()
 	attempt.Expiries[1].Written, attempt.Expiries[1].Edge = true, &fact.Edge{}
-	if len(attempt.Done()) != 1 || len(attempt.Changed()) != 1 || attempt.Settle(0).Decayed != 1 {
+	if len(attempt.Done()) != 1 || len(attempt.Changed()) != 1 || attempt.Counts(0).Decayed != 1 {
 		t.Errorf("%+v", attempt)
 	}
 	next := b.CloneForAttempt()

@@ -26,8 +26,8 @@ func NewRestoration(p RestoreParams) Restoration {
 // Restored says that the override of a fact was taken back. Everything else follows it.
 func (r Restoration) Restored(id string) { r.restored[id] = true }
 
-// Settle notes the batch in the job's row.
-func (r Restoration) Settle(j *job.Job) {
+// AddTo notes the batch in the job's row.
+func (r Restoration) AddTo(j *job.Job) {
 	j.Counts.Add(r.params.Count)
 	j.Counts.Restored += int64(len(r.restored))
 	if last := r.params.Changes.Last; last.Set {

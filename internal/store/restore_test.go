@@ -53,7 +53,7 @@ func TestRestoration(t *testing.T) {
 		}
 	}
 	j := job.Job{Counts: job.Counts{Restored: 1}}
-	if r.Settle(&j); j.Counts.Restored != 5 || j.Counts.Examined != 2 || !j.UndoneAny || j.UndoneUpTo != "reduced" {
+	if r.AddTo(&j); j.Counts.Restored != 5 || j.Counts.Examined != 2 || !j.UndoneAny || j.UndoneUpTo != "reduced" {
 		t.Errorf("%+v", j)
 	}
 }

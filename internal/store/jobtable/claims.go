@@ -182,9 +182,9 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 	return nil
 }
 
-// Settle moves the claim behind a batch, adds what the batch counted to the job, and renews the lease. It comes last
+// RecordBatch moves the claim behind a batch, adds what the batch counted to the job, and renews the lease. It comes last
 // in the batch's transaction, since all workers of a job wait for its row. locked is when the batch took its locks.
-func (t *Table) Settle(ctx context.Context, tx Tx, b *store.Batch, locked time.Time) (job.Counts, error) {
+func (t *Table) RecordBatch(ctx context.Context, tx Tx, b *store.Batch, locked time.Time) (job.Counts, error) {
 	move, args := `UPDATE `+t.db.Table("decayctl_claims")+` SET low = $3, remaining = $4`, []any{b.Lease.JobID, b.Claim.Number, b.UpTo.ID, b.Left()}
 	if b.Close {
 		move, args = `DELETE FROM `+t.db.Table("decayctl_claims"), args[:2]
@@ -193,7 +193,7 @@ func (t *Table) Settle(ctx context.Context, tx Tx, b *store.Batch, locked time.T
 		return job.Counts{}, err
 	}
 	return t.record(ctx, tx, b.Lease, job.Running, func(j *job.Job) {
-		j.Counts.Add(b.Settle(t.params.Now().Sub(locked)))
+		j.Counts.Add(b.Counts(t.params.Now().Sub(locked)))
 	})
 }
 
@@ -241,7 +241,7 @@ func (t *Table) record(ctx context.Context, tx Tx, l store.Lease, in job.State, 
 	return j.Counts, t.renew(ctx, tx, l)
 }
 
-// SettleUndo is Settle for a batch of an undo.
-func (t *Table) SettleUndo(ctx context.Context, tx Tx, l store.Lease, r store.Restoration) (job.Counts, error) {
-	return t.record(ctx, tx, l, job.Undoing, r.Settle)
+// RecordUndo is RecordBatch for a batch of an undo.
+func (t *Table) RecordUndo(ctx context.Context, tx Tx, l store.Lease, r store.Restoration) (job.Counts, error) {
+	return t.record(ctx, tx, l, job.Undoing, r.AddTo)
 }

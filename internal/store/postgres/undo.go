@@ -199,7 +199,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		if err != nil {
 			return err
 		}
-		counts, err = s.SettleUndo(ctx, jobTx{tx}, p.Lease, r.Restoration)
+		counts, err = s.RecordUndo(ctx, jobTx{tx}, p.Lease, r.Restoration)
 		return err
 	})
 	if err != nil {

@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		if s.vec {
 			steps = append(steps, w.deleteVectors)
 		}
-		return s.steps(ctx, tx, w.locked, append(steps, w.staleCards, w.verify, w.settle)...)
+		return s.steps(ctx, tx, w.locked, append(steps, w.staleCards, w.verify, w.recordBatch)...)
 	})
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
@@ -47,8 +47,8 @@ type writer struct {
 
 func (w *writer) lockClaim(ctx context.Context) error { return w.LockClaim(ctx, jobTx{w.tx}, &w.batch) }
 
-func (w *writer) settle(ctx context.Context) (err error) {
-	w.counts, err = w.Settle(ctx, jobTx{w.tx}, &w.batch, w.locked)
+func (w *writer) recordBatch(ctx context.Context) (err error) {
+	w.counts, err = w.RecordBatch(ctx, jobTx{w.tx}, &w.batch, w.locked)
 	return err
 }
 

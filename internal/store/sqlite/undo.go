@@ -116,7 +116,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 			}
 		}
 		var err error
-		done.Counts, err = s.SettleUndo(ctx, jobTx{tx}, p.Lease, r.Restoration)
+		done.Counts, err = s.RecordUndo(ctx, jobTx{tx}, p.Lease, r.Restoration)
 		return err
 	})
 	if err != nil {

@@ -30,7 +30,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 			}
 		}
 		var err error
-		applied.Counts, err = s.Settle(ctx, jobTx{tx}, &w.batch, locked)
+		applied.Counts, err = s.RecordBatch(ctx, jobTx{tx}, &w.batch, locked)
 		return err
 	}); err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
