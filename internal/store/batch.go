@@ -146,9 +146,9 @@ func (b Batch) Counts(locked time.Duration) job.Counts {
 // Covered is how many facts the batch covers, whatever becomes of them.
 func (b Batch) Covered() int { return int(b.Count.Examined) + len(b.Expiries) }
 
-// Left is what remains of the claim's facts after the batch. Facts that appeared since the claim was
+// RemainingFacts is what remains of the claim's facts after the batch. Facts that appeared since the claim was
 // made are counted by the batches that cover them, and by nobody twice.
-func (b Batch) Left() int {
+func (b Batch) RemainingFacts() int {
 	return max(0, b.Claim.Facts-b.Covered())
 }
 
@@ -159,10 +159,10 @@ func (b Batch) FillsRange(facts int) bool { return b.Claim.IDs == nil && facts >
 // Range is the part of the claim that the batch covers.
 func (b Batch) Range() Range { return b.Claim.UpTo(b.UpTo) }
 
-// Rest is what the batch leaves of the claim.
-func (b Batch) Rest() Claim {
+// Remaining is what the batch leaves of the claim.
+func (b Batch) Remaining() Claim {
 	rest := Claim{Number: b.Claim.Number, Range: b.Claim.Behind(b.UpTo)}
-	rest.Facts = b.Left()
+	rest.Facts = b.RemainingFacts()
 	return rest
 }
 

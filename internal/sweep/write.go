@@ -251,7 +251,7 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts stretch, upTo
 		}
 		pause := l.pace.pause(len(b.Expiries), applied.Timing)
 		l.span.took(applied.Locked + applied.After + pause)
-		return b.Rest(), l.rest(ctx, Sweeping, applied.Counts, pause)
+		return b.Remaining(), l.rest(ctx, Sweeping, applied.Counts, pause)
 	case len(b.Expiries) == 0 || !l.divisible(err, facts.len()):
 		return claim, err
 	case facts.len() == 1:
@@ -299,7 +299,7 @@ func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.
 	}
 	l.candidates, l.expiries = candidates, b.Expiries
 	if b.Close { // the facts that no rule concerns are known by number only
-		b.Count.Examined += int64(b.Left())
+		b.Count.Examined += int64(b.RemainingFacts())
 	}
 	return b
 }
@@ -351,5 +351,5 @@ func (l *lane) fail(ctx context.Context, b store.Batch, cause error) (store.Clai
 	if n := applied.Counts.FailedCount - l.job.Counts.FailedCount; n > maxFailed {
 		return b.Claim, fmt.Errorf("gave up after %d facts could not be written; the last: %w", n, cause)
 	}
-	return b.Rest(), nil
+	return b.Remaining(), nil
 }

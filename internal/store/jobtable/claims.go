@@ -185,7 +185,7 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 // RecordBatch moves the claim behind a batch, adds what the batch counted to the job, and renews the lease. It comes last
 // in the batch's transaction, since all workers of a job wait for its row. locked is when the batch took its locks.
 func (t *Table) RecordBatch(ctx context.Context, tx Tx, b *store.Batch, locked time.Time) (job.Counts, error) {
-	move, args := `UPDATE `+t.db.Table("decayctl_claims")+` SET low = $3, remaining = $4`, []any{b.Lease.JobID, b.Claim.Number, b.UpTo.ID, b.Left()}
+	move, args := `UPDATE `+t.db.Table("decayctl_claims")+` SET low = $3, remaining = $4`, []any{b.Lease.JobID, b.Claim.Number, b.UpTo.ID, b.RemainingFacts()}
 	if b.Close {
 		move, args = `DELETE FROM `+t.db.Table("decayctl_claims"), args[:2]
 	}

@@ -82,7 +82,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 		if now, there, err := g.s.LookupClaim(g.ctx, h.Lease, c.Number); err != nil || !there || now.After != b.UpTo {
 			t.Fatalf("%+v, %v, %v", now, there, err)
 		}
-		c = b.Rest()
+		c = b.Remaining()
 		rest := byPolicies(h.batch(c, found[half:]))
 		rest.UpTo, rest.Close = c.Last, true
 		if i == 1 {
