@@ -38,9 +38,9 @@ type Expiry struct {
 	Lives      bool     // the fact does not expire: its confidence is all that changes
 
 	// What the transaction that writes the batch finds.
-	Spared  bool       // the fact's expiry has passed, or it is protected by now: it is not written
-	Written bool       // the override was written, and everything else follows it
-	Edge    *fact.Edge // the edge as it was; nil is none
+	Excluded bool       // the fact's expiry has passed, or it is protected by now: it is not written
+	Written  bool       // the override was written, and everything else follows it
+	Edge     *fact.Edge // the edge as it was; nil is none
 }
 
 // Faded tells whether the fact fades. One that is retracted does not: it gets confidence 0.
@@ -110,12 +110,12 @@ func (b Batch) CloneForAttempt() Batch {
 	return b
 }
 
-// Spare leaves out the facts whose expiry has passed by now. It may be the work of another sweeper since as-of, and
+// ExcludeExpired leaves out the facts whose expiry has passed by now. It may be the work of another sweeper since as-of, and
 // must not be moved back.
-func (b Batch) Spare(now time.Time) {
+func (b Batch) ExcludeExpired(now time.Time) {
 	for i := range b.Expiries {
 		e := &b.Expiries[i]
-		e.Spared = !rule.Live(e.Fact, now)
+		e.Excluded = !rule.Live(e.Fact, now)
 	}
 }
 
@@ -185,10 +185,10 @@ func (b ByID) Wrote(id string) {
 	}
 }
 
-// Spare says that a fact is protected by now.
-func (b ByID) Spare(id string) {
+// Exclude says that a fact is protected by now.
+func (b ByID) Exclude(id string) {
 	if e := b[id]; e != nil {
-		e.Spared = true
+		e.Excluded = true
 	}
 }
 
@@ -238,7 +238,7 @@ func GroupByOverride(of []*Expiry, asOf string) []OverrideGroup {
 
 // WithoutOverride are the facts to be written that had no override row.
 func (b Batch) WithoutOverride() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return !e.Spared && e.Fact.Override == nil })
+	return b.filter(func(e *Expiry) bool { return !e.Excluded && e.Fact.Override == nil })
 }
 
 // All are the facts of the batch.
@@ -246,7 +246,7 @@ func (b Batch) All() []*Expiry { return b.filter(func(*Expiry) bool { return tru
 
 // Overridden are the facts to be written that had an override row.
 func (b Batch) Overridden() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return !e.Spared && e.Fact.Override != nil })
+	return b.filter(func(e *Expiry) bool { return !e.Excluded && e.Fact.Override != nil })
 }
 
 // Done are the facts that were written.

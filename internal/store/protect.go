@@ -96,13 +96,13 @@ func (p *Protections) Protect(c *fact.Candidate) {
 	c.QuarantinePending = status != nil && *status == "pending"
 }
 
-// Spare takes the facts out of a batch that a hold or a quarantine protects now.
-func (p *Protections) Spare(b Batch) {
+// ExcludeProtected takes the facts out of a batch that a hold or a quarantine protects now.
+func (p *Protections) ExcludeProtected(b Batch) {
 	for i := range b.Expiries {
 		now := *b.Expiries[i].Fact
 		now.LegalHold = false
 		if p.Protect(&now); now.LegalHold || now.QuarantinePending {
-			b.Expiries[i].Spared = true
+			b.Expiries[i].Excluded = true
 		}
 	}
 }

@@ -178,7 +178,7 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 	if !own {
 		return t.lost(ctx, tx, b.Lease.JobID)
 	}
-	b.Spare(time.UnixMicro(now))
+	b.ExcludeExpired(time.UnixMicro(now))
 	return nil
 }
 

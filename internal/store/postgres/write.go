@@ -136,7 +136,7 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
 			WHERE NOT ` + w.factSQL().Held() + ` AND NOT ` + w.factSQL().Pending(), nil
 	}
-	protections.Spare(w.batch)
+	protections.ExcludeProtected(w.batch)
 	return w.batch.WithoutOverride(), "", nil
 }
 

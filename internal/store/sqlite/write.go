@@ -21,7 +21,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		}
 		if len(b.Expiries) > 0 {
 			for _, step := range []func(context.Context) error{
-				w.spareProtected, w.readEdges, w.noteOverrides, w.insertOverrides, w.updateOverrides, w.findOwn,
+				w.excludeProtected, w.readEdges, w.noteOverrides, w.insertOverrides, w.updateOverrides, w.findOwn,
 				w.retract, w.expireEdges, w.deleteVectors, w.staleCards, w.verify,
 			} {
 				if err := step(ctx); err != nil {
@@ -52,21 +52,21 @@ type writer struct {
 	verified store.Verified    // what the statements told
 }
 
-// spareProtected leaves out the facts that are under a legal hold or in quarantine by now. Since the transaction has the
+// excludeProtected leaves out the facts that are under a legal hold or in quarantine by now. Since the transaction has the
 // write lock, no other process can protect one before the COMMIT.
-func (w *writer) spareProtected(ctx context.Context) error {
+func (w *writer) excludeProtected(ctx context.Context) error {
 	// To look up the holds of a few facts takes less time than to read very many tombstones, under the write lock.
 	protections, err := w.loadProtections(ctx, w.tx, new(w.batch.Range()), min(len(w.batch.Expiries)+1_000, store.MaxTombstones))
 	if err != nil {
 		return err
 	}
 	if protections.Complete() {
-		protections.Spare(w.batch)
+		protections.ExcludeProtected(w.batch)
 		return nil
 	}
 	all := w.batch.All()
 	list := packFacts(all)
-	return collect(ctx, w.tx, store.NewByID(all).Spare, `
+	return collect(ctx, w.tx, store.NewByID(all).Exclude, `
 		SELECT f.id FROM (`+list.sql+`) b CROSS JOIN facts f ON f.id = b.id WHERE `+heldSQL+` OR `+pendingSQL, list.json)
 }
 
