@@ -178,22 +178,22 @@ func NewByID(expiries []*Expiry) ByID {
 	return byID
 }
 
-// Wrote says that the override of a fact was written. A database may tell of an id that is the same to it alone.
-func (b ByID) Wrote(id string) {
+// MarkWritten says that the override of a fact was written. A database may tell of an id that is the same to it alone.
+func (b ByID) MarkWritten(id string) {
 	if e := b[id]; e != nil {
 		e.Written = true
 	}
 }
 
-// Exclude says that a fact is protected by now.
-func (b ByID) Exclude(id string) {
+// MarkExcluded says that a fact is protected by now.
+func (b ByID) MarkExcluded(id string) {
 	if e := b[id]; e != nil {
 		e.Excluded = true
 	}
 }
 
-// Found says what the edge of a fact is.
-func (b ByID) Found(id string, edge *fact.Edge) {
+// SetEdge says what the edge of a fact is.
+func (b ByID) SetEdge(id string, edge *fact.Edge) {
 	if e := b[id]; e != nil {
 		e.Edge = edge
 	}

@@ -36,7 +36,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
 		found := edge
 		found.Confidence = widened(confidence)
-		byID.Found(id, &found)
+		byID.SetEdge(id, &found)
 		return nil
 	}); err != nil {
 		return err

@@ -46,7 +46,7 @@ func (w *writer) findOwn(ctx context.Context) error {
 	}
 	// Of the rows that a statement sees, only the transaction's own are in progress. A savepoint has an id of its own,
 	// which is later than the transaction's; xmin is its lower half.
-	_, err := collect(ctx, w.tx, store.NewByID(unwritten).Wrote, `
+	_, err := collect(ctx, w.tx, store.NewByID(unwritten).MarkWritten, `
 		SELECT o.fact_id
 		FROM (
 			SELECT fact_id, (xmin::text::bigint - txid_current()) & 4294967295 AS later

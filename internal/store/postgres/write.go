@@ -85,7 +85,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		}
 		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 		// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
-		if _, err := collect(ctx, w.tx, store.NewByID(group.List).Wrote, `
+		if _, err := collect(ctx, w.tx, store.NewByID(group.List).MarkWritten, `
 			SELECT fact_id FROM `+w.table("fact_validity_overrides")+`
 			WHERE fact_id = `+anyKey+` AND valid_until IS NOT DISTINCT FROM $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
 			ids, group.ValidUntil, group.Reason, w.stamp, store.Actor); err != nil {
@@ -158,7 +158,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		return err
 	}
 	// OFFSET 0 keeps the look-up of the fact a look-up by key.
-	n, err := collect(ctx, w.tx, store.NewByID(overridden).Wrote, `
+	n, err := collect(ctx, w.tx, store.NewByID(overridden).MarkWritten, `
 		UPDATE `+w.table("fact_validity_overrides")+` AS o
 		SET valid_until = b.new_valid_until, confidence = b.new_confidence, reason = b.new_reason, updated_at = $2, updated_by = $3
 		FROM unnest($1::text[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::text[], $10::float4[], $11::text[])

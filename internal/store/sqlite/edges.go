@@ -29,7 +29,7 @@ func (w *writer) readEdges(ctx context.Context) error {
 		SELECT e.id, e.valid_until, CAST(e.decay_epoch AS INTEGER), CASE typeof(e.confidence) WHEN 'real' THEN e.confidence END
 		FROM entity_edges e WHERE `+where, args, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &edge.Confidence}, func() error {
 		found := edge
-		byID.Found(id, &found)
+		byID.SetEdge(id, &found)
 		return nil
 	})
 }

@@ -34,7 +34,7 @@ func (w *writer) findOwn(ctx context.Context) error {
 	byID := store.NewByID(w.batch.Unwritten())
 	for id, override := range now {
 		if override != w.earlier[id] {
-			byID.Wrote(id)
+			byID.MarkWritten(id)
 		}
 	}
 	return err

@@ -66,7 +66,7 @@ func (w *writer) excludeProtected(ctx context.Context) error {
 	}
 	all := w.batch.All()
 	list := packFacts(all)
-	return collect(ctx, w.tx, store.NewByID(all).Exclude, `
+	return collect(ctx, w.tx, store.NewByID(all).MarkExcluded, `
 		SELECT f.id FROM (`+list.sql+`) b CROSS JOIN facts f ON f.id = b.id WHERE `+heldSQL+` OR `+pendingSQL, list.json)
 }
 
@@ -94,7 +94,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		}
 		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
 		// this stamp, and this one handles a fact once. If triggers change it, findOwn finds them.
-		if err := collect(ctx, w.tx, store.NewByID(group.List).Wrote, `
+		if err := collect(ctx, w.tx, store.NewByID(group.List).MarkWritten, `
 			SELECT fact_id FROM fact_validity_overrides
 			WHERE fact_id IN (SELECT b.id FROM (`+list.sql+`) b) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
 			list.json, group.ValidUntil, group.Reason, w.stamp, store.Actor); err != nil {
