@@ -96,13 +96,13 @@ type Applied struct {
 
 // Timing is how long a transaction kept other writers out.
 type Timing struct {
-	Locked time.Duration // from its first lock to its COMMIT
-	After  time.Duration // from its COMMIT until the call returned
-	Alone  time.Duration // how long no other process has written to the store; 0 if the store cannot tell
+	Locked        time.Duration // from its first lock to its COMMIT
+	AfterCommit   time.Duration // from its COMMIT until the call returned
+	SoleWriterFor time.Duration // how long no other process has written to the store; 0 if the store cannot tell
 }
 
-// AloneAfter is how long no other process has written to a store if decayctl takes itself for its only writer.
-const AloneAfter = 2 * time.Second
+// SoleWriterAfter is how long no other process has written to a store if decayctl takes itself for its only writer.
+const SoleWriterAfter = 2 * time.Second
 
 // CloneForAttempt is the batch with expiries of its own, for an attempt to write it to note what it finds.
 func (b Batch) CloneForAttempt() Batch {

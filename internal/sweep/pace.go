@@ -56,7 +56,7 @@ func (p *pacer) next() int {
 // of one. Once a writer has come, the next transaction is short again.
 func (p *pacer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
-		if t.Alone < store.AloneAfter {
+		if t.SoleWriterFor < store.SoleWriterAfter {
 			p.burst = 1
 		}
 		return 0
@@ -72,14 +72,14 @@ func (p *pacer) pause(written int, t store.Timing) time.Duration {
 		// gap of its own length.
 		pause = max(batch, time.Duration(float64(batch)*(1/p.share-1)))
 		p.burst = 1
-		if !p.fixed && t.Alone >= store.AloneAfter {
+		if !p.fixed && t.SoleWriterFor >= store.SoleWriterAfter {
 			p.burst = burst
 		}
 	}
 	if p.rate > 0 {
 		pause = max(pause, time.Duration(float64(written)/p.rate*float64(time.Second))-t.Locked)
 	}
-	return max(0, pause-t.After)
+	return max(0, pause-t.AfterCommit)
 }
 
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch

@@ -122,9 +122,9 @@ type alone struct {
 
 func (a *alone) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	applied, err := a.failing.Apply(ctx, b)
-	applied.Locked, applied.After, applied.Alone = time.Duration(len(b.Expiries))*1500*time.Microsecond, 0, 0
+	applied.Locked, applied.AfterCommit, applied.SoleWriterFor = time.Duration(len(b.Expiries))*1500*time.Microsecond, 0, 0
 	if len(a.sizes) <= a.until {
-		applied.Alone = time.Hour
+		applied.SoleWriterFor = time.Hour
 	}
 	return applied, err
 }

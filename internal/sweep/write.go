@@ -250,7 +250,7 @@ func (l *lane) write(ctx context.Context, claim store.Claim, facts stretch, upTo
 			l.stuck = 0
 		}
 		pause := l.pace.pause(len(b.Expiries), applied.Timing)
-		l.span.took(applied.Locked + applied.After + pause)
+		l.span.took(applied.Locked + applied.AfterCommit + pause)
 		return b.Remaining(), l.rest(ctx, Sweeping, applied.Counts, pause)
 	case len(b.Expiries) == 0 || !l.divisible(err, facts.len()):
 		return claim, err

@@ -43,7 +43,7 @@ func (s *Store) checkpointDue(ctx context.Context) bool {
 	}
 	defer s.release()
 	limit := pagesBesideWriter
-	if s.params.Now().Sub(s.othersWrote) >= store.AloneAfter {
+	if s.params.Now().Sub(s.othersWrote) >= store.SoleWriterAfter {
 		limit = pagesAlone
 	}
 	return s.written()-s.checkpointed >= limit

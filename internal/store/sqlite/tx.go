@@ -110,7 +110,7 @@ func (s *Store) noteOthers(ctx context.Context) error {
 // timing is that of a transaction which has had the write lock since locked, and has just ended. othersWrote is what it found.
 func (s *Store) timing(locked, othersWrote time.Time) store.Timing {
 	now := s.params.Now()
-	return store.Timing{Locked: now.Sub(locked), Alone: now.Sub(othersWrote)}
+	return store.Timing{Locked: now.Sub(locked), SoleWriterFor: now.Sub(othersWrote)}
 }
 
 // reading runs work on one state of the store.

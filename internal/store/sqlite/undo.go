@@ -123,7 +123,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		return store.Restored{}, s.translate(err, "undo a batch")
 	}
 	done.Timing = s.timing(locked, othersWrote)
-	done.After = s.checkpoint(ctx)
+	done.AfterCommit = s.checkpoint(ctx)
 	return done, nil
 }
 

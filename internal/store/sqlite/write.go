@@ -36,7 +36,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
 	applied.Changed, applied.Timing = w.batch.Changed(), s.timing(locked, othersWrote)
-	applied.After = s.checkpoint(ctx)
+	applied.AfterCommit = s.checkpoint(ctx)
 	return applied, nil
 }
 
