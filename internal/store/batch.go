@@ -33,9 +33,9 @@ type Expiry struct {
 	Rules      []string        // that select it
 	Retraction string          // id of the row for the retraction log; "" is none
 
-	Policy     string   // id of the policy that has a part in it; "" is none
-	Confidence *float64 // what the override and the edge get; nil keeps what is there
-	Lives      bool     // the fact does not expire: its confidence is all that changes
+	Policy      string   // id of the policy that has a part in it; "" is none
+	Confidence  *float64 // what the override and the edge get; nil keeps what is there
+	KeepsExpiry bool     // the fact does not expire: its confidence is all that changes
 
 	// What the transaction that writes the batch finds.
 	Excluded bool       // the fact's expiry has passed, or it is protected by now: it is not written
@@ -51,13 +51,13 @@ func (e Expiry) After(asOf, stamp string) fact.Override {
 	actor, reason := Actor, e.reason()
 	after := fact.Override{ValidUntil: &asOf, Confidence: e.Confidence, Reason: &reason, UpdatedAt: stamp, UpdatedBy: &actor}
 	if o := e.Fact.Override; o != nil {
-		if e.Lives {
+		if e.KeepsExpiry {
 			after.ValidUntil = o.ValidUntil
 		}
 		if e.Confidence == nil {
 			after.Confidence = o.Confidence
 		}
-	} else if e.Lives {
+	} else if e.KeepsExpiry {
 		after.ValidUntil = nil
 	}
 	return after
@@ -74,7 +74,7 @@ const vectorsFrom = 0.1 // as the node's settings promise: below this confidence
 
 // Forgotten tells whether the fact's vector goes.
 func (e Expiry) Forgotten() bool {
-	return !e.Lives || e.Confidence != nil && *e.Confidence < vectorsFrom
+	return !e.KeepsExpiry || e.Confidence != nil && *e.Confidence < vectorsFrom
 }
 
 // SweptAt is the expiry that an earlier sweep gave the fact, or "". If the store's clock is behind that expiry, the fact
@@ -131,7 +131,7 @@ func (b Batch) Counts(locked time.Duration) job.Counts {
 			c.Decayed++
 			c.AddRules(e.Rules)
 			if e.Faded() {
-				c.AddReduced(!e.Lives)
+				c.AddReduced(!e.KeepsExpiry)
 			}
 		} else {
 			c.AddKept(rule.ChangedMeanwhile, e.Fact.Tenant)
@@ -219,13 +219,13 @@ func (g OverrideGroup) Inserted(n int64) (known bool) {
 // GroupByOverride groups facts that had no override row by what they get. A sweep without policies has one group.
 func GroupByOverride(of []*Expiry, asOf string) []OverrideGroup {
 	type key struct {
-		policy                string
-		lives, setsConfidence bool
+		policy                      string
+		keepsExpiry, setsConfidence bool
 	}
 	var groups []OverrideGroup
 	places := map[key]int{}
 	for _, e := range of {
-		k := key{e.Policy, e.Lives, e.Confidence != nil}
+		k := key{e.Policy, e.KeepsExpiry, e.Confidence != nil}
 		at, known := places[k]
 		if !known {
 			at, places[k] = len(groups), len(groups)

@@ -37,18 +37,18 @@ func (r Restoration) AddTo(j *job.Job) {
 
 // RestoredEdge is an edge to be given back what it was, if it still is what the job made of it.
 type RestoredEdge struct {
-	ID    string
-	Plain bool      // it was as the node made it: its expiry and its confidence are the fact's, and its epoch is NULL
-	Was   fact.Edge // if it was not
-	Lives bool      // the job did not end it
-	Gave  *float64  // the confidence that the job gave it; nil is none
+	ID          string
+	Plain       bool      // it was as the node made it: its expiry and its confidence are the fact's, and its epoch is NULL
+	Was         fact.Edge // if it was not
+	KeepsExpiry bool      // the job did not end it
+	Gave        *float64  // the confidence that the job gave it; nil is none
 }
 
 // Edges are the edges of the facts that were taken back, sorted by what the job changed: the expiry of edges that were as
 // the node made them, the expiry of other edges, or the confidence too. A fact may have no edge.
 func (r Restoration) Edges() (plain []string, others, withConfidence []RestoredEdge) {
 	for _, c := range r.done() {
-		e := RestoredEdge{ID: c.FactID, Plain: c.Edge == nil, Lives: !expired(c, r.AsOf), Gave: c.After.Confidence}
+		e := RestoredEdge{ID: c.FactID, Plain: c.Edge == nil, KeepsExpiry: !expired(c, r.AsOf), Gave: c.After.Confidence}
 		if c.Edge != nil {
 			e.Was = *c.Edge
 		}

@@ -43,7 +43,7 @@ func TestRestoration(t *testing.T) {
 		{"plain edges", plain, []string{"plain"}},
 		{"other edges", others, []store.RestoredEdge{{ID: "other edge", Was: fact.Edge{ValidUntil: &other}}}},
 		{"edges with a confidence", withConfidence, []store.RestoredEdge{
-			{ID: "reduced", Was: fact.Edge{Confidence: &faint}, Lives: true, Gave: &half}, {ID: "faint", Plain: true, Lives: true, Gave: &faint},
+			{ID: "reduced", Was: fact.Edge{Confidence: &faint}, KeepsExpiry: true, Gave: &half}, {ID: "faint", Plain: true, KeepsExpiry: true, Gave: &faint},
 		}},
 		{"retractions", r.Retractions(), []string{"r"}},
 		{"vectors", r.Forgotten(), []string{"plain", "other edge", "faint"}},

@@ -50,7 +50,7 @@ func (t *Triggers) Verify(b Batch, v Verified, find func(v *Verified, done, ende
 // ended are those of the facts that were written whose edges end, as far as it is known that they have one.
 func ended(done []*Expiry) (edged []*Expiry) {
 	for _, e := range done {
-		if e.Edge != nil && !e.Lives {
+		if e.Edge != nil && !e.KeepsExpiry {
 			edged = append(edged, e)
 		}
 	}

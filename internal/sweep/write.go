@@ -291,7 +291,7 @@ func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.
 			continue
 		}
 		candidates = append(candidates, facts.candidate(i))
-		expiry := store.Expiry{Fact: &candidates[len(candidates)-1], Rules: v.Rules, Policy: v.Policy, Confidence: v.Confidence, Lives: !v.Expires()}
+		expiry := store.Expiry{Fact: &candidates[len(candidates)-1], Rules: v.Rules, Policy: v.Policy, Confidence: v.Confidence, KeepsExpiry: !v.Expires()}
 		if v.Retracts() {
 			expiry.Retraction = l.ids.next()
 		}

@@ -75,16 +75,16 @@ func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) err
 	if len(of) == 0 {
 		return nil
 	}
-	var lives []bool
+	var keepsExpiry []bool
 	var confidences []*float32
 	for _, e := range of {
-		lives, confidences = append(lives, e.Lives), append(confidences, narrowed(e.Confidence))
+		keepsExpiry, confidences = append(keepsExpiry, e.KeepsExpiry), append(confidences, narrowed(e.Confidence))
 	}
 	_, err := w.tx.Exec(ctx, `
 		UPDATE `+w.table("entity_edges")+` e
-		SET valid_until = CASE WHEN b.lives THEN e.valid_until ELSE $2 END, decay_epoch = $3, confidence = b.confidence
-		FROM unnest($1::text[], $4::bool[], $5::float4[]) AS b(id, lives, confidence)
+		SET valid_until = CASE WHEN b.keeps_expiry THEN e.valid_until ELSE $2 END, decay_epoch = $3, confidence = b.confidence
+		FROM unnest($1::text[], $4::bool[], $5::float4[]) AS b(id, keeps_expiry, confidence)
 		WHERE e.id = `+anyKey+` AND e.id = b.id`,
-		idArray(of), w.asOf, w.batch.AsOf.UnixMilli(), lives, confidences)
+		idArray(of), w.asOf, w.batch.AsOf.UnixMilli(), keepsExpiry, confidences)
 	return err
 }

@@ -100,16 +100,16 @@ func (r *restorer) edges(ctx context.Context) error {
 
 // edgeArrays are edges column by column.
 type edgeArrays struct {
-	ids              []string
-	plain, lives     []bool // as the node made it; did not expire
-	until            []*string
-	epoch            []*int64
-	confidence, gave []*float32 // before the job, and by it
+	ids                []string
+	plain, keepsExpiry []bool // as the node made it; did not expire
+	until              []*string
+	epoch              []*int64
+	confidence, gave   []*float32 // before the job, and by it
 }
 
 func newEdgeArrays(of []store.RestoredEdge) (a edgeArrays) {
 	for _, e := range of {
-		a.ids, a.plain, a.lives = append(a.ids, e.ID), append(a.plain, e.Plain), append(a.lives, e.Lives)
+		a.ids, a.plain, a.keepsExpiry = append(a.ids, e.ID), append(a.plain, e.Plain), append(a.keepsExpiry, e.KeepsExpiry)
 		a.until, a.epoch = append(a.until, e.Was.ValidUntil), append(a.epoch, e.Was.DecayEpoch)
 		a.confidence, a.gave = append(a.confidence, narrowed(e.Was.Confidence)), append(a.gave, narrowed(e.Gave))
 	}
@@ -124,15 +124,15 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.Restor
 	a := newEdgeArrays(of)
 	_, err := r.tx.Exec(ctx, `
 		UPDATE `+r.table("entity_edges")+` e
-		SET valid_until = CASE WHEN b.lives THEN e.valid_until WHEN b.plain THEN f.valid_until ELSE b.valid_until END,
+		SET valid_until = CASE WHEN b.keeps_expiry THEN e.valid_until WHEN b.plain THEN f.valid_until ELSE b.valid_until END,
 		    decay_epoch = b.decay_epoch, confidence = CASE WHEN b.plain THEN f.confidence ELSE coalesce(b.confidence, e.confidence) END
 		FROM unnest($1::text[], $2::bool[], $3::bool[], $4::text[], $5::bigint[], $6::float4[], $7::float4[])
-			AS b(id, plain, lives, valid_until, decay_epoch, confidence, gave)
+			AS b(id, plain, keeps_expiry, valid_until, decay_epoch, confidence, gave)
 		CROSS JOIN LATERAL (
 			SELECT f.valid_until, f.confidence FROM `+r.table("facts")+` f WHERE f.id = b.id LIMIT 1) f
 		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.decay_epoch = $9 AND e.confidence = b.gave
-		  AND (b.lives OR e.valid_until = $8)`,
-		a.ids, a.plain, a.lives, a.until, a.epoch, a.confidence, a.gave, r.AsOf, r.Epoch)
+		  AND (b.keeps_expiry OR e.valid_until = $8)`,
+		a.ids, a.plain, a.keepsExpiry, a.until, a.epoch, a.confidence, a.gave, r.AsOf, r.Epoch)
 	return err
 }
 

@@ -213,7 +213,7 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.Restor
 		FROM facts f
 		WHERE e.id = $1 AND f.id = e.id AND e.decay_epoch = $7 AND e.confidence = $8 AND ($2 OR e.valid_until = $9)`,
 		of, func(e store.RestoredEdge) []any {
-			return []any{e.ID, e.Lives, e.Plain, e.Was.ValidUntil, e.Was.DecayEpoch, e.Was.Confidence, r.Epoch, e.Gave, r.AsOf}
+			return []any{e.ID, e.KeepsExpiry, e.Plain, e.Was.ValidUntil, e.Was.DecayEpoch, e.Was.Confidence, r.Epoch, e.Gave, r.AsOf}
 		}, nil)
 }
 

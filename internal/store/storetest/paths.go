@@ -122,7 +122,7 @@ func byPolicies(b store.Batch) store.Batch {
 		case i%4 == 2: // retracted
 			e.Policy, e.Confidence = "hard", ptr(0.0)
 		case i%2 == 1 && faded != nil: // less sure, and half of them expired too
-			e.Policy, e.Confidence, e.Lives, e.Retraction = "slow", faded, i%4 == 1, ""
+			e.Policy, e.Confidence, e.KeepsExpiry, e.Retraction = "slow", faded, i%4 == 1, ""
 		}
 	}
 	return b
