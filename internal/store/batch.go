@@ -70,11 +70,11 @@ func (e Expiry) reason() string {
 	return PolicyReason + e.Policy
 }
 
-const vectorsFrom = 0.1 // as the node's settings promise: below this confidence a fact has no vector
+const minVectorConfidence = 0.1 // as the node's settings promise: below this confidence a fact has no vector
 
-// Forgotten tells whether the fact's vector goes.
-func (e Expiry) Forgotten() bool {
-	return !e.KeepsExpiry || e.Confidence != nil && *e.Confidence < vectorsFrom
+// LosesVector tells whether the fact's vector goes.
+func (e Expiry) LosesVector() bool {
+	return !e.KeepsExpiry || e.Confidence != nil && *e.Confidence < minVectorConfidence
 }
 
 // SweptAt is the expiry that an earlier sweep gave the fact, or "". If the store's clock is behind that expiry, the fact
@@ -259,9 +259,9 @@ func (b Batch) Unwritten() []*Expiry {
 	return b.filter(func(e *Expiry) bool { return !e.Written })
 }
 
-// Forgotten are the facts that were written and have no vector any more.
-func (b Batch) Forgotten() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return e.Written && e.Forgotten() })
+// LosingVectors are the facts that were written and have no vector any more.
+func (b Batch) LosingVectors() []*Expiry {
+	return b.filter(func(e *Expiry) bool { return e.Written && e.LosesVector() })
 }
 
 // Retracted are the facts that were written and belong in the retraction log.

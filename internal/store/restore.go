@@ -75,10 +75,10 @@ func (r Restoration) Retractions() (ids []string) {
 	return ids
 }
 
-// Forgotten are the facts that were taken back and whose vector the job removed.
-func (r Restoration) Forgotten() (ids []string) {
+// LostVectors are the facts that were taken back and whose vector the job removed.
+func (r Restoration) LostVectors() (ids []string) {
 	for _, c := range r.done() {
-		if expired(c, r.AsOf) || c.After.Confidence != nil && *c.After.Confidence < vectorsFrom {
+		if expired(c, r.AsOf) || c.After.Confidence != nil && *c.After.Confidence < minVectorConfidence {
 			ids = append(ids, c.FactID)
 		}
 	}

@@ -46,7 +46,7 @@ func TestRestoration(t *testing.T) {
 			{ID: "reduced", Was: fact.Edge{Confidence: &faint}, KeepsExpiry: true, Gave: &half}, {ID: "faint", Plain: true, KeepsExpiry: true, Gave: &faint},
 		}},
 		{"retractions", r.Retractions(), []string{"r"}},
-		{"vectors", r.Forgotten(), []string{"plain", "other edge", "faint"}},
+		{"vectors", r.LostVectors(), []string{"plain", "other edge", "faint"}},
 	} {
 		if diff := cmp.Diff(test.want, test.got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", test.what, diff)

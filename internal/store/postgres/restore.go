@@ -148,7 +148,7 @@ func (r *restorer) retractions(ctx context.Context) error {
 
 // vectors asks the node to make again the vectors that expiring the facts has removed.
 func (r *restorer) vectors(ctx context.Context) error {
-	ids := r.Forgotten()
+	ids := r.LostVectors()
 	if !r.vec || !r.backfill || len(ids) == 0 {
 		return nil
 	}

@@ -220,11 +220,11 @@ const anyKey = `ANY(ARRAY(SELECT unnest($1::text[])))`
 
 // deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
 func (w *writer) deleteVectors(ctx context.Context) error {
-	forgotten := w.batch.Forgotten()
-	if len(forgotten) == 0 {
+	facts := w.batch.LosingVectors()
+	if len(facts) == 0 {
 		return nil
 	}
-	_, err := w.tx.Exec(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = `+anyKey, idArray(forgotten))
+	_, err := w.tx.Exec(ctx, `DELETE FROM `+w.table("vec_facts")+` WHERE fact_id = `+anyKey, idArray(facts))
 	return err
 }
 

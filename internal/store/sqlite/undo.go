@@ -230,11 +230,11 @@ func (r *restorer) retractions(ctx context.Context) error {
 
 // vectors asks the node to make again the vectors that expiring the facts has removed.
 func (r *restorer) vectors(ctx context.Context) error {
-	forgotten := r.Forgotten()
-	if !r.backfill || len(forgotten) == 0 {
+	facts := r.LostVectors()
+	if !r.backfill || len(facts) == 0 {
 		return nil
 	}
-	ids := packIDs(forgotten)
+	ids := packIDs(facts)
 	_, err := r.tx.ExecContext(ctx, missingVectorsSQL(ids), ids.json, fact.FormatSecond(r.params.Now()), store.Actor)
 	return err
 }

@@ -177,7 +177,7 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	if !w.vec {
 		return nil
 	}
-	return execEach(ctx, w.tx, `DELETE FROM vec_facts WHERE fact_id = $1`, w.batch.Forgotten(), func(e *store.Expiry) []any {
+	return execEach(ctx, w.tx, `DELETE FROM vec_facts WHERE fact_id = $1`, w.batch.LosingVectors(), func(e *store.Expiry) []any {
 		return []any{e.Fact.ID}
 	}, nil)
 }
