@@ -11,11 +11,11 @@ import (
 
 // Batch is what one transaction writes.
 type Batch struct {
-	Lease Lease
-	Claim Claim      // as it was before the batch
-	UpTo  Cursor     // the last fact that the batch covers; the claim goes on behind it
-	Close bool       // the batch covers all that is left of the claim, which ends by it
-	Count job.Counts // of the facts that the batch covers but for its Expiries; Counts adds those
+	Lease       Lease
+	Claim       Claim      // as it was before the batch
+	UpTo        Cursor     // the last fact that the batch covers; the claim goes on behind it
+	ClosesClaim bool       // the batch covers all that is left of the claim, which ends by it
+	Count       job.Counts // of the facts that the batch covers but for its Expiries; Counts adds those
 
 	Expiries []Expiry  // facts to change, in id order; may be none
 	AsOf     time.Time // becomes valid_until and retracted_at, in microseconds

@@ -278,7 +278,7 @@ func (l *lane) divisible(err error, facts int) bool {
 // batch makes the batch of some facts. The one before it is over then.
 func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.Batch {
 	b := store.Batch{
-		Lease: l.lease, Claim: claim, UpTo: upTo, Close: upTo == claim.Last,
+		Lease: l.lease, Claim: claim, UpTo: upTo, ClosesClaim: upTo == claim.Last,
 		AsOf: l.job.AsOf, Stamp: l.job.Stamp, Job: l.job, Irreversible: l.irreversible,
 		Expiries: slices.Grow(l.expiries[:0], facts.len()),
 	}
@@ -298,7 +298,7 @@ func (l *lane) batch(claim store.Claim, facts stretch, upTo store.Cursor) store.
 		b.Expiries = append(b.Expiries, expiry)
 	}
 	l.candidates, l.expiries = candidates, b.Expiries
-	if b.Close { // the facts that no rule concerns are known by number only
+	if b.ClosesClaim { // the facts that no rule concerns are known by number only
 		b.Count.Examined += int64(b.RemainingFacts())
 	}
 	return b
@@ -324,7 +324,7 @@ func (l *lane) apply(ctx context.Context, b *store.Batch) (applied store.Applied
 		switch {
 		case err != nil:
 			return applied, err
-		case !found && b.Close, found && now.After == b.UpTo:
+		case !found && b.ClosesClaim, found && now.After == b.UpTo:
 			return applied, nil // it was committed, and the next batch's counts tell of it
 		case !found:
 			return applied, &job.Lost{ID: l.job.ID, State: job.Running}

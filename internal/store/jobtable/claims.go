@@ -186,7 +186,7 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 // in the batch's transaction, since all workers of a job wait for its row. locked is when the batch took its locks.
 func (t *Table) RecordBatch(ctx context.Context, tx Tx, b *store.Batch, locked time.Time) (job.Counts, error) {
 	move, args := `UPDATE `+t.db.Table("decayctl_claims")+` SET low = $3, remaining = $4`, []any{b.Lease.JobID, b.Claim.Number, b.UpTo.ID, b.RemainingFacts()}
-	if b.Close {
+	if b.ClosesClaim {
 		move, args = `DELETE FROM `+t.db.Table("decayctl_claims"), args[:2]
 	}
 	if _, err := tx.Exec(ctx, move+` WHERE job_id = $1 AND claim = $2`, args...); err != nil {

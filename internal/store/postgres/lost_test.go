@@ -39,7 +39,7 @@ func claimed(t *testing.T, d storetest.Database, dsn string) (store.Store, store
 		t.Fatal(err)
 	}
 	return s, store.Batch{
-		Lease: joined.Lease, Claim: claim, UpTo: claim.Last, Close: true, AsOf: asOf, Stamp: joined.Job.Stamp,
+		Lease: joined.Lease, Claim: claim, UpTo: claim.Last, ClosesClaim: true, AsOf: asOf, Stamp: joined.Job.Stamp,
 		Expiries: []store.Expiry{{Fact: &c, Rules: []string{rule.NameFloor}}},
 	}
 }

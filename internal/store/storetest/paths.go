@@ -77,14 +77,14 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 		})
 		half := len(found) / 2
 		b := byPolicies(h.batch(c, found[:half]))
-		b.Close = false
+		b.ClosesClaim = false
 		h.apply(b)
 		if now, there, err := g.s.LookupClaim(g.ctx, h.Lease, c.Number); err != nil || !there || now.After != b.UpTo {
 			t.Fatalf("%+v, %v, %v", now, there, err)
 		}
 		c = b.Remaining()
 		rest := byPolicies(h.batch(c, found[half:]))
-		rest.UpTo, rest.Close = c.Last, true
+		rest.UpTo, rest.ClosesClaim = c.Last, true
 		if i == 1 {
 			override(meanwhile)
 		}

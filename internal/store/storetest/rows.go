@@ -255,7 +255,7 @@ func batch(t testing.TB, s store.Store, candidates []fact.Candidate, retract boo
 	if err != nil {
 		t.Fatal(err)
 	}
-	b := store.Batch{Lease: joined.Lease, Claim: claim, UpTo: claim.Last, Close: true, AsOf: AsOf, Stamp: stamp}
+	b := store.Batch{Lease: joined.Lease, Claim: claim, UpTo: claim.Last, ClosesClaim: true, AsOf: AsOf, Stamp: stamp}
 	for i := range candidates {
 		e := store.Expiry{Fact: &candidates[i]}
 		if retract {

@@ -149,7 +149,7 @@ func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
 		b.Expiries = append(b.Expiries, store.Expiry{Fact: &found[i], Rules: []string{rule.NameFloor}, Retraction: id})
 		b.UpTo = store.After(found[i].ID)
 	}
-	b.Close = b.UpTo == c.Last
+	b.ClosesClaim = b.UpTo == c.Last
 	return b
 }
 
@@ -157,7 +157,7 @@ func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
 func (h *share) whole(c store.Claim) store.Batch {
 	h.t.Helper()
 	b := h.batch(c, h.read(c))
-	b.UpTo, b.Close = c.Last, true
+	b.UpTo, b.ClosesClaim = c.Last, true
 	return b
 }
 
