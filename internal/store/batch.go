@@ -306,8 +306,8 @@ func (b Batch) Cards() []Card {
 	return cards
 }
 
-// Once leaves out cards that come again.
-func Once(cards []Card) []Card {
+// UniqueCards leaves out cards that come again.
+func UniqueCards(cards []Card) []Card {
 	seen := make(map[Card]bool, len(cards))
 	return slices.DeleteFunc(cards, func(c Card) bool {
 		again := seen[c]

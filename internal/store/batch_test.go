@@ -17,7 +17,7 @@ func TestBatchClone(t *testing.T) {
 		t.Errorf("%+v", attempt)
 	}
 	next := b.CloneForAttempt()
-	if plain, confidence := store.Edged(next.WithoutOverride()); len(next.Done()) != 0 || len(next.Changed()) != 2 || plain != nil || confidence != nil {
+	if plain, confidence := store.WithEdges(next.WithoutOverride()); len(next.Done()) != 0 || len(next.Changed()) != 2 || plain != nil || confidence != nil {
 		t.Errorf("%+v", next)
 	}
 }

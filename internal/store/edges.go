@@ -25,9 +25,9 @@ func BeforeImages(done []*Expiry) []BeforeImage {
 	return images
 }
 
-// Edged are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
+// WithEdges are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
 // whose edge gets another.
-func Edged(done []*Expiry) (plain, withConfidence []*Expiry) {
+func WithEdges(done []*Expiry) (plain, withConfidence []*Expiry) {
 	for _, e := range done {
 		switch {
 		case e.Edge == nil:

@@ -44,7 +44,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if err := w.keepBeforeImages(ctx, store.BeforeImages(done)); err != nil {
 		return err
 	}
-	plain, withConfidence := store.Edged(done)
+	plain, withConfidence := store.WithEdges(done)
 	if err := w.setEdgeConfidences(ctx, withConfidence); err != nil || len(plain) == 0 {
 		return err
 	}

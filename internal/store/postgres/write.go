@@ -233,7 +233,7 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 // already stale are not touched at all. (The sum keeps the index on is_stale out of it: before the first
 // ANALYZE the planner would walk all fresh cards of a tenant for each.)
 func (w *writer) staleCards(ctx context.Context) error {
-	cards := store.Once(w.batch.Cards())
+	cards := store.UniqueCards(w.batch.Cards())
 	if len(cards) == 0 {
 		return nil
 	}

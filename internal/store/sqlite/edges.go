@@ -41,7 +41,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if err := w.keepBeforeImages(ctx, store.BeforeImages(done)); err != nil {
 		return err
 	}
-	plain, withConfidence := store.Edged(done)
+	plain, withConfidence := store.WithEdges(done)
 	if err := execEach(ctx, w.tx, `
 		UPDATE entity_edges
 		SET valid_until = CASE WHEN $2 THEN valid_until ELSE $3 END, decay_epoch = $4, confidence = $5
