@@ -35,7 +35,7 @@ func (t *Table) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 			return t.lost(ctx, tx, l.JobID)
 		}
 		found := false
-		if c, found, err = t.orphan(ctx, tx, l); err != nil || found || end != 0 {
+		if c, found, err = t.adoptClaim(ctx, tx, l); err != nil || found || end != 0 {
 			return err
 		}
 		c, err = t.advance(ctx, tx, l, store.RangeParams{After: cursor(frontier), Size: size})
@@ -51,9 +51,9 @@ func (t *Table) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 	return c, err
 }
 
-// orphan takes over the first claim that a worker left behind who is gone, or whose lease has ended. A claim that is
+// adoptClaim takes over the first claim that a worker left behind who is gone, or whose lease has ended. A claim that is
 // locked is being swept by its worker, who was silent for long but is not gone.
-func (t *Table) orphan(ctx context.Context, tx Tx, l store.Lease) (store.Claim, bool, error) {
+func (t *Table) adoptClaim(ctx context.Context, tx Tx, l store.Lease) (store.Claim, bool, error) {
 	c, found, err := t.claim(ctx, tx, `
 		WHERE c.job_id = $1 AND NOT EXISTS (
 			SELECT 1 FROM `+t.db.Table("decayctl_workers")+` w
@@ -85,14 +85,14 @@ func (t *Table) advance(ctx context.Context, tx Tx, l store.Lease, p store.Range
 	}
 	_, err = tx.Exec(ctx, `
 		INSERT INTO `+t.db.Table("decayctl_claims")+` (job_id, claim, worker, low, high, remaining) VALUES ($1, $2, $3, $4, $5, $6)`,
-		l.JobID, c.Number, l.Worker, place(c.After), c.Last.ID, c.Facts)
+		l.JobID, c.Number, l.Worker, nullableID(c.After), c.Last.ID, c.Facts)
 	return c, err
 }
 
 // EnqueueClaims is ordered by the job's row.
 func (t *Table) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (counts job.Counts, err error) {
 	err = t.db.Write(ctx, func(tx Tx) error {
-		j, err := t.held(ctx, tx, l, job.Running)
+		j, err := t.lockLeased(ctx, tx, l, job.Running)
 		if err != nil {
 			return err
 		}
@@ -114,13 +114,13 @@ func (t *Table) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanRe
 			}
 			if _, err := tx.Exec(ctx, `
 				INSERT INTO `+t.db.Table("decayctl_claims")+` (job_id, claim, worker, low, high, remaining, ids) VALUES ($1, $2, 0, $3, $4, $5, $6)`,
-				j.ID, number, place(c.After), c.Last.ID, c.Facts, list); err != nil {
+				j.ID, number, nullableID(c.After), c.Last.ID, c.Facts, list); err != nil {
 				return err
 			}
 			number++
 		}
 		if _, err := tx.Exec(ctx, `UPDATE `+t.db.Table("decayctl_jobs")+` SET frontier = $2, next_claim = $3 WHERE job_id = $1`,
-			j.ID, place(f.Seen.Last), number); err != nil {
+			j.ID, nullableID(f.Seen.Last), number); err != nil {
 			return err
 		}
 		j.Counts.Add(f.Counts(len(ids)))
@@ -171,7 +171,7 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 		JOIN `+t.db.Table("decayctl_jobs")+` j ON j.job_id = c.job_id
 		WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3 AND c.low IS NOT DISTINCT FROM $4
 		  AND k.lease_until > `+t.leaseClock()+` AND j.state = 'running'`+t.db.Lock("OF c"),
-		b.Lease.JobID, b.Claim.Number, b.Lease.Worker, place(b.Claim.After))
+		b.Lease.JobID, b.Claim.Number, b.Lease.Worker, nullableID(b.Claim.After))
 	if err != nil {
 		return err
 	}
@@ -222,7 +222,7 @@ func (t *Table) record(ctx context.Context, tx Tx, l store.Lease, in job.State, 
 	if err := t.db.WaitAtMost(ctx, tx, t.params.LockTimeout); err != nil {
 		return job.Counts{}, err
 	}
-	found, err := t.jobs(ctx, tx, "WHERE job_id = $1"+t.db.Lock(""), l.JobID)
+	found, err := t.readJobs(ctx, tx, "WHERE job_id = $1"+t.db.Lock(""), l.JobID)
 	if err != nil {
 		return job.Counts{}, err
 	}

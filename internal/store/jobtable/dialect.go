@@ -118,14 +118,14 @@ func cursor(id *string) store.Cursor {
 	return store.After(*id)
 }
 
-func place(c store.Cursor) *string {
+func nullableID(c store.Cursor) *string {
 	if !c.Set {
 		return nil
 	}
 	return &c.ID
 }
 
-func orNull(text string) *string {
+func nullIfEmpty(text string) *string {
 	if text == "" {
 		return nil
 	}

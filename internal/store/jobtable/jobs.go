@@ -25,7 +25,7 @@ func (t *Table) Start(ctx context.Context, p store.StartParams) (joined store.Jo
 		now := t.params.Now()
 		j := store.NewJob(p, now, last)
 		if !p.Later {
-			if joined.Paused, err = t.admit(ctx, tx, j, p.Worker, now); err != nil {
+			if joined.Paused, err = t.pauseDead(ctx, tx, j, p.Worker, now); err != nil {
 				return err
 			}
 		}
@@ -46,17 +46,17 @@ func (t *Table) Start(ctx context.Context, p store.StartParams) (joined store.Jo
 	return joined, nil
 }
 
-// admit makes way for a job among those at work, and pauses the dead ones that it finds in its way. Their claims
+// pauseDead makes way for a job among those at work, and pauses the dead ones that it finds in its way. Their claims
 // stay for whoever resumes them.
-func (t *Table) admit(ctx context.Context, tx Tx, j job.Job, p store.WorkerParams, now time.Time) ([]job.Job, error) {
-	working, err := t.jobs(ctx, tx, "WHERE state IN ('running', 'undoing') ORDER BY job_id"+t.db.Lock(""))
+func (t *Table) pauseDead(ctx context.Context, tx Tx, j job.Job, p store.WorkerParams, now time.Time) ([]job.Job, error) {
+	working, err := t.readJobs(ctx, tx, "WHERE state IN ('running', 'undoing') ORDER BY job_id"+t.db.Lock(""))
 	if err != nil {
 		return nil, err
 	}
-	if err := t.complete(ctx, tx, working); err != nil {
+	if err := t.readWorkers(ctx, tx, working); err != nil {
 		return nil, err
 	}
-	dead, err := store.Admit(j, working, p, now)
+	dead, err := store.CheckOverlaps(j, working, p, now)
 	if err != nil {
 		return nil, err
 	}
@@ -89,7 +89,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 			}
 		}
 		joined.RemovedWorkers = store.RemoveDeadWorkers(&j, p.Worker)
-		if err := store.Enter(j, to, t.alone, now); err != nil {
+		if err := store.CheckJoin(j, to, t.alone, now); err != nil {
 			return err
 		}
 		if !p.Undo {
@@ -97,7 +97,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 				return err
 			}
 		}
-		if joined.Paused, err = t.admit(ctx, tx, j, p.Worker, now); err != nil {
+		if joined.Paused, err = t.pauseDead(ctx, tx, j, p.Worker, now); err != nil {
 			return err
 		}
 		if err := t.removeWorkers(ctx, tx, j.ID, joined.RemovedWorkers...); err != nil {
@@ -129,8 +129,8 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 
 // supersede cancels a job that a later sweep has overtaken, if it may be cancelled. It returns nil if none has.
 func (t *Table) supersede(ctx context.Context, tx Tx, j job.Job, now time.Time) (*job.Superseded, error) {
-	by, overtaken, err := t.overtaken(ctx, tx, j)
-	if err != nil || !overtaken {
+	by, ok, err := t.findSuperseding(ctx, tx, j)
+	if err != nil || !ok {
 		return nil, err
 	}
 	if j.State.May(job.Cancelled) {
@@ -141,18 +141,18 @@ func (t *Table) supersede(ctx context.Context, tx Tx, j job.Job, now time.Time) 
 	return &job.Superseded{Job: j, By: by}, nil
 }
 
-// overtaken looks at the jobs that have ended since j was made, a few at a time: there may be a year of them.
-func (t *Table) overtaken(ctx context.Context, tx Tx, j job.Job) (by job.Job, ok bool, err error) {
+// findSuperseding looks at the jobs that have ended since j was made, a few at a time: there may be a year of them.
+func (t *Table) findSuperseding(ctx context.Context, tx Tx, j job.Job) (by job.Job, ok bool, err error) {
 	err = t.db.Apart(ctx, tx, func(tx Tx) error {
 		ended, id := fact.FormatInstant(j.Created), ""
 		for {
-			done, err := t.jobs(ctx, tx, `
+			done, err := t.readJobs(ctx, tx, `
 				WHERE (`+t.db.Bytes("completed_at")+`, `+t.db.Bytes("job_id")+`) > ($1, $2) AND `+t.db.NoIndex("state")+` = 'done' AND `+t.db.Bytes("as_of")+` > $3
 				ORDER BY `+t.db.Bytes("completed_at")+`, `+t.db.Bytes("job_id")+` LIMIT $4`, ended, id, fact.FormatInstant(j.AsOf), store.JobsAtOnce)
 			if err != nil || len(done) == 0 {
 				return err
 			}
-			if by, ok = store.Overtaken(j, done); ok {
+			if by, ok = store.FindSuperseding(j, done); ok {
 				return nil
 			}
 			last := done[len(done)-1]
@@ -185,7 +185,7 @@ func (t *Table) Renew(ctx context.Context, l store.Lease) error {
 // Wait notes why a job does not go on.
 func (t *Table) Wait(ctx context.Context, l store.Lease, why string) error {
 	err := t.db.Write(ctx, func(tx Tx) error {
-		j, err := t.held(ctx, tx, l, job.Running, job.Undoing)
+		j, err := t.lockLeased(ctx, tx, l, job.Running, job.Undoing)
 		if err != nil {
 			return err
 		}
@@ -221,14 +221,14 @@ func (t *Table) ClearMaxExpire(ctx context.Context, l store.Lease) error {
 func (t *Table) Finish(ctx context.Context, l store.Lease) (j job.Job, done bool, err error) {
 	err = t.db.Write(ctx, func(tx Tx) (err error) {
 		done = false
-		if j, err = t.held(ctx, tx, l, job.Running, job.Undoing); err != nil {
+		if j, err = t.lockLeased(ctx, tx, l, job.Running, job.Undoing); err != nil {
 			return err
 		}
 		if j.State == job.Running && (!j.End || j.OpenClaims > 0) {
 			return nil
 		}
 		done = true
-		if err := store.End(&j, t.params.Now()); err != nil {
+		if err := store.Complete(&j, t.params.Now()); err != nil {
 			return err
 		}
 		if err := t.removeAllWorkers(ctx, tx, &j); err != nil {

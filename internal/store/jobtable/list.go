@@ -103,10 +103,10 @@ func (t *Table) List(ctx context.Context, p store.ListParams, use func(job.Job) 
 // read reads jobs of decayctl's by their ids, and jobs of the node's.
 func (t *Table) read(ctx context.Context, tx Tx, own bool, ours, node []string) (found []job.Job, err error) {
 	if own && len(ours) > 0 {
-		if found, err = t.jobs(ctx, tx, "WHERE "+t.db.In("job_id", 1), t.db.Array(ours)); err != nil {
+		if found, err = t.readJobs(ctx, tx, "WHERE "+t.db.In("job_id", 1), t.db.Array(ours)); err != nil {
 			return nil, err
 		}
-		if err := t.complete(ctx, tx, found); err != nil {
+		if err := t.readWorkers(ctx, tx, found); err != nil {
 			return nil, err
 		}
 	}

@@ -21,7 +21,7 @@ func (t *Table) lockStore(ctx context.Context, tx Tx) (last string, err error) {
 
 // lockJob locks a job of decayctl's and reads it with its workers.
 func (t *Table) lockJob(ctx context.Context, tx Tx, id string) (job.Job, error) {
-	found, err := t.jobs(ctx, tx, "WHERE job_id = $1"+t.db.Lock(""), id)
+	found, err := t.readJobs(ctx, tx, "WHERE job_id = $1"+t.db.Lock(""), id)
 	if err != nil {
 		return job.Job{}, err
 	}
@@ -36,13 +36,13 @@ func (t *Table) lockJob(ctx context.Context, tx Tx, id string) (job.Job, error) 
 		return job.Job{}, t.unknown(ctx, tx, id)
 	}
 	// Statements of their own: they see what was committed while the lock was waited for.
-	err = t.complete(ctx, tx, found)
+	err = t.readWorkers(ctx, tx, found)
 	return found[0], err
 }
 
-// held locks and reads the job that a lease is of. It fails with *job.Lost if the lease has ended, or if the job is in
+// lockLeased locks and reads the job that a lease is of. It fails with *job.Lost if the lease has ended, or if the job is in
 // none of some states.
-func (t *Table) held(ctx context.Context, tx Tx, l store.Lease, states ...job.State) (job.Job, error) {
+func (t *Table) lockLeased(ctx context.Context, tx Tx, l store.Lease, states ...job.State) (job.Job, error) {
 	if err := t.db.FollowClock(ctx, tx, l); err != nil {
 		return job.Job{}, err
 	}
@@ -59,7 +59,7 @@ func (t *Table) held(ctx context.Context, tx Tx, l store.Lease, states ...job.St
 
 // lost is the error of a worker whose share in a job is not its own any more.
 func (t *Table) lost(ctx context.Context, tx Tx, id string) error {
-	found, err := t.jobs(ctx, tx, "WHERE job_id = $1", id)
+	found, err := t.readJobs(ctx, tx, "WHERE job_id = $1", id)
 	switch {
 	case err != nil:
 		return err
@@ -69,8 +69,8 @@ func (t *Table) lost(ctx context.Context, tx Tx, id string) error {
 	return &job.Lost{ID: id, State: found[0].State}
 }
 
-// jobs reads decayctl's own jobs, without their workers and claims.
-func (t *Table) jobs(ctx context.Context, tx Tx, where string, args ...any) (found []job.Job, err error) {
+// readJobs reads decayctl's own jobs, without their workers and claims.
+func (t *Table) readJobs(ctx context.Context, tx Tx, where string, args ...any) (found []job.Job, err error) {
 	var row store.JobRow
 	err = tx.Query(ctx, row.Fields(), func() error {
 		j, err := row.Job()
@@ -80,8 +80,8 @@ func (t *Table) jobs(ctx context.Context, tx Tx, where string, args ...any) (fou
 	return found, err
 }
 
-// complete reads the workers of jobs, and counts their claims.
-func (t *Table) complete(ctx context.Context, tx Tx, jobs []job.Job) error {
+// readWorkers reads the workers of jobs, and counts their claims.
+func (t *Table) readWorkers(ctx context.Context, tx Tx, jobs []job.Job) error {
 	if len(jobs) == 0 {
 		return nil
 	}
@@ -113,14 +113,14 @@ func (t *Table) complete(ctx context.Context, tx Tx, jobs []job.Job) error {
 func (t *Table) insert(ctx context.Context, tx Tx, j job.Job) error {
 	var limit *string
 	if j.MaxExpire != nil {
-		limit = orNull(j.MaxExpire.String())
+		limit = nullIfEmpty(j.MaxExpire.String())
 	}
 	stamp, created := fact.FormatSecond(j.Stamp), fact.FormatInstant(j.Created)
 	if _, err := tx.Exec(ctx, `
 		INSERT INTO `+t.db.Table("decayctl_jobs")+` (job_id, state, rules, fingerprint, as_of, stamp, scope, tenant, max_expire, total, created_at, changed_at)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, $8, $9, $10, $11, $11)`,
 		j.ID, string(j.State), t.db.Encode(j.Rules.String()), j.Rules.Fingerprint(), fact.FormatInstant(j.AsOf), stamp,
-		orNull(j.Scope), orNull(j.Tenant), limit, j.Total, created); err != nil {
+		nullIfEmpty(j.Scope), nullIfEmpty(j.Tenant), limit, j.Total, created); err != nil {
 		return err
 	}
 	if _, err := tx.Exec(ctx, `UPDATE `+t.db.Table("decayctl_store")+` SET last_stamp = $1 WHERE id = 1`, stamp); err != nil {
@@ -132,7 +132,7 @@ func (t *Table) insert(ctx context.Context, tx Tx, j job.Job) error {
 		return err
 	}
 	row := store.NodeRowOf(j)
-	more, place, args := "", "", []any{j.ID, row.Status, orNull(row.Scope), j.EstimatedS(), created}
+	more, place, args := "", "", []any{j.ID, row.Status, nullIfEmpty(row.Scope), j.EstimatedS(), created}
 	if tenants {
 		more, place, args = ", tenant_id", ", $6", append(args, row.Tenant)
 	}
@@ -151,14 +151,14 @@ func (t *Table) write(ctx context.Context, tx Tx, j job.Job) error {
 		UPDATE `+t.db.Table("decayctl_jobs")+`
 		SET state = $2, undone_up_to = $3, counts = $4, started_at = $5, completed_at = $6, changed_at = $7, stop_reason = $8
 		WHERE job_id = $1`,
-		j.ID, string(j.State), place(store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}), t.db.Encode(j.Counts.String()),
-		orNull(row.Started), orNull(row.Completed), fact.FormatInstant(j.Updated), orNull(j.StopReason)); err != nil {
+		j.ID, string(j.State), nullableID(store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}), t.db.Encode(j.Counts.String()),
+		nullIfEmpty(row.Started), nullIfEmpty(row.Completed), fact.FormatInstant(j.Updated), nullIfEmpty(j.StopReason)); err != nil {
 		return err
 	}
 	_, err := tx.Exec(ctx, `
 		UPDATE `+t.db.Table("jobs")+` SET status = $2, started_at = $3, completed_at = $4, result_json = $5, error = $6
 		WHERE id = $1 AND job_type = 'decay'`,
-		j.ID, row.Status, orNull(row.Started), orNull(row.Completed), t.db.Encode(row.Result), orNull(row.Error))
+		j.ID, row.Status, nullIfEmpty(row.Started), nullIfEmpty(row.Completed), t.db.Encode(row.Result), nullIfEmpty(row.Error))
 	return err
 }
 

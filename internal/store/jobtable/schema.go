@@ -59,7 +59,7 @@ func (t *Table) Prepare(ctx context.Context) error {
 	if t.params.ReadOnly {
 		return store.ErrReadOnly
 	}
-	state, err := t.own(ctx)
+	state, err := t.ownTables(ctx)
 	if err != nil {
 		return err
 	}
@@ -135,15 +135,15 @@ func (t *Table) remakeIndexes(ctx context.Context, state store.OwnState) error {
 // in a sentence, "" if they are whole. It is for a store opened read-only; Prepare refuses broken tables.
 func (t *Table) Check(ctx context.Context) (note string, err error) {
 	var broken *store.Error
-	if _, err = t.own(ctx); errors.As(err, &broken) && broken.Kind == store.Unusable {
+	if _, err = t.ownTables(ctx); errors.As(err, &broken) && broken.Kind == store.Unusable {
 		t.broken = err
 		return broken.Text, nil
 	}
 	return "", err
 }
 
-// own reads what there is of decayctl's own tables, and refuses what it could not work with.
-func (t *Table) own(ctx context.Context) (state store.OwnState, err error) {
+// ownTables reads what there is of decayctl's own tables, and refuses what it could not work with.
+func (t *Table) ownTables(ctx context.Context) (state store.OwnState, err error) {
 	err = t.db.Snapshot(ctx, func(tx Tx) error { // another process may be making the tables
 		state, err = t.ownState(ctx, tx)
 		return err
@@ -193,7 +193,7 @@ func (t *Table) Diagnose(ctx context.Context, tx Tx) (version int, broken bool, 
 
 // DDL is what Prepare would run, with the grants that the role needs. If the tables are there, it is what made them.
 func (t *Table) DDL(ctx context.Context) (ddl string, err error) {
-	state, err := t.own(ctx)
+	state, err := t.ownTables(ctx)
 	if err != nil {
 		return "", err
 	}

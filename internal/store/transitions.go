@@ -44,11 +44,11 @@ func RemoveDeadWorkers(j *job.Job, p WorkerParams) (removed []job.Worker) {
 	return removed
 }
 
-// Admit tells whether a job may be worked on beside those that are at work now. It fails with
+// CheckOverlaps tells whether a job may be worked on beside those that are at work now. It fails with
 // *job.Busy where one of them overlaps and is alive; else it returns the overlapping ones that all
 // their workers have left behind in the middle of a sweep: they are to be paused. (One left behind in
 // the middle of an undo stays so: it touches no fact that it did not write itself.)
-func Admit(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []job.Job, err error) {
+func CheckOverlaps(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []job.Job, err error) {
 	for _, other := range working {
 		if other.ID == j.ID || !other.Overlaps(j) {
 			continue
@@ -64,9 +64,9 @@ func Admit(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []
 	return dead, nil
 }
 
-// Enter tells whether a worker may join a job whose dead workers are removed. alone is the store's
+// CheckJoin tells whether a worker may join a job whose dead workers are removed. alone is the store's
 // Tuning.SingleWorkerReason.
-func Enter(j job.Job, to job.State, alone string, now time.Time) error {
+func CheckJoin(j job.Job, to job.State, alone string, now time.Time) error {
 	switch {
 	case !j.State.May(to):
 		return &job.Illegal{ID: j.ID, From: j.State, To: to}
@@ -80,11 +80,11 @@ func Enter(j job.Job, to job.State, alone string, now time.Time) error {
 	return nil
 }
 
-// Overtaken is the job that supersedes j: one that has swept an overlapping scope to its end, since j was
+// FindSuperseding is the job that supersedes j: one that has swept an overlapping scope to its end, since j was
 // made, with a later as-of. (A job made after it, to judge by an earlier as-of, was asked for knowingly.)
 // A sweep by one policy supersedes only its like: it has judged no more than that. done are the jobs that
 // are done.
-func Overtaken(j job.Job, done []job.Job) (by job.Job, ok bool) {
+func FindSuperseding(j job.Job, done []job.Job) (by job.Job, ok bool) {
 	at := slices.IndexFunc(done, func(other job.Job) bool {
 		return other.ID != j.ID && other.State == job.Done && other.Overlaps(j) && (other.Rules.Only == "" || other.Rules.Only == j.Rules.Only) && other.AsOf.After(j.AsOf) && !other.Completed.Before(j.Created)
 	})
@@ -113,8 +113,8 @@ func Move(j *job.Job, to job.State, reason string, now time.Time) error {
 	return nil
 }
 
-// End takes a job to the state that it comes to when no more is to be done for it.
-func End(j *job.Job, now time.Time) error {
+// Complete takes a job to the state that it comes to when no more is to be done for it.
+func Complete(j *job.Job, now time.Time) error {
 	switch {
 	case j.State == job.Undoing:
 		// Whatever the job expired and the undo did not find as it was left is somebody else's now.
