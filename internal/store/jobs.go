@@ -88,15 +88,15 @@ type Jobs interface {
 	Prunable(ctx context.Context, before time.Time, use func(ids []string) error) error
 
 	// Prune removes those of some jobs that still are finished and ended before an instant. Their
-	// before-images are left for Forget: no undo can begin any more that would miss some of them.
+	// before-images are left for DeleteBeforeImages: no undo can begin any more that would miss some of them.
 	Prune(ctx context.Context, ids []string, before time.Time) (Pruned, error)
 
-	// Orphans are the ids of jobs that are gone and have left before-images: Prune leaves them, and an
+	// OrphanedJobs are the ids of jobs that are gone and have left before-images: Prune leaves them, and an
 	// interrupted removal.
-	Orphans(ctx context.Context) ([]string, error)
+	OrphanedJobs(ctx context.Context) ([]string, error)
 
-	// Forget removes before-images of jobs that are gone, at most so many.
-	Forget(ctx context.Context, ids []string, most int) (Pruned, error)
+	// DeleteBeforeImages removes before-images of jobs that are gone, at most so many.
+	DeleteBeforeImages(ctx context.Context, ids []string, most int) (Pruned, error)
 
 	// CountUpTo counts facts of a scope and tenant ("" is all), and stops at most.
 	CountUpTo(ctx context.Context, scope, tenant string, most int64) (int64, error)

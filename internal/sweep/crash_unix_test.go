@@ -117,10 +117,10 @@ func (p *places) Prune(ctx context.Context, ids []string, before time.Time) (sto
 	return p.Store.Prune(ctx, ids, before)
 }
 
-func (p *places) Forget(ctx context.Context, ids []string, most int) (store.Pruned, error) {
+func (p *places) DeleteBeforeImages(ctx context.Context, ids []string, most int) (store.Pruned, error) {
 	p.here()
 	defer p.here()
-	return p.Store.Forget(ctx, ids, most)
+	return p.Store.DeleteBeforeImages(ctx, ids, most)
 }
 
 func (p *places) Tuning() store.Tuning {

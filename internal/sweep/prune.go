@@ -74,13 +74,13 @@ func (p *pruner) jobs(ctx context.Context, pace *pacer, ids []string) error {
 
 // images removes the before-images of jobs that are gone, whoever has removed these.
 func (p *pruner) images(ctx context.Context, pace pacer) error {
-	ids, err := p.Store.Orphans(ctx)
+	ids, err := p.Store.OrphanedJobs(ctx)
 	for part := range slices.Chunk(ids, idsAtOnce) {
 		for more := true; more && err == nil; {
 			var forgotten store.Pruned
 			size := pace.next()
 			err = p.retry(ctx, func() (err error) {
-				forgotten, err = p.Store.Forget(ctx, part, size)
+				forgotten, err = p.Store.DeleteBeforeImages(ctx, part, size)
 				return again(err)
 			})
 			more = forgotten.Rows == size

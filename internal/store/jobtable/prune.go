@@ -103,9 +103,9 @@ func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (stor
 	})
 }
 
-// Orphans looks each job up in the key, of both tables: before-images may be millions. NOT EXISTS would be a join,
+// OrphanedJobs looks each job up in the key, of both tables: before-images may be millions. NOT EXISTS would be a join,
 // for which PostgreSQL 16 and later read all jobs.
-func (t *Table) Orphans(ctx context.Context) (ids []string, err error) {
+func (t *Table) OrphanedJobs(ctx context.Context) (ids []string, err error) {
 	before := t.db.Table("decayctl_before")
 	err = t.db.Read(ctx, func(tx Tx) error {
 		ids, err = texts(ctx, tx, `
@@ -120,8 +120,8 @@ func (t *Table) Orphans(ctx context.Context) (ids []string, err error) {
 	return ids, t.db.Translate(err, "look for before-images of jobs that are gone")
 }
 
-// Forget finds the first rows by their key: else a database may read the whole table.
-func (t *Table) Forget(ctx context.Context, ids []string, most int) (store.Pruned, error) {
+// DeleteBeforeImages finds the first rows by their key: else a database may read the whole table.
+func (t *Table) DeleteBeforeImages(ctx context.Context, ids []string, most int) (store.Pruned, error) {
 	key, table := t.db.BeforeImageKey(), t.db.Table("decayctl_before")
 	none := func(Tx) error { return nil } // no process looks for them any more
 	return t.remove(ctx, "remove before-images", none, func(tx Tx) (int64, error) {

@@ -58,8 +58,8 @@ func (p *parts) Prune(ctx context.Context, ids []string, before time.Time) (stor
 	return pruned, errors.Join(err, p.after(len(p.jobs)+len(p.images)))
 }
 
-func (p *parts) Forget(ctx context.Context, ids []string, most int) (store.Pruned, error) {
-	forgotten, err := p.Store.Forget(ctx, ids, most)
+func (p *parts) DeleteBeforeImages(ctx context.Context, ids []string, most int) (store.Pruned, error) {
+	forgotten, err := p.Store.DeleteBeforeImages(ctx, ids, most)
 	p.images = append(p.images, forgotten.Rows)
 	return forgotten, errors.Join(err, p.after(len(p.jobs)+len(p.images)))
 }

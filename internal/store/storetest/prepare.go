@@ -183,19 +183,19 @@ func testJobsReadOnly(t *testing.T, d Database) {
 	held := g.unchanged()
 	s := g.openAt(t, true, g.clock.now)
 	for what, call := range map[string]func() error{
-		"Start":          func() error { _, err := s.Start(g.ctx, g.params()); return err },
-		"Join":           func() error { _, err := s.Join(g.ctx, store.JoinParams{ID: h.Job.ID, Worker: g.worker()}); return err },
-		"Renew":          func() error { return s.Renew(g.ctx, h.Lease) },
-		"ClearMaxExpire": func() error { return s.ClearMaxExpire(g.ctx, h.Lease) },
-		"Claim":          func() error { _, err := s.Claim(g.ctx, h.Lease, 2); return err },
-		"Apply":          func() error { _, err := s.Apply(g.ctx, b); return err },
-		"Restore":        func() error { _, err := s.Restore(g.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job}); return err },
-		"Finish":         func() error { _, _, err := s.Finish(g.ctx, h.Lease); return err },
-		"Leave":          func() error { _, err := s.Leave(g.ctx, h.Lease, job.Paused, ""); return err },
-		"Move":           func() error { _, err := s.Move(g.ctx, h.Job.ID, job.Paused, ""); return err },
-		"Prunable":       func() error { return s.Prunable(g.ctx, g.clock.now(), func([]string) error { return nil }) },
-		"Prune":          func() error { _, err := s.Prune(g.ctx, []string{h.Job.ID}, g.clock.now()); return err },
-		"Forget":         func() error { _, err := s.Forget(g.ctx, []string{h.Job.ID}, 10); return err },
+		"Start":              func() error { _, err := s.Start(g.ctx, g.params()); return err },
+		"Join":               func() error { _, err := s.Join(g.ctx, store.JoinParams{ID: h.Job.ID, Worker: g.worker()}); return err },
+		"Renew":              func() error { return s.Renew(g.ctx, h.Lease) },
+		"ClearMaxExpire":     func() error { return s.ClearMaxExpire(g.ctx, h.Lease) },
+		"Claim":              func() error { _, err := s.Claim(g.ctx, h.Lease, 2); return err },
+		"Apply":              func() error { _, err := s.Apply(g.ctx, b); return err },
+		"Restore":            func() error { _, err := s.Restore(g.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job}); return err },
+		"Finish":             func() error { _, _, err := s.Finish(g.ctx, h.Lease); return err },
+		"Leave":              func() error { _, err := s.Leave(g.ctx, h.Lease, job.Paused, ""); return err },
+		"Move":               func() error { _, err := s.Move(g.ctx, h.Job.ID, job.Paused, ""); return err },
+		"Prunable":           func() error { return s.Prunable(g.ctx, g.clock.now(), func([]string) error { return nil }) },
+		"Prune":              func() error { _, err := s.Prune(g.ctx, []string{h.Job.ID}, g.clock.now()); return err },
+		"DeleteBeforeImages": func() error { _, err := s.DeleteBeforeImages(g.ctx, []string{h.Job.ID}, 10); return err },
 	} {
 		if err := call(); !errors.Is(err, store.ErrReadOnly) {
 			t.Errorf("%s on a store opened read-only: %v", what, err)
