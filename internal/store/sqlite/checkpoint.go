@@ -13,8 +13,8 @@ import (
 // How many pages decayctl writes before it checkpoints. The commits of a node checkpoint once the log has 1000 pages, and
 // would have to move decayctl's pages too, also the first commit of a node that comes while decayctl is alone.
 const (
-	pagesBesideWriter = 250
-	pagesAlone        = 1000
+	pagesWithOtherWriters = 250
+	pagesAsSoleWriter     = 1000
 )
 
 // checkpoint moves the log into the database once enough was written, without the write lock: other writers go on. It
@@ -27,49 +27,49 @@ func (s *Store) checkpoint(ctx context.Context) (took time.Duration) {
 		return 0
 	}
 	began := s.params.Now()
-	s.reads.Lock()
-	defer s.reads.Unlock()
-	if s.take(ctx) != nil {
+	s.readLock.Lock()
+	defer s.readLock.Unlock()
+	if s.lockWrites(ctx) != nil {
 		return 0
 	}
-	defer s.release()
+	defer s.unlockWrites()
 	s.checkpointNow(ctx)
 	return s.params.Now().Sub(began)
 }
 
 func (s *Store) checkpointDue(ctx context.Context) bool {
-	if s.take(ctx) != nil {
+	if s.lockWrites(ctx) != nil {
 		return false
 	}
-	defer s.release()
-	limit := pagesBesideWriter
-	if s.params.Now().Sub(s.othersWrote) >= store.SoleWriterAfter {
-		limit = pagesAlone
+	defer s.unlockWrites()
+	limit := pagesWithOtherWriters
+	if s.params.Now().Sub(s.otherWroteAt) >= store.SoleWriterAfter {
+		limit = pagesAsSoleWriter
 	}
-	return s.written()-s.checkpointed >= limit
+	return s.pagesWritten()-s.pagesCheckpointed >= limit
 }
 
-// checkpointRest moves what is left of the log: a node that has the file open would find all of it to do. A process that is
+// checkpointOnClose moves what is left of the log: a node that has the file open would find all of it to do. A process that is
 // being ended closes its stores while it is still writing, and then leaves the log to the node.
-func (s *Store) checkpointRest() {
+func (s *Store) checkpointOnClose() {
 	select {
-	case s.turn <- struct{}{}:
-		defer s.release()
-		if s.wal && s.written() > s.checkpointed {
+	case s.writeSlot <- struct{}{}:
+		defer s.unlockWrites()
+		if s.wal && s.pagesWritten() > s.pagesCheckpointed {
 			s.checkpointNow(context.Background())
 		}
 	default:
 	}
 }
 
-// written is how many pages the connection of writes has written so far; if it cannot tell, none since the last checkpoint.
-func (s *Store) written() (pages int) {
+// pagesWritten is how many pages the connection of writes has written so far; if it cannot tell, none since the last checkpoint.
+func (s *Store) pagesWritten() (pages int) {
 	err := s.conn.Raw(func(conn any) (err error) {
 		pages, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, false)
 		return err
 	})
 	if err != nil {
-		return s.checkpointed
+		return s.pagesCheckpointed
 	}
 	return pages
 }
@@ -95,15 +95,15 @@ func (s *Store) waitForDisk(ctx context.Context) error {
 	if s.conn == nil {
 		return store.ErrReadOnly
 	}
-	if err := s.take(ctx); err != nil {
+	if err := s.lockWrites(ctx); err != nil {
 		return err
 	}
-	defer s.release()
+	defer s.unlockWrites()
 	_, err := s.conn.ExecContext(ctx, "PRAGMA synchronous=FULL")
 	return s.translate(err, "wait for the disk")
 }
 
 func (s *Store) checkpointNow(ctx context.Context) {
-	s.checkpointed = s.written()
+	s.pagesCheckpointed = s.pagesWritten()
 	_, _ = s.conn.ExecContext(ctx, "PRAGMA wal_checkpoint(PASSIVE)")
 }

@@ -78,7 +78,7 @@ func (c *scan) readColumns(ctx context.Context, tx querier, from string, args st
 		return nil, err
 	}
 	if !sound {
-		return c.readEach(ctx, tx, noOverrideSQL, from, args)
+		return c.readRowByRow(ctx, tx, noOverrideSQL, from, args)
 	}
 	found := make([]fact.Candidate, len(texts[0]))
 	for i := range found {
@@ -87,7 +87,7 @@ func (c *scan) readColumns(ctx context.Context, tx querier, from string, args st
 		f.Timestamp, f.ValidUntil = texts[5][i], optional(texts[6][i])
 		f.LegalHold, f.Quarantine, f.Source = texts[8][i] == "1", optional(texts[9][i]), texts[10][i]
 		if f.Confidence, err = strconv.ParseFloat(texts[7][i], 64); err != nil {
-			return c.readEach(ctx, tx, noOverrideSQL, from, args)
+			return c.readRowByRow(ctx, tx, noOverrideSQL, from, args)
 		}
 		if f.Place, err = strconv.Atoi(texts[11][i]); err != nil {
 			return nil, err
@@ -117,8 +117,8 @@ const (
 	noOverrideSQL = "false, NULL, NULL, NULL, NULL, NULL"
 )
 
-// readEach reads facts row by row.
-func (c *scan) readEach(ctx context.Context, tx querier, override, from string, args store.Args) (found []fact.Candidate, err error) {
+// readRowByRow reads facts row by row.
+func (c *scan) readRowByRow(ctx context.Context, tx querier, override, from string, args store.Args) (found []fact.Candidate, err error) {
 	held, status, source := c.selected()
 	rows, err := tx.QueryContext(ctx, "SELECT "+candidateColumns(override, held, status, source)+" "+from, args...)
 	if err != nil {

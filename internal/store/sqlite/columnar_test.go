@@ -58,7 +58,7 @@ func TestColumnsAreRows(t *testing.T) {
 				r.Fatal(err)
 			}
 			if rule.Live(&c, asOf) {
-				want[id] = settledStatus(c)
+				want[id] = withoutPendingStatus(c)
 			}
 		}
 		p := everything
@@ -72,7 +72,7 @@ func TestColumnsAreRows(t *testing.T) {
 		keep := func(found []fact.Candidate) {
 			for _, c := range found {
 				if rule.Live(&c, asOf) { // more may be read
-					got[c.ID] = settledStatus(c)
+					got[c.ID] = withoutPendingStatus(c)
 				}
 			}
 		}
@@ -97,8 +97,8 @@ func TestColumnsAreRows(t *testing.T) {
 	})
 }
 
-// settledStatus leaves out a status that has done its work: alone, a fact has that of its own row.
-func settledStatus(c fact.Candidate) fact.Candidate {
+// withoutPendingStatus drops the status of a fact that is pending: a fact that is read alone has the effective one.
+func withoutPendingStatus(c fact.Candidate) fact.Candidate {
 	if c.QuarantinePending {
 		c.Quarantine = nil
 	}

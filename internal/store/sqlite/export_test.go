@@ -14,7 +14,7 @@ func (s *Store) SetUptime(uptime func() time.Duration) { s.uptime = uptime }
 
 // Watch hands every statement that the store is about to run to see, with the connection that it runs on.
 func (s *Store) Watch(see func(tx Querier, query string)) {
-	s.through = func(tx querier) querier { return watched{tx, see} }
+	s.wrap = func(tx querier) querier { return watched{tx, see} }
 }
 
 // Synchronous tells how commits wait for the disk: 2 is FULL, 1 is NORMAL.
@@ -40,7 +40,7 @@ func (s *Store) LimitLength(ctx context.Context, bytes int) error {
 
 // Hold takes the connection of writes, as whoever writes does, until it is released.
 func (s *Store) Hold(ctx context.Context) (release func(), err error) {
-	return s.release, s.take(ctx)
+	return s.unlockWrites, s.lockWrites(ctx)
 }
 
 // Querier is what statements run on.

@@ -8,8 +8,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// numbered are the tables that are read by the numbers of their rows. Of entity_edges see checkEdges.
-var numbered = map[string]bool{"facts": true, "fact_validity_overrides": true, "fact_quarantine_status": true, "tombstones": true}
+// readByRowID are the tables that are read by the numbers of their rows. Of entity_edges see checkEdges.
+var readByRowID = map[string]bool{"facts": true, "fact_validity_overrides": true, "fact_quarantine_status": true, "tombstones": true}
 
 // forms are those of the tables that decayctl uses, as the schema has them.
 func (s *Store) forms(ctx context.Context) (map[string]store.Form, error) {
@@ -54,9 +54,9 @@ func (s *Store) form(ctx context.Context, table string) (form store.Form, err er
 	switch {
 	case kind != "table":
 		form.Kind = "a " + kind + " and no plain table"
-	case withoutRowID && numbered[table]:
+	case withoutRowID && readByRowID[table]:
 		form.Kind = "a table WITHOUT ROWID"
-	case shadowed && numbered[table]:
+	case shadowed && readByRowID[table]:
 		form.Kind = "a table with a column named rowid"
 	default:
 		return form, s.findFolded(ctx, table, form.Columns)

@@ -27,36 +27,36 @@ import (
 type Store struct {
 	*jobtable.Table
 
-	path         string // of the file
-	file         *dbfile.File
-	params       store.OpenParams
-	read         *sql.DB
-	writes       *sql.DB                  // nil where the store is opened read-only
-	conn         *sql.Conn                // the one connection of writes: data_version means nothing on another
-	turn         chan struct{}            // holds what is using the connection of writes
-	reads        sync.RWMutex             // held while something is read, and against it during a checkpoint
-	identity     os.FileInfo              // of the file that was opened to be written
-	otherNames   bool                     // the file has several names, and no process uses it by this one
-	frozen       *dbfile.State            // set while the file is read without locks: what it looked like at the start
-	unsettled    int                      // how often it did not look so in the end
-	wal          bool                     // the file is in WAL mode
-	checkpointed int                      // pages written when the log was last moved into the database; under turn
-	common       atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
-	cardsByState bool                     // memory_cards has an index on is_stale
-	vec          bool                     // vec_facts exists and can be written
-	backfill     bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
-	notes        []string
+	path              string // of the file
+	file              *dbfile.File
+	params            store.OpenParams
+	read              *sql.DB
+	writes            *sql.DB                  // nil where the store is opened read-only
+	conn              *sql.Conn                // the one connection of writes: data_version means nothing on another
+	writeSlot         chan struct{}            // holds what is using the connection of writes
+	readLock          sync.RWMutex             // held while something is read, and against it during a checkpoint
+	identity          os.FileInfo              // of the file that was opened to be written
+	otherNames        bool                     // the file has several names, and no process uses it by this one
+	lockFree          *dbfile.State            // set while the file is read without locks: what it looked like at the start
+	lockFreeChanges   int                      // how often it did not look so in the end
+	wal               bool                     // the file is in WAL mode
+	pagesCheckpointed int                      // pages written when the log was last moved into the database; guarded by writeSlot
+	common            atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	cardsByState      bool                     // memory_cards has an index on is_stale
+	vec               bool                     // vec_facts exists and can be written
+	backfill          bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
+	notes             []string
 
-	dataVersion int64     // when a transaction that writes last began; under turn
-	othersWrote time.Time // when that was found to have changed; under turn
+	dataVersion  int64     // when a transaction that writes last began; guarded by writeSlot
+	otherWroteAt time.Time // when that was found to have changed; guarded by writeSlot
 
-	opened    time.Time
-	leases    map[worker]reading   // of this process, see followClock; under turn
-	committed func()               // what follows from the transaction at work, once it has committed; under turn
-	uptime    func() time.Duration // the monotonic clock, in tests; else nil
-	triggers  store.Triggers
+	opened      time.Time
+	leases      map[leaseKey]reading // of this process, see followClock; guarded by writeSlot
+	afterCommit func()               // what follows from the transaction at work, once it has committed; guarded by writeSlot
+	uptime      func() time.Duration // the monotonic clock, in tests; else nil
+	triggers    store.Triggers
 
-	through func(querier) querier // what the statements of transactions pass through, in tests; else nil
+	wrap func(querier) querier // what the statements of transactions pass through, in tests; else nil
 }
 
 var _ store.Store = (*Store)(nil)
@@ -68,7 +68,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 	if err != nil {
 		return nil, err
 	}
-	s := &Store{path: file.Path, file: file, params: p, turn: make(chan struct{}, 1), opened: p.Now(), leases: map[worker]reading{}}
+	s := &Store{path: file.Path, file: file, params: p, writeSlot: make(chan struct{}, 1), opened: p.Now(), leases: map[leaseKey]reading{}}
 	s.Table = jobtable.New(dialect{s}, p, singleWorkerReason)
 	if err = s.checkName(ctx); err != nil {
 		return nil, err
@@ -191,7 +191,7 @@ func (s *Store) note(text string) { s.notes = append(s.notes, text) }
 func (s *Store) Close() error {
 	var failed error
 	if s.conn != nil {
-		s.checkpointRest()
+		s.checkpointOnClose()
 		failed = s.translate(s.conn.Close(), "close the store")
 	}
 	for _, db := range []*sql.DB{s.writes, s.read} {

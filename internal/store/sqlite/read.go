@@ -103,12 +103,12 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 	list := pack([]string{"entity", "relation", "scope", "tenant"}, len(groups), func(i int) []string {
 		return []string{groups[i].Entity, groups[i].Relation, groups[i].Scope, groups[i].Tenant}
 	})
-	s.reads.RLock()
-	defer s.reads.RUnlock()
+	s.readLock.RLock()
+	defer s.readLock.RUnlock()
 	var c fact.Candidate
 	var o fact.Override
 	var overridden bool
-	err := onRows(ctx, s.passed(s.read))(`
+	err := onRows(ctx, s.wrapped(s.read))(`
 		SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
 			o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by
 		FROM (`+list.sql+`) g

@@ -38,16 +38,16 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 	c := scan{Store: s, params: p}
 	err := c.reading(ctx, func(tx querier) error { return c.begin(ctx, tx, &p.Range, !p.InOrder) })
 	if err == nil && p.InOrder {
-		err = c.inOrder(ctx, use)
+		err = c.inIDOrder(ctx, use)
 	} else if err == nil {
-		err = c.byRow(ctx, use)
+		err = c.inRowOrder(ctx, use)
 	}
 	return s.translate(err, "read the facts")
 }
 
 // begin reads what all parts need; r is nil for all facts. What it reads may be older than the facts: a batch looks again.
-func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, byRow bool) (err error) {
-	if byRow {
+func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, rowOrder bool) (err error) {
+	if rowOrder {
 		if c.version, err = schemaVersion(ctx, tx); err != nil {
 			return err
 		}
@@ -59,7 +59,7 @@ func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, byRow bool
 	return err
 }
 
-func (c *scan) byRow(ctx context.Context, use func([]fact.Candidate) error) error {
+func (c *scan) inRowOrder(ctx context.Context, use func([]fact.Candidate) error) error {
 	var all []wanted
 	for w := c.walk(c.params.Range); w.more; {
 		if err := w.next(ctx, func(_ querier, part []wanted) error {
@@ -78,8 +78,8 @@ func (c *scan) byRow(ctx context.Context, use func([]fact.Candidate) error) erro
 	return nil
 }
 
-// inOrder finds and reads each part in one transaction, whatever other processes do to the schema between parts.
-func (c *scan) inOrder(ctx context.Context, use func([]fact.Candidate) error) error {
+// inIDOrder finds and reads each part in one transaction, whatever other processes do to the schema between parts.
+func (c *scan) inIDOrder(ctx context.Context, use func([]fact.Candidate) error) error {
 	for w := c.walk(c.params.Range); w.more; {
 		var found []fact.Candidate
 		if err := w.next(ctx, func(tx querier, part []wanted) (err error) {
@@ -185,7 +185,7 @@ func (w *walk) find(ctx context.Context, tx querier) (p part, err error) {
 	}
 	ended := make([]bool, len(ids))
 	next := 0
-	err = w.eachOverride(ctx, tx, r, func(id string, unexpired bool) {
+	err = w.scanOverrides(ctx, tx, r, func(id string, unexpired bool) {
 		for next < len(ids) && ids[next] < id {
 			next++
 		}
@@ -198,9 +198,9 @@ func (w *walk) find(ctx context.Context, tx querier) (p part, err error) {
 	return p, err
 }
 
-// eachOverride hands over the overrides of a part's facts in the order of ids, and maybe some of no fact. These may be any
+// scanOverrides hands over the overrides of a part's facts in the order of ids, and maybe some of no fact. These may be any
 // number of any length: if they are too long to be read at once, the override of each fact is looked up.
-func (w *walk) eachOverride(ctx context.Context, tx querier, r store.Range, each func(id string, unexpired bool)) error {
+func (w *walk) scanOverrides(ctx context.Context, tx querier, r store.Range, each func(id string, unexpired bool)) error {
 	query := func(from, id string) (string, store.Args) {
 		var args store.Args
 		where := " WHERE " + within(r, id, args.Add) + " ORDER BY " + id
@@ -269,17 +269,17 @@ func (c *scan) readRows(ctx context.Context, tx querier, part []wanted) ([]fact.
 	if len(overridden) > 0 {
 		args := store.Args{packRows(overridden)}
 		where := "WHERE " + factSQL.Conditions(c.params, c.common, &args).Where(store.EffectiveColumns)
-		more, err := c.readEach(ctx, tx, overrideSQL, listed+"LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id "+where, args)
+		more, err := c.readRowByRow(ctx, tx, overrideSQL, listed+"LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id "+where, args)
 		if err != nil {
 			return nil, err
 		}
 		found = append(found, more...)
 	}
-	return found, c.identify(found, part)
+	return found, c.setPlaces(found, part)
 }
 
-// identify tells the place of each fact by its rowid.
-func (c *scan) identify(found []fact.Candidate, part []wanted) error {
+// setPlaces tells the place of each fact by its rowid.
+func (c *scan) setPlaces(found []fact.Candidate, part []wanted) error {
 	places := make(map[int64]int, len(part))
 	for _, w := range part {
 		places[w.row] = w.place

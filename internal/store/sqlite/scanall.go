@@ -10,8 +10,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// mostRows is how large a rowid may be in a scan of all facts, which keeps two bits for each: 32 MB.
-const mostRows = 1 << 27
+// maxRowID is how large a rowid may be in a scan of all facts, which keeps two bits for each: 32 MB.
+const maxRowID = 1 << 27
 
 // ScanAll scans all facts: it finds the rows of all that are to be read, and then reads each page of the table once. A fact
 // that had no override when it was found is judged without one; all others are judged as they are when they are read.
@@ -21,7 +21,7 @@ func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(
 	if err := s.read.QueryRowContext(ctx, "SELECT (SELECT min(rowid) FROM facts), (SELECT max(rowid) FROM facts)").Scan(&first, &last); err != nil {
 		return seen, false, s.translate(err, "read the facts")
 	}
-	if first.Int64 < 1 || last.Int64 > mostRows {
+	if first.Int64 < 1 || last.Int64 > maxRowID {
 		return seen, false, nil
 	}
 	err = e.run(ctx)
@@ -76,7 +76,7 @@ func (e *fullScan) findNext(ctx context.Context, t *ordered.Ticket) error {
 		return err
 	}
 	for _, w := range all {
-		if w.row < 1 || w.row > mostRows { // it has come since ScanAll looked
+		if w.row < 1 || w.row > maxRowID { // it has come since ScanAll looked
 			return errRenumbered
 		}
 		e.rows.add(w.row)

@@ -32,10 +32,10 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 	if s.conn == nil {
 		return store.ErrReadOnly
 	}
-	if err := s.take(ctx); err != nil {
+	if err := s.lockWrites(ctx); err != nil {
 		return err
 	}
-	defer s.release()
+	defer s.unlockWrites()
 	defer func() {
 		if err != nil && ctx.Err() != nil && !ours(err) { // whatever the driver calls it, this is why
 			err = ctx.Err()
@@ -50,31 +50,31 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 		return err
 	}
 	end := tx.Rollback
-	s.committed = func() {}
+	s.afterCommit = func() {}
 	defer func() {
 		if failed := s.conn.Raw(func(any) error { return end() }); err == nil {
 			err = failed
 		}
 		if err == nil {
-			s.committed()
+			s.afterCommit()
 		}
 	}()
-	if err := s.present(); err != nil {
+	if err := s.checkSameFile(); err != nil {
 		return err
 	}
-	if err := s.noteOthers(ctx); err != nil {
+	if err := s.noteOtherWriters(ctx); err != nil {
 		return err
 	}
-	if err := work(s.passed(s.conn)); err != nil {
+	if err := work(s.wrapped(s.conn)); err != nil {
 		return err
 	}
 	end = tx.Commit // rolls back where it fails
 	return nil
 }
 
-// present makes sure that the file is still the one that was opened. A file that was removed or replaced
+// checkSameFile makes sure that the file is still the one that was opened. A file that was removed or replaced
 // can be written as long as it is open, and is gone afterwards with all that was written.
-func (s *Store) present() error {
+func (s *Store) checkSameFile() error {
 	info, err := os.Stat(s.path)
 	if err == nil && os.SameFile(info, s.identity) {
 		return nil
@@ -82,41 +82,41 @@ func (s *Store) present() error {
 	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q was removed or replaced while it was being written; nothing more was written, look for what took its place", s.path), Err: err}
 }
 
-// take waits for the connection of writes, which several goroutines use.
-func (s *Store) take(ctx context.Context) error {
+// lockWrites waits for the connection of writes, which several goroutines use.
+func (s *Store) lockWrites(ctx context.Context) error {
 	select {
-	case s.turn <- struct{}{}:
+	case s.writeSlot <- struct{}{}:
 		return nil
 	case <-ctx.Done():
 		return ctx.Err()
 	}
 }
 
-func (s *Store) release() { <-s.turn }
+func (s *Store) unlockWrites() { <-s.writeSlot }
 
-// noteOthers notes when another connection has last written, as this transaction finds it: data_version moves with every
+// noteOtherWriters notes when another connection has last written, as this transaction finds it: data_version moves with every
 // commit of another connection, and not with those of this one.
-func (s *Store) noteOthers(ctx context.Context) error {
+func (s *Store) noteOtherWriters(ctx context.Context) error {
 	var version int64
 	if err := s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
 		return err
 	}
 	if version != s.dataVersion {
-		s.dataVersion, s.othersWrote = version, s.params.Now()
+		s.dataVersion, s.otherWroteAt = version, s.params.Now()
 	}
 	return nil
 }
 
-// timing is that of a transaction which has had the write lock since locked, and has just ended. othersWrote is what it found.
-func (s *Store) timing(locked, othersWrote time.Time) store.Timing {
+// timing is that of a transaction which has had the write lock since locked, and has just ended. otherWroteAt is what it found.
+func (s *Store) timing(locked, otherWroteAt time.Time) store.Timing {
 	now := s.params.Now()
-	return store.Timing{Locked: now.Sub(locked), SoleWriterFor: now.Sub(othersWrote)}
+	return store.Timing{Locked: now.Sub(locked), SoleWriterFor: now.Sub(otherWroteAt)}
 }
 
 // reading runs work on one state of the store.
 func (s *Store) reading(ctx context.Context, work func(tx querier) error) error {
-	s.reads.RLock()
-	defer s.reads.RUnlock()
+	s.readLock.RLock()
+	defer s.readLock.RUnlock()
 	conn, err := s.read.Conn(ctx)
 	if err != nil {
 		return err
@@ -131,7 +131,7 @@ func (s *Store) readingOn(ctx context.Context, conn *sql.Conn, work func(tx quer
 		return err
 	}
 	defer func() { _ = tx.Rollback() }()
-	return work(s.passed(tx))
+	return work(s.wrapped(tx))
 }
 
 // maxValue is how many bytes a value may have where many facts are read at once: that of a column of all of them has.
@@ -143,8 +143,8 @@ var errTooLong = &store.Error{Kind: store.TooLong, Text: "cannot read the facts 
 // readingShort is reading, and fails with errTooLong at any value that is longer than maxValue: SQLite itself refuses
 // to make it, before it takes memory.
 func (s *Store) readingShort(ctx context.Context, work func(tx querier) error) error {
-	s.reads.RLock()
-	defer s.reads.RUnlock()
+	s.readLock.RLock()
+	defer s.readLock.RUnlock()
 	conn, err := s.read.Conn(ctx)
 	if err != nil {
 		return err
@@ -161,11 +161,11 @@ func (s *Store) readingShort(ctx context.Context, work func(tx querier) error) e
 	return err
 }
 
-func (s *Store) passed(tx querier) querier {
-	if s.through == nil {
+func (s *Store) wrapped(tx querier) querier {
+	if s.wrap == nil {
 		return tx
 	}
-	return s.through(tx)
+	return s.wrap(tx)
 }
 
 // onRows runs statements that return rows.

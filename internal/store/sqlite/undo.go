@@ -103,9 +103,9 @@ func (s *Store) edgeConfidence(ctx context.Context, tx querier) (column string, 
 // Restore undoes changes in one transaction.
 func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
 	var done store.Restored
-	var locked, othersWrote time.Time
+	var locked, otherWroteAt time.Time
 	err := s.within(ctx, func(tx querier) error {
-		locked, othersWrote = s.params.Now(), s.othersWrote
+		locked, otherWroteAt = s.params.Now(), s.otherWroteAt
 		if err := s.LockUndo(ctx, jobTx{tx}, p.Lease); err != nil {
 			return err
 		}
@@ -122,7 +122,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	if err != nil {
 		return store.Restored{}, s.translate(err, "undo a batch")
 	}
-	done.Timing = s.timing(locked, othersWrote)
+	done.Timing = s.timing(locked, otherWroteAt)
 	done.AfterCommit = s.checkpoint(ctx)
 	return done, nil
 }

@@ -19,7 +19,7 @@ func (s *Store) findTriggers(ctx context.Context) (err error) {
 // noteOverrides notes the overrides that the batch finds, for findOwn.
 func (w *writer) noteOverrides(ctx context.Context) (err error) {
 	if len(w.triggers.Names) > 0 {
-		w.earlier, err = w.overrides(ctx)
+		w.overridesBefore, err = w.overrides(ctx)
 	}
 	return err
 }
@@ -33,7 +33,7 @@ func (w *writer) findOwn(ctx context.Context) error {
 	now, err := w.overrides(ctx)
 	byID := store.NewByID(w.batch.Unwritten())
 	for id, override := range now {
-		if override != w.earlier[id] {
+		if override != w.overridesBefore[id] {
 			byID.MarkWritten(id)
 		}
 	}

@@ -13,9 +13,9 @@ import (
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	w := writer{Store: s, batch: b.CloneForAttempt(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	var applied store.Applied
-	var locked, othersWrote time.Time
+	var locked, otherWroteAt time.Time
 	if err := s.within(ctx, func(tx querier) error {
-		w.tx, locked, othersWrote = tx, s.params.Now(), s.othersWrote
+		w.tx, locked, otherWroteAt = tx, s.params.Now(), s.otherWroteAt
 		if err := s.LockClaim(ctx, jobTx{tx}, &w.batch); err != nil {
 			return err
 		}
@@ -35,7 +35,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	}); err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
 	}
-	applied.Changed, applied.Timing = w.batch.Changed(), s.timing(locked, othersWrote)
+	applied.Changed, applied.Timing = w.batch.Changed(), s.timing(locked, otherWroteAt)
 	applied.AfterCommit = s.checkpoint(ctx)
 	return applied, nil
 }
@@ -48,8 +48,8 @@ type writer struct {
 	asOf  string
 	stamp string
 
-	earlier  map[string]string // overrides by their facts before the batch; only read if there are triggers
-	verified store.Verified    // what the statements told
+	overridesBefore map[string]string // overrides by their facts before the batch; only read if there are triggers
+	verified        store.Verified    // what the statements told
 }
 
 // excludeProtected leaves out the facts that are under a legal hold or in quarantine by now. Since the transaction has the

@@ -27,16 +27,16 @@ func (s *Store) openReadOnly() error {
 	}
 	wal := state.WAL()
 	log, index := state.Log()
-	s.frozen = state
+	s.lockFree = state
 	switch {
-	case state.Journal(), s.unsettled > 0 && !wal, s.unsettled >= mostUnsettled:
-		s.frozen = nil
+	case state.Journal(), s.lockFreeChanges > 0 && !wal, s.lockFreeChanges >= maxLockFreeChanges:
+		s.lockFree = nil
 	case !log:
 		return s.connectReadOnly(url.Values{"mode": {"ro"}, "immutable": {"1"}})
 	case !index && dbfile.Lockless != "":
 		return s.connectReadOnly(url.Values{"mode": {"ro"}, "vfs": {dbfile.Lockless}, "_pragma": {"locking_mode=EXCLUSIVE"}})
 	}
-	s.frozen = nil
+	s.lockFree = nil
 	if wal {
 		if err := s.file.CheckOwner(wal); err != nil {
 			return err
@@ -65,23 +65,23 @@ func (k keepsLog) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// mostUnsettled is how often a store is read without locks that other processes open, change and close meanwhile.
-const mostUnsettled = 3
+// maxLockFreeChanges is how often a store is read without locks that other processes open, change and close meanwhile.
+const maxLockFreeChanges = 3
 
 // Unchanged checks that a file read without locks really did not change: SQLite would mix old pages with new ones.
 // If it did change, the store is opened again.
 func (s *Store) Unchanged(ctx context.Context) (bool, error) {
-	if s.frozen == nil {
+	if s.lockFree == nil {
 		return true, nil
 	}
 	now, err := dbfile.StateOf(s.path)
-	if err == nil && s.frozen.Same(now) {
+	if err == nil && s.lockFree.Same(now) {
 		return true, nil
 	}
 	if err := s.read.Close(); err != nil {
 		return false, s.translate(err, "reopen the store")
 	}
-	s.unsettled++
+	s.lockFreeChanges++
 	if err := s.checkName(ctx); err != nil { // the process that changed it may use another name
 		return false, err
 	}

@@ -36,7 +36,7 @@ func (r reading) step(later reading) time.Duration {
 // followClock moves the end of a lease along with a step of the clock since that end was written.
 // A lease that another process has put out has no row, and stays lost.
 func (s *Store) followClock(ctx context.Context, tx jobtable.Tx, l store.Lease) error {
-	written, own := s.leases[worker{l.JobID, l.Worker}]
+	written, own := s.leases[leaseKey{l.JobID, l.Worker}]
 	now := s.readClocks()
 	step := written.step(now)
 	if !own || step.Abs() < leastStep {
@@ -48,13 +48,13 @@ func (s *Store) followClock(ctx context.Context, tx jobtable.Tx, l store.Lease) 
 	return err
 }
 
-// worker is whose a lease is.
-type worker struct {
+// leaseKey is whose a lease is.
+type leaseKey struct {
 	jobID  string
 	number int
 }
 
 // noteLease keeps the clocks by which the end of a lease was written, once its transaction has committed.
 func (s *Store) noteLease(l store.Lease, at reading) {
-	s.committed = func() { s.leases[worker{l.JobID, l.Worker}] = at }
+	s.afterCommit = func() { s.leases[leaseKey{l.JobID, l.Worker}] = at }
 }
