@@ -88,7 +88,7 @@ func (s *Store) checkSettings(ctx context.Context, tx pgx.Tx) error {
 	err := tx.QueryRow(ctx, `
 		SELECT current_setting('session_replication_role'), current_setting('zero_damaged_pages'),
 		       current_setting('ignore_checksum_failure'), current_setting('server_encoding')`).Scan(&replication, &damaged, &checksums, &encoding)
-	s.recoded = encoding != "UTF8" && encoding != bytesOnly
+	s.notUTF8 = encoding != "UTF8" && encoding != bytesOnly
 	var odd string
 	switch {
 	case err != nil:
@@ -158,10 +158,10 @@ func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id: what belongs to a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
 }
 
-// wanted are privileges on columns, or on whole tables where the column is "".
-type wanted struct{ tables, columns, privileges []string }
+// privilegeSet are privileges on columns, or on whole tables where the column is "".
+type privilegeSet struct{ tables, columns, privileges []string }
 
-func (w *wanted) add(table, privilege string, columns ...string) {
+func (w *privilegeSet) add(table, privilege string, columns ...string) {
 	for _, column := range columns {
 		w.tables, w.columns, w.privileges = append(w.tables, table), append(w.columns, column), append(w.privileges, privilege)
 	}
@@ -169,7 +169,7 @@ func (w *wanted) add(table, privilege string, columns ...string) {
 
 const wholeTable = ""
 
-func (w *wanted) addAll(more wanted) {
+func (w *privilegeSet) addAll(more privilegeSet) {
 	for i, table := range more.tables {
 		w.add(table, more.privileges[i], more.columns[i])
 	}
@@ -177,7 +177,7 @@ func (w *wanted) addAll(more wanted) {
 
 // privileges asks which of some privileges the role holds, table by table. Tables that are not there are
 // left out.
-func (s *Store) privileges(ctx context.Context, tx pgx.Tx, w wanted) (held, missing []string, err error) {
+func (s *Store) privileges(ctx context.Context, tx pgx.Tx, w privilegeSet) (held, missing []string, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT w.privilege || ' on ' || $1 || '.' || w.tab,
 		       bool_and(pg_catalog.has_schema_privilege(n.oid, 'USAGE') AND CASE
@@ -206,7 +206,7 @@ func (s *Store) privileges(ctx context.Context, tx pgx.Tx, w wanted) (held, miss
 }
 
 // require names every privilege at once that the role lacks.
-func (s *Store) require(ctx context.Context, tx pgx.Tx, w wanted) error {
+func (s *Store) require(ctx context.Context, tx pgx.Tx, w privilegeSet) error {
 	_, missing, err := s.privileges(ctx, tx, w)
 	if err != nil || len(missing) == 0 {
 		return err
@@ -216,7 +216,7 @@ func (s *Store) require(ctx context.Context, tx pgx.Tx, w wanted) error {
 
 // checkPrivileges asks for what a sweep, or a dry run, needs. Grants on columns are enough.
 func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
-	var w wanted
+	var w privilegeSet
 	for _, t := range store.Tables {
 		if s.params.ReadOnly && t.Written() && t.Name != "fact_validity_overrides" {
 			continue
@@ -232,7 +232,7 @@ func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
 }
 
 // undoPrivileges are what an undo needs beyond what a sweep does.
-func undoPrivileges() (w wanted) {
+func undoPrivileges() (w privilegeSet) {
 	w.add("fact_validity_overrides", "DELETE", wholeTable)
 	w.add("fact_validity_overrides", "UPDATE", "confidence")
 	w.add("fact_retractions", "DELETE", wholeTable)
@@ -241,7 +241,7 @@ func undoPrivileges() (w wanted) {
 }
 
 // prunePrivileges are what a removal of jobs needs beyond that.
-func prunePrivileges() (w wanted) {
+func prunePrivileges() (w privilegeSet) {
 	w.add("jobs", "DELETE", wholeTable)
 	return w
 }

@@ -221,7 +221,7 @@ func ownTables() (all []struct{ name, privileges string }) {
 	return all
 }
 
-func ownPrivileges() (w wanted) {
+func ownPrivileges() (w privilegeSet) {
 	for _, table := range ownTables() {
 		for privilege := range strings.SplitSeq(table.privileges, ", ") {
 			w.add(table.name, privilege, wholeTable)

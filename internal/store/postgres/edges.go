@@ -17,7 +17,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 		return nil
 	}
 	byID := store.NewByID(done)
-	edged, err := w.edged(ctx, done, byID)
+	edged, err := w.idsWithEdge(ctx, done, byID)
 	if err != nil {
 		return err
 	}
@@ -35,7 +35,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	var confidence *float32
 	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
 		found := edge
-		found.Confidence = widened(confidence)
+		found.Confidence = fromFloat4(confidence)
 		byID.SetEdge(id, &found)
 		return nil
 	}); err != nil {
@@ -54,9 +54,9 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	return err
 }
 
-// edged are the ids among which the facts that have an edge are. Where the batch has a good part of the
+// idsWithEdge are the ids among which the facts that have an edge are. Where the batch has a good part of the
 // facts in its range, these are found by reading the edges of the range, which are fewer.
-func (w *writer) edged(ctx context.Context, done []*store.Expiry, byID store.ByID) ([]string, error) {
+func (w *writer) idsWithEdge(ctx context.Context, done []*store.Expiry, byID store.ByID) ([]string, error) {
 	if !w.batch.FillsRange(len(done)) {
 		return idArray(done), nil
 	}
@@ -78,7 +78,7 @@ func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) err
 	var keepsExpiry []bool
 	var confidences []*float32
 	for _, e := range of {
-		keepsExpiry, confidences = append(keepsExpiry, e.KeepsExpiry), append(confidences, narrowed(e.Confidence))
+		keepsExpiry, confidences = append(keepsExpiry, e.KeepsExpiry), append(confidences, toFloat4(e.Confidence))
 	}
 	_, err := w.tx.Exec(ctx, `
 		UPDATE `+w.table("entity_edges")+` e

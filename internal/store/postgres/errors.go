@@ -19,12 +19,12 @@ func (s *Store) translate(err error, doing string) error {
 	var ours *store.Error
 	var server *pgconn.PgError
 	var connecting *pgconn.ConnectError
-	var cut *severed
+	var lostConn *connLost
 	fail := func(kind store.Kind, text string) error {
 		return &store.Error{Kind: kind, Text: "cannot " + doing + ": " + oneLine(text), Err: err}
 	}
 	lost := store.Disconnected
-	if !s.opened {
+	if !s.connected {
 		lost = store.Unusable
 	}
 	switch {
@@ -34,7 +34,7 @@ func (s *Store) translate(err error, doing string) error {
 		return err
 	case errors.Is(err, context.Canceled):
 		return context.Canceled
-	case store.OutOfFiles(err) && s.opened:
+	case store.OutOfFiles(err) && s.connected:
 		return fail(lost, store.TooManyFiles)
 	case store.OutOfFiles(err):
 		return fail(0, store.TooManyFiles)
@@ -46,10 +46,10 @@ func (s *Store) translate(err error, doing string) error {
 			return fail(lost, text)
 		}
 		return fail(lost, connectReason(connecting)+"; check host, port and network")
-	case errors.As(err, &cut) && cut.committing:
-		return fail(store.Uncertain, "the connection to the server was lost in the COMMIT, which may or may not have happened: "+cut.Error())
-	case errors.As(err, &cut) && !refusal(err):
-		return fail(lost, "the connection to the server was lost: "+cut.Error())
+	case errors.As(err, &lostConn) && lostConn.committing:
+		return fail(store.Uncertain, "the connection to the server was lost in the COMMIT, which may or may not have happened: "+lostConn.Error())
+	case errors.As(err, &lostConn) && !refusal(err):
+		return fail(lost, "the connection to the server was lost: "+lostConn.Error())
 	case lockTimedOut(err):
 		return fail(store.Busy, fmt.Sprintf("another session has kept rows locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
 	case !errors.As(err, &server):

@@ -21,8 +21,8 @@ const (
 	longestPause = time.Second
 )
 
-// givingWay runs a transaction until no other session keeps a lock from it, for as long as the lock timeout.
-func (s *Store) givingWay(ctx context.Context, once func() error) error {
+// retryLocked runs a transaction until no other session keeps a lock from it, for as long as the lock timeout.
+func (s *Store) retryLocked(ctx context.Context, once func() error) error {
 	patience := time.NewTimer(s.params.LockTimeout)
 	defer patience.Stop()
 	for pause := firstPause; ; pause = min(2*pause, longestPause) {
@@ -46,7 +46,7 @@ func (s *Store) givingWay(ctx context.Context, once func() error) error {
 // lockTimedOut tells whether a transaction has given way.
 func lockTimedOut(err error) bool {
 	var server *pgconn.PgError
-	return errors.Is(err, errWaitedFor) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
+	return errors.Is(err, errBlocksOther) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
 }
 
 // mayRunAgain tells whether a transaction that has given way may be run again. Not after rows were handed over, nor after
@@ -76,29 +76,29 @@ func eachRow(rows pgx.Rows, scans []any, use func() error) (pgconn.CommandTag, e
 	return tag, err
 }
 
-// brief is how long a transaction waits for one lock.
-func (s *Store) brief() time.Duration {
+// lockWait is how long a transaction waits for one lock.
+func (s *Store) lockWait() time.Duration {
 	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/4))
 }
 
-// errWaitedFor ends a transaction whose locks another session waits for, and may have waited for long.
-var errWaitedFor = errors.New("another session waits for this one")
+// errBlocksOther ends a transaction whose locks another session waits for, and may have waited for long.
+var errBlocksOther = errors.New("another session waits for this one")
 
-// steps runs the parts of a transaction that locks what the node locks too. Each wait must end before a session that
+// runSteps runs the parts of a transaction that locks what the node locks too. Each wait must end before a session that
 // waits for this one looks for a deadlock. A transaction that takes long asks whether there is one: if not, whoever comes
 // later has all of deadlock_timeout before it.
-func (s *Store) steps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
+func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
 	for _, step := range steps {
-		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.brief() {
-			var waitedFor bool
+		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.lockWait() {
+			var blocksOther bool
 			if err := tx.QueryRow(ctx, `
 				SELECT EXISTS (
 					SELECT 1 FROM pg_catalog.pg_locks l
-					WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`).Scan(&waitedFor); err != nil {
+					WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`).Scan(&blocksOther); err != nil {
 				return err
 			}
-			if waitedFor {
-				return errWaitedFor
+			if blocksOther {
+				return errBlocksOther
 			}
 			since = now
 		}

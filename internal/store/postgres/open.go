@@ -20,21 +20,21 @@ import (
 type Store struct {
 	*jobtable.Table
 
-	pool     *pgxpool.Pool
-	params   store.OpenParams
-	schema   string // as the node names it
-	quoted   string // as SQL names it
-	settings []setting
-	given    []string                 // the names of those settings that the operator gave
-	locks    []string                 // the tables that one state is read of, as SQL names them; see checkLocks
-	recoded  bool                     // the database has another encoding than UTF-8, which cannot have all characters
-	vec      bool                     // vec_facts exists and can be written
-	backfill bool                     // fact_embedding_status exists and can be written
-	common   atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
-	deadlock time.Duration            // the server's deadlock_timeout
-	opened   bool                     // a connection that fails now may come back
-	notes    []string
-	triggers store.Triggers
+	pool      *pgxpool.Pool
+	params    store.OpenParams
+	schema    string // as the node names it
+	quoted    string // as SQL names it
+	settings  []setting
+	given     []string                 // the names of those settings that the operator gave
+	locks     []string                 // the tables that one state is read of, as SQL names them; see checkLocks
+	notUTF8   bool                     // the database has another encoding than UTF-8, which cannot have all characters
+	vec       bool                     // vec_facts exists and can be written
+	backfill  bool                     // fact_embedding_status exists and can be written
+	common    atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	deadlock  time.Duration            // the server's deadlock_timeout
+	connected bool                     // a connection that fails now may come back
+	notes     []string
+	triggers  store.Triggers
 }
 
 var _ store.Store = (*Store)(nil)
@@ -65,7 +65,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		s.pool.Close()
 		return nil, err
 	}
-	s.opened = true
+	s.connected = true
 	return s, nil
 }
 
@@ -77,13 +77,13 @@ const (
 	writing = pgx.TxAccessMode("")
 )
 
-// severed is a connection lost in a transaction. committing tells whether the COMMIT was under way.
-type severed struct {
+// connLost is a connection lost in a transaction. committing tells whether the COMMIT was under way.
+type connLost struct {
 	error
 	committing bool
 }
 
-func (e *severed) Unwrap() error { return e.error }
+func (e *connLost) Unwrap() error { return e.error }
 
 // within runs work in one transaction that begins with the settings. Each of its statements sees what was
 // committed before it. Where another session keeps a lock from it the work is run again, in another transaction.
@@ -104,13 +104,13 @@ func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.T
 	if access == writing && s.params.ReadOnly {
 		return store.ErrReadOnly
 	}
-	return s.givingWay(ctx, func() error { return s.once(ctx, level, access, locks, work) })
+	return s.retryLocked(ctx, func() error { return s.once(ctx, level, access, locks, work) })
 }
 
 func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, locks []string, work func(pgx.Tx) error) error {
 	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level, AccessMode: access})
 	if err != nil {
-		return &severed{err, false}
+		return &connLost{err, false}
 	}
 	defer func() {
 		// An interrupted sweep must not leave its transaction open.
@@ -118,12 +118,12 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	if _, err = tx.Exec(ctx, s.preamble(locks, s.brief())); err == nil {
+	if _, err = tx.Exec(ctx, s.preamble(locks, s.lockWait())); err == nil {
 		err = work(tx)
 	}
 	switch {
 	case err != nil && tx.Conn().IsClosed():
-		return &severed{err, false}
+		return &connLost{err, false}
 	case err != nil:
 		return err
 	}
@@ -134,7 +134,7 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || refusal(err) {
 		return err
 	}
-	return &severed{err, access == writing}
+	return &connLost{err, access == writing}
 }
 
 // table is a table's name as SQL wants it.

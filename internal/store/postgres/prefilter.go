@@ -23,7 +23,7 @@ func (s *Store) factSQL() store.FactDialect {
 		Canonical: canonicalSQL,
 		OneOf:     oneOf,
 		Prefix:    "starts_with($column, $text)",
-		ASCIIOnly: s.recoded,
+		ASCIIOnly: s.notUTF8,
 		Number:    "$number::float8::float4", // to which rounding keeps the order: nothing below the floor is lost
 		Smallest:  0x1p-126,                  // with every digit that a float4 has; the server refuses to cast less
 	}

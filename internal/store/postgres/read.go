@@ -80,13 +80,13 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 		if !protections.StatusesComplete() {
 			quarantine = s.factSQL().Status()
 		}
-		fresh, err := s.fresh(ctx, tx, p.Range)
+		unswept, err := s.mostlyUnswept(ctx, tx, p.Range)
 		if err != nil {
 			return err
 		}
 		ask := s.candidatesQuery
-		if fresh {
-			ask = s.freshQuery
+		if unswept {
+			ask = s.mostlyUnsweptQuery
 			// To read all pages of the table for a part of its facts may look cheap, and grows with the table. The
 			// memory is the server's, to note which rows to fetch and to sort them.
 			if _, err := tx.Exec(ctx, "SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
@@ -106,8 +106,8 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 	return s.translate(err, "read the facts")
 }
 
-// fresh tells whether few facts of a range have an override.
-func (s *Store) fresh(ctx context.Context, tx pgx.Tx, r store.Range) (bool, error) {
+// mostlyUnswept tells whether few facts of a range have an override.
+func (s *Store) mostlyUnswept(ctx context.Context, tx pgx.Tx, r store.Range) (bool, error) {
 	if r.IDs != nil {
 		return false, nil
 	}
@@ -161,7 +161,7 @@ func (s *Store) eachCandidate(ctx context.Context, tx pgx.Tx, query string, args
 		each.Confidence = shortest(confidence)
 		if overridden {
 			override := o
-			override.UpdatedAt, override.Confidence = *updatedAt, widened(overriddenConfidence)
+			override.UpdatedAt, override.Confidence = *updatedAt, fromFloat4(overriddenConfidence)
 			each.Override = &override
 		}
 		return use(each)
@@ -196,9 +196,9 @@ func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine s
 	return candidateColumns(held, quarantine, source)
 }
 
-// freshQuery asks for the facts of a range few of which have an override: their rows are fetched in the
+// mostlyUnsweptQuery asks for the facts of a range few of which have an override: their rows are fetched in the
 // order in which they lie, which takes half as long as to look each up.
-func (s *Store) freshQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
+func (s *Store) mostlyUnsweptQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
 	conditions := s.factSQL().Conditions(p, common, &args)

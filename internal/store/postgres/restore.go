@@ -111,7 +111,7 @@ func newEdgeArrays(of []store.RestoredEdge) (a edgeArrays) {
 	for _, e := range of {
 		a.ids, a.plain, a.keepsExpiry = append(a.ids, e.ID), append(a.plain, e.Plain), append(a.keepsExpiry, e.KeepsExpiry)
 		a.until, a.epoch = append(a.until, e.Was.ValidUntil), append(a.epoch, e.Was.DecayEpoch)
-		a.confidence, a.gave = append(a.confidence, narrowed(e.Was.Confidence)), append(a.gave, narrowed(e.Gave))
+		a.confidence, a.gave = append(a.confidence, toFloat4(e.Was.Confidence)), append(a.gave, toFloat4(e.Gave))
 	}
 	return a
 }

@@ -9,14 +9,14 @@ import (
 	"decayctl/internal/store"
 )
 
-// mostAtOnce is how many facts may be read in one transaction: half a minute or so, in which the server
+// maxScanAll is how many facts may be read in one transaction: half a minute or so, in which the server
 // keeps what others delete.
-const mostAtOnce = 20_000_000
+const maxScanAll = 20_000_000
 
 // ScanAll reads all facts in the order in which they lie, and joins every table once: two or three times as
 // fast as reading ranges in id order, where each row lies on another page.
 func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, covered int) error) (seen store.Range, whole bool, err error) {
-	if total, err := s.Estimate(ctx); err != nil || total > mostAtOnce {
+	if total, err := s.Estimate(ctx); err != nil || total > maxScanAll {
 		return store.Range{}, false, err
 	}
 	err = s.onOneState(ctx, func(tx pgx.Tx) error {

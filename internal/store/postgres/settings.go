@@ -100,7 +100,7 @@ var beforeLocks = map[string]bool{"role": true, "statement_timeout": true, "exit
 // preamble is what a transaction begins with, in one message. A transaction that reads one state locks
 // its tables before its first snapshot: a rewrite (ALTER TABLE … TYPE, TRUNCATE) that commits while a lock is
 // waited for leaves the table empty to an older snapshot. At READ COMMITTED each statement takes its locks first.
-// wait is for how long one lock is waited for; --lock-timeout and givingWay say how often, so lock_timeout in an address says nothing.
+// wait is for how long one lock is waited for; --lock-timeout and retryLocked say how often, so lock_timeout in an address says nothing.
 func (s *Store) preamble(locks []string, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
@@ -130,7 +130,7 @@ func literal(text string) string {
 // encodable is a text that rules, counts or results are kept as, so that every encoding has it: what is not ASCII
 // stands in strings of JSON there, and is escaped.
 func (s *Store) encodable(kept string) string {
-	if !s.recoded {
+	if !s.notUTF8 {
 		return kept
 	}
 	var b strings.Builder

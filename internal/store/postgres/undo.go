@@ -25,7 +25,7 @@ func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImag
 	var edgeConfidence []*float32
 	for _, image := range images {
 		override, edge := image.Override, image.Edge
-		ids, overridden, edged = append(ids, image.FactID), append(overridden, one(override != nil)), append(edged, one(edge != nil))
+		ids, overridden, edged = append(ids, image.FactID), append(overridden, boolInt(override != nil)), append(edged, boolInt(edge != nil))
 		if override == nil {
 			override = &fact.Override{}
 		}
@@ -34,7 +34,7 @@ func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImag
 		}
 		o.add(*override)
 		edgeUntil, edgeEpoch = append(edgeUntil, edge.ValidUntil), append(edgeEpoch, edge.DecayEpoch)
-		edgeConfidence = append(edgeConfidence, narrowed(edge.Confidence))
+		edgeConfidence = append(edgeConfidence, toFloat4(edge.Confidence))
 	}
 	_, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("decayctl_before")+` (job_id, fact_id, had_override, valid_until, confidence, reason,
@@ -58,10 +58,10 @@ type overrideArrays struct {
 func (a *overrideArrays) add(o fact.Override) {
 	a.validUntil, a.reason, a.updatedBy = append(a.validUntil, o.ValidUntil), append(a.reason, o.Reason), append(a.updatedBy, o.UpdatedBy)
 	a.updatedAt = append(a.updatedAt, o.UpdatedAt)
-	a.confidence = append(a.confidence, narrowed(o.Confidence))
+	a.confidence = append(a.confidence, toFloat4(o.Confidence))
 }
 
-func narrowed(confidence *float64) *float32 {
+func toFloat4(confidence *float64) *float32 {
 	if confidence == nil {
 		return nil
 	}
@@ -69,7 +69,7 @@ func narrowed(confidence *float64) *float32 {
 	return &value
 }
 
-func one(is bool) int32 {
+func boolInt(is bool) int32 {
 	if is {
 		return 1
 	}
@@ -118,7 +118,7 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 	defer stop()
 	// The concatenation keeps the index on retracted_at out of it, where every row of the job is. Ids
 	// in decayctl_before have the database's collation, those of facts whichever the node gave them.
-	edgeConfidence, err := s.lookUp(ctx, tx)
+	edgeConfidence, err := s.prepareLookups(ctx, tx)
 	if err != nil {
 		return nil, "", err
 	}
@@ -156,7 +156,7 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		&row.HadEdge, &row.Edge.ValidUntil, &row.Edge.DecayEpoch, &edgeWas, &c.Retraction,
 		&row.Fact.ID, &row.Fact.Timestamp, &row.Fact.ValidUntil, &baseConfidence,
 	}, func() error {
-		c.After.Confidence, row.Override.Confidence, row.Edge.Confidence = widened(confidence), widened(confidenceBefore), widened(edgeWas)
+		c.After.Confidence, row.Override.Confidence, row.Edge.Confidence = fromFloat4(confidence), fromFloat4(confidenceBefore), fromFloat4(edgeWas)
 		row.Fact.Confidence = shortest(baseConfidence)
 		if changes.Add(row) && c.FactID != ids[len(ids)-1] {
 			more = c.FactID
@@ -168,9 +168,9 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 	return changes.List, more, err
 }
 
-// lookUp has before-images looked up by their keys, however few pages they fill yet, and tells where the
+// prepareLookups has before-images looked up by their keys, however few pages they fill yet, and tells where the
 // confidence of edges is kept: nowhere, in tables of an older decayctl that nothing has been written to since.
-func (s *Store) lookUp(ctx context.Context, tx pgx.Tx) (edgeConfidence string, err error) {
+func (s *Store) prepareLookups(ctx context.Context, tx pgx.Tx) (edgeConfidence string, err error) {
 	var there bool
 	err = tx.QueryRow(ctx, `
 		SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
@@ -195,7 +195,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 			return err
 		}
 		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}
-		err := s.steps(ctx, tx, locked, r.overrides, r.edges, r.retractions, r.vectors)
+		err := s.runSteps(ctx, tx, locked, r.overrides, r.edges, r.retractions, r.vectors)
 		if err != nil {
 			return err
 		}
@@ -208,8 +208,8 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	return store.Restored{Counts: counts, Timing: store.Timing{Locked: s.params.Now().Sub(locked)}}, nil
 }
 
-// widened is a confidence as its shortest decimal.
-func widened(confidence *float32) *float64 {
+// fromFloat4 is a confidence as its shortest decimal.
+func fromFloat4(confidence *float32) *float64 {
 	if confidence == nil {
 		return nil
 	}

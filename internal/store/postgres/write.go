@@ -25,7 +25,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 		if s.vec {
 			steps = append(steps, w.deleteVectors)
 		}
-		return s.steps(ctx, tx, w.locked, append(steps, w.staleCards, w.verify, w.recordBatch)...)
+		return s.runSteps(ctx, tx, w.locked, append(steps, w.staleCards, w.verify, w.recordBatch)...)
 	})
 	if err != nil {
 		return store.Applied{}, s.translate(err, "write a batch")
@@ -67,7 +67,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		var confidences []*float32 // none of them is NULL for each
 		if group.SetsConfidence {
 			for _, e := range group.List {
-				confidences = append(confidences, narrowed(e.Confidence))
+				confidences = append(confidences, toFloat4(e.Confidence))
 			}
 		}
 		ids := idArray(group.List)
