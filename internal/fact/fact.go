@@ -46,7 +46,7 @@ type Context struct {
 
 	// Whether the fact is among the newest of its group that keep_last of the policy that decides on it
 	// keeps, and the same for the policy that only counts it. Looked up where a verdict turns on it.
-	Newest, NewestAside bool
+	Newest, NewestShadow bool
 }
 
 // Candidate is a fact as a store reads it for judging: the row and its context. Texts of the row may be parts of

@@ -121,8 +121,8 @@ func (c *Counts) AddReduced(expires bool) {
 	}
 }
 
-// AddAside counts what a policy in mode dry_run would do with one fact.
-func (c *Counts) AddAside(a rule.Aside) {
+// AddShadow counts what a policy in mode dry_run would do with one fact.
+func (c *Counts) AddShadow(a rule.Shadow) {
 	var w Would
 	if a.Retract {
 		w.Retract = 1

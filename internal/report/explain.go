@@ -79,7 +79,7 @@ func (x Explanation) WriteJSON(w io.Writer) error {
 	e := x.Explained
 	steps := []explainedRule{}
 	for _, step := range e.Steps {
-		steps = append(steps, explainedRule{step.Rule, step.Aside, step.Matched, step.Selects, step.Why})
+		steps = append(steps, explainedRule{step.Rule, step.Shadow, step.Matched, step.Selects, step.Why})
 	}
 	ahead := []explainedAhead{}
 	for _, a := range e.Outlook.Fades {
@@ -101,7 +101,7 @@ func (x Explanation) WriteJSON(w io.Writer) error {
 		schemaVersion, x.Target, instant(x.AsOf), orNull(x.Rules.Fingerprint()), orNull(e.Outside), x.fact(), steps,
 		explainedVerdict{
 			Action: actions[v.Action], Rules: append([]string{}, v.Rules...), Kept: orNone(v.Kept), Confidence: v.Confidence,
-			Reason: orNull(e.Reason), WouldRetract: v.Aside.Retract, WouldReduce: v.Aside.Reduce,
+			Reason: orNull(e.Reason), WouldRetract: v.Shadow.Retract, WouldReduce: v.Shadow.Reduce,
 		},
 		explainedNext{instant(e.Outlook.Expires), orNull(e.Outlook.By), ahead, instant(e.Outlook.Crosses)},
 		append([]string{}, x.Notes...),
@@ -247,7 +247,7 @@ func (p *page) steps(steps []rule.Step) {
 		case step.Matched:
 			mark = "not now"
 		}
-		if step.Aside {
+		if step.Shadow {
 			name += " (dry_run)"
 		}
 		fmt.Fprintf(p, "  %-8s %s\n", mark, short(name))

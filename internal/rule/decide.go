@@ -77,31 +77,31 @@ func (j *Judge) Decide(c *fact.Candidate) Verdict {
 	if len(j.ready) == 0 {
 		return j.decide(&r, nil)
 	}
-	act, aside := j.policies(c)
+	act, shadow := j.policies(c)
 	v := Verdict{}
 	if j.set.Only == "" || act != nil && act.ID == j.set.Only {
 		v = j.decide(&r, act)
 	}
-	if aside != nil && (j.set.Only == "" || aside.ID == j.set.Only) {
-		v.Aside = j.count(&r, aside)
+	if shadow != nil && (j.set.Only == "" || shadow.ID == j.set.Only) {
+		v.Shadow = j.count(&r, shadow)
 	}
 	return v
 }
 
 // Policy is the policy that decides on a fact, and the one in mode dry_run that counts it; nil is none.
-func (j *Judge) Policy(c *fact.Candidate) (act, aside *Policy) {
+func (j *Judge) Policy(c *fact.Candidate) (act, shadow *Policy) {
 	a, b := j.policies(c)
 	if a != nil {
 		act = a.Policy
 	}
 	if b != nil {
-		aside = b.Policy
+		shadow = b.Policy
 	}
-	return act, aside
+	return act, shadow
 }
 
 // policies finds the first policies that match.
-func (j *Judge) policies(c *fact.Candidate) (act, aside *ready) {
+func (j *Judge) policies(c *fact.Candidate) (act, shadow *ready) {
 	at := place{c.Relation, c.Scope, c.Tenant}
 	near, known := j.places[at]
 	if !known {
@@ -117,7 +117,7 @@ func (j *Judge) policies(c *fact.Candidate) (act, aside *ready) {
 	return first(near[0], c), first(near[1], c)
 }
 
-// near are the policies that match a place, those that act and those aside, up to the first that
+// near are the policies that match a place, those that act and the shadow ones, up to the first that
 // matches every fact there.
 func (j *Judge) near(at place) (found [2][]*ready) {
 	inOrder := slices.Concat(j.exact[at.relation], j.wide)
@@ -125,7 +125,7 @@ func (j *Judge) near(at place) (found [2][]*ready) {
 	var closed [2]bool
 	for _, i := range inOrder {
 		r, kind := &j.ready[i], 0
-		if r.aside() {
+		if r.shadow() {
 			kind = 1
 		}
 		if closed[kind] || !glob(r.Relation).matches(at.relation) || r.Scope != "" && r.Scope != at.scope || r.Tenant != "" && r.Tenant != at.tenant {
@@ -280,22 +280,22 @@ func (v Verdict) newest(p *ready) Verdict {
 }
 
 // count is what a policy in mode dry_run would do.
-func (j *Judge) count(r *reading, p *ready) Aside {
+func (j *Judge) count(r *reading, p *ready) Shadow {
 	stamp, ok := r.when()
 	if !ok || r.hasUntil && !r.untilReadable || r.ended(j.now) {
-		return Aside{}
+		return Shadow{}
 	}
-	a := Aside{Policy: p.ID, Retract: r.open() && p.possible && !stamp.After(p.cutoff)}
+	a := Shadow{Policy: p.ID, Retract: r.open() && p.possible && !stamp.After(p.cutoff)}
 	if p.fades() {
 		effective := r.EffectiveConfidence()
 		a.Reduce = p.worth(effective, p.faded(r.Confidence, effective, stamp, j.asOf))
 	}
 	if !a.Retract && !a.Reduce || protected(r.Candidate) != "" || p.exempts(r.Relation) {
-		return Aside{}
+		return Shadow{}
 	}
 	if a.Retract && p.KeepLast > 0 {
 		a.Ranked = true
-		a.Retract = !r.NewestAside
+		a.Retract = !r.NewestShadow
 	}
 	return a
 }

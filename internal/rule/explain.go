@@ -16,7 +16,7 @@ type Explanation struct {
 // Step is one rule that was looked at.
 type Step struct {
 	Rule    string // its name
-	Aside   bool   // a policy in mode dry_run: whatever it says changes nothing
+	Shadow  bool   // a policy in mode dry_run: whatever it says changes nothing
 	Matched bool   // the rule is about this fact
 	Selects bool   // and it would have something done to the fact now, were there no protection
 	Why     string // in words, whether it does or not
@@ -42,9 +42,9 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	r := reading{Candidate: c}
 	r.until()
 	expired := r.ended(j.asOf)
-	act, aside := j.policies(c)
+	act, shadow := j.policies(c)
 	for i := range j.ready {
-		e.Steps = append(e.Steps, j.policyStep(&r, &j.ready[i], act, aside, expired))
+		e.Steps = append(e.Steps, j.policyStep(&r, &j.ready[i], act, shadow, expired))
 	}
 	if j.set.TTL != nil {
 		e.Steps = append(e.Steps, j.ttlStep(&r, act, expired))
@@ -79,10 +79,10 @@ func (p *Policy) mismatch(c *fact.Candidate) string {
 	return ""
 }
 
-func (j *Judge) policyStep(r *reading, p, act, aside *ready, expired bool) Step {
-	step, decides := Step{Rule: p.Name(), Aside: p.aside()}, act
-	if step.Aside {
-		decides = aside
+func (j *Judge) policyStep(r *reading, p, act, shadow *ready, expired bool) Step {
+	step, decides := Step{Rule: p.Name(), Shadow: p.shadow()}, act
+	if step.Shadow {
+		decides = shadow
 	}
 	switch step.Why = p.mismatch(r.Candidate); {
 	case step.Why != "":

@@ -38,13 +38,13 @@ func TestExplainSaysWhatDecideDoes(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		s, c := anyPolicySet(t), anyPlacedCandidate(t)
 		e := s.Judge(asOf, asOf).Explain(c)
-		var acting, aside []string
+		var acting, shadow []string
 		for _, step := range e.Steps {
 			switch {
 			case step.Why == "":
 				t.Fatalf("no reason: %+v", step)
-			case step.Selects && step.Aside:
-				aside = append(aside, step.Rule)
+			case step.Selects && step.Shadow:
+				shadow = append(shadow, step.Rule)
 			case step.Selects:
 				acting = append(acting, step.Rule)
 			}
@@ -52,7 +52,7 @@ func TestExplainSaysWhatDecideDoes(t *testing.T) {
 		if e.Verdict.Kept == "" && s.Only == "" && !slices.Equal(acting, e.Verdict.Rules) {
 			t.Fatalf("%s\n%+v\nsteps %+v, verdict %+v", s, c, e.Steps, e.Verdict)
 		}
-		if e.Verdict.Aside.Some() && !slices.Contains(aside, NamePolicy+e.Verdict.Aside.Policy) {
+		if e.Verdict.Shadow.Some() && !slices.Contains(shadow, NamePolicy+e.Verdict.Shadow.Policy) {
 			t.Fatalf("%s\n%+v\nsteps %+v, verdict %+v", s, c, e.Steps, e.Verdict)
 		}
 		if floor := s.Floor; floor != nil && len(e.Outlook.Fades) > 0 {
@@ -212,12 +212,12 @@ func oracle(s Set, c *fact.Candidate, today time.Time) (v Verdict) {
 
 	if d := pick(s, c, true); d != nil && (s.Only == "" || s.Only == d.ID) && held == "" && dated && !oddUntil && !endedSince && !exempt(d) {
 		less := fade(d)
-		a := Aside{Policy: d.ID, Retract: until == nil && old(d.TTL), Reduce: d.HalfLife > 0 && less < now && now-less >= d.MinStep}
+		a := Shadow{Policy: d.ID, Retract: until == nil && old(d.TTL), Reduce: d.HalfLife > 0 && less < now && now-less >= d.MinStep}
 		if some := a.Retract || a.Reduce; some {
 			if a.Retract && d.KeepLast > 0 {
-				a.Ranked, a.Retract = true, !c.NewestAside
+				a.Ranked, a.Retract = true, !c.NewestShadow
 			}
-			v.Aside = a
+			v.Shadow = a
 		}
 	}
 

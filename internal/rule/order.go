@@ -36,8 +36,8 @@ func anyScope(p Policy) int {
 	return 0
 }
 
-// aside tells whether a policy is tried apart from those that act.
-func (p *Policy) aside() bool { return p.Mode == ModeDryRun }
+// shadow tells whether a policy is tried apart from those that act.
+func (p *Policy) shadow() bool { return p.Mode == ModeDryRun }
 
 // byRelation is where policies stand in the set: those for one relation alone by its name, and all others.
 // There may be a policy for every relation, and to look at all of them for each is quadratic.
@@ -63,7 +63,7 @@ func (s Set) Shadows() map[int]*Policy {
 		for _, places := range [][]int{exact[late.Relation], wide} {
 			at := slices.IndexFunc(places, func(k int) bool {
 				early := &s.Policies[k]
-				return k >= i || early.aside() == late.aside() && early.covers(late)
+				return k >= i || early.shadow() == late.shadow() && early.covers(late)
 			})
 			if at >= 0 && places[at] < i {
 				shadows[i] = &s.Policies[places[at]]

@@ -19,7 +19,7 @@ const (
 	ModeExpire     Mode = "expire"     // as the ttl rule
 	ModeRetract    Mode = "retract"    // confidence 0, an expiry and a row in the retraction log
 	ModeConfidence Mode = "confidence" // the confidence halves with every half-life
-	ModeDryRun     Mode = "dry_run"    // counts what it would do, aside of all other rules
+	ModeDryRun     Mode = "dry_run"    // counts what it would do, apart from all other rules
 )
 
 // Modes are all modes.

@@ -248,9 +248,9 @@ func TestDecideByPolicies(t *testing.T) {
 		"fades unwritten and expires": {Set{Floor: floor, Policies: []Policy{coarse}}, same, Verdict{Action: Expire, Rules: []string{NameFloor}}},
 		"too small a step":            {Set{Policies: []Policy{coarse}}, same, Verdict{}},
 		"the first wins":              {Set{Policies: []Policy{fade, retract}}, same, Verdict{Action: Reduce, Rules: []string{"policy:f"}, Policy: "f", Confidence: half}},
-		"aside":                       {Set{Policies: []Policy{dry, late}}, same, Verdict{Aside: Aside{Policy: "d", Retract: true, Reduce: true}}},
-		"aside of a real one":         {Set{Policies: []Policy{retract, dry}}, same, Verdict{Action: Retract, Rules: []string{"policy:r"}, Policy: "r", Confidence: zero, Aside: Aside{Policy: "d", Retract: true, Reduce: true}}},
-		"aside counts no protected":   {Set{Policies: []Policy{dry}}, func(c *fact.Candidate) { c.LegalHold = true }, Verdict{}},
+		"shadow":                      {Set{Policies: []Policy{dry, late}}, same, Verdict{Shadow: Shadow{Policy: "d", Retract: true, Reduce: true}}},
+		"shadow beside a real one":    {Set{Policies: []Policy{retract, dry}}, same, Verdict{Action: Retract, Rules: []string{"policy:r"}, Policy: "r", Confidence: zero, Shadow: Shadow{Policy: "d", Retract: true, Reduce: true}}},
+		"shadow counts no protected":  {Set{Policies: []Policy{dry}}, func(c *fact.Candidate) { c.LegalHold = true }, Verdict{}},
 		"only one":                    {Set{TTL: ttl, Floor: ptr(Floor(0.5)), Policies: []Policy{fade, retract}, Only: "r"}, same, Verdict{}},
 		"only the one that decides":   {Set{TTL: ttl, Floor: floor, Policies: []Policy{fade, retract}, Only: "f"}, same, Verdict{Action: Reduce, Rules: []string{"policy:f"}, Policy: "f", Confidence: half}},
 		"only, and none decides":      {Set{TTL: ttl, Policies: []Policy{expire("o", "other", "")}, Only: "o"}, same, Verdict{}},
@@ -360,7 +360,7 @@ func anyPlacedCandidate(t *rapid.T) *fact.Candidate {
 	c.Scope = rapid.SampledFrom([]string{"local", "team"}).Draw(t, "scope of the fact")
 	c.Tenant = rapid.SampledFrom([]string{"default", "acme"}).Draw(t, "tenant of the fact")
 	c.Source = rapid.SampledFrom([]string{"s", "t:1"}).Draw(t, "source of the fact")
-	c.Newest, c.NewestAside = rapid.Bool().Draw(t, "newest"), rapid.Bool().Draw(t, "newest aside")
+	c.Newest, c.NewestShadow = rapid.Bool().Draw(t, "newest"), rapid.Bool().Draw(t, "newest shadow")
 	return c
 }
 

@@ -51,11 +51,11 @@ type Verdict struct {
 	Policy     string     // id of the policy that has a part in what is to be written; "" is none
 	Confidence *float64   // to be written; nil keeps what is there
 	Ranked     bool       // it turns on whether the fact is among the newest of its group
-	Aside      Aside
+	Shadow     Shadow
 }
 
-// Aside is what a policy in mode dry_run would do, were it to act. It is counted, and changes nothing.
-type Aside struct {
+// Shadow is what a policy in mode dry_run would do, were it to act. It is counted, and changes nothing.
+type Shadow struct {
 	Policy  string // its id; "" is none
 	Retract bool
 	Reduce  bool
@@ -63,7 +63,7 @@ type Aside struct {
 }
 
 // Some tells whether there is anything to count.
-func (a Aside) Some() bool { return a.Retract || a.Reduce }
+func (a Shadow) Some() bool { return a.Retract || a.Reduce }
 
 // Acts tells whether the verdict asks for a write.
 func (v Verdict) Acts() bool { return v.Action >= Expire }

@@ -41,7 +41,7 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 		}
 		v := j.Decide(c)
 		switch {
-		case v.Ranked || v.Aside.Ranked:
+		case v.Ranked || v.Shadow.Ranked:
 			clone := c.Clone() // not to keep all that was read with it
 			r.text += clone.Text()
 			r.open = append(r.open, judgedFact{&clone, v})
@@ -54,7 +54,7 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 
 // matters tells whether there is something to count or to do.
 func (j *judging) matters(v rule.Verdict) bool {
-	return v.Action != rule.Ignore || v.Aside.Policy != "" || j.params.every
+	return v.Action != rule.Ignore || v.Shadow.Policy != "" || j.params.every
 }
 
 // keep adds judged facts to a range, and takes their list for the next ones.
@@ -80,7 +80,7 @@ func (j *judging) finish(ctx context.Context, r *judgedRange) error {
 		if f.Ranked {
 			asked[i].act = act.ID
 		}
-		if f.Aside.Ranked {
+		if f.Shadow.Ranked {
 			asked[i].aside = aside.ID
 		}
 	}

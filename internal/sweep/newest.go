@@ -78,7 +78,7 @@ type ranked struct {
 	act, aside string // policies whose keep_last it turns on; "" is none
 }
 
-// mark sets Newest and NewestAside of facts that are among the newest of their groups.
+// mark sets Newest and NewestShadow of facts that are among the newest of their groups.
 func (n *newest) mark(ctx context.Context, facts []ranked) error {
 	byGroup := map[store.Group][]ranked{}
 	var unknown []store.Group
@@ -121,7 +121,7 @@ func atOnce(groups []store.Group) (n int) {
 }
 
 func (f ranked) set(r *ranking) {
-	f.Newest, f.NewestAside = r.keeps(f.act, f.ID), r.keeps(f.aside, f.ID)
+	f.Newest, f.NewestShadow = r.keeps(f.act, f.ID), r.keeps(f.aside, f.ID)
 }
 
 // keeps tells whether a policy keeps a fact. Where the store found no fact of the group, although there is

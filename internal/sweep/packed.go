@@ -50,7 +50,7 @@ type verdictKey struct {
 	kept   rule.Protection
 	policy string
 	rules  *string
-	aside  rule.Aside
+	aside  rule.Shadow
 }
 
 // table keeps what comes again and again once.
@@ -104,7 +104,7 @@ func (p *packed) add(facts []judgedFact, most int) {
 }
 
 func (p *packed) verdictOf(v rule.Verdict) uint32 {
-	key := verdictKey{action: v.Action, kept: v.Kept, policy: v.Policy, aside: v.Aside}
+	key := verdictKey{action: v.Action, kept: v.Kept, policy: v.Policy, aside: v.Shadow}
 	if len(v.Rules) > 0 {
 		key.rules = &v.Rules[0]
 	}

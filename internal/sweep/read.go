@@ -47,7 +47,7 @@ type judgedFact struct {
 
 // addKept counts why a fact of a tenant is kept, and what policies in mode dry_run would do with it.
 func addKept(c *job.Counts, v rule.Verdict, tenant string) {
-	c.AddAside(v.Aside)
+	c.AddShadow(v.Shadow)
 	if v.Kept != "" {
 		c.AddKept(v.Kept, tenant)
 	}

@@ -74,9 +74,9 @@ func (s *surveyor) Collect(c *fact.Candidate, v rule.Verdict) {
 			found.Faint++
 		}
 		switch {
-		case policy == act && v.Expires() && v.Policy == policy.ID, policy == aside && v.Aside.Retract:
+		case policy == act && v.Expires() && v.Policy == policy.ID, policy == aside && v.Shadow.Retract:
 			found.Expires[c.Scope]++
-		case policy == act && v.Action == rule.Reduce, policy == aside && v.Aside.Reduce:
+		case policy == act && v.Action == rule.Reduce, policy == aside && v.Shadow.Reduce:
 			found.Reduces++
 		case policy == act && v.Action == rule.Keep && v.Kept != rule.ChangedMeanwhile:
 			found.Kept++

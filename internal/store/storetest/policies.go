@@ -308,7 +308,7 @@ func testPolicyNarrowing(t *testing.T, d Database) {
 			c.Source = "stigmem://acme/agent/1"
 			verdict := rules.Decide(&c, AsOf)
 			read := slices.ContainsFunc(found, func(f fact.Candidate) bool { return f.ID == c.ID && cmp.Equal(f, c) })
-			if !read && (verdict.Action != rule.Ignore || verdict.Aside.Policy != "") {
+			if !read && (verdict.Action != rule.Ignore || verdict.Shadow.Policy != "") {
 				rt.Fatalf("left out with %s, although the rules say %+v: %+v (override %+v)", rules, verdict, c.Fact, c.Override)
 			}
 		}
