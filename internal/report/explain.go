@@ -121,7 +121,7 @@ func (x Explanation) fact() explainedFact {
 		o := overrideOf(*f.Override)
 		doc.Override = &o
 	}
-	if x.Explained.Ranked {
+	if x.Explained.NeedsRank {
 		doc.Newest = &f.Newest
 	}
 	return doc

@@ -75,7 +75,7 @@ func explainedKept() Explanation {
 		Fact:    fact.Fact{ID: "h", Entity: "agent:7", Relation: "agent:heartbeat", Source: "agent:7", Tenant: "default", Scope: "local", Timestamp: "2026-11-23T12:00:00Z", Confidence: 1},
 		Context: fact.Context{Newest: true},
 	}
-	x := sweep.Explained{Fact: c, Outside: "its scope is not team", Ranked: true, Explanation: set.Judge(asOf, asOf).Explain(&c)}
+	x := sweep.Explained{Fact: c, Outside: "its scope is not team", NeedsRank: true, Explanation: set.Judge(asOf, asOf).Explain(&c)}
 	return Explanation{Target: "sqlite:stigmem.db", AsOf: asOf, Rules: set, Explained: x, Notes: []string{"another process is writing to this store"}}
 }
 

@@ -67,7 +67,7 @@ func (s Set) Decide(c *fact.Candidate, asOf time.Time) Verdict { return s.Judge(
 // Live tells whether a fact has not expired by now.
 func (j *Judge) Live(c *fact.Candidate) bool { return Live(c, j.now) }
 
-// Decide judges one fact. Where the verdict is Ranked, it holds for a fact that is not among the newest
+// Decide judges one fact. Where the verdict is NeedsRank, it holds for a fact that is not among the newest
 // of its group; for one that is, ask again with Newest set.
 func (j *Judge) Decide(c *fact.Candidate) Verdict {
 	r := reading{Candidate: c}
@@ -227,7 +227,7 @@ func (j *Judge) decide(r *reading, p *ready) Verdict {
 	}
 	v.act(p, byAge, byPolicy, byFloor, faded)
 	if p != nil && p.KeepLast > 0 && v.Action != Reduce {
-		v.Ranked = true
+		v.NeedsRank = true
 		if r.Newest {
 			v = v.newest(p)
 		}
@@ -274,9 +274,9 @@ func (v *Verdict) act(p *ready, byAge, byPolicy, byFloor bool, faded float64) {
 // newest is the verdict on a fact that keep_last protects: it may fade all the same.
 func (v Verdict) newest(p *ready) Verdict {
 	if v.Action == Expire && v.Confidence != nil {
-		return Verdict{Action: Reduce, Rules: p.rules[1], Policy: v.Policy, Confidence: v.Confidence, Kept: KeptAsNewest, Ranked: true}
+		return Verdict{Action: Reduce, Rules: p.rules[1], Policy: v.Policy, Confidence: v.Confidence, Kept: KeptAsNewest, NeedsRank: true}
 	}
-	return Verdict{Action: Keep, Rules: v.Rules, Kept: KeptAsNewest, Ranked: true}
+	return Verdict{Action: Keep, Rules: v.Rules, Kept: KeptAsNewest, NeedsRank: true}
 }
 
 // count is what a policy in mode dry_run would do.
@@ -294,7 +294,7 @@ func (j *Judge) count(r *reading, p *ready) Shadow {
 		return Shadow{}
 	}
 	if a.Retract && p.KeepLast > 0 {
-		a.Ranked = true
+		a.NeedsRank = true
 		a.Retract = !r.NewestShadow
 	}
 	return a

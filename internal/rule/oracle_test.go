@@ -215,7 +215,7 @@ func oracle(s Set, c *fact.Candidate, today time.Time) (v Verdict) {
 		a := Shadow{Policy: d.ID, Retract: until == nil && old(d.TTL), Reduce: d.HalfLife > 0 && less < now && now-less >= d.MinStep}
 		if some := a.Retract || a.Reduce; some {
 			if a.Retract && d.KeepLast > 0 {
-				a.Ranked, a.Retract = true, !c.NewestShadow
+				a.NeedsRank, a.Retract = true, !c.NewestShadow
 			}
 			v.Shadow = a
 		}
@@ -257,8 +257,8 @@ func oracle(s Set, c *fact.Candidate, today time.Time) (v Verdict) {
 		v.Action, v.Kept = Keep, held
 		return v
 	}
-	v.Ranked = p != nil && p.KeepLast > 0 && (byAge || byFloor)
-	spared := v.Ranked && c.Newest
+	v.NeedsRank = p != nil && p.KeepLast > 0 && (byAge || byFloor)
+	spared := v.NeedsRank && c.Newest
 	if spared {
 		v.Kept = KeptAsNewest
 	}

@@ -50,16 +50,16 @@ type Verdict struct {
 	Kept       Protection // set with Keep, and with Reduce where keep_last keeps the fact from expiring
 	Policy     string     // id of the policy that has a part in what is to be written; "" is none
 	Confidence *float64   // to be written; nil keeps what is there
-	Ranked     bool       // it turns on whether the fact is among the newest of its group
+	NeedsRank  bool       // it turns on whether the fact is among the newest of its group
 	Shadow     Shadow
 }
 
 // Shadow is what a policy in mode dry_run would do, were it to act. It is counted, and changes nothing.
 type Shadow struct {
-	Policy  string // its id; "" is none
-	Retract bool
-	Reduce  bool
-	Ranked  bool // see Verdict
+	Policy    string // its id; "" is none
+	Retract   bool
+	Reduce    bool
+	NeedsRank bool // see Verdict
 }
 
 // Some tells whether there is anything to count.

@@ -9,9 +9,9 @@ import (
 
 // Explained is one fact, and what a sweep would make of it.
 type Explained struct {
-	Fact    fact.Candidate
-	Outside string // why a sweep would not look at the fact; "" where it would
-	Ranked  bool   // keep_last of the policy that decides may keep the fact, now or later: Newest of it tells
+	Fact      fact.Candidate
+	Outside   string // why a sweep would not look at the fact; "" where it would
+	NeedsRank bool   // keep_last of the policy that decides may keep the fact, now or later: Newest of it tells
 	rule.Explanation
 	Reason string // the verdict in words; "" where nothing is to be done
 }
@@ -37,7 +37,7 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 		x.Outside = "its tenant is not " + p.Tenant
 	}
 	j := newJudging(e, p)
-	if x.Ranked, err = j.rank(ctx, &x.Fact); err != nil {
+	if x.NeedsRank, err = j.rank(ctx, &x.Fact); err != nil {
 		return x, err
 	}
 	x.Explanation = j.Explain(&x.Fact)

@@ -41,7 +41,7 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 		}
 		v := j.Decide(c)
 		switch {
-		case v.Ranked || v.Shadow.Ranked:
+		case v.NeedsRank || v.Shadow.NeedsRank:
 			clone := c.Clone() // not to keep all that was read with it
 			r.text += clone.Text()
 			r.open = append(r.open, judgedFact{&clone, v})
@@ -77,10 +77,10 @@ func (j *judging) finish(ctx context.Context, r *judgedRange) error {
 	for i, f := range r.open {
 		act, aside := j.Policy(f.Candidate)
 		asked[i].Candidate = f.Candidate
-		if f.Ranked {
+		if f.NeedsRank {
 			asked[i].act = act.ID
 		}
-		if f.Shadow.Ranked {
+		if f.Shadow.NeedsRank {
 			asked[i].aside = aside.ID
 		}
 	}

@@ -109,8 +109,8 @@ func TestExplainNewest(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			if x.Fact.Newest != newest || x.Ranked != (id != "gone") || x.Outlook.Expires.IsZero() != (id != "a") || x.Verdict.Action != rule.Ignore {
-				t.Errorf("%s: newest %v, ranked %v, %+v, %+v", id, x.Fact.Newest, x.Ranked, x.Outlook, x.Verdict)
+			if x.Fact.Newest != newest || x.NeedsRank != (id != "gone") || x.Outlook.Expires.IsZero() != (id != "a") || x.Verdict.Action != rule.Ignore {
+				t.Errorf("%s: newest %v, ranked %v, %+v, %+v", id, x.Fact.Newest, x.NeedsRank, x.Outlook, x.Verdict)
 			}
 		}
 	})
