@@ -16,14 +16,14 @@ type Judge struct {
 	now      time.Time // asOf or later
 	cutoff   time.Time // of the set's ttl
 	possible bool
-	ready    []ready
+	compiled []compiled
 	exact    map[string][]int // see byRelation
 	wide     []int
-	places   map[place][2][]*ready
+	places   map[place][2][]*compiled
 }
 
-// ready is a policy with what does not change from fact to fact.
-type ready struct {
+// compiled is a policy with what does not change from fact to fact.
+type compiled struct {
 	*Policy
 	cutoff   time.Time
 	possible bool        // a stamp can be old enough
@@ -45,18 +45,18 @@ func (s Set) Judge(asOf, now time.Time) *Judge {
 	if s.Only != "" {
 		s.TTL, s.Floor = nil, nil
 	}
-	j := &Judge{set: s, asOf: asOf, now: asOf, places: map[place][2][]*ready{}}
+	j := &Judge{set: s, asOf: asOf, now: asOf, places: map[place][2][]*compiled{}}
 	if now.After(asOf) {
 		j.now = now
 	}
 	j.exact, j.wide = s.byRelation()
 	j.cutoff, j.possible = s.Cutoff(asOf)
 	for i := range s.Policies {
-		r := ready{Policy: &s.Policies[i]}
+		r := compiled{Policy: &s.Policies[i]}
 		r.cutoff, r.possible = r.TTL.Cutoff(asOf)
 		name := r.Name()
 		r.rules = [4][]string{nil, {name}, {NameFloor}, {name, NameFloor}}
-		j.ready = append(j.ready, r)
+		j.compiled = append(j.compiled, r)
 	}
 	return j
 }
@@ -74,7 +74,7 @@ func (j *Judge) Decide(c *fact.Candidate) Verdict {
 	if r.until(); r.ended(j.asOf) {
 		return Verdict{} // expired already
 	}
-	if len(j.ready) == 0 {
+	if len(j.compiled) == 0 {
 		return j.decide(&r, nil)
 	}
 	act, shadow := j.policies(c)
@@ -101,30 +101,30 @@ func (j *Judge) Policy(c *fact.Candidate) (act, shadow *Policy) {
 }
 
 // policies finds the first policies that match.
-func (j *Judge) policies(c *fact.Candidate) (act, shadow *ready) {
+func (j *Judge) policies(c *fact.Candidate) (act, shadow *compiled) {
 	at := place{c.Relation, c.Scope, c.Tenant}
-	near, known := j.places[at]
+	matches, known := j.places[at]
 	if !known {
-		near = j.near(at)
+		matches = j.matching(at)
 		if len(j.places) >= maxPlaces {
 			clear(j.places)
 		}
 		if len(at.relation)+len(at.scope)+len(at.tenant) <= maxPlaceText {
 			// Copies: the range that the fact was read with is not to stay in memory.
-			j.places[place{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = near
+			j.places[place{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = matches
 		}
 	}
-	return first(near[0], c), first(near[1], c)
+	return first(matches[0], c), first(matches[1], c)
 }
 
-// near are the policies that match a place, those that act and the shadow ones, up to the first that
+// matching are the policies that match a place, those that act and the shadow ones, up to the first that
 // matches every fact there.
-func (j *Judge) near(at place) (found [2][]*ready) {
+func (j *Judge) matching(at place) (found [2][]*compiled) {
 	inOrder := slices.Concat(j.exact[at.relation], j.wide)
 	slices.Sort(inOrder)
 	var closed [2]bool
 	for _, i := range inOrder {
-		r, kind := &j.ready[i], 0
+		r, kind := &j.compiled[i], 0
 		if r.shadow() {
 			kind = 1
 		}
@@ -137,8 +137,8 @@ func (j *Judge) near(at place) (found [2][]*ready) {
 	return found
 }
 
-func first(near []*ready, c *fact.Candidate) *ready {
-	for _, r := range near {
+func first(matches []*compiled, c *fact.Candidate) *compiled {
+	for _, r := range matches {
 		if glob(r.Entity).matches(c.Entity) && glob(r.Source).matches(c.Source) {
 			return r
 		}
@@ -174,11 +174,11 @@ func (r *reading) when() (time.Time, bool) {
 // ended tells whether an expiry of the fact has passed at an instant.
 func (r *reading) ended(at time.Time) bool { return r.hasUntil && r.untilReadable && !r.end.After(at) }
 
-// open tells whether a rule of age may take the fact: it has no expiry of its own.
-func (r *reading) open() bool { return !r.hasUntil }
+// noExpiry tells whether a rule of age may take the fact: it has no expiry of its own.
+func (r *reading) noExpiry() bool { return !r.hasUntil }
 
 // decide judges by one policy, or by the set's ttl where there is none, and by the floor.
-func (j *Judge) decide(r *reading, p *ready) Verdict {
+func (j *Judge) decide(r *reading, p *compiled) Verdict {
 	effective := r.EffectiveConfidence()
 	faded, undated := effective, false
 	byAge := false
@@ -188,19 +188,19 @@ func (j *Judge) decide(r *reading, p *ready) Verdict {
 	}
 	// An expiry of its own takes a fact out of the rules of age. One that cannot be read does too, but
 	// then the fact is reported as kept, so its age is looked at all the same.
-	if aged && (r.open() || !r.untilReadable) {
+	if aged && (r.noExpiry() || !r.untilReadable) {
 		stamp, ok := r.when()
 		byAge = ok && possible && !stamp.After(cutoff)
-		undated = !ok && r.open()
+		undated = !ok && r.noExpiry()
 	}
 	if p != nil && p.fades() {
 		stamp, ok := r.when()
 		if ok {
 			faded = p.faded(r.Confidence, effective, stamp, j.asOf)
 		}
-		undated = !ok && (r.open() || r.untilReadable) && effective > p.MinConfidence
+		undated = !ok && (r.noExpiry() || r.untilReadable) && effective > p.MinConfidence
 	}
-	byPolicy := p != nil && (byAge || p.fades() && p.worth(effective, faded))
+	byPolicy := p != nil && (byAge || p.fades() && p.exceedsMinStep(effective, faded))
 	byFloor := j.set.Floor.selects(faded)
 
 	v := Verdict{Rules: named(p, byAge || byPolicy, byFloor)}
@@ -237,7 +237,7 @@ func (j *Judge) decide(r *reading, p *ready) Verdict {
 
 // named are the names of the rules that select a fact. They are shared by all verdicts, so that judging a
 // million facts allocates nothing.
-func named(p *ready, byRule, byFloor bool) []string {
+func named(p *compiled, byRule, byFloor bool) []string {
 	selected := 0
 	if byRule {
 		selected |= 1
@@ -254,7 +254,7 @@ func named(p *ready, byRule, byFloor bool) []string {
 var selections = [4][]string{nil, {NameTTL}, {NameFloor}, {NameTTL, NameFloor}}
 
 // act fills in what is to be done with a fact that is selected and not protected.
-func (v *Verdict) act(p *ready, byAge, byPolicy, byFloor bool, faded float64) {
+func (v *Verdict) act(p *compiled, byAge, byPolicy, byFloor bool, faded float64) {
 	if byPolicy {
 		v.Policy = p.ID
 		if p.fades() {
@@ -272,7 +272,7 @@ func (v *Verdict) act(p *ready, byAge, byPolicy, byFloor bool, faded float64) {
 }
 
 // newest is the verdict on a fact that keep_last protects: it may fade all the same.
-func (v Verdict) newest(p *ready) Verdict {
+func (v Verdict) newest(p *compiled) Verdict {
 	if v.Action == Expire && v.Confidence != nil {
 		return Verdict{Action: Reduce, Rules: p.rules[1], Policy: v.Policy, Confidence: v.Confidence, Kept: KeptAsNewest, NeedsRank: true}
 	}
@@ -280,15 +280,15 @@ func (v Verdict) newest(p *ready) Verdict {
 }
 
 // count is what a policy in mode dry_run would do.
-func (j *Judge) count(r *reading, p *ready) Shadow {
+func (j *Judge) count(r *reading, p *compiled) Shadow {
 	stamp, ok := r.when()
 	if !ok || r.hasUntil && !r.untilReadable || r.ended(j.now) {
 		return Shadow{}
 	}
-	a := Shadow{Policy: p.ID, Retract: r.open() && p.possible && !stamp.After(p.cutoff)}
+	a := Shadow{Policy: p.ID, Retract: r.noExpiry() && p.possible && !stamp.After(p.cutoff)}
 	if p.fades() {
 		effective := r.EffectiveConfidence()
-		a.Reduce = p.worth(effective, p.faded(r.Confidence, effective, stamp, j.asOf))
+		a.Reduce = p.exceedsMinStep(effective, p.faded(r.Confidence, effective, stamp, j.asOf))
 	}
 	if !a.Retract && !a.Reduce || protected(r.Candidate) != "" || p.exempts(r.Relation) {
 		return Shadow{}

@@ -43,8 +43,8 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	r.until()
 	expired := r.ended(j.asOf)
 	act, shadow := j.policies(c)
-	for i := range j.ready {
-		e.Steps = append(e.Steps, j.policyStep(&r, &j.ready[i], act, shadow, expired))
+	for i := range j.compiled {
+		e.Steps = append(e.Steps, j.policyStep(&r, &j.compiled[i], act, shadow, expired))
 	}
 	if j.set.TTL != nil {
 		e.Steps = append(e.Steps, j.ttlStep(&r, act, expired))
@@ -79,7 +79,7 @@ func (p *Policy) mismatch(c *fact.Candidate) string {
 	return ""
 }
 
-func (j *Judge) policyStep(r *reading, p, act, shadow *ready, expired bool) Step {
+func (j *Judge) policyStep(r *reading, p, act, shadow *compiled, expired bool) Step {
 	step, decides := Step{Rule: p.Name(), Shadow: p.shadow()}, act
 	if step.Shadow {
 		decides = shadow
@@ -133,7 +133,7 @@ func (r *reading) aged(ttl TTL, cutoff time.Time, possible bool) (bool, string) 
 	return false, "stamped " + fact.FormatInstant(stamp) + ", less than " + ttl.String() + " ago"
 }
 
-func (j *Judge) fading(r *reading, p *ready) (bool, string) {
+func (j *Judge) fading(r *reading, p *compiled) (bool, string) {
 	stamp, ok := r.when()
 	if !ok {
 		return false, "its stamp is no date, so it does not fade"
@@ -144,13 +144,13 @@ func (j *Judge) fading(r *reading, p *ready) (bool, string) {
 	switch {
 	case faded == effective:
 		return false, words + ", no more than that"
-	case !p.worth(effective, faded):
+	case !p.exceedsMinStep(effective, faded):
 		return false, words + ", a change of less than min_step " + number(p.MinStep)
 	}
 	return true, words
 }
 
-func (j *Judge) ttlStep(r *reading, act *ready, expired bool) Step {
+func (j *Judge) ttlStep(r *reading, act *compiled, expired bool) Step {
 	step := Step{Rule: NameTTL}
 	switch {
 	case act != nil:
@@ -164,7 +164,7 @@ func (j *Judge) ttlStep(r *reading, act *ready, expired bool) Step {
 	return step
 }
 
-func (j *Judge) floorStep(r *reading, act *ready, expired bool) Step {
+func (j *Judge) floorStep(r *reading, act *compiled, expired bool) Step {
 	step, confidence := Step{Rule: NameFloor, Matched: true}, r.EffectiveConfidence()
 	if act != nil && act.fades() {
 		if stamp, ok := r.when(); ok {
@@ -185,7 +185,7 @@ func (j *Judge) floorStep(r *reading, act *ready, expired bool) Step {
 }
 
 // outlook looks ahead for a fact that is live and not protected.
-func (j *Judge) outlook(r *reading, p *ready) (o Outlook) {
+func (j *Judge) outlook(r *reading, p *compiled) (o Outlook) {
 	stamp, ok := r.when()
 	ttl, by := j.set.TTL, NameTTL
 	if p != nil {
@@ -194,7 +194,7 @@ func (j *Judge) outlook(r *reading, p *ready) (o Outlook) {
 	if !ok || r.hasUntil && !r.untilReadable {
 		return o
 	}
-	if ttl != nil && r.open() && !r.Newest {
+	if ttl != nil && r.noExpiry() && !r.Newest {
 		if end, within := after(stamp, float64(*ttl)); within {
 			o.Expires, o.By = end, by
 		}

@@ -20,11 +20,11 @@ func (p *Policy) faded(base, effective float64, stamp, asOf time.Time) float64 {
 		return effective
 	}
 	left := narrow(base * math.Exp2(-age/float64(p.HalfLife)))
-	return min(max(left, atLeast(p.MinConfidence)), effective)
+	return min(max(left, roundUp(p.MinConfidence)), effective)
 }
 
-// worth tells whether a change of confidence is to be written.
-func (p *Policy) worth(effective, faded float64) bool {
+// exceedsMinStep tells whether a change of confidence is to be written.
+func (p *Policy) exceedsMinStep(effective, faded float64) bool {
 	// As float4: SQLite may read a decimal as its neighbour, which must not look like a change.
 	return float32(faded) < float32(effective) && effective-faded >= p.MinStep
 }
@@ -41,8 +41,8 @@ func narrow(value float64) float64 {
 	return rounded
 }
 
-// atLeast rounds as narrow does, but never down.
-func atLeast(value float64) float64 {
+// roundUp rounds as narrow does, but never down.
+func roundUp(value float64) float64 {
 	if value == 0 {
 		return 0
 	}
@@ -56,7 +56,7 @@ func atLeast(value float64) float64 {
 // crossing is the instant from which on a policy leaves less than a floor of a base confidence. false:
 // it never does, or not within the calendar.
 func (p *Policy) crossing(base float64, stamp time.Time, floor float64) (time.Time, bool) {
-	if !p.fades() || !(base > 0) || atLeast(p.MinConfidence) >= floor {
+	if !p.fades() || !(base > 0) || roundUp(p.MinConfidence) >= floor {
 		return time.Time{}, false
 	}
 	return after(stamp, max(0, math.Log2(base/floor))*float64(p.HalfLife))

@@ -159,7 +159,7 @@ func TestFaded(t *testing.T) {
 	if got := endless.faded(1, 1, time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), asOf); got <= 0 {
 		t.Errorf("after two thousand years: %v, which means retracted", got)
 	}
-	if got := atLeast(0.123456789012); got < 0.123456789012 || float64(float32(got)) < 0.123456789 {
+	if got := roundUp(0.123456789012); got < 0.123456789012 || float64(float32(got)) < 0.123456789 {
 		t.Errorf("rounded down: %v", got)
 	}
 }
