@@ -95,7 +95,7 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 
 // idlePolicies warns of policies that can never act, whatever a store holds. tenant is the one to be swept, or "" for all.
 func idlePolicies(rules rule.Set, tenant string) (warnings []report.Warning) {
-	shadows := rules.Shadows()
+	unreachable := rules.Unreachable()
 	for i := range rules.Policies {
 		p := &rules.Policies[i]
 		if tenant != "" && p.Tenant != "" && p.Tenant != tenant {
@@ -104,7 +104,7 @@ func idlePolicies(rules rule.Set, tenant string) (warnings []report.Warning) {
 		if why := p.Idle(); why != "" {
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "never_acts", Text: "it can never act: " + why})
 		}
-		if by := shadows[i]; by != nil {
+		if by := unreachable[i]; by != nil {
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "shadowed", Text: "it can never match: policy " + by.ID + " is tried before it and matches all that it does"})
 		}
 	}

@@ -19,7 +19,7 @@ type Judge struct {
 	compiled []compiled
 	exact    map[string][]int // see byRelation
 	wide     []int
-	places   map[place][2][]*compiled
+	cache    map[cacheKey][2][]*compiled
 }
 
 // compiled is a policy with what does not change from fact to fact.
@@ -30,13 +30,13 @@ type compiled struct {
 	rules    [4][]string // by what selects: the policy, the floor
 }
 
-// place is all that policies look at of a fact but for its entity and its source.
-type place struct{ relation, scope, tenant string }
+// cacheKey is all that policies look at of a fact but for its entity and its source.
+type cacheKey struct{ relation, scope, tenant string }
 
 // A Judge remembers so many places, and none whose names are longer: they are hostile text, of any number and length.
 const (
-	maxPlaces    = 10_000
-	maxPlaceText = 500 // bytes
+	maxCached     = 10_000
+	maxCachedText = 500 // bytes
 )
 
 // Judge makes the set ready to judge by an as-of. now is the instant of the work by the store's clock: an
@@ -45,7 +45,7 @@ func (s Set) Judge(asOf, now time.Time) *Judge {
 	if s.Only != "" {
 		s.TTL, s.Floor = nil, nil
 	}
-	j := &Judge{set: s, asOf: asOf, now: asOf, places: map[place][2][]*compiled{}}
+	j := &Judge{set: s, asOf: asOf, now: asOf, cache: map[cacheKey][2][]*compiled{}}
 	if now.After(asOf) {
 		j.now = now
 	}
@@ -102,16 +102,16 @@ func (j *Judge) Policy(c *fact.Candidate) (act, shadow *Policy) {
 
 // policies finds the first policies that match.
 func (j *Judge) policies(c *fact.Candidate) (act, shadow *compiled) {
-	at := place{c.Relation, c.Scope, c.Tenant}
-	matches, known := j.places[at]
+	at := cacheKey{c.Relation, c.Scope, c.Tenant}
+	matches, known := j.cache[at]
 	if !known {
 		matches = j.matching(at)
-		if len(j.places) >= maxPlaces {
-			clear(j.places)
+		if len(j.cache) >= maxCached {
+			clear(j.cache)
 		}
-		if len(at.relation)+len(at.scope)+len(at.tenant) <= maxPlaceText {
+		if len(at.relation)+len(at.scope)+len(at.tenant) <= maxCachedText {
 			// Copies: the range that the fact was read with is not to stay in memory.
-			j.places[place{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = matches
+			j.cache[cacheKey{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = matches
 		}
 	}
 	return first(matches[0], c), first(matches[1], c)
@@ -119,7 +119,7 @@ func (j *Judge) policies(c *fact.Candidate) (act, shadow *compiled) {
 
 // matching are the policies that match a place, those that act and the shadow ones, up to the first that
 // matches every fact there.
-func (j *Judge) matching(at place) (found [2][]*compiled) {
+func (j *Judge) matching(at cacheKey) (found [2][]*compiled) {
 	inOrder := slices.Concat(j.exact[at.relation], j.wide)
 	slices.Sort(inOrder)
 	var closed [2]bool

@@ -53,25 +53,25 @@ func (s Set) byRelation() (exact map[string][]int, wide []int) {
 	return exact, wide
 }
 
-// Shadows are, by their place in the set, the policies that can never decide on a fact as far as patterns
+// Unreachable are, by their place in the set, the policies that can never decide on a fact as far as patterns
 // tell, each with one that is tried before it and matches all that it matches.
-func (s Set) Shadows() map[int]*Policy {
-	shadows := map[int]*Policy{}
+func (s Set) Unreachable() map[int]*Policy {
+	unreachable := map[int]*Policy{}
 	exact, wide := s.byRelation()
 	for i := range s.Policies {
 		late := &s.Policies[i]
-		for _, places := range [][]int{exact[late.Relation], wide} {
-			at := slices.IndexFunc(places, func(k int) bool {
+		for _, indexes := range [][]int{exact[late.Relation], wide} {
+			at := slices.IndexFunc(indexes, func(k int) bool {
 				early := &s.Policies[k]
 				return k >= i || early.shadow() == late.shadow() && early.covers(late)
 			})
-			if at >= 0 && places[at] < i {
-				shadows[i] = &s.Policies[places[at]]
+			if at >= 0 && indexes[at] < i {
+				unreachable[i] = &s.Policies[indexes[at]]
 				break
 			}
 		}
 	}
-	return shadows
+	return unreachable
 }
 
 func (p *Policy) covers(other *Policy) bool {

@@ -88,26 +88,26 @@ func TestPoliciesAreTriedAsTheyStand(t *testing.T) {
 	}
 }
 
-func TestShadows(t *testing.T) {
+func TestUnreachable(t *testing.T) {
 	t.Parallel()
 	dry := expire("dry", "*", "")
 	dry.Mode = ModeDryRun
 	byEntity := expire("by entity", "a", "")
 	byEntity.Entity = "user:*"
 	s := Set{Policies: []Policy{byEntity, expire("a", "a", ""), expire("a again", "a", ""), expire("b", "b*", ""), expire("b again", "b*c", ""), expire("all", "*", ""), dry}}
-	shadows := func() map[string]string {
+	unreachable := func() map[string]string {
 		got := map[string]string{}
-		for i, by := range s.Shadows() {
+		for i, by := range s.Unreachable() {
 			got[s.Policies[i].ID] = by.ID
 		}
 		return got
 	}
 	Order(s.Policies)
-	if got, want := shadows(), map[string]string{"a again": "a", "b again": "b"}; !reflect.DeepEqual(got, want) {
+	if got, want := unreachable(), map[string]string{"a again": "a", "b again": "b"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("got %v", got)
 	}
 	slices.Reverse(s.Policies)
-	if got, want := shadows(), map[string]string{"b again": "all", "b": "all", "a again": "all", "a": "a again", "by entity": "a again"}; !reflect.DeepEqual(got, want) {
+	if got, want := unreachable(), map[string]string{"b again": "all", "b": "all", "a again": "all", "a": "a again", "by entity": "a again"}; !reflect.DeepEqual(got, want) {
 		t.Errorf("in reverse: %v", got)
 	}
 	for relation, idle := range map[string]bool{
@@ -291,11 +291,11 @@ func TestDecideAllocatesNothing(t *testing.T) {
 func TestPlacesAreBounded(t *testing.T) {
 	t.Parallel()
 	j := Set{Policies: []Policy{expire("p", "*", "")}}.Judge(asOf, asOf)
-	long := strings.Repeat("x", maxPlaces*maxPlaceText/4)
-	for i := range 2 * maxPlaces {
+	long := strings.Repeat("x", maxCached*maxCachedText/4)
+	for i := range 2 * maxCached {
 		name := strconv.Itoa(i)
 		c := stale(func(c *fact.Candidate) { c.Relation = name })
-		switch left := 2*maxPlaces - i; {
+		switch left := 2*maxCached - i; {
 		case left <= 4:
 			c.Relation = long + name
 		case left <= 8:
@@ -306,11 +306,11 @@ func TestPlacesAreBounded(t *testing.T) {
 		}
 	}
 	text := 0
-	for at := range j.places {
+	for at := range j.cache {
 		text += len(at.relation) + len(at.scope) + len(at.tenant)
 	}
-	if len(j.places) > maxPlaces || len(j.places) < maxPlaces/2 || text > maxPlaces*maxPlaceText {
-		t.Errorf("%d places of %d bytes", len(j.places), text)
+	if len(j.cache) > maxCached || len(j.cache) < maxCached/2 || text > maxCached*maxCachedText {
+		t.Errorf("%d keys of %d bytes", len(j.cache), text)
 	}
 }
 
