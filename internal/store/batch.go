@@ -161,7 +161,7 @@ func (b Batch) Range() Range { return b.Claim.UpTo(b.UpTo) }
 
 // Remaining is what the batch leaves of the claim.
 func (b Batch) Remaining() Claim {
-	rest := Claim{Number: b.Claim.Number, Range: b.Claim.Behind(b.UpTo)}
+	rest := Claim{Number: b.Claim.Number, Range: b.Claim.Beyond(b.UpTo)}
 	rest.Facts = b.RemainingFacts()
 	return rest
 }

@@ -194,7 +194,7 @@ func (r *Range) ReadIDs(text *string) error {
 	if err := json.Unmarshal([]byte(*text), &r.IDs); err != nil {
 		return err
 	}
-	*r = r.Behind(r.After)
+	*r = r.Beyond(r.After)
 	return nil
 }
 

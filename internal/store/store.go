@@ -204,8 +204,8 @@ func (r Range) UpTo(at Cursor) Range {
 	return r
 }
 
-// Behind is the part of a range behind a cursor that is a fact of it, or the place where it begins.
-func (r Range) Behind(at Cursor) Range {
+// Beyond is the part of a range behind a cursor that is a fact of it, or the place where it begins.
+func (r Range) Beyond(at Cursor) Range {
 	if i := slices.Index(r.IDs, at.ID); i >= 0 && at.Set {
 		r.IDs = r.IDs[i+1:]
 	}

@@ -96,7 +96,7 @@ func (e *Engine) readAhead(ctx context.Context, p Params, next func() (store.Cla
 // text. A piece that is not all of it must be read in the order of ids: it would have no end else.
 func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 	params := j.params.candidates()
-	params.Range = r.Behind(r.from)
+	params.Range = r.Beyond(r.from)
 	params.InOrder = r.from != r.After
 	before := *r
 	full, err := e.readPiece(ctx, params, j, r)

@@ -174,7 +174,7 @@ func (w *walk) find(ctx context.Context, tx querier) (p part, err error) {
 	p = part{facts: len(ids), left: r}
 	if p.more = len(ids) == w.size && ids[len(ids)-1] != r.Last.ID; p.more {
 		last := store.After(ids[len(ids)-1])
-		r, p.left = r.UpTo(last), r.Behind(last)
+		r, p.left = r.UpTo(last), r.Beyond(last)
 	}
 	p.wanted = make([]wanted, len(ids))
 	for i, row := range rows {

@@ -56,7 +56,7 @@ func testLongTexts(t *testing.T, d Database) {
 		if err == nil {
 			t.Fatalf("after %q", got)
 		}
-		p.Range = r.Behind(store.After(got[len(got)-1]))
+		p.Range = r.Beyond(store.After(got[len(got)-1]))
 	}
 	if !slices.Equal(got, want) {
 		t.Errorf("in parts: %q", got)
