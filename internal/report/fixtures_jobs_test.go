@@ -205,7 +205,7 @@ func notices() map[string]writer {
 		"detached":      Pending{Target: target, Job: pending().Job},
 		"pruned":        Pruned{Count: 1234, Before: asOf},
 		"pruned-one":    Pruned{Count: 1, Before: asOf},
-		"healthy":       Health{Target: target, Found: store.Diagnosis{Server: "SQLite 3.54.1", Migration: "058_federation_audit_first_trust_confirm_rejected", Held: []string{"read the file", "write the file"}, Facts: 1, Tenants: []store.TenantFacts{{Tenant: "default", Facts: 1}}}, Now: asOf},
+		"healthy":       Health{Target: target, Found: store.Diagnosis{Server: "SQLite 3.54.1", Migration: "058_federation_audit_first_trust_confirm_rejected", HeldPrivileges: []string{"read the file", "write the file"}, Facts: 1, Tenants: []store.TenantFacts{{Tenant: "default", Facts: 1}}}, Now: asOf},
 		"ill":           ill(),
 		"undoable":      Undoable{Target: target, Job: done, Count: 11190},
 		"undoable-half": Undoable{Target: target, Job: half, Count: half.Counts.Decayed - half.Counts.Restored - 1},
@@ -249,14 +249,14 @@ func ill() Health {
 	return Health{
 		Target: target,
 		Found: store.Diagnosis{
-			Server: "PostgreSQL 15.3\x1b[2J", Migration: "058_federation_audit_first_trust_confirm_rejected", Own: 1,
-			Role: "decay\nsweeper", Held: []string{"SELECT on public.facts"}, Missing: []string{"UPDATE on public.jobs", "CREATE on schema public"},
+			Server: "PostgreSQL 15.3\x1b[2J", Migration: "058_federation_audit_first_trust_confirm_rejected", OwnVersion: 1,
+			Role: "decay\nsweeper", HeldPrivileges: []string{"SELECT on public.facts"}, MissingPrivileges: []string{"UPDATE on public.jobs", "CREATE on schema public"},
 			Triggers: []string{"touch\x1b on fact_validity_overrides"},
-			Indexes: []store.MissingIndex{{
+			MissingIndexes: []store.MissingIndex{{
 				Table: "fact_retractions", Columns: []string{"fact_id"}, Effect: "every batch of an undo reads the whole retraction log",
 				Statement: "CREATE INDEX CONCURRENTLY ON \"a\x1bb\".\"fact_retractions\" (\"fact_id\");",
 			}},
-			Clock: &ahead, Facts: 1234567, Others: 30,
+			Clock: &ahead, Facts: 1234567, OtherTenants: 30,
 			Tenants:      []store.TenantFacts{{Tenant: "default", Facts: 1234500}, {Tenant: "acme\x1b[2J", Facts: 36}, {Tenant: "lab", Facts: 1}},
 			Stamps:       store.Stamps{OddTimestamps: 1200, UnreadableTimestamps: 3, OddExpiries: 2, UnreadableExpiries: 1},
 			BeforeImages: 4321, BeforeImageMB: 1.5,

@@ -70,7 +70,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}
 	d := h.Found
 	indexes := []missingIndex{}
-	for _, i := range d.Indexes {
+	for _, i := range d.MissingIndexes {
 		indexes = append(indexes, missingIndex(i))
 	}
 	tenants := []tenantFacts{}
@@ -82,8 +82,8 @@ func (h Health) WriteJSON(w io.Writer) error {
 		ms := d.Clock.Milliseconds()
 		clock = &ms
 	}
-	own := &d.Own
-	if d.Own < 0 {
+	own := &d.OwnVersion
+	if d.OwnVersion < 0 {
 		own = nil
 	}
 	left := []leftJob{}
@@ -109,8 +109,8 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Notes         []string       `json:"notes"`
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
-		privileges{orNull(d.Role), append([]string{}, d.Held...), append([]string{}, d.Missing...)},
-		indexes, clock, append([]string{}, d.Triggers...), d.Facts, tenants, d.Others,
+		privileges{orNull(d.Role), append([]string{}, d.HeldPrivileges...), append([]string{}, d.MissingPrivileges...)},
+		indexes, clock, append([]string{}, d.Triggers...), d.Facts, tenants, d.OtherTenants,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.BeforeImages, d.BeforeImageMB}, append([]string{}, h.Notes...),
 	})
@@ -125,17 +125,17 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	switch {
 	case d.OwnBroken:
 		p.row("own tables", "broken: no sweep can be made, resumed or undone; the note below says what mends that")
-	case d.Own > store.NewestOwn:
-		p.row("own tables", fmt.Sprintf("version %d, of a newer decayctl; this one knows up to %d and sweeps no more here: upgrade it", d.Own, store.NewestOwn))
-	case d.Own > 0:
-		p.row("own tables", "version "+strconv.FormatInt(d.Own, 10))
-	case d.Own < 0:
+	case d.OwnVersion > store.NewestOwn:
+		p.row("own tables", fmt.Sprintf("version %d, of a newer decayctl; this one knows up to %d and sweeps no more here: upgrade it", d.OwnVersion, store.NewestOwn))
+	case d.OwnVersion > 0:
+		p.row("own tables", "version "+strconv.FormatInt(d.OwnVersion, 10))
+	case d.OwnVersion < 0:
 		p.row("own tables", "there, but not for this role to read: what is kept for undos is not known")
 	default:
 		p.row("own tables", "none yet; the first sweep makes them")
 	}
 	p.privileges(d)
-	p.indexes(d.Indexes)
+	p.indexes(d.MissingIndexes)
 	p.triggers(d.Triggers)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
@@ -165,8 +165,8 @@ func (p *page) privileges(d store.Diagnosis) {
 	if d.Role != "" {
 		role = "role " + short(d.Role) + ": "
 	}
-	p.row("privileges", role+fmt.Sprintf("%d held, %d missing", len(d.Held), len(d.Missing)))
-	for _, missing := range d.Missing {
+	p.row("privileges", role+fmt.Sprintf("%d held, %d missing", len(d.HeldPrivileges), len(d.MissingPrivileges)))
+	for _, missing := range d.MissingPrivileges {
 		p.row("", "missing: "+short(missing))
 	}
 }
@@ -194,7 +194,7 @@ func (p *page) tenantFacts(d store.Diagnosis) {
 		p.row(label, short(t.Tenant)+": "+counted(t.Facts, "fact", "facts"))
 		label = ""
 	}
-	if more := int64(len(d.Tenants)-len(shown)) + d.Others; more > 0 {
+	if more := int64(len(d.Tenants)-len(shown)) + d.OtherTenants; more > 0 {
 		p.row("", "… "+humanize.Comma(more)+" more")
 	}
 }

@@ -15,16 +15,16 @@ type Doctor interface {
 
 // Diagnosis is what was found.
 type Diagnosis struct {
-	Server    string // kind and version of the database
-	Migration string // the newest of the node's
-	Own       int64  // version of decayctl's own tables; 0 where there are none, below 0 where they cannot be read
-	OwnBroken bool   // no job can be read, or made; the store's notes say why
+	Server     string // kind and version of the database
+	Migration  string // the newest of the node's
+	OwnVersion int64  // version of decayctl's own tables; 0 where there are none, below 0 where they cannot be read
+	OwnBroken  bool   // no job can be read, or made; the store's notes say why
 
-	Role    string   // who asks; "" where the store knows no roles
-	Held    []string // what a sweep and an undo need and the role may do, such as "UPDATE on public.jobs"
-	Missing []string // and may not
+	Role              string   // who asks; "" where the store knows no roles
+	HeldPrivileges    []string // what a sweep and an undo need and the role may do, such as "UPDATE on public.jobs"
+	MissingPrivileges []string // and may not
 
-	Indexes []MissingIndex // without which sweeps are slower
+	MissingIndexes []MissingIndex // without which sweeps are slower
 
 	// Triggers and rules on the tables that an undo reads, such as "touch on entity_edges". Most are harmless: a batch
 	// looks whether they change what an undo compares.
@@ -33,7 +33,7 @@ type Diagnosis struct {
 	Clock         *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
 	Facts         int64          // an estimate
 	Tenants       []TenantFacts  // those with the most facts, at most MaxTenants
-	Others        int64          // tenants beyond these
+	OtherTenants  int64          // tenants beyond these
 	Stamps        Stamps
 	BeforeImages  int64 // rows kept for undos
 	BeforeImageMB float64
@@ -68,7 +68,7 @@ func (d FactDialect) CountFacts(found *Diagnosis, query Query) error {
 		SELECT substr(tenant_id, 1, $2), count(*), count(*) OVER () FROM `+d.Table("facts")+`
 		GROUP BY tenant_id ORDER BY count(*) DESC, tenant_id`+d.ByteOrder+` LIMIT $1`, []any{MaxTenants, TenantChars}, []any{&tenant.Tenant, &tenant.Facts, &all}, func() error {
 		found.Tenants = append(found.Tenants, tenant)
-		found.Others = all - int64(len(found.Tenants))
+		found.OtherTenants = all - int64(len(found.Tenants))
 		return nil
 	}); err != nil {
 		return err

@@ -59,7 +59,7 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 	w.addAll(prunePrivileges())
 	w.addAll(ownPrivileges())
 	var err error
-	if d.Held, d.Missing, err = s.privileges(ctx, tx, w); err != nil || d.Own != 0 {
+	if d.HeldPrivileges, d.MissingPrivileges, err = s.privileges(ctx, tx, w); err != nil || d.OwnVersion != 0 {
 		return err
 	}
 	// Without its tables, decayctl makes them.
@@ -68,21 +68,21 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 		return err
 	}
 	if create := "CREATE on schema " + s.schema; allowed {
-		d.Held = append(d.Held, create)
+		d.HeldPrivileges = append(d.HeldPrivileges, create)
 	} else {
-		d.Missing = append(d.Missing, create)
+		d.MissingPrivileges = append(d.MissingPrivileges, create)
 	}
 	return nil
 }
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
 	version, broken, err := s.Table.Diagnose(ctx, jobTx{tx})
-	if d.Own, d.OwnBroken = int64(version), broken; err != nil || broken || version <= 0 {
+	if d.OwnVersion, d.OwnBroken = int64(version), broken; err != nil || broken || version <= 0 {
 		return err
 	}
 	var readable bool
 	if err := tx.QueryRow(ctx, "SELECT pg_catalog.has_table_privilege($1, 'SELECT')", s.table("decayctl_before")).Scan(&readable); err != nil || !readable {
-		d.Own = -1
+		d.OwnVersion = -1
 		return err
 	}
 	var bytes int64
@@ -103,7 +103,7 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnos
 				if lookup.Unique || r.partitioned || lookup.Served(r.indexes) {
 					continue
 				}
-				d.Indexes = append(d.Indexes, store.MissingIndex{
+				d.MissingIndexes = append(d.MissingIndexes, store.MissingIndex{
 					Table: r.name, Columns: lookup.Columns, Effect: lookup.Effect, Statement: r.createIndex(lookup),
 				})
 			}

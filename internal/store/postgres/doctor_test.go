@@ -51,7 +51,7 @@ func TestIndexesThatDoNotServe(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		for _, i := range found.Indexes {
+		for _, i := range found.MissingIndexes {
 			statements = append(statements, i.Statement)
 		}
 		return statements

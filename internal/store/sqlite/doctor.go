@@ -36,10 +36,10 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	// SQLite knows no roles: whoever may write the file may do everything.
 	for _, privilege := range []string{"read the file", "write the file"} {
 		if privilege == "write the file" && !s.mayWrite() {
-			d.Missing = append(d.Missing, privilege)
+			d.MissingPrivileges = append(d.MissingPrivileges, privilege)
 			continue
 		}
-		d.Held = append(d.Held, privilege)
+		d.HeldPrivileges = append(d.HeldPrivileges, privilege)
 	}
 	return d, nil
 }
@@ -53,7 +53,7 @@ func (s *Store) mayWrite() bool {
 
 func (s *Store) diagnoseOwn(ctx context.Context, tx querier, d *store.Diagnosis) error {
 	version, broken, err := s.Table.Diagnose(ctx, jobTx{tx})
-	if d.Own, d.OwnBroken = int64(version), broken; err != nil || broken || version == 0 {
+	if d.OwnVersion, d.OwnBroken = int64(version), broken; err != nil || broken || version == 0 {
 		return err
 	}
 	var bytes sql.NullInt64
@@ -81,7 +81,7 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx querier, d *store.Diagno
 		there, isTable := indexes[table.Name]
 		for _, lookup := range lookups {
 			if isTable && !lookup.Unique && !lookup.Served(there) {
-				d.Indexes = append(d.Indexes, store.MissingIndex{
+				d.MissingIndexes = append(d.MissingIndexes, store.MissingIndex{
 					Table: table.Name, Columns: lookup.Columns, Effect: lookup.Effect, Statement: createIndex(table.Name, lookup),
 				})
 			}

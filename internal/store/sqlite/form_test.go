@@ -116,7 +116,7 @@ func TestNamesInAnotherCase(t *testing.T) {
 		t.Errorf("expired %d", got.Decayed)
 	}
 	found, err := open(t, path, true).Diagnose(t.Context())
-	if err != nil || len(found.Indexes) > 0 || found.Own == 0 || found.OwnBroken {
+	if err != nil || len(found.MissingIndexes) > 0 || found.OwnVersion == 0 || found.OwnBroken {
 		t.Errorf("the doctor found %+v, %v", found, err)
 	}
 

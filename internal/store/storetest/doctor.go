@@ -17,7 +17,7 @@ func testIndexes(t *testing.T, d Database) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		return found.Indexes
+		return found.MissingIndexes
 	}
 	named := func(what string, want ...string) (statements []string) {
 		t.Helper()

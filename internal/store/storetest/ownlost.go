@@ -147,7 +147,7 @@ func testOwnNewer(t *testing.T, d Database) {
 	d.Exec(t, "ALTER TABLE decayctl_jobs ADD COLUMN later text")
 	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 9, is_applied FROM decayctl_migrations WHERE version_id = 1")
 	read := d.openBare(t, true)
-	if found, err := read.Diagnose(t.Context()); err != nil || found.OwnBroken || found.Own != 9 {
+	if found, err := read.Diagnose(t.Context()); err != nil || found.OwnBroken || found.OwnVersion != 9 {
 		t.Errorf("%+v, %v", found, err)
 	}
 	if found, err := read.Find(t.Context(), j.ID); err != nil || found.State != job.Done {

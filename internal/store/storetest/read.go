@@ -210,8 +210,8 @@ func testOtherTenants(t *testing.T, d Database) {
 	found, err := s.Diagnose(t.Context())
 	want := []store.TenantFacts{{Tenant: "zeta", Facts: 3}, {Tenant: "default", Facts: 2}, {Tenant: "Default", Facts: 1}, {Tenant: "acme", Facts: 1},
 		{Tenant: "d\u00e9faut", Facts: 1}, {Tenant: strings.Repeat("z", store.TenantChars), Facts: 1}}
-	if diff := cmp.Diff(want, found.Tenants); diff != "" || err != nil || found.Others != 0 {
-		t.Errorf("%v, %d others (-want +got):\n%s", err, found.Others, diff)
+	if diff := cmp.Diff(want, found.Tenants); diff != "" || err != nil || found.OtherTenants != 0 {
+		t.Errorf("%v, %d others (-want +got):\n%s", err, found.OtherTenants, diff)
 	}
 }
 
