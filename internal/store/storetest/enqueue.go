@@ -12,8 +12,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// testOffered: what a pass has found is claimed fact by fact, and nothing between.
-func testOffered(t *testing.T, d Database) {
+// testEnqueued: what a pass has found is claimed fact by fact, and nothing between.
+func testEnqueued(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(10)
 	h := g.start()
@@ -75,8 +75,8 @@ func testOffered(t *testing.T, d Database) {
 	d.expect(t, "SELECT fact_id FROM fact_validity_overrides ORDER BY fact_id", "0001", "0004", "0008", "0009")
 }
 
-// testNothingOffered: a pass that has found nothing is a whole sweep.
-func testNothingOffered(t *testing.T, d Database) {
+// testNothingEnqueued: a pass that has found nothing is a whole sweep.
+func testNothingEnqueued(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
 	h := g.start()

@@ -153,8 +153,8 @@ func testUndoPart(t *testing.T, d Database) {
 	g.count(0, "decayctl_workers")
 }
 
-// testBatchOfOthers: the before-images are of what a batch wrote; a fact that it left alone is in no undo.
-func testBatchOfOthers(t *testing.T, d Database) {
+// testImagesOfWritten: the before-images are of what a batch wrote; a fact that it left alone is in no undo.
+func testImagesOfWritten(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.2)})), Fact("b", Overridden(fact.Override{Confidence: ptr(0.35)})), Fact("c"), Fact("d"))
 	d.Edge(t, "c", ptr(farOff))

@@ -120,8 +120,8 @@ const stampAny = "then"
 const weighedRows = `SELECT f.id, o.valid_until, o.confidence, o.reason, e.valid_until, e.confidence, e.decay_epoch
 	FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id LEFT JOIN entity_edges e ON e.id = f.id ORDER BY f.id`
 
-// testWeighed writes everything that a policy can make of a fact, with its neighbours, and takes it back.
-func testWeighed(t *testing.T, d Database) {
+// testConfidence writes everything that a policy can make of a fact, with its neighbours, and takes it back.
+func testConfidence(t *testing.T, d Database) {
 	const day = 24 * time.Hour
 	ttl := rule.TTL(86400)
 	set := policies(
@@ -201,9 +201,9 @@ func testWeighed(t *testing.T, d Database) {
 	}
 }
 
-// testWeighedByOthers: a fact that somebody has changed since is not given back, also where all that
+// testConfidenceChanged: a fact that somebody has changed since is not given back, also where all that
 // changed is the confidence that a policy wrote, within the very second.
-func testWeighedByOthers(t *testing.T, d Database) {
+func testConfidenceChanged(t *testing.T, d Database) {
 	set := policies(rule.Policy{ID: "fade", Relation: "*", Mode: rule.ModeConfidence, HalfLife: 86400})
 	for _, id := range []string{"a", "b", "c", "d"} {
 		d.Insert(t, Fact(id, func(c *fact.Candidate) { c.Confidence, c.Timestamp = 0.8, ago(24*time.Hour) }))
@@ -292,8 +292,8 @@ func DrawPolicies(t *rapid.T) rule.Set {
 	return rules
 }
 
-// testPolicyNarrowing draws stores and policies: no fact may be missing of which they make anything.
-func testPolicyNarrowing(t *testing.T, d Database) {
+// testPolicyPrefilter draws stores and policies: no fact may be missing of which they make anything.
+func testPolicyPrefilter(t *testing.T, d Database) {
 	s, ctx := d.open(t, false), context.Background()
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {

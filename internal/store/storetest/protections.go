@@ -176,9 +176,9 @@ func (b *between) Apply(ctx context.Context, batch store.Batch) (store.Applied, 
 	return b.Store.Apply(ctx, batch)
 }
 
-// testProtectedAtEveryPlace: wherever another process commits a hold, a quarantine or an override, the sweep expires the other
+// testProtectedAtEveryPoint: wherever another process commits a hold, a quarantine or an override, the sweep expires the other
 // facts and leaves that one as it is.
-func testProtectedAtEveryPlace(t *testing.T, d Database) {
+func testProtectedAtEveryPoint(t *testing.T, d Database) {
 	floor := rule.Floor(0.5)
 	for _, place := range []string{"before the claim", "after the claim", "while facts are read", "after the read", "before the batch"} {
 		for what, change := range map[string]string{

@@ -125,8 +125,8 @@ func (g *scene) awaitLock() {
 	g.t.Fatal("nobody waits for a lock")
 }
 
-// testPatience: a wait for the store, or for the turn to write to it, ends with the caller's patience.
-func testPatience(t *testing.T, d Database) {
+// testWaitEnds: a wait for the store, or for the turn to write to it, ends with the caller's patience.
+func testWaitEnds(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.3)})), Fact("b"))
 	h := g.start()
@@ -152,9 +152,9 @@ func testPatience(t *testing.T, d Database) {
 	g.count(2, "fact_retractions")
 }
 
-// testNeighbours lets two sweeps write neighbouring ranges at once, whose facts stand in the same
+// testSharedCards lets two sweeps write neighbouring ranges at once, whose facts stand in the same
 // cards, met in opposite order. Both must get through without a deadlock to retry.
-func testNeighbours(t *testing.T, d Database) {
+func testSharedCards(t *testing.T, d Database) {
 	const cards, rounds = 40, 5
 	var facts []fact.Candidate
 	for round := range rounds {

@@ -289,10 +289,10 @@ func (d Database) drawRange(t *testing.T, rt *rapid.T, s store.Store, round int)
 	return written, r
 }
 
-// testNarrowing draws stores and rules, and holds what the store left out against the rules: no
+// testPrefilter draws stores and rules, and holds what the store left out against the rules: no
 // fact may be missing that they would expire, or that a protection keeps. Every fact read must be
 // the fact that was written, so that both databases hand the rules the same.
-func testNarrowing(t *testing.T, d Database) {
+func testPrefilter(t *testing.T, d Database) {
 	s, ctx := d.open(t, false), context.Background()
 	round := 0
 	rapid.Check(t, func(rt *rapid.T) {
