@@ -5,27 +5,27 @@ import (
 	"decayctl/internal/job"
 )
 
-// ChangeRow is an override that has the marks of a job, with what there is of it elsewhere, as Changes reads it.
+// ChangeRow is an override with the marks of a job, and its before-image, as a store reads them for Changes.
 type ChangeRow struct {
-	Change job.Change // but for Before and Edge
+	Change job.Change // without Before and Edge
 
-	HadOverride bool
-	Override    fact.Override // that was there before the job, but for UpdatedAt
-	UpdatedAt   *string
-	HadEdge     bool
-	Edge        fact.Edge // as it was before the job
-	Fact        fact.Fact // its stamp, expiry and confidence; only read if a policy wrote the override
+	HadOverride bool          // there was an override before the job
+	Override    fact.Override // before the job, without UpdatedAt
+	UpdatedAt   *string       // of that override
+	HadEdge     bool          // the before-image has an edge
+	Edge        fact.Edge     // before the job
+	Fact        fact.Fact     // timestamp, expiry and confidence; only read if a policy wrote the override
 }
 
-// ChangeList is the changes of a job that are read at once.
+// ChangeList collects the changes of a job that one transaction reads.
 type ChangeList struct {
 	Job  job.Job
 	List []job.Change
 	text int
 }
 
-// Add adds what a row tells of, if it still is what the job wrote. full is true once the list, and what was left out of it,
-// is as long as is kept in memory.
+// Add adds the change of a row, unless the row is not what the job wrote any more. full is true if the rows so far have
+// more than MaxPartText bytes of text.
 func (l *ChangeList) Add(r ChangeRow) (full bool) {
 	c := r.Change
 	if r.HadOverride {
@@ -43,8 +43,8 @@ func (l *ChangeList) Add(r ChangeRow) (full bool) {
 	return l.text > MaxPartText
 }
 
-// wrote tells whether a change still is what a job wrote. Stores find the rows of a job by its stamp; if a policy wrote
-// them, the expiry and the confidence are told from the fact itself.
+// wrote tells whether an override is what a job wrote. A store finds the rows of a job by its stamp. What a policy wrote
+// depends on the fact, and is computed again.
 func wrote(j job.Job, c job.Change, f fact.Fact) bool {
 	id := job.PolicyOf(c.After)
 	if id == "" {

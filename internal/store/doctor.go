@@ -7,60 +7,59 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Doctor looks a store over for an operator.
+// Doctor examines a store for the operator.
 type Doctor interface {
-	// Diagnose reads the store once, and writes nothing.
+	// Diagnose reads all facts once and writes nothing.
 	Diagnose(ctx context.Context) (Diagnosis, error)
 }
 
-// Diagnosis is what was found.
+// Diagnosis is the result of Diagnose.
 type Diagnosis struct {
 	Server     string // kind and version of the database
-	Migration  string // the newest of the node's
-	OwnVersion int64  // version of decayctl's own tables; 0 where there are none, below 0 where they cannot be read
-	OwnBroken  bool   // no job can be read, or made; the store's notes say why
+	Migration  string // the node's newest
+	OwnVersion int64  // of decayctl's own tables; 0 if there are none, below 0 if the role may not read them
+	OwnBroken  bool   // jobs can be neither read nor started; the store's notes say why
 
-	Role              string   // who asks; "" where the store knows no roles
-	HeldPrivileges    []string // what a sweep and an undo need and the role may do, such as "UPDATE on public.jobs"
-	MissingPrivileges []string // and may not
+	Role              string   // of the connection; "" if the database has no roles
+	HeldPrivileges    []string // of those that a sweep, an undo and a removal of jobs need, such as "UPDATE on public.jobs"
+	MissingPrivileges []string // of the same
 
 	MissingIndexes []MissingIndex // without which sweeps are slower
 
-	// Triggers and rules on the tables that an undo reads, such as "touch on entity_edges". Most are harmless: a batch
-	// looks whether they change what an undo compares.
+	// Triggers are the triggers and rules on the tables that an undo reads, such as "touch on entity_edges". Most are
+	// harmless: each batch checks whether they change what an undo compares.
 	Triggers []string
 
-	Clock         *time.Duration // how far the database's clock is ahead of this host's; nil where they are one
+	Clock         *time.Duration // how far the database's clock is ahead of this host's; nil if they are the same
 	Facts         int64          // an estimate
-	Tenants       []TenantFacts  // those with the most facts, at most MaxTenants
-	OtherTenants  int64          // tenants beyond these
+	Tenants       []TenantFacts  // with the most facts, at most MaxTenants
+	OtherTenants  int64          // tenants that are not in Tenants
 	Stamps        Stamps
-	BeforeImages  int64 // rows kept for undos
-	BeforeImageMB float64
+	BeforeImages  int64   // rows kept for undos
+	BeforeImageMB float64 // size of these rows in MiB
 }
 
-// TenantFacts is how many facts a tenant has, in whatever scope and state.
+// TenantFacts is how many facts a tenant has, in any scope and state.
 type TenantFacts struct {
 	Tenant string // the first TenantChars of the name; hostile text
 	Facts  int64
 }
 
-// MaxTenants is how many tenants a Diagnosis lists: there may be a million of them.
+// MaxTenants is how many tenants a Diagnosis lists. A store may have a million.
 const MaxTenants = 1000
 
-// TenantChars is how much of a tenant's name a Diagnosis holds: a name may take megabytes.
+// TenantChars is how many characters of a tenant's name a Diagnosis holds. A name may have megabytes.
 const TenantChars = 201
 
-// Stamps counts the times in a store that are not in the node's own form.
+// Stamps counts facts whose timestamp or effective expiry is not in the node's own form.
 type Stamps struct {
-	OddTimestamps        int64 // another form that can be read
+	OddTimestamps        int64 // in another form that ParseInstant reads
 	UnreadableTimestamps int64
-	OddExpiries          int64
+	OddExpiries          int64 // in another form that ParseInstant reads
 	UnreadableExpiries   int64
 }
 
-// CountFacts reads how many facts the tenants with the most have, and then the facts whose timestamp or effective expiry is not
-// in the node's own form.
+// CountFacts fills in Tenants, OtherTenants and Stamps.
 func (d FactDialect) CountFacts(found *Diagnosis, query Query) error {
 	var tenant TenantFacts
 	var all int64
@@ -85,8 +84,7 @@ func (d FactDialect) CountFacts(found *Diagnosis, query Query) error {
 	})
 }
 
-// Count looks at one fact's timestamp and effective expiry, of which one at least is not in the node's
-// own form.
+// Count counts one fact's timestamp and effective expiry, if they are not in the node's own form.
 func (s *Stamps) Count(timestamp string, until *string) {
 	count := func(text string, odd, unreadable *int64) {
 		t, err := fact.ParseInstant(text)

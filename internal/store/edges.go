@@ -2,8 +2,8 @@ package store
 
 import "decayctl/internal/fact"
 
-// BeforeImages are what an undo will need of facts that were written: the overrides that were there, and the edges that
-// differed from what the node makes of their fact. Everything else can be told from the fact itself.
+// BeforeImages are what an undo needs of written facts: the overrides before the batch, and the edges that differed from
+// the edge that the node makes of a fact. Everything else can be restored from the fact.
 func BeforeImages(done []*Expiry) []BeforeImage {
 	var images []BeforeImage
 	for _, e := range done {
@@ -25,8 +25,8 @@ func BeforeImages(done []*Expiry) []BeforeImage {
 	return images
 }
 
-// WithEdges are those of the facts that were written that have an edge: whose edge ends and keeps its confidence, and
-// whose edge gets another.
+// WithEdges are the written facts that have an edge: those whose edge only ends, and those whose edge gets another
+// confidence.
 func WithEdges(done []*Expiry) (plain, withConfidence []*Expiry) {
 	for _, e := range done {
 		switch {
@@ -43,8 +43,8 @@ func WithEdges(done []*Expiry) (plain, withConfidence []*Expiry) {
 // BeforeImage is the state of a fact before a job changed it.
 type BeforeImage struct {
 	FactID   string
-	Override *fact.Override // nil where there was none
-	Edge     *fact.Edge     // nil where there was none, or one as the node made it
+	Override *fact.Override // nil if there was none
+	Edge     *fact.Edge     // nil if there was none, or one as the node makes it
 }
 
 func equal(a, b *string) bool {

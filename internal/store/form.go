@@ -6,10 +6,10 @@ import (
 	"strings"
 )
 
-// Type is what a column holds, as far as decayctl's statements depend on it.
+// Type is the type of a column, as far as decayctl's statements depend on it.
 type Type string
 
-// The types that decayctl works with. A store gives Other to every other type.
+// The types that decayctl works with. Other is every other type.
 const (
 	Text    Type = "text"
 	Real    Type = "real"
@@ -18,16 +18,16 @@ const (
 	Other   Type = ""
 )
 
-// Form is what a store says of one of its tables.
+// Form describes a table, as the database's catalogue has it.
 type Form struct {
-	Kind    string // "" for a table that statements can read, write and lock; else what it is, such as "a view"
+	Kind    string // "" for a table that can be read, written and locked; else what it is, such as "a view"
 	Columns []Column
 	Indexes []Index
 
 	CreateIndex func(Lookup) string // the statement that makes an index
 }
 
-// Column is what a store says of one of a table's columns.
+// Column describes a column of a table.
 type Column struct {
 	Name      string
 	Type      Type
@@ -38,7 +38,7 @@ type Column struct {
 	Folded    bool // the collation takes different texts for equal
 }
 
-// typeOf is the type of a column of the node's, whatever its table.
+// typeOf is the type that the node gives a column. Columns of the same name have the same type in all its tables.
 func typeOf(column string) Type {
 	switch column {
 	case "confidence":
@@ -51,8 +51,8 @@ func typeOf(column string) Type {
 	return Text
 }
 
-// Check tells what in a table's form decayctl's statements cannot work with. It asks for no more than they need: a newer
-// node may have added columns.
+// Check fails with an Unusable *Error if decayctl's statements cannot work with a table of this form. It checks only what
+// they need, since a newer node may have added columns.
 func (t Table) Check(has Form) error {
 	if has.Kind != "" {
 		return unfit("%s is %s; decayctl works on the table that the node made", t.Name, has.Kind)
@@ -62,7 +62,7 @@ func (t Table) Check(has Form) error {
 		name := t.Name + "." + c.Name
 		reads, writes := slices.Contains(t.Read, c.Name), slices.Contains(written, c.Name)
 		null, want := slices.Contains(t.Null, c.Name), typeOf(c.Name)
-		key := c.Name == "id" || c.Name == "fact_id" // SQLite lets these be NULL, and such rows are passed over
+		key := c.Name == "id" || c.Name == "fact_id" // on SQLite these may be NULL; decayctl does not read such rows
 		switch {
 		case !reads && !writes && t.Insert != nil && c.NotNull && !c.Default && !c.Generated:
 			return unfit("%s is NOT NULL without a default, and decayctl does not know the column; give it a default, or upgrade decayctl", name)
@@ -92,7 +92,8 @@ func unfit(format string, args ...any) error {
 	return &Error{Kind: Unusable, Text: fmt.Sprintf(format, args...)}
 }
 
-// UnfitText says that a statement did not fit a table, in spite of what was checked when the store was opened.
+// UnfitText is the text of an error if a statement does not fit a table although the store was checked when it was
+// opened. reported is the database's error code.
 func UnfitText(reported string) string {
 	return "a table is not as decayctl expects, or was changed since decayctl opened the store (" + reported + "); 'decayctl doctor' says what is wrong with it"
 }

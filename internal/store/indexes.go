@@ -4,14 +4,14 @@ import "slices"
 
 // Lookup is a way in which a sweep or an undo finds rows of a table.
 type Lookup struct {
-	Columns []string // that an index for it begins with, in any order
-	Unique  bool     // the index allows one row for these columns, and has no others
-	Effect  string   // of having no such index
+	Columns []string // an index for the look-up begins with these, in any order
+	Unique  bool     // the index has only these columns, and allows one row for the same values
+	Effect  string   // what happens without such an index, for the operator
 }
 
-// Index is an index that finds any row of its table.
+// Index is an index that has all rows of its table.
 type Index struct {
-	Columns []string // in order; "" for what no look-up can use, such as an expression
+	Columns []string // in order; "" is a column that no look-up can use, such as an expression
 	Unique  bool
 }
 
@@ -26,11 +26,11 @@ func (l Lookup) Served(by []Index) bool {
 	})
 }
 
-// MissingIndex is an index that a store lacks. decayctl never makes it: it takes its time and its room, and
-// the schema is the node's.
+// MissingIndex is an index that a store lacks. decayctl does not create it: the schema is the node's, and an index needs
+// time and space.
 type MissingIndex struct {
-	Table     string // or its partition
+	Table     string // or a partition
 	Columns   []string
-	Effect    string // of it missing
-	Statement string // that makes it
+	Effect    string // what happens without the index, for the operator
+	Statement string // creates the index
 }

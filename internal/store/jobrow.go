@@ -9,11 +9,11 @@ import (
 	"decayctl/internal/rule"
 )
 
-// JobColumns are the columns of decayctl_jobs that a job is made of, in the order of JobRow.Fields.
+// JobColumns are the columns of decayctl_jobs that JobRow holds, in the order of JobRow.Fields.
 const JobColumns = `job_id, state, rules, as_of, stamp, scope, tenant, max_expire, total, end_reached,
 	undone_up_to, counts, created_at, started_at, completed_at, changed_at, stop_reason`
 
-// JobRow is a row of decayctl_jobs on its way from a database.
+// JobRow is a row of decayctl_jobs.
 type JobRow struct {
 	id, state, rules, asOf, stamp           string
 	scope, tenant, maxExpire                *string
@@ -24,7 +24,7 @@ type JobRow struct {
 	started, completed, changed, whyStopped *string
 }
 
-// Fields are where a driver scans JobColumns to.
+// Fields are the destinations for a driver that scans JobColumns.
 func (r *JobRow) Fields() []any {
 	return []any{
 		&r.id, &r.state, &r.rules, &r.asOf, &r.stamp, &r.scope, &r.tenant, &r.maxExpire, &r.total, &r.end,
@@ -32,7 +32,7 @@ func (r *JobRow) Fields() []any {
 	}
 }
 
-// Job is the row as a job, without workers and claims.
+// Job is the job of the row, without workers and claims. It fails with an Unusable *Error if a column cannot be read.
 func (r *JobRow) Job() (job.Job, error) {
 	j := job.Job{
 		ID: r.id, State: job.State(r.state), Scope: orNone(r.scope), Tenant: orNone(r.tenant), Total: r.total,
@@ -73,12 +73,12 @@ func orNone(text *string) string {
 	return *text
 }
 
-// NodeJob is a row of the node's jobs table that decayctl did not make, as far as it tells anything:
-// scanned and decayed are keys of its result_json.
+// NodeJob is a job that the node made, from its row in the node's jobs table. The counts are scanned and decayed of
+// result, which is JSON.
 func NodeJob(id, status string, scope *string, estimatedS int64, created, started, completed, result, failure *string) job.Job {
 	j := job.Job{ID: id, Node: true, State: job.State(status), Scope: orNone(scope), Total: estimatedS * 1000, StopReason: orNone(failure)}
 	for to, text := range map[*time.Time]*string{&j.Created: created, &j.Started: started, &j.Completed: completed} {
-		*to, _ = fact.ParseInstant(orNone(text)) // what cannot be read is not shown
+		*to, _ = fact.ParseInstant(orNone(text)) // a stamp that cannot be read is not shown
 	}
 	if result != nil {
 		j.Counts, _ = job.ParseCounts(*result)
@@ -87,11 +87,11 @@ func NodeJob(id, status string, scope *string, estimatedS int64, created, starte
 	return j
 }
 
-// NodeRow are the columns of the node's jobs table that show a job of decayctl's; "" is NULL.
+// NodeRow is the columns of the node's jobs table that show a job of decayctl. "" is NULL.
 type NodeRow struct{ Status, Scope, Tenant, Started, Completed, Result, Error string }
 
-// NodeRowOf is what the node shows of a job. An error is set where the node's status is failed. A job of all
-// tenants is the default tenant's: the node answers polls for jobs of the caller's tenant only.
+// NodeRowOf is what the node shows of a job. Error is set if the node's status is failed. A job of all tenants belongs to
+// the default tenant: the node shows a job only to callers of its tenant.
 func NodeRowOf(j job.Job) NodeRow {
 	row := NodeRow{Status: j.State.NodeStatus(), Scope: j.Scope, Tenant: cmp.Or(j.Tenant, job.DefaultTenant), Result: j.Public()}
 	if !j.Started.IsZero() {

@@ -10,158 +10,155 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Jobs is what a store remembers of sweeps: in the node's jobs table what the node can show of them,
-// in tables of decayctl's own the rest. Errors beyond *Error are those of package job.
+// Jobs is what a store remembers of sweeps. The node's jobs table has what the node shows of a job; decayctl's own
+// tables have the rest. Errors are *Error, or those of package job.
 //
-// Every method is one transaction, or none where it only reads. Those that write a job end by writing
-// its public face too, so that the node never shows anything but what is committed.
+// Each method that writes is one transaction. It writes the row in the node's table too, so that the node shows the
+// committed state of a job.
 type Jobs interface {
-	// Prepare makes sure of decayctl's own tables, in this version's form. A command calls it before
-	// anything else here if it may write. Without the right to create them, the error has the
-	// statements for an administrator as its Detail. So does DDL.
+	// Prepare creates decayctl's own tables, or upgrades them to this version. A command that may write calls it before
+	// any other method. Errors: NotPermitted if the role may not create tables, with the statements for an
+	// administrator as its Detail; Unusable if the tables are damaged or of a newer decayctl.
 	Prepare(ctx context.Context) error
 
-	// DDL is the statements that make decayctl's own tables, with the grants a role needs on them.
+	// DDL is the statements that create or upgrade decayctl's own tables, with the grants that the role needs on them.
 	DDL(ctx context.Context) (string, error)
 
-	// Start writes down a new job, and unless it is to wait, begins it with a first worker.
-	// Overlapping jobs that are alive refuse it (*job.Busy); the dead ones are paused first.
+	// Start stores a new job and, unless p.Later is set, adds its first worker. It pauses each overlapping job whose
+	// workers are all dead. Errors: *job.Busy if an overlapping job has a live worker.
 	Start(ctx context.Context, p StartParams) (Joined, error)
 
-	// Join adds a worker to a job, which goes to running or to undoing by that. Workers whose lease
-	// has ended, or whose process is gone, are put out. Errors: *job.Illegal, *job.Busy,
-	// *job.Superseded (the job is cancelled then, where the table of transitions has that), *job.Foreign.
+	// Join adds a worker to a job, and takes the job to running or undoing. It removes the job's dead workers and pauses
+	// overlapping jobs as Start does. Errors: *job.Illegal, *job.Busy, *job.Foreign, *job.Unknown; *job.Superseded, by
+	// which the job becomes cancelled if that is a legal transition.
 	Join(ctx context.Context, p JoinParams) (Joined, error)
 
-	// Renew makes a lease last again for its full time. It fails with *job.Lost where the worker was
-	// put out, or the job is no longer being worked on.
+	// Renew extends a lease to its full time from now. Errors: *job.Lost if the lease has ended, the worker was removed,
+	// or the job is neither running nor undoing.
 	Renew(ctx context.Context, l Lease) error
 
-	// Wait notes why a worker does not go on with a job, and makes its lease last again. The next batch
-	// takes the note away.
+	// Wait notes why a worker does not go on with a job, and extends its lease. The next batch removes the note.
+	// Errors: as Renew.
 	Wait(ctx context.Context, l Lease, why string) error
 
-	// ClearMaxExpire notes that the job's limit was checked and holds: it is not checked again.
+	// ClearMaxExpire notes that the job keeps to its limit, so that a resume does not check the limit again. Errors: as
+	// Renew.
 	ClearMaxExpire(ctx context.Context, l Lease) error
 
-	// Claim hands a worker facts to sweep: what a worker that is gone left behind, else up to size
-	// facts from the frontier on. A claim without a Last says that none are left to hand out; claims
-	// of other workers may still be open. Where the outcome of its COMMIT is not known, it returns what it
-	// may have claimed beside the error, for LookupClaim.
+	// Claim gives a worker facts to sweep: the claim of a dead worker if there is one, else up to size facts from the
+	// frontier on. If Claim.End is true, no facts are left to claim; other workers may still have open claims. Errors:
+	// *job.Lost; Uncertain, together with the claim that may have been made, to be checked by LookupClaim.
 	Claim(ctx context.Context, l Lease, size int) (Claim, error)
 
-	// EnqueueClaims puts facts up for claiming that a pass over the whole store has found, as claims of nobody, and
-	// counts all others, so that the job goes on behind what the pass has seen. Where the job has begun in
-	// another way, it does nothing. It gives the job's counts as they are then.
+	// EnqueueClaims makes claims without a worker of the facts that ScanAll found, adds the counts of all other facts
+	// to the job, and moves the frontier behind all facts that the scan saw. If facts of the job were claimed before, it
+	// changes nothing. It returns the job's counts. Errors: as Renew.
 	EnqueueClaims(ctx context.Context, l Lease, f ScanResult) (job.Counts, error)
 
-	// LookupClaim reads a claim again, after a COMMIT whose outcome is not known. found is false where
-	// the claim is finished, or not this worker's any more.
+	// LookupClaim reads a claim again, after a COMMIT whose outcome is not known. found is false if the claim is
+	// finished, or belongs to another worker.
 	LookupClaim(ctx context.Context, l Lease, number int64) (c Claim, found bool, err error)
 
-	// Finish closes a job that has come to its end: all facts claimed and no claim open, or for an
-	// undo the end of the overrides. A sweep with facts that could not be written is failed, any other
-	// done. Where others still work on it, done is false and nothing is changed.
+	// Finish completes a job. A sweep is complete if all facts are claimed and no claim is open. The job becomes done,
+	// or failed if facts could not be written; an undo becomes undone. If other workers have open claims, done is false
+	// and nothing changes. Errors: as Renew.
 	Finish(ctx context.Context, l Lease) (j job.Job, done bool, err error)
 
-	// Leave gives up a worker's share. If it was the last one of a running job, the job goes to
-	// paused, failed or cancelled, for a reason; where others go on with it, or it is being undone, it
-	// stays (an undo with the reason).
+	// Leave removes a worker and keeps its claims for other workers. If no live worker is left and the job is running,
+	// the job goes to the state to, for a reason. An undo stays undoing, and gets the reason too.
 	Leave(ctx context.Context, l Lease, to job.State, reason string) (job.Job, error)
 
-	// Move takes a job to another state by an operator's word, whether a process works on it or not:
-	// to paused or to cancelled. Its workers find out at their next batch.
+	// Move takes a job to paused or cancelled because the operator asked for it, and removes its workers. A worker finds
+	// out at its next batch. Errors: *job.Illegal, *job.Foreign, *job.Unknown.
 	Move(ctx context.Context, id string, to job.State, reason string) (job.Job, error)
 
-	// Find is the job whose id begins with a prefix, with all there is to know of it. Errors:
+	// Find reads the one job whose id begins with a prefix, with its workers, claims and before-images. Errors:
 	// *job.Unknown, *job.Ambiguous.
 	Find(ctx context.Context, prefix string) (job.Job, error)
 
-	// List hands over the newest jobs first, those of the node among them, each as it is when it is its turn.
-	// Only a few are in memory at once. Nothing of the store is locked or being read while use runs, and an
-	// error of use ends the list.
+	// List hands over jobs of decayctl and of the node, the newest first. Only a few are in memory at once. No
+	// transaction is open while use runs. An error of use ends the list.
 	List(ctx context.Context, p ListParams, use func(job.Job) error) error
 
-	// Prunable hands over the ids of finished jobs that ended before an instant, the oldest first, in parts.
-	// Nothing of the store is locked or being read while use runs, so it may remove them. A job that is why an
-	// unfinished one is superseded is left out, and so are jobs of the node.
+	// Prunable hands over the ids of finished jobs of decayctl that ended before an instant, the oldest first, in parts.
+	// It leaves out a job that supersedes an unfinished one. No transaction is open while use runs, so that use may call
+	// Prune. An error of use ends the reading.
 	Prunable(ctx context.Context, before time.Time, use func(ids []string) error) error
 
-	// Prune removes those of some jobs that still are finished and ended before an instant. Their
-	// before-images are left for DeleteBeforeImages: no undo can begin any more that would miss some of them.
+	// Prune removes each of some jobs that is finished and ended before an instant. It leaves the before-images to
+	// DeleteBeforeImages: without its job no undo can begin, and so none can miss an image.
 	Prune(ctx context.Context, ids []string, before time.Time) (Pruned, error)
 
-	// OrphanedJobs are the ids of jobs that are gone and have left before-images: Prune leaves them, and an
-	// interrupted removal.
+	// OrphanedJobs are the ids of removed jobs that have before-images left.
 	OrphanedJobs(ctx context.Context) ([]string, error)
 
-	// DeleteBeforeImages removes before-images of jobs that are gone, at most so many.
+	// DeleteBeforeImages deletes at most so many before-images of removed jobs.
 	DeleteBeforeImages(ctx context.Context, ids []string, most int) (Pruned, error)
 
-	// CountUpTo counts facts of a scope and tenant ("" is all), and stops at most.
+	// CountUpTo counts facts of a scope and a tenant, and stops at most. "" is every scope or tenant.
 	CountUpTo(ctx context.Context, scope, tenant string, most int64) (int64, error)
 }
 
-// StartParams are what a new job is.
+// StartParams describe a new job.
 type StartParams struct {
 	ID        string
 	Rules     rule.Set
-	AsOf      time.Time // zero reads the clock, under the lock that keeps other sweeps from starting
-	Scope     string
-	Tenant    string
-	MaxExpire *rule.Limit
-	Total     int64
-	Later     bool // leave it pending, with no worker
+	AsOf      time.Time   // zero is now, read under the lock that keeps other sweeps from starting
+	Scope     string      // "" is every scope
+	Tenant    string      // "" is every tenant
+	MaxExpire *rule.Limit // nil is no limit
+	Total     int64       // facts to examine, an estimate
+	Later     bool        // leave the job pending, without a worker
 	Worker    WorkerParams
 }
 
-// JoinParams say who joins which job.
+// JoinParams say which process joins which job.
 type JoinParams struct {
-	ID     string // whole
-	Undo   bool   // to take the job back; else to go on with it
+	ID     string // the whole id
+	Undo   bool   // undo the job; else resume it
 	Worker WorkerParams
 }
 
 // WorkerParams are a process that wants to work on a job.
 type WorkerParams struct {
 	Owner job.Owner
-	Lease time.Duration
-	// Gone tells whether a process is surely gone, so that its lease need not be waited for. It is
-	// asked within a transaction, and must be quick.
+	Lease time.Duration // how long the lease lasts, and each renewal
+	// Gone tells whether a process has surely ended, so that its lease need not be waited for. A transaction is open
+	// while Gone runs: it must be quick.
 	Gone func(job.Owner) bool
 }
 
-// Joined is a share in a job.
+// Joined is a job with the lease of the process that joined.
 type Joined struct {
-	Job            job.Job // as it is now
-	Lease          Lease
-	Paused         []job.Job    // other jobs that were found dead, and paused
-	RemovedWorkers []job.Worker // workers of this job that were found dead, and put out
+	Job            job.Job
+	Lease          Lease        // zero if the job is pending
+	Paused         []job.Job    // overlapping jobs whose workers were all dead
+	RemovedWorkers []job.Worker // dead workers of this job
 }
 
 // Lease names a worker of a job. The zero Lease is none.
 type Lease struct {
 	JobID  string
 	Worker int
-	Time   time.Duration // for which a renewal lasts
+	Time   time.Duration // how long a renewal lasts
 }
 
-// Claim is a key range that belongs to one worker. Its Facts are those that no batch has counted yet.
+// Claim is a range that belongs to one worker. Facts counts the facts of the range that no batch has counted.
 type Claim struct {
 	Number int64
 	Range
-	Locked time.Duration // for which claiming it kept other writers of facts out; 0 where it kept out nobody
+	Locked time.Duration // how long the claim kept other writers of facts waiting; 0 on PostgreSQL
 }
 
-// ScanResult is what a pass over the whole store has found.
+// ScanResult is what a scan of all facts found.
 type ScanResult struct {
-	Seen  Range
-	IDs   []string   // facts to do something to, in any order
-	Count job.Counts // of the others, but for how many they are
+	Seen  Range      // all facts of the store
+	IDs   []string   // facts to change, in any order
+	Count job.Counts // of all other facts, without Examined
 	Size  int        // facts in a claim, at most
 }
 
-// Claims are the claims to be made of the facts, once these are in id order. They have no numbers yet.
+// Claims are the claims to make of ids, which are in the order of ids. They have no numbers yet.
 func (f ScanResult) Claims(ids []string) []Range {
 	var claims []Range
 	after := f.Seen.After
@@ -173,20 +170,21 @@ func (f ScanResult) Claims(ids []string) []Range {
 	return claims
 }
 
-// Counts are those of all facts that were seen, but for some that are left to be claimed.
+// Counts are the counts of all facts that the scan saw, without the left ones, which are to be claimed.
 func (f ScanResult) Counts(left int) job.Counts {
 	c := job.Counts{Examined: int64(max(0, f.Seen.Facts-left))}
 	c.Add(f.Count)
 	return c
 }
 
-// IDsText writes the ids of a claim that has some as a column holds them: a JSON array.
+// IDsText writes the ids of a claim as a JSON array, for a column.
 func (r Range) IDsText() (string, error) {
 	text, err := json.Marshal(r.IDs)
 	return string(text), err
 }
 
-// ReadIDs reads the ids of a claim, of which some may be done by now; nil is a claim of its whole range.
+// ReadIDs reads what IDsText wrote, without the ids at or before r.After, which are done. nil is a claim of its whole
+// range.
 func (r *Range) ReadIDs(text *string) error {
 	if text == nil {
 		return nil
@@ -202,13 +200,13 @@ func (r *Range) ReadIDs(text *string) error {
 type ChangesParams struct {
 	Job   job.Job
 	After Cursor
-	Size  int // overrides to look at, whoever wrote them
+	Size  int // overrides to read, of this job and of every other writer
 }
 
-// Changes are what was found, and how far it reaches.
+// Changes are the changes of a job to a range of facts.
 type Changes struct {
 	List []job.Change
-	Last Cursor // not set where no override is left
+	Last Cursor // the last override that was read; not set if none is left
 }
 
 // RestoreParams are one batch of an undo.
@@ -216,24 +214,24 @@ type RestoreParams struct {
 	Lease   Lease
 	Job     job.Job
 	Changes Changes
-	Count   job.Counts // to add to the job's: changes that were left out
+	Count   job.Counts // of changes that the caller left out, to add to the job's counts
 }
 
-// Restored is what became of it.
+// Restored is the result of one batch of an undo.
 type Restored struct {
-	Counts job.Counts // of the job, this batch included
+	Counts job.Counts // of the whole job, with this batch
 	Timing
 }
 
 // ListParams filter a list of jobs.
 type ListParams struct {
-	States []job.State // none is all
-	Limit  int         // 0 is all
-	After  time.Time   // only decayctl's jobs with a later stamp; zero is all jobs
+	States []job.State // empty is every state
+	Limit  int         // jobs, at most; 0 is all
+	After  time.Time   // only jobs of decayctl with a later stamp; zero is all jobs
 }
 
-// Pruned is what one transaction has removed.
+// Pruned is what one transaction removed.
 type Pruned struct {
-	Rows int // jobs, or before-images
+	Rows int // removed jobs, or before-images
 	Timing
 }

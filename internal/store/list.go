@@ -9,25 +9,25 @@ import (
 	"decayctl/internal/job"
 )
 
-// JobsAtOnce is how many jobs are read in one transaction, and kept in memory. A job may have counts of
-// a thousand tenants.
+// JobsAtOnce is how many jobs are read in one transaction and kept in memory. The counts of one job may name a
+// thousand tenants.
 const JobsAtOnce = 200
 
-// JobKey is a job's place in a list.
+// JobKey is what a list is sorted by.
 type JobKey struct {
 	ID      string
-	Node    bool // made by the node
+	Node    bool // the node made the job
 	Created time.Time
 }
 
-// NewJobKey makes a key from what a database holds. A stamp that cannot be read counts as the oldest.
+// NewJobKey makes a key of columns. A stamp that cannot be read counts as the oldest.
 func NewJobKey(id, created string, node bool) JobKey {
 	k := JobKey{ID: id, Node: node}
 	k.Created, _ = fact.ParseInstant(created)
 	return k
 }
 
-// SortJobs puts the newest first, and leaves what a list asks for. Databases can only compare stamps as text.
+// SortJobs puts the newest job first and applies p.Limit. It is not done in SQL, which compares stamps as text.
 func SortJobs(keys []JobKey, p ListParams) []JobKey {
 	slices.SortFunc(keys, func(a, b JobKey) int {
 		return cmp.Or(b.Created.Compare(a.Created), cmp.Compare(a.ID, b.ID))
@@ -38,8 +38,8 @@ func SortJobs(keys []JobKey, p ListParams) []JobKey {
 	return keys
 }
 
-// ListJobs hands over the jobs of some keys. read reads those of one part, in any order, some of which may
-// be gone by now, or in a state that is not asked for any more.
+// ListJobs hands over the jobs of some keys, in their order. read reads the jobs of one part, in any order. A job that
+// was removed since, or is in another state by now, is left out.
 func ListJobs(keys []JobKey, p ListParams, read func(own, node []string) ([]job.Job, error), use func(job.Job) error) error {
 	for part := range slices.Chunk(keys, JobsAtOnce) {
 		var own, node []string
@@ -69,8 +69,8 @@ func ListJobs(keys []JobKey, p ListParams, read func(own, node []string) ([]job.
 	return nil
 }
 
-// PrefixEnd is the least text behind all ids that begin with a prefix, byte by byte; "" where it is not as
-// simple as the ids that decayctl and the node make.
+// PrefixEnd is the least text that sorts, byte by byte, after all ids that begin with a prefix. It is "" if the prefix
+// ends with a character that ids of decayctl and the node do not have.
 func PrefixEnd(prefix string) string {
 	last := len(prefix) - 1
 	if last < 0 || prefix[last] >= 0x7e {

@@ -6,13 +6,13 @@ import (
 	"strings"
 )
 
-// decayctl's own tables, as both stores have them.
+// decayctl's own tables, which are the same in both stores.
 const (
-	OwnVersions = "decayctl_migrations" // the migrations that were run; version 0 is among them
-	NewestOwn   = 4                     // the last of them that this decayctl knows
+	OwnVersions = "decayctl_migrations" // the table of the migrations that were run, from version 0 on
+	NewestOwn   = 4                     // the newest version that this decayctl knows
 )
 
-// ownShape is what each migration has made: columns of a table, its key, and an index.
+// ownShape is what each migration creates: columns of a table, its key, and an index.
 var ownShape = []struct {
 	version      int
 	table        string
@@ -49,19 +49,19 @@ func OwnTables() []string {
 	return names
 }
 
-// OwnState is what a store says of decayctl's own tables, all of one moment.
+// OwnState describes decayctl's own tables at one moment.
 type OwnState struct {
-	Version int                 // the newest migration noted; 0 is none, below 0 where the role may not read it
-	NoRow   bool                // decayctl_store is there, and has no row
-	Columns map[string][]string // by table; none of a table that is missing
-	Keys    map[string][]Index  // by table; only those that are unique
-	Indexes []string            // names of indexes of decayctl_jobs
+	Version int                 // the newest migration that is noted; 0 is none, below 0 if the role may not read it
+	NoRow   bool                // the table decayctl_store has no row
+	Columns map[string][]string // by table; a missing table has none
+	Keys    map[string][]Index  // unique indexes by table
+	Indexes []string            // names of the indexes of decayctl_jobs
 }
 
-// Check refuses own tables that decayctl could not work with, as after a restore of only some of them: nothing of what
-// is missing can be derived from the rest. A claim that is lost would leave facts unswept in a job that says that it is
-// done; before-images that are lost would have an undo remove overrides that were there before. name writes a table's
-// name as SQL wants it. Tables of a newer decayctl are fine as long as what this one knows is there.
+// Check fails with an Unusable *Error if decayctl's own tables are incomplete, as after a restore of only some of them.
+// Without a lost claim, a job would be done with facts unswept. Without lost before-images, an undo would remove overrides
+// that were there before. Tables of a newer decayctl pass if all that this version knows is there. name quotes a table's
+// name for SQL.
 func (s OwnState) Check(name func(table string) string) error {
 	var there, lost []string
 	for _, table := range OwnTables() {
@@ -127,7 +127,7 @@ func (s OwnState) unique(table string, key []string) bool {
 	})
 }
 
-// LostIndexes are those that a store had once and has no more. They only make it faster.
+// LostIndexes are the indexes that a migration created and that are gone. decayctl works without them, but slower.
 func (s OwnState) LostIndexes() (names []string) {
 	for _, made := range ownShape {
 		if made.index != "" && made.version <= s.Version && !slices.Contains(s.Indexes, made.index) {

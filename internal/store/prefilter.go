@@ -10,63 +10,64 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Prefilter says which facts the rules may select. A fact is left out when it has surely expired at
-// as-of, or when neither its age nor its confidence can matter.
+// Prefilter says which facts the rules may select. A store leaves out facts that have surely expired at as-of, and facts
+// that no condition below holds for. In doubt it hands a fact over.
 type Prefilter struct {
-	Age       bool             // an age rule is on: facts without a readable expiry whose stamp is at or before Before, or is not in the node's canonical form
-	Before    time.Time        // zero where no readable stamp is old enough
-	Below     *float64         // a floor is on: facts whose effective confidence is above 0 and at or below this; nil is off
-	Relations []RelationFilter // more that may be selected, of some relations each
-	Live      bool             // every fact that has not surely expired, whatever the rules: for counting
+	// Age selects facts without a readable expiry whose timestamp is at or before Before, or not in the node's own form.
+	Age       bool
+	Before    time.Time        // zero if no readable timestamp is old enough
+	Below     *float64         // selects facts with an effective confidence above 0 and at or below this; nil selects none
+	Relations []RelationFilter // select more facts, of some relations each
+	Live      bool             // selects every fact that has not surely expired, for counts of all facts
 }
 
 // RelationFilter says which facts of some relations a rule may select.
 type RelationFilter struct {
 	Relation string    // "" is every relation
-	Prefix   bool      // every relation that begins so
-	Age      bool      // as in Prefilter
-	Before   time.Time // as in Prefilter
-	Fades    bool      // facts whose effective confidence is above 0
+	Prefix   bool      // Relation is the beginning of the relation's name
+	Age      bool      // as Prefilter.Age
+	Before   time.Time // as Prefilter.Before
+	Fades    bool      // selects facts with an effective confidence above 0
 }
 
-// FactDialect is what differs between databases in the conditions on facts. $column, $stamp, $text and $number stand
+// FactDialect is the SQL of conditions on facts that differs between databases. $column, $stamp, $text and $number stand
 // for the SQL of a value.
 type FactDialect struct {
-	Table     func(name string) string // as a statement names it
-	Unindexed string                   // $column, so that no index on it is used: all facts of a tenant or scope would be read
-	ByteOrder string                   // follows a text whose order is to be that of its bytes
-	SameBytes string                   // follows a text that is to be equal byte by byte
+	Table     func(name string) string // quotes a table's name
+	Unindexed string                   // $column, in a form that no index serves: the index on tenants would find nearly all facts
+	ByteOrder string                   // follows a text that is compared in the order of its bytes
+	SameBytes string                   // follows a text that is compared byte by byte
 	Is        string                   // compares values that may be NULL
-	Text      string                   // $column, or '' if it is no text
-	LookUp    string                   // ends a subquery that is to be a look-up for each fact
+	Text      string                   // $column, or '' if the value is not text
+	LookUp    string                   // ends a subquery, so that it is run for each fact and not as a join
 
-	Canonical string                                   // tells whether $stamp has the node's own form and names a real date; never NULL if it has not
-	OneOf     func(stamps []string, args *Args) string // tells whether $stamp is one of some
-	Prefix    string                                   // tells whether $column begins with $text
+	Canonical string                                   // $stamp has the node's own form and is a real date; false, and not NULL, for every other text
+	OneOf     func(stamps []string, args *Args) string // $stamp is one of stamps
+	Prefix    string                                   // $column begins with $text
 	ASCIIOnly bool                                     // a parameter with other characters may be an error
 	Number    string                                   // $number as a confidence
-	Smallest  float64                                  // number above 0 that can be a confidence
+	Smallest  float64                                  // the smallest confidence above 0
 }
 
-// Args are the values of a statement, as far as it is written.
+// Args are the arguments of a statement.
 type Args []any
 
-// Add adds a value, and names its place.
+// Add adds an argument and returns its placeholder, such as $3.
 func (a *Args) Add(value any) string {
 	*a = append(*a, value)
 	return "$" + strconv.Itoa(len(*a))
 }
 
-// Columns is SQL for what counts of the fact f.
+// Columns is SQL for the expiry and the confidence of the fact f.
 type Columns struct{ ValidUntil, Confidence string }
 
-// The columns of a fact that has no override, and of one under its override o, if it has one.
+// OwnColumns are for a fact without an override. EffectiveColumns are for a fact with the override o, which may be NULL.
 var (
 	OwnColumns       = Columns{"f.valid_until", "f.confidence"}
 	EffectiveColumns = Columns{"coalesce(o.valid_until, f.valid_until)", "coalesce(o.confidence, f.confidence)"}
 )
 
-// FactConditions writes what one statement asks of facts.
+// FactConditions writes the conditions of one statement on facts.
 type FactConditions struct {
 	FactDialect
 	params CandidatesParams
@@ -75,26 +76,26 @@ type FactConditions struct {
 	common string // tells whether $stamp is one of the common expiries
 }
 
-// Conditions begins with the as-of and the common expiries, which become the next values of the statement.
+// Conditions begins the conditions of a statement. It adds the as-of and the common expiries (see CommonExpiries) to args.
 func (d FactDialect) Conditions(p CandidatesParams, common []string, args *Args) FactConditions {
 	c := FactConditions{FactDialect: d, params: p, args: args, asOf: args.Add(fact.FormatInstant(p.AsOf))}
 	c.common = d.OneOf(common, args)
 	return c
 }
 
-// Unexpired leaves out what has surely expired. Stamps are compared as text only if they have the node's own form,
-// in which the order of bytes is that of time; every other stamp is read and left to Go.
+// Unexpired is false for an expiry that has surely passed at as-of. A stamp in the node's own form is compared as text,
+// since its bytes sort by time. Every other stamp passes, and Go parses it.
 func (c FactConditions) Unexpired(until string) string {
 	return "(" + until + " IS NULL OR " + until + c.ByteOrder + " > " + c.asOf +
 		" OR NOT (" + strings.ReplaceAll(c.common, "$stamp", until) + " OR " + c.CanonicalSQL(until) + "))"
 }
 
-// CanonicalSQL tells whether a stamp has the node's own form.
+// CanonicalSQL is the condition that a stamp has the node's own form.
 func (d FactDialect) CanonicalSQL(stamp string) string {
 	return strings.ReplaceAll(d.Canonical, "$stamp", stamp)
 }
 
-// Where is all that is asked of the fact f.
+// Where is all conditions on the fact f.
 func (c FactConditions) Where(of Columns) string {
 	where := []string{c.Unexpired(of.ValidUntil)}
 	if c.params.Scope != "" {
@@ -113,7 +114,7 @@ func (d FactDialect) unindexed(column string) string {
 	return strings.ReplaceAll(d.Unindexed, "$column", column)
 }
 
-// selectable is what the rules may select: by age, by confidence, or by fading.
+// selectable is the conditions by which rules may select a fact: age, confidence, and fading.
 func (c FactConditions) selectable(of Columns) []string {
 	var wanted, old, fading []string
 	p := c.params.Prefilter
@@ -151,7 +152,8 @@ func (c FactConditions) stampedBy(at time.Time) string {
 	return "f.timestamp" + c.ByteOrder + " <= " + c.args.Add(fact.FormatInstant(at))
 }
 
-// related tells whether the fact f is of some relations. A relation that can be no parameter is left to Go.
+// related is the condition that the fact f has one of some relations. It is true for a relation that cannot be a
+// parameter: Go decides.
 func (c FactConditions) related(r RelationFilter) string {
 	switch {
 	case r.Relation == "" || c.ASCIIOnly && !isASCII(r.Relation):
@@ -166,8 +168,8 @@ func isASCII(text string) bool {
 	return strings.IndexFunc(text, func(r rune) bool { return r >= utf8.RuneSelf }) < 0
 }
 
-// CommonExpiries picks, of expiries that many facts share, those in the node's own form: what is equal to
-// one of them need not be looked at for its form, which costs more than all the rest of a fact.
+// CommonExpiries picks the stamps in the node's own form from those that many facts share. An equal stamp needs no check
+// of its form, which costs more than all other conditions on a fact.
 func CommonExpiries(found []string) []string {
 	return slices.DeleteFunc(found, func(stamp string) bool {
 		t, err := fact.ParseInstant(stamp)

@@ -7,7 +7,7 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Protections holds the legal holds and quarantine states of a range. They are loaded once instead of per fact.
+// Protections holds the legal holds and quarantine states of a range. They are loaded once instead of fact by fact.
 type Protections struct {
 	held   map[string][]hold  // active legal holds, by entity; nil if each fact's are looked up
 	status map[string]*string // quarantine status by fact, as far as it has a row of its own; nil if each is looked up
@@ -15,14 +15,14 @@ type Protections struct {
 	heldText, statusText int // bytes of text in the two
 }
 
-// hold is a legal hold on an entity. Its scope is "" where it covers every scope.
+// hold is a legal hold on an entity. Its scope is "" if it covers every scope.
 type hold struct{ tenant, scope string }
 
-// MaxTombstones is how many tombstones may be read with every range and batch, which takes some
-// milliseconds. Beyond it, a fact's are looked up.
+// MaxTombstones is how many tombstones are read with every range and batch. If there are more, the tombstones of each
+// fact are looked up.
 const MaxTombstones = 20_000
 
-// Query runs a statement, and calls each for every row once its columns are in to.
+// Query runs a statement. For each row it scans the columns into to and calls each. An error of each ends the reading.
 type Query func(query string, args, to []any, each func() error) error
 
 // LoadHolds loads all active legal holds.
@@ -37,12 +37,12 @@ func (p *Protections) LoadHolds(d FactDialect, query Query) error {
 	})
 }
 
-// HoldsComplete tells whether no fact's holds need to be looked up: they were loaded, and together are short enough to be
-// kept.
+// HoldsComplete tells whether all legal holds were loaded. If not, the holds of each fact must be looked up. That is so
+// too if their text has more than MaxPartText bytes.
 func (p *Protections) HoldsComplete() bool { return p.held != nil }
 
-// addHold takes a hold whose scope is not one of the four (the star, a list, anything else) to cover every scope: in
-// doubt the fact lives.
+// addHold takes a hold whose scope is not one of the four (a star, a list, anything else) to cover every scope: in doubt
+// the fact lives.
 func (p *Protections) addHold(entity, tenant, scope string) {
 	if p.heldText += len(entity) + len(tenant) + len(scope); p.heldText > MaxPartText {
 		p.held = nil
@@ -54,7 +54,7 @@ func (p *Protections) addHold(entity, tenant, scope string) {
 	p.held[entity] = append(p.held[entity], hold{tenant, scope})
 }
 
-// LoadStatuses loads the quarantine states of the facts whose fact_id a condition allows.
+// LoadStatuses loads the quarantine states of the facts for which a condition on fact_id holds.
 func (p *Protections) LoadStatuses(d FactDialect, where string, args Args, query Query) error {
 	p.status = map[string]*string{}
 	var id string
@@ -65,11 +65,10 @@ func (p *Protections) LoadStatuses(d FactDialect, where string, args Args, query
 	})
 }
 
-// StatusesComplete tells whether no fact's state needs to be looked up: they were loaded, and together are short enough to
-// be kept.
+// StatusesComplete tells whether all quarantine states were loaded, as HoldsComplete does for holds.
 func (p *Protections) StatusesComplete() bool { return p.status != nil }
 
-// Complete tells whether nothing needs to be looked up.
+// Complete tells whether neither holds nor quarantine states need to be looked up fact by fact.
 func (p *Protections) Complete() bool { return p.HoldsComplete() && p.StatusesComplete() }
 
 func (p *Protections) addStatus(factID string, status *string) {
@@ -84,7 +83,7 @@ func (p *Protections) addStatus(factID string, status *string) {
 	p.status[factID] = status
 }
 
-// Protect notes on a fact what protects it.
+// Protect sets LegalHold and QuarantinePending of a fact, as far as its protections were loaded.
 func (p *Protections) Protect(c *fact.Candidate) {
 	for _, h := range p.held[c.Entity] {
 		c.LegalHold = c.LegalHold || h.tenant == c.Tenant && (h.scope == "" || h.scope == c.Scope)
@@ -96,7 +95,8 @@ func (p *Protections) Protect(c *fact.Candidate) {
 	c.QuarantinePending = status != nil && *status == "pending"
 }
 
-// ExcludeProtected takes the facts out of a batch that a hold or a quarantine protects now.
+// ExcludeProtected excludes the facts of a batch that a legal hold or a pending quarantine protects by now. Holds and
+// quarantine states must be complete.
 func (p *Protections) ExcludeProtected(b Batch) {
 	for i := range b.Expiries {
 		now := *b.Expiries[i].Fact
@@ -107,8 +107,8 @@ func (p *Protections) ExcludeProtected(b Batch) {
 	}
 }
 
-// Held tells whether an active legal hold covers the fact f. It covers every scope if its own is not one of the four,
-// as for addHold.
+// Held is the condition that an active legal hold covers the fact f. A hold whose scope is not one of the four covers
+// every scope, as in addHold.
 func (d FactDialect) Held() string {
 	return `EXISTS (
 			SELECT 1 FROM ` + d.Table("tombstones") + ` t
@@ -117,20 +117,20 @@ func (d FactDialect) Held() string {
 			  AND ` + d.unrevoked() + d.LookUp + `)`
 }
 
-// unrevoked tells whether the tombstone t has no revocation by its own issuer. A revocation that another issuer signed lifts
-// nothing, and neither does one whose issuer is NULL: in doubt the fact lives.
+// unrevoked is the condition that the issuer of the tombstone t has not revoked it. A revocation by another issuer, or
+// with issuer NULL, does not count: in doubt the fact lives.
 func (d FactDialect) unrevoked() string {
 	return `NOT EXISTS (
 				SELECT 1 FROM ` + d.Table("tombstone_revocations") + ` r
 				WHERE r.tombstone_id = t.id AND r.signed_by = t.signed_by` + d.SameBytes + `)`
 }
 
-// Status is the effective quarantine status of the fact f.
+// Status is SQL for the effective quarantine status of the fact f.
 func (d FactDialect) Status() string {
 	return `coalesce(
 			(SELECT q.quarantine_status FROM ` + d.Table("fact_quarantine_status") + ` q WHERE q.fact_id = f.id),
 			f.quarantine_status)`
 }
 
-// Pending tells whether the effective quarantine status of the fact f is pending.
+// Pending is the condition that the effective quarantine status of the fact f is pending.
 func (d FactDialect) Pending() string { return d.Status() + " " + d.Is + " 'pending'" }

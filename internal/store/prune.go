@@ -7,26 +7,25 @@ import (
 	"decayctl/internal/job"
 )
 
-// IDsAtOnce is how many finished jobs are looked at in one transaction when jobs are pruned.
+// IDsAtOnce is how many finished jobs one transaction reads when jobs are pruned.
 const IDsAtOnce = 5_000
 
-// FinishedJob is a finished job, as far as pruning needs it. A stamp that cannot be read is zero: such a job
-// supersedes no other.
+// FinishedJob is a finished job with the columns that Unfinished.Superseded needs. A stamp that cannot be read is zero:
+// such a job supersedes no other.
 func FinishedJob(id, state, asOf, completed string, scope, tenant *string) job.Job {
 	return job.Job{
 		ID: id, State: job.State(state), AsOf: instantOrZero(asOf), Completed: instantOrZero(completed), Scope: orNone(scope), Tenant: orNone(tenant),
 	}
 }
 
-// Unfinished are the jobs that may be gone on with, as far as they tell whether a finished job supersedes one of
-// them. Of any number of jobs only those are kept that decide, so that looking a finished one up takes no longer
-// the more unfinished ones there are.
+// Unfinished holds what tells whether a finished job supersedes an unfinished one. It keeps only the jobs that can
+// decide, so that a look-up stays quick with any number of unfinished jobs.
 type Unfinished map[[2]string][]unfinishedJob // by scope and tenant; as-of rises, created falls
 
 type unfinishedJob struct{ asOf, created time.Time }
 
-// Add takes an unfinished job in. They come with their as-of rising. A stamp that cannot be read is zero: then all
-// that might supersede the job are kept.
+// Add adds an unfinished job. Jobs are added in the order of their as-of. A stamp that cannot be read is zero: then every
+// job that might supersede this one counts as superseding it.
 func (u Unfinished) Add(asOf, created string, scope, tenant *string) {
 	key, o := [2]string{orNone(scope), orNone(tenant)}, unfinishedJob{instantOrZero(asOf), instantOrZero(created)}
 	if all := u[key]; len(all) == 0 || o.created.Before(all[len(all)-1].created) {
@@ -34,8 +33,8 @@ func (u Unfinished) Add(asOf, created string, scope, tenant *string) {
 	}
 }
 
-// Superseded tells whether a finished job is why one of them is not to be resumed: see FindSuperseding. Without it the
-// older one would be gone on with.
+// Superseded tells whether a finished job supersedes an unfinished one: see FindSuperseding. If such a job is removed, the
+// older one can be resumed.
 func (u Unfinished) Superseded(by job.Job) bool {
 	if by.State != job.Done {
 		return false

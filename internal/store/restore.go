@@ -5,17 +5,17 @@ import (
 	"decayctl/internal/job"
 )
 
-// Restoration is one batch of an undo on its way into one transaction.
+// Restoration is one batch of an undo while a transaction writes it.
 type Restoration struct {
 	All      []job.Change
-	AsOf     string // of the job; became valid_until
-	Stamp    string // of the job; became updated_at
-	Epoch    int64  // of the job; became decay_epoch
+	AsOf     string // valid_until that the job wrote
+	Stamp    string // updated_at that the job wrote
+	Epoch    int64  // decay_epoch that the job wrote, in milliseconds since 1970
 	params   RestoreParams
 	restored map[string]bool
 }
 
-// NewRestoration is a batch of which nothing is written yet.
+// NewRestoration begins a batch of an undo. Each attempt to write the batch needs a new one.
 func NewRestoration(p RestoreParams) Restoration {
 	return Restoration{
 		All: p.Changes.List, AsOf: fact.FormatInstant(p.Job.AsOf), Stamp: fact.FormatSecond(p.Job.Stamp), Epoch: p.Job.AsOf.UnixMilli(),
@@ -23,10 +23,10 @@ func NewRestoration(p RestoreParams) Restoration {
 	}
 }
 
-// Restored says that the override of a fact was taken back. Everything else follows it.
+// Restored notes that the override of a fact was restored. Only then the fact's edge, retraction and vector are restored.
 func (r Restoration) Restored(id string) { r.restored[id] = true }
 
-// AddTo notes the batch in the job's row.
+// AddTo adds the batch to the counts and the progress of its job.
 func (r Restoration) AddTo(j *job.Job) {
 	j.Counts.Add(r.params.Count)
 	j.Counts.Restored += int64(len(r.restored))
@@ -35,18 +35,18 @@ func (r Restoration) AddTo(j *job.Job) {
 	}
 }
 
-// RestoredEdge is an edge to be given back what it was, if it still is what the job made of it.
+// RestoredEdge is an edge to restore, if it is what the job wrote.
 type RestoredEdge struct {
 	ID          string
-	Plain       bool      // it was as the node made it: its expiry and its confidence are the fact's, and its epoch is NULL
-	Was         fact.Edge // if it was not
-	KeepsExpiry bool      // the job did not end it
-	Gave        *float64  // the confidence that the job gave it; nil is none
+	Plain       bool      // it was as the node makes edges: expiry and confidence of the fact, epoch NULL
+	Was         fact.Edge // the edge before the job, unless Plain
+	KeepsExpiry bool      // the job changed only the confidence
+	Gave        *float64  // the confidence that the job wrote; nil is none
 }
 
-// Edges are the edges of the facts that were taken back, sorted by what the job changed: the expiry of edges that were as
-// the node made them, the expiry of other edges, or the confidence too. A fact may have no edge.
-func (r Restoration) Edges() (plain []string, others, withConfidence []RestoredEdge) {
+// Edges are the edges of the restored facts. The job changed only the expiry of plain and differed; the plain ones were as
+// the node makes edges. withConfidence are the edges whose confidence it changed. A fact may have no edge.
+func (r Restoration) Edges() (plain []string, differed, withConfidence []RestoredEdge) {
 	for _, c := range r.done() {
 		e := RestoredEdge{ID: c.FactID, Plain: c.Edge == nil, KeepsExpiry: !expired(c, r.AsOf), Gave: c.After.Confidence}
 		if c.Edge != nil {
@@ -58,14 +58,14 @@ func (r Restoration) Edges() (plain []string, others, withConfidence []RestoredE
 		case e.Plain:
 			plain = append(plain, e.ID)
 		default:
-			others = append(others, e)
+			differed = append(differed, e)
 		}
 	}
-	return plain, others, withConfidence
+	return plain, differed, withConfidence
 }
 
-// Retractions are the ids of the rows that the job added to the retraction log for the facts that were taken back.
-// The log has no row that takes another back.
+// Retractions are the ids of the rows that the job added to the retraction log for the restored facts. They are to be
+// deleted: the log has no row that revokes another one.
 func (r Restoration) Retractions() (ids []string) {
 	for _, c := range r.done() {
 		if c.Retraction != "" {
@@ -75,7 +75,7 @@ func (r Restoration) Retractions() (ids []string) {
 	return ids
 }
 
-// LostVectors are the facts that were taken back and whose vector the job removed.
+// LostVectors are the restored facts whose vector the job deleted.
 func (r Restoration) LostVectors() (ids []string) {
 	for _, c := range r.done() {
 		if expired(c, r.AsOf) || c.After.Confidence != nil && *c.After.Confidence < minVectorConfidence {

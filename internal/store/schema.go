@@ -5,21 +5,20 @@ import (
 	"slices"
 )
 
-// Table is a table of the node's schema and what decayctl does with it.
+// Table is a table of the node's schema, and what decayctl does with it.
 type Table struct {
 	Name   string
-	Read   []string // columns
-	Insert []string // columns; only a sweep needs to
-	Update []string // columns; only a sweep needs to
-	Null   []string // columns that may be NULL: nothing else that decayctl uses may, but for ids
-	Newer  []string // columns of newer nodes, which an insert fills in if the store has them
+	Read   []string // columns that decayctl reads
+	Insert []string // columns that a sweep inserts
+	Update []string // columns that a sweep updates
+	Null   []string // columns that may be NULL; of the others that decayctl uses, only ids may
+	Newer  []string // columns of newer nodes that an insert fills in if the store has them
 
-	Lookups []Lookup // the ways in which its rows are found
-	Without string   // what follows if decayctl does without the table
+	Lookups []Lookup // the ways in which decayctl finds rows
+	Without string   // what follows if decayctl works without the table, for the operator
 }
 
-// Tables is all that decayctl needs of a fact store. vec_facts is not among them: it exists only
-// where the node makes embeddings.
+// Tables are the tables that decayctl needs.
 var Tables = []Table{
 	{Name: "schema_migrations", Read: []string{"version"}},
 	{
@@ -88,7 +87,8 @@ var Tables = []Table{
 	},
 }
 
-// VectorTables are what a node that makes embeddings may have besides. Where decayctl cannot work with them it does without.
+// VectorTables are further tables of a node that makes embeddings. decayctl works without them if they are missing or
+// unfit.
 var VectorTables = []Table{
 	{Name: "vec_facts", Read: []string{"fact_id"}, Without: "the vectors of expired facts stay, and semantic recall may still find them"},
 	{
@@ -99,17 +99,17 @@ var VectorTables = []Table{
 	},
 }
 
-// DoneWithout is the note for the operator that decayctl does without a table, for a reason.
+// DoneWithout is the note for the operator that decayctl works without a table, for a reason.
 func (t Table) DoneWithout(reason string) string { return reason + "; while that is so, " + t.Without }
 
-// UndoTables are the tables in which an undo finds what a job wrote. The node has no triggers on them.
+// UndoTables are the tables in which an undo finds what a job wrote. The node makes no triggers on them.
 var UndoTables = []string{"fact_validity_overrides", "fact_retractions", "entity_edges"}
 
-// Written tells whether a sweep writes the table. Those that only a sweep reads are written too.
+// Written tells whether a sweep writes the table. A dry run reads none of these tables but the overrides.
 func (t Table) Written() bool { return len(t.Insert)+len(t.Update) > 0 }
 
-// CheckSchema judges what a store says of itself: the node migrations it has had, and the forms of the tables it holds
-// (none for a table that is missing). The notes are for the operator.
+// CheckSchema checks the node's migrations and the forms of its tables. A missing table has no form. The notes are for the
+// operator. It fails with an Unusable *Error if decayctl cannot work with the store.
 func CheckSchema(migrations []string, forms map[string]Form) (notes []string, err error) {
 	if len(forms["facts"].Columns) == 0 || len(forms["schema_migrations"].Columns) == 0 {
 		return nil, &Error{Kind: Unusable, Text: "not a Stigmem fact store: it has no tables facts and schema_migrations; name the node's own store with --store"}
@@ -135,10 +135,10 @@ func CheckSchema(migrations []string, forms map[string]Form) (notes []string, er
 	return notes, nil
 }
 
-// TableNames lists the tables whose forms CheckSchema wants to see.
+// TableNames are the names of Tables, whose forms CheckSchema needs.
 func TableNames() []string { return names(Tables) }
 
-// AllTableNames lists those of VectorTables too.
+// AllTableNames are the names of Tables and VectorTables.
 func AllTableNames() []string { return append(TableNames(), names(VectorTables)...) }
 
 func names(of []Table) []string {

@@ -8,12 +8,10 @@ import (
 	"decayctl/internal/job"
 )
 
-// What both stores decide alike, between reading jobs under lock and writing them.
-
-// NewJob is the row of a job that begins now. last is the newest stamp that was given to a job, or "":
-// undo tells a job's overrides from those of others by their stamp, in whole seconds.
+// NewJob is a job that begins now. last is the newest stamp of any job, or "". The stamp of each job is different, in
+// whole seconds: an undo finds the overrides of its job by it.
 func NewJob(p StartParams, now time.Time, last string) job.Job {
-	now = now.UTC().Truncate(time.Microsecond) // what the store can hold
+	now = now.UTC().Truncate(time.Microsecond) // the store holds no more digits
 	j := job.Job{
 		ID: p.ID, State: job.Pending, Rules: p.Rules, AsOf: p.AsOf, Scope: p.Scope, Tenant: p.Tenant,
 		MaxExpire: p.MaxExpire, Total: p.Total, Created: now, Updated: now, Stamp: now.Truncate(time.Second),
@@ -30,7 +28,7 @@ func NewJob(p StartParams, now time.Time, last string) job.Job {
 	return j
 }
 
-// RemoveDeadWorkers takes those out of a job's workers who are gone, or whose lease has ended, and returns them.
+// RemoveDeadWorkers removes the workers of j whose lease has ended or whose process has ended, and returns them.
 func RemoveDeadWorkers(j *job.Job, p WorkerParams) (removed []job.Worker) {
 	var live []job.Worker
 	for _, w := range j.Workers {
@@ -44,10 +42,9 @@ func RemoveDeadWorkers(j *job.Job, p WorkerParams) (removed []job.Worker) {
 	return removed
 }
 
-// CheckOverlaps tells whether a job may be worked on beside those that are at work now. It fails with
-// *job.Busy where one of them overlaps and is alive; else it returns the overlapping ones that all
-// their workers have left behind in the middle of a sweep: they are to be paused. (One left behind in
-// the middle of an undo stays so: it touches no fact that it did not write itself.)
+// CheckOverlaps tells whether j may run while the jobs in working are running or undoing. It fails with *job.Busy if an
+// overlapping job has a live worker. Else it returns the overlapping running jobs, whose workers are all dead: they are
+// to be paused. A dead undo stays as it is, since it changes only facts that its own job wrote.
 func CheckOverlaps(j job.Job, working []job.Job, p WorkerParams, now time.Time) (dead []job.Job, err error) {
 	for _, other := range working {
 		if other.ID == j.ID || !other.Overlaps(j) {
@@ -64,9 +61,9 @@ func CheckOverlaps(j job.Job, working []job.Job, p WorkerParams, now time.Time) 
 	return dead, nil
 }
 
-// CheckJoin tells whether a worker may join a job whose dead workers are removed. alone is the store's
-// Tuning.SingleWorkerReason.
-func CheckJoin(j job.Job, to job.State, alone string, now time.Time) error {
+// CheckJoin tells whether a worker may join j, which has no dead workers, to take it to a state. Errors: *job.Illegal,
+// *job.Busy. singleWorkerReason is the store's Tuning.SingleWorkerReason.
+func CheckJoin(j job.Job, to job.State, singleWorkerReason string, now time.Time) error {
 	switch {
 	case !j.State.May(to):
 		return &job.Illegal{ID: j.ID, From: j.State, To: to}
@@ -74,16 +71,15 @@ func CheckJoin(j job.Job, to job.State, alone string, now time.Time) error {
 		return nil
 	case to == job.Undoing:
 		return &job.Busy{Job: j, Now: now, Why: "one process at a time takes a job back"}
-	case alone != "":
-		return &job.Busy{Job: j, Now: now, Why: alone}
+	case singleWorkerReason != "":
+		return &job.Busy{Job: j, Now: now, Why: singleWorkerReason}
 	}
 	return nil
 }
 
-// FindSuperseding is the job that supersedes j: one that has swept an overlapping scope to its end, since j was
-// made, with a later as-of. (A job made after it, to judge by an earlier as-of, was asked for knowingly.)
-// A sweep by one policy supersedes only its like: it has judged no more than that. done are the jobs that
-// are done.
+// FindSuperseding finds, among jobs that are done, one that supersedes j: it overlaps j, has a later as-of, and was
+// completed after j was created. If it was completed before, the operator chose the earlier as-of of j knowingly. A
+// sweep by one policy supersedes only sweeps by the same policy.
 func FindSuperseding(j job.Job, done []job.Job) (by job.Job, ok bool) {
 	at := slices.IndexFunc(done, func(other job.Job) bool {
 		return other.ID != j.ID && other.State == job.Done && other.Overlaps(j) && (other.Rules.Only == "" || other.Rules.Only == j.Rules.Only) && other.AsOf.After(j.AsOf) && !other.Completed.Before(j.Created)
@@ -94,7 +90,7 @@ func FindSuperseding(j job.Job, done []job.Job) (by job.Job, ok bool) {
 	return done[at], true
 }
 
-// Move takes a job to another state, if that is a transition of the table.
+// Move takes j to another state. It fails with *job.Illegal if the table of transitions does not have this one.
 func Move(j *job.Job, to job.State, reason string, now time.Time) error {
 	if !j.State.May(to) {
 		return &job.Illegal{ID: j.ID, From: j.State, To: to}
@@ -113,11 +109,12 @@ func Move(j *job.Job, to job.State, reason string, now time.Time) error {
 	return nil
 }
 
-// Complete takes a job to the state that it comes to when no more is to be done for it.
+// Complete takes j to the state of a job that has nothing left to do: undone, done, or failed if facts could not be
+// written.
 func Complete(j *job.Job, now time.Time) error {
 	switch {
 	case j.State == job.Undoing:
-		// Whatever the job expired and the undo did not find as it was left is somebody else's now.
+		// The undo did not restore what another process has changed since.
 		j.Counts.LeftAlone = max(0, j.Counts.Decayed-j.Counts.Restored)
 		return Move(j, job.Undone, "", now)
 	case j.Counts.FailedCount > 0:

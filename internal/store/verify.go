@@ -8,23 +8,23 @@ import (
 	"decayctl/internal/job"
 )
 
-// Triggers are those on the tables that an undo reads, and rules. They may change what a batch writes.
+// Triggers are the triggers and rules on the tables that an undo reads. They may change what a batch writes.
 type Triggers struct {
 	Names []string // such as "touch on entity_edges"
 	told  sync.Once
 }
 
-// Verified is what a transaction finds of a batch that it has written, by the same statements as an undo.
+// Verified compares what a transaction wrote of a batch with what an undo would find.
 type Verified struct {
-	Found  []job.Change // what an undo would take for the job's work
-	Rows   int64        // override rows that the statements for the batch's facts wrote
-	Logged int64        // rows that the transaction added to the retraction log
-	Edges  int64        // edges that should have ended and have the expiry that the batch gave them
+	Found  []job.Change // the job's changes, by the statements of an undo
+	Rows   int64        // override rows that the batch wrote
+	Logged int64        // rows that the batch added to the retraction log
+	Edges  int64        // ended edges that have the expiry that the batch wrote
 }
 
-// Verify makes sure that an undo will find what the transaction has written of a batch, if there are triggers. v holds what the
-// statements told; find adds what an undo would find of the facts that were written, and of those edges that should have ended. A
-// batch that may be irreversible is written all the same, and tell gets a note for the operator once.
+// Verify checks that an undo will find what a transaction wrote of a batch. Without triggers it does nothing. v holds the
+// rows that the batch's statements wrote. find adds what an undo finds of the written facts and of the ended edges. Errors:
+// Irreversible; if b.Irreversible is set, tell gets that text instead, once for all batches.
 func (t *Triggers) Verify(b Batch, v Verified, find func(v *Verified, done, ended []*Expiry) error, tell func(note string)) error {
 	done := b.Done()
 	if len(t.Names) == 0 || len(done) == 0 && v.Rows == 0 {
@@ -47,7 +47,7 @@ func (t *Triggers) Verify(b Batch, v Verified, find func(v *Verified, done, ende
 	return nil
 }
 
-// ended are those of the facts that were written whose edges end, as far as it is known that they have one.
+// ended are the written facts whose edge ends.
 func ended(done []*Expiry) (edged []*Expiry) {
 	for _, e := range done {
 		if e.Edge != nil && !e.KeepsExpiry {
@@ -57,7 +57,7 @@ func ended(done []*Expiry) (edged []*Expiry) {
 	return edged
 }
 
-// missed is what an undo would not find of the facts that were written, their retractions and the edges that ended.
+// missed names what an undo would not find: an override, a retraction, or the expiry of an edge. "" is nothing.
 func (v Verified) missed(done []*Expiry, ended int) string {
 	found := map[string]bool{}
 	var logged int64
