@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Claim is ordered by the job's row.
+// Claim locks the job's row first, so that workers claim one after the other.
 func (t *Table) Claim(ctx context.Context, l store.Lease, size int) (c store.Claim, err error) {
 	var locked time.Time
 	err = t.db.Write(ctx, func(tx Tx) error {
@@ -24,7 +24,7 @@ func (t *Table) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 			SELECT state, end_reached, frontier FROM `+t.db.Table("decayctl_jobs")+` WHERE job_id = $1`+t.db.Lock(""), l.JobID); err != nil {
 			return err
 		}
-		// A statement of its own: it sees what was committed while the lock was waited for.
+		// Not part of the statement above: it must see what was committed while that one waited for the lock.
 		var live bool
 		if _, err := first(ctx, tx, []any{&live}, `
 			SELECT EXISTS (SELECT 1 FROM `+t.db.Table("decayctl_workers")+` WHERE job_id = $1 AND worker = $2 AND lease_until > `+t.leaseClock()+`)`,
@@ -51,8 +51,8 @@ func (t *Table) Claim(ctx context.Context, l store.Lease, size int) (c store.Cla
 	return c, err
 }
 
-// adoptClaim takes over the first claim that a worker left behind who is gone, or whose lease has ended. A claim that is
-// locked is being swept by its worker, who was silent for long but is not gone.
+// adoptClaim takes over the first claim of a removed worker, or of one whose lease has ended. It skips a locked claim: its
+// worker is writing a batch, and is late but alive.
 func (t *Table) adoptClaim(ctx context.Context, tx Tx, l store.Lease) (store.Claim, bool, error) {
 	c, found, err := t.claim(ctx, tx, `
 		WHERE c.job_id = $1 AND NOT EXISTS (
@@ -66,7 +66,7 @@ func (t *Table) adoptClaim(ctx context.Context, tx Tx, l store.Lease) (store.Cla
 	return c, true, err
 }
 
-// advance claims the next facts and moves the frontier behind them, or notes that there are none.
+// advance claims the facts after the frontier and moves the frontier, or notes that no fact is left.
 func (t *Table) advance(ctx context.Context, tx Tx, l store.Lease, p store.RangeParams) (store.Claim, error) {
 	next, err := t.db.NextRange(ctx, tx, p)
 	if err != nil {
@@ -89,7 +89,7 @@ func (t *Table) advance(ctx context.Context, tx Tx, l store.Lease, p store.Range
 	return c, err
 }
 
-// EnqueueClaims is ordered by the job's row.
+// EnqueueClaims locks the job's row first.
 func (t *Table) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (counts job.Counts, err error) {
 	err = t.db.Write(ctx, func(tx Tx) error {
 		j, err := t.lockLeased(ctx, tx, l, job.Running)
@@ -134,7 +134,7 @@ func (t *Table) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanRe
 	return counts, t.db.Translate(err, "put facts up for claiming")
 }
 
-// LookupClaim reads a claim of its owner's.
+// LookupClaim finds the claim only if it belongs to the worker.
 func (t *Table) LookupClaim(ctx context.Context, l store.Lease, number int64) (c store.Claim, found bool, err error) {
 	err = t.db.Read(ctx, func(tx Tx) error {
 		c, found, err = t.claim(ctx, tx, "WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3", l.JobID, number, l.Worker)
@@ -156,8 +156,8 @@ func (t *Table) claim(ctx context.Context, tx Tx, where string, args ...any) (c 
 	return c, err == nil, err
 }
 
-// LockClaim makes sure that a batch is its worker's to write, and keeps the claim from others until the batch is
-// written. It fails with *job.Lost if the batch is not. It takes facts out of the batch that have expired by now.
+// LockClaim locks the claim of a batch until the transaction ends, and excludes facts that have expired by now. It fails
+// with *job.Lost if the claim belongs to another worker or was moved, the lease has ended, or the job is not running.
 func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 	if err := t.db.FollowClock(ctx, tx, b.Lease); err != nil {
 		return err
@@ -182,8 +182,8 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 	return nil
 }
 
-// RecordBatch moves the claim behind a batch, adds what the batch counted to the job, and renews the lease. It comes last
-// in the batch's transaction, since all workers of a job wait for its row. locked is when the batch took its locks.
+// RecordBatch moves the claim past a batch, adds the batch's counts to the job, and extends the lease. It comes last in
+// the batch's transaction, since all workers of a job wait for its row. locked is when the batch took its locks.
 func (t *Table) RecordBatch(ctx context.Context, tx Tx, b *store.Batch, locked time.Time) (job.Counts, error) {
 	move, args := `UPDATE `+t.db.Table("decayctl_claims")+` SET low = $3, remaining = $4`, []any{b.Lease.JobID, b.Claim.Number, b.UpTo.ID, b.RemainingFacts()}
 	if b.ClosesClaim {
@@ -197,7 +197,7 @@ func (t *Table) RecordBatch(ctx context.Context, tx Tx, b *store.Batch, locked t
 	})
 }
 
-// LockUndo makes sure, before anything is written, that the job is being undone by this worker. It fails with *job.Lost.
+// LockUndo checks, before anything is written, that this worker is undoing the job. Errors: *job.Lost.
 func (t *Table) LockUndo(ctx context.Context, tx Tx, l store.Lease) error {
 	if err := t.db.FollowClock(ctx, tx, l); err != nil {
 		return err
@@ -214,10 +214,10 @@ func (t *Table) LockUndo(ctx context.Context, tx Tx, l store.Lease) error {
 	return t.lost(ctx, tx, l.JobID)
 }
 
-// record writes what a batch did to a job into the job's row, and renews the lease. It fails with *job.Lost if the job is
-// in another state, or the worker was removed. decayctl's own row is waited for with patience: whoever has locked
-// it is a decayctl that waits for nothing the node has. The node may have locked the row in its own table, so
-// that row is not waited for.
+// record changes a job's row and extends the lease. It fails with *job.Lost if the job is in another state, or the worker
+// was removed. It waits for decayctl's own row for as long as the lock timeout: only another decayctl can have locked the
+// row, and that one waits for no lock of the node. It does not wait for the row in the node's table, since the node may
+// have locked it.
 func (t *Table) record(ctx context.Context, tx Tx, l store.Lease, in job.State, change func(*job.Job)) (job.Counts, error) {
 	if err := t.db.WaitAtMost(ctx, tx, t.params.LockTimeout); err != nil {
 		return job.Counts{}, err
@@ -234,14 +234,14 @@ func (t *Table) record(ctx context.Context, tx Tx, l store.Lease, in job.State, 
 	}
 	j := found[0]
 	change(&j)
-	j.Updated, j.StopReason = t.params.Now(), "" // why it waited, if it did
+	j.Updated, j.StopReason = t.params.Now(), "" // removes the note of Wait
 	if err := t.write(ctx, tx, j); err != nil {
 		return job.Counts{}, err
 	}
 	return j.Counts, t.renew(ctx, tx, l)
 }
 
-// RecordUndo is RecordBatch for a batch of an undo.
+// RecordUndo adds a batch of an undo to the job's counts and progress, and extends the lease. It comes last, as RecordBatch.
 func (t *Table) RecordUndo(ctx context.Context, tx Tx, l store.Lease, r store.Restoration) (job.Counts, error) {
 	return t.record(ctx, tx, l, job.Undoing, r.AddTo)
 }

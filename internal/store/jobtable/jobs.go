@@ -10,11 +10,10 @@ import (
 	"decayctl/internal/store"
 )
 
-// Locks are taken in one order: the row in decayctl_store, a job's row, its workers and claims. Batches
-// come from the other end, facts first and the job's row last. A transaction that holds a job's row waits for no fact
-// and for no claim.
+// Transactions lock in one order: the row of decayctl_store, a job's row, its workers, its claims. A batch locks its claim
+// and facts first and the job's row last. So a transaction that has locked a job's row must not wait for a fact or claim.
 
-// Start takes the lock of decayctl_store: of two sweeps that start at once, one finds the other's job.
+// Start locks the row of decayctl_store, so that of two sweeps that start at once, one finds the job of the other.
 func (t *Table) Start(ctx context.Context, p store.StartParams) (joined store.Joined, err error) {
 	err = t.db.Write(ctx, func(tx Tx) error {
 		joined = store.Joined{}
@@ -46,8 +45,8 @@ func (t *Table) Start(ctx context.Context, p store.StartParams) (joined store.Jo
 	return joined, nil
 }
 
-// pauseDead makes way for a job among those at work, and pauses the dead ones that it finds in its way. Their claims
-// stay for whoever resumes them.
+// pauseDead pauses the overlapping jobs whose workers are all dead. Their claims stay for a resume. It fails with
+// *job.Busy if a worker of an overlapping job is alive.
 func (t *Table) pauseDead(ctx context.Context, tx Tx, j job.Job, p store.WorkerParams, now time.Time) ([]job.Job, error) {
 	working, err := t.readJobs(ctx, tx, "WHERE state IN ('running', 'undoing') ORDER BY job_id"+t.db.Lock(""))
 	if err != nil {
@@ -68,8 +67,8 @@ func (t *Table) pauseDead(ctx context.Context, tx Tx, j job.Job, p store.WorkerP
 	return dead, nil
 }
 
-// Join decides under the same lock as Start. A job that a later sweep has superseded is cancelled in a transaction
-// that commits, so that refusal is no error of the transaction.
+// Join takes the same lock as Start. Superseded is no error within the transaction, which has to commit: it cancels the
+// superseded job.
 func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Joined, err error) {
 	var superseded *job.Superseded
 	err = t.db.Write(ctx, func(tx Tx) error {
@@ -89,7 +88,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 			}
 		}
 		joined.RemovedWorkers = store.RemoveDeadWorkers(&j, p.Worker)
-		if err := store.CheckJoin(j, to, t.alone, now); err != nil {
+		if err := store.CheckJoin(j, to, t.singleWorkerReason, now); err != nil {
 			return err
 		}
 		if !p.Undo {
@@ -103,7 +102,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 		if err := t.removeWorkers(ctx, tx, j.ID, joined.RemovedWorkers...); err != nil {
 			return err
 		}
-		if p.Undo && j.State != job.Undoing { // the rest will not be swept any more
+		if p.Undo && j.State != job.Undoing { // the unswept facts are not swept any more
 			if err := t.deleteClaims(ctx, tx, &j); err != nil {
 				return err
 			}
@@ -127,7 +126,7 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 	return joined, nil
 }
 
-// supersede cancels a job that a later sweep has overtaken, if it may be cancelled. It returns nil if none has.
+// supersede cancels a job that another one supersedes, if that is a legal transition. It returns nil if none does.
 func (t *Table) supersede(ctx context.Context, tx Tx, j job.Job, now time.Time) (*job.Superseded, error) {
 	by, ok, err := t.findSuperseding(ctx, tx, j)
 	if err != nil || !ok {
@@ -141,7 +140,7 @@ func (t *Table) supersede(ctx context.Context, tx Tx, j job.Job, now time.Time) 
 	return &job.Superseded{Job: j, By: by}, nil
 }
 
-// findSuperseding looks at the jobs that have ended since j was made, a few at a time: there may be a year of them.
+// findSuperseding reads the jobs that ended since j was created, a part at a time: there may be very many.
 func (t *Table) findSuperseding(ctx context.Context, tx Tx, j job.Job) (by job.Job, ok bool, err error) {
 	err = t.db.Apart(ctx, tx, func(tx Tx) error {
 		ended, id := fact.FormatInstant(j.Created), ""
@@ -162,7 +161,7 @@ func (t *Table) findSuperseding(ctx context.Context, tx Tx, j job.Job) (by job.J
 	return by, ok, err
 }
 
-// Renew does not bring back a lease that has ended: other processes may have acted on that.
+// Renew does not extend a lease that has ended: another process may have taken over the worker's claims.
 func (t *Table) Renew(ctx context.Context, l store.Lease) error {
 	err := t.db.Write(ctx, func(tx Tx) error {
 		if err := t.db.FollowClock(ctx, tx, l); err != nil {
@@ -182,7 +181,7 @@ func (t *Table) Renew(ctx context.Context, l store.Lease) error {
 	return t.db.Translate(err, "renew the lease")
 }
 
-// Wait notes why a job does not go on.
+// Wait writes the note to the job's stop reason.
 func (t *Table) Wait(ctx context.Context, l store.Lease, why string) error {
 	err := t.db.Write(ctx, func(tx Tx) error {
 		j, err := t.lockLeased(ctx, tx, l, job.Running, job.Undoing)
@@ -198,7 +197,7 @@ func (t *Table) Wait(ctx context.Context, l store.Lease, why string) error {
 	return t.db.Translate(err, "note why the job waits")
 }
 
-// ClearMaxExpire clears the limit.
+// ClearMaxExpire sets the limit to NULL.
 func (t *Table) ClearMaxExpire(ctx context.Context, l store.Lease) error {
 	err := t.db.Write(ctx, func(tx Tx) error {
 		if err := t.db.FollowClock(ctx, tx, l); err != nil {
@@ -217,7 +216,7 @@ func (t *Table) ClearMaxExpire(ctx context.Context, l store.Lease) error {
 	return t.db.Translate(err, "note that the limit of the job holds")
 }
 
-// Finish counts claims, not workers: a worker that waits has nothing left to do.
+// Finish counts claims and not workers: a worker without a claim has nothing left to do.
 func (t *Table) Finish(ctx context.Context, l store.Lease) (j job.Job, done bool, err error) {
 	err = t.db.Write(ctx, func(tx Tx) (err error) {
 		done = false
@@ -242,7 +241,7 @@ func (t *Table) Finish(ctx context.Context, l store.Lease) (j job.Job, done bool
 	return j, done, nil
 }
 
-// Leave keeps the worker's claims for others.
+// Leave does nothing more to a job that has another live worker, or that no process was working on.
 func (t *Table) Leave(ctx context.Context, l store.Lease, to job.State, reason string) (j job.Job, err error) {
 	err = t.db.Write(ctx, func(tx Tx) (err error) {
 		if j, err = t.lockJob(ctx, tx, l.JobID); err != nil {
@@ -255,7 +254,7 @@ func (t *Table) Leave(ctx context.Context, l store.Lease, to job.State, reason s
 		switch {
 		case !j.State.Worked() || j.Live():
 			return nil
-		case j.State == job.Undoing: // it stays so, and goes on with the next undo
+		case j.State == job.Undoing: // only another undo can go on
 			j.StopReason = reason
 			return t.write(ctx, tx, j)
 		}
@@ -267,7 +266,7 @@ func (t *Table) Leave(ctx context.Context, l store.Lease, to job.State, reason s
 	return j, nil
 }
 
-// Move removes the job's workers: a process that is still at work finds its row gone.
+// Move deletes the rows of the job's workers, by which a process that is working on the job finds out.
 func (t *Table) Move(ctx context.Context, id string, to job.State, reason string) (j job.Job, err error) {
 	err = t.db.Write(ctx, func(tx Tx) (err error) {
 		if j, err = t.lockJob(ctx, tx, id); err != nil {
@@ -281,7 +280,7 @@ func (t *Table) Move(ctx context.Context, id string, to job.State, reason string
 	return j, nil
 }
 
-// move takes a job to another state, in which no process works on it.
+// move takes a job to a state in which no process works on it.
 func (t *Table) move(ctx context.Context, tx Tx, j *job.Job, to job.State, reason string, now time.Time) error {
 	if err := store.Move(j, to, reason, now); err != nil {
 		return err

@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Find compares the beginnings of ids, and takes no character of the prefix for a wildcard.
+// Find does not use LIKE: a character of the prefix might be a wildcard.
 func (t *Table) Find(ctx context.Context, prefix string) (j job.Job, err error) {
 	if t.broken != nil {
 		return j, t.broken
@@ -39,7 +39,7 @@ func (t *Table) Find(ctx context.Context, prefix string) (j job.Job, err error) 
 			return err
 		}
 		if len(found) == 0 {
-			return &job.Unknown{Prefix: prefix} // gone between two statements
+			return &job.Unknown{Prefix: prefix} // removed between the two statements
 		}
 		if j = found[0]; j.Node {
 			return nil
@@ -53,8 +53,7 @@ func (t *Table) Find(ctx context.Context, prefix string) (j job.Job, err error) 
 	return j, nil
 }
 
-// beginningWith are the ids of jobs that begin with a prefix, the exact one first, and no more than tell that there
-// are several.
+// beginningWith are up to three ids of jobs that begin with a prefix, an exact match first.
 func (t *Table) beginningWith(ctx context.Context, tx Tx, own bool, prefix string) ([]string, error) {
 	args := []any{prefix}
 	end := store.PrefixEnd(prefix)
@@ -75,7 +74,7 @@ func (t *Table) beginningWith(ctx context.Context, tx Tx, own bool, prefix strin
 	return texts(ctx, tx, `SELECT id FROM (`+query+`) j ORDER BY id <> $1, id LIMIT 3`, args...)
 }
 
-// List reads the keys of all jobs first: the node's table has no index in the order of their stamps.
+// List reads the keys of all jobs first: the node's table has no index on created_at.
 func (t *Table) List(ctx context.Context, p store.ListParams, use func(job.Job) error) error {
 	if t.broken != nil {
 		return t.broken
@@ -100,7 +99,7 @@ func (t *Table) List(ctx context.Context, p store.ListParams, use func(job.Job) 
 	}, use)
 }
 
-// read reads jobs of decayctl's by their ids, and jobs of the node's.
+// read reads jobs of decayctl and of the node by their ids. own tells whether decayctl's own tables exist.
 func (t *Table) read(ctx context.Context, tx Tx, own bool, ours, node []string) (found []job.Job, err error) {
 	if own && len(ours) > 0 {
 		if found, err = t.readJobs(ctx, tx, "WHERE "+t.db.In("job_id", 1), t.db.Array(ours)); err != nil {
@@ -117,7 +116,7 @@ func (t *Table) read(ctx context.Context, tx Tx, own bool, ours, node []string) 
 	return append(found, more...), err
 }
 
-// keys are the jobs that a list is of, in no order.
+// keys are the keys of the jobs to list, in no order.
 func (t *Table) keys(ctx context.Context, tx Tx, own bool, p store.ListParams) (keys []store.JobKey, err error) {
 	limit := int64(math.MaxInt64)
 	if p.Limit > 0 {
@@ -161,7 +160,7 @@ func (t *Table) keys(ctx context.Context, tx Tx, own bool, p store.ListParams) (
 	return keys, err
 }
 
-// nodeJobs reads decay jobs that the node made.
+// nodeJobs reads decay jobs that the node made, by their ids.
 func (t *Table) nodeJobs(ctx context.Context, tx Tx, own bool, ids []string) (found []job.Job, err error) {
 	var id, status, created string
 	var scope, started, completed, result, failure *string
@@ -175,7 +174,7 @@ func (t *Table) nodeJobs(ctx context.Context, tx Tx, own bool, ids []string) (fo
 	return found, err
 }
 
-// ofNode is the condition for a decay job n that the node made: decayctl has no row of it.
+// ofNode is the condition that the node made the decay job n: decayctl's own tables do not have it.
 func (t *Table) ofNode(own bool) string {
 	where := `n.job_type = 'decay' AND n.id IS NOT NULL`
 	if own {
@@ -184,7 +183,7 @@ func (t *Table) ofNode(own bool) string {
 	return where
 }
 
-// CountUpTo reads no further than it must.
+// CountUpTo ends reading with LIMIT.
 func (t *Table) CountUpTo(ctx context.Context, scope, tenant string, most int64) (facts int64, err error) {
 	where, args := "true", []any{most}
 	for _, each := range []struct{ column, value string }{{"scope", scope}, {"tenant_id", tenant}} {

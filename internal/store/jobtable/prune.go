@@ -8,18 +8,18 @@ import (
 	"decayctl/internal/store"
 )
 
-// finished is the condition that a job has ended. No index serves it: nearly all jobs have.
+// finished is the condition that a job has ended. It uses no index, since nearly all jobs have ended.
 func (t *Table) finished() string {
 	return t.db.NoIndex("state") + ` IN ('done', 'failed', 'cancelled', 'undone')`
 }
 
-// Prunable reads one part after the other, by the index of completed_at.
+// Prunable reads part by part in the order of completed_at, which has an index.
 func (t *Table) Prunable(ctx context.Context, before time.Time, use func(ids []string) error) error {
 	if t.params.ReadOnly {
 		return store.ErrReadOnly
 	}
 	unfinished, err := t.unfinished(ctx)
-	end, id := "", "" // of the last job that was looked at
+	end, id := "", "" // of the last job that was read
 	for more := true; more && err == nil; {
 		var ids []string
 		var nextEnd, nextID string
@@ -54,7 +54,7 @@ func (t *Table) Prunable(ctx context.Context, before time.Time, use func(ids []s
 	return t.db.Translate(err, "look for jobs to prune")
 }
 
-// unfinished reads the jobs that a finished one may be the reason not to resume.
+// unfinished reads the jobs that a finished one may supersede.
 func (t *Table) unfinished(ctx context.Context) (found store.Unfinished, err error) {
 	err = t.db.Read(ctx, func(tx Tx) error {
 		if err := t.db.MayPrune(ctx, tx); err != nil {
@@ -72,7 +72,7 @@ func (t *Table) unfinished(ctx context.Context) (found store.Unfinished, err err
 	return found, err
 }
 
-// Prune looks at the state and the end of each job once more, under the lock without which no undo begins.
+// Prune checks the state and the end of each job again under the lock of decayctl_store. Without that lock no undo begins.
 func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (store.Pruned, error) {
 	limit := fact.FormatInstant(before)
 	lock := func(tx Tx) error {
@@ -103,8 +103,8 @@ func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (stor
 	})
 }
 
-// OrphanedJobs looks each job up in the key, of both tables: before-images may be millions. NOT EXISTS would be a join,
-// for which PostgreSQL 16 and later read all jobs.
+// OrphanedJobs steps from job to job in the key of decayctl_before, which may have millions of rows. It does not use NOT
+// EXISTS, for which PostgreSQL 16 and later read all jobs.
 func (t *Table) OrphanedJobs(ctx context.Context) (ids []string, err error) {
 	before := t.db.Table("decayctl_before")
 	err = t.db.Read(ctx, func(tx Tx) error {
@@ -120,17 +120,16 @@ func (t *Table) OrphanedJobs(ctx context.Context) (ids []string, err error) {
 	return ids, t.db.Translate(err, "look for before-images of jobs that are gone")
 }
 
-// DeleteBeforeImages finds the first rows by their key: else a database may read the whole table.
+// DeleteBeforeImages finds the rows by their key. With a plain DELETE, a database may read the whole table.
 func (t *Table) DeleteBeforeImages(ctx context.Context, ids []string, most int) (store.Pruned, error) {
 	key, table := t.db.BeforeImageKey(), t.db.Table("decayctl_before")
-	none := func(Tx) error { return nil } // no process looks for them any more
+	none := func(Tx) error { return nil } // no process needs them any more
 	return t.remove(ctx, "remove before-images", none, func(tx Tx) (int64, error) {
 		return tx.Exec(ctx, `DELETE FROM `+table+` WHERE `+t.db.Among(key, `SELECT `+key+` FROM `+table+` WHERE `+t.db.In("job_id", 1)+` LIMIT $2`), t.db.Array(ids), most)
 	})
 }
 
-// remove removes rows in one transaction, and measures for how long it had its locks: the wait for the first is not
-// part of that.
+// remove removes rows in one transaction, and measures how long it held locks, without the wait for the first lock.
 func (t *Table) remove(ctx context.Context, doing string, lock func(Tx) error, work func(Tx) (int64, error)) (store.Pruned, error) {
 	var locked time.Time
 	var rows int64

@@ -10,7 +10,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// lockStore takes the lock under which sweeps start, and reads the stamp of the newest job.
+// lockStore locks the row of decayctl_store, as every start and undo does, and reads the stamp of the newest job.
 func (t *Table) lockStore(ctx context.Context, tx Tx) (last string, err error) {
 	found, err := first(ctx, tx, []any{&last}, `SELECT coalesce(last_stamp, '') FROM `+t.db.Table("decayctl_store")+` WHERE id = 1`+t.db.Lock(""))
 	if err == nil && !found {
@@ -19,7 +19,7 @@ func (t *Table) lockStore(ctx context.Context, tx Tx) (last string, err error) {
 	return last, err
 }
 
-// lockJob locks a job of decayctl's and reads it with its workers.
+// lockJob locks a job of decayctl and reads it with its workers. Errors: *job.Foreign, *job.Unknown.
 func (t *Table) lockJob(ctx context.Context, tx Tx, id string) (job.Job, error) {
 	found, err := t.readJobs(ctx, tx, "WHERE job_id = $1"+t.db.Lock(""), id)
 	if err != nil {
@@ -35,13 +35,13 @@ func (t *Table) lockJob(ctx context.Context, tx Tx, id string) (job.Job, error) 
 		}
 		return job.Job{}, t.unknown(ctx, tx, id)
 	}
-	// Statements of their own: they see what was committed while the lock was waited for.
+	// Not part of the statement above: it must see what was committed while that one waited for the lock.
 	err = t.readWorkers(ctx, tx, found)
 	return found[0], err
 }
 
-// lockLeased locks and reads the job that a lease is of. It fails with *job.Lost if the lease has ended, or if the job is in
-// none of some states.
+// lockLeased locks and reads the job of a lease. It fails with *job.Lost if the lease has ended, or if the job is in none
+// of the states.
 func (t *Table) lockLeased(ctx context.Context, tx Tx, l store.Lease, states ...job.State) (job.Job, error) {
 	if err := t.db.FollowClock(ctx, tx, l); err != nil {
 		return job.Job{}, err
@@ -57,7 +57,7 @@ func (t *Table) lockLeased(ctx context.Context, tx Tx, l store.Lease, states ...
 	return j, nil
 }
 
-// lost is the error of a worker whose share in a job is not its own any more.
+// lost is the error of a worker that has lost its lease or its claim: *job.Lost, or *job.Unknown if the job was removed.
 func (t *Table) lost(ctx context.Context, tx Tx, id string) error {
 	found, err := t.readJobs(ctx, tx, "WHERE job_id = $1", id)
 	switch {
@@ -69,7 +69,7 @@ func (t *Table) lost(ctx context.Context, tx Tx, id string) error {
 	return &job.Lost{ID: id, State: found[0].State}
 }
 
-// readJobs reads decayctl's own jobs, without their workers and claims.
+// readJobs reads jobs of decayctl, without workers and claims.
 func (t *Table) readJobs(ctx context.Context, tx Tx, where string, args ...any) (found []job.Job, err error) {
 	var row store.JobRow
 	err = tx.Query(ctx, row.Fields(), func() error {
@@ -80,7 +80,7 @@ func (t *Table) readJobs(ctx context.Context, tx Tx, where string, args ...any) 
 	return found, err
 }
 
-// readWorkers reads the workers of jobs, and counts their claims.
+// readWorkers adds the workers and the number of open claims to jobs.
 func (t *Table) readWorkers(ctx context.Context, tx Tx, jobs []job.Job) error {
 	if len(jobs) == 0 {
 		return nil
@@ -94,7 +94,7 @@ func (t *Table) readWorkers(ctx context.Context, tx Tx, jobs []job.Job) error {
 	var left int64
 	if err := tx.Query(ctx, []any{&id, &w.Number, &w.Host, &w.Space, &w.PID, &w.Start, &joined, &left}, func() error {
 		each := w
-		each.Joined, _ = fact.ParseInstant(joined) // only ever shown
+		each.Joined, _ = fact.ParseInstant(joined) // for reports only
 		each.Left, each.Live = time.Duration(left)*time.Millisecond, left > 0
 		jobs[at[id]].Workers = append(jobs[at[id]].Workers, each)
 		return nil
@@ -109,7 +109,7 @@ func (t *Table) readWorkers(ctx context.Context, tx Tx, jobs []job.Job) error {
 	}, `SELECT job_id, count(*) FROM `+t.db.Table("decayctl_claims")+` WHERE `+t.db.In("job_id", 1)+` GROUP BY job_id`, t.db.Array(ids))
 }
 
-// insert writes the rows of a new job, and notes its stamp.
+// insert writes the rows of a new job, and its stamp to decayctl_store.
 func (t *Table) insert(ctx context.Context, tx Tx, j job.Job) error {
 	var limit *string
 	if j.MaxExpire != nil {
@@ -126,7 +126,7 @@ func (t *Table) insert(ctx context.Context, tx Tx, j job.Job) error {
 	if _, err := tx.Exec(ctx, `UPDATE `+t.db.Table("decayctl_store")+` SET last_stamp = $1 WHERE id = 1`, stamp); err != nil {
 		return err
 	}
-	// Asked here, not when the store is opened: the node may have migrated since.
+	// Not checked once when the store is opened: the node may have migrated since.
 	tenants, err := t.db.HasColumn(ctx, tx, "jobs", "tenant_id")
 	if err != nil {
 		return err
@@ -144,7 +144,7 @@ func (t *Table) insert(ctx context.Context, tx Tx, j job.Job) error {
 	return t.write(ctx, tx, j)
 }
 
-// write brings the rows of a locked job up to date, the node's too.
+// write updates the rows of a locked job, in decayctl's table and in the node's.
 func (t *Table) write(ctx context.Context, tx Tx, j job.Job) error {
 	row := store.NodeRowOf(j)
 	if _, err := tx.Exec(ctx, `
@@ -162,7 +162,7 @@ func (t *Table) write(ctx context.Context, tx Tx, j job.Job) error {
 	return err
 }
 
-// removeWorkers removes workers of a job. Their claims are handed out again.
+// removeWorkers removes workers of a job. Other workers get their claims.
 func (t *Table) removeWorkers(ctx context.Context, tx Tx, jobID string, workers ...job.Worker) error {
 	for _, w := range workers {
 		if _, err := tx.Exec(ctx, `DELETE FROM `+t.db.Table("decayctl_workers")+` WHERE job_id = $1 AND worker = $2`, jobID, w.Number); err != nil {
@@ -172,7 +172,7 @@ func (t *Table) removeWorkers(ctx context.Context, tx Tx, jobID string, workers 
 	return nil
 }
 
-// removeAllWorkers removes the workers of a job that is not worked on any more. Its claims stay if it may be resumed.
+// removeAllWorkers removes all workers of a job. It keeps the claims if the job may be resumed.
 func (t *Table) removeAllWorkers(ctx context.Context, tx Tx, j *job.Job) error {
 	if _, err := tx.Exec(ctx, `DELETE FROM `+t.db.Table("decayctl_workers")+` WHERE job_id = $1`, j.ID); err != nil {
 		return err
@@ -184,8 +184,8 @@ func (t *Table) removeAllWorkers(ctx context.Context, tx Tx, j *job.Job) error {
 	return t.deleteClaims(ctx, tx, j)
 }
 
-// deleteClaims removes the claims of a job that is not swept any more. A claim that a last batch has locked
-// stays: that batch waits for the job's row, finds that it comes too late, and writes nothing.
+// deleteClaims deletes the claims of a job that will not be resumed. It skips a claim that a batch has locked. That batch
+// waits for the job's row, finds the job in another state, and is rolled back.
 func (t *Table) deleteClaims(ctx context.Context, tx Tx, j *job.Job) error {
 	j.OpenClaims = 0
 	claims := t.db.Table("decayctl_claims")
@@ -195,7 +195,7 @@ func (t *Table) deleteClaims(ctx context.Context, tx Tx, j *job.Job) error {
 	return err
 }
 
-// addWorker gives a process a share in a job.
+// addWorker adds a process to the workers of a job.
 func (t *Table) addWorker(ctx context.Context, tx Tx, j *job.Job, p store.WorkerParams, now time.Time) (store.Lease, error) {
 	w := job.Worker{Owner: p.Owner, Joined: now, Live: p.Lease > 0, Left: p.Lease}
 	if _, err := first(ctx, tx, []any{&w.Number}, `
@@ -212,8 +212,8 @@ func (t *Table) addWorker(ctx context.Context, tx Tx, j *job.Job, p store.Worker
 	return l, err
 }
 
-// renew makes a lease last again within a transaction that has held the worker's claim or facts: the lease may
-// have ended since then, as long as the worker was not removed.
+// renew extends a lease in a transaction that has checked the lease before. The lease may have ended since then; it fails
+// with *job.Lost only if the worker was removed.
 func (t *Table) renew(ctx context.Context, tx Tx, l store.Lease) error {
 	t.db.LeaseWritten(l)
 	renewed, err := tx.Exec(ctx, `
@@ -225,7 +225,7 @@ func (t *Table) renew(ctx context.Context, tx Tx, l store.Lease) error {
 	return t.lost(ctx, tx, l.JobID)
 }
 
-// unknown is the error for a job that is not there. It says whether the job may have been pruned.
+// unknown is the error for a job that does not exist. PrunedBefore tells whether it may have been pruned.
 func (t *Table) unknown(ctx context.Context, tx Tx, prefix string) error {
 	unknown := &job.Unknown{Prefix: prefix}
 	own, err := t.db.HasTable(ctx, tx, "decayctl_store")
@@ -240,10 +240,10 @@ func (t *Table) unknown(ctx context.Context, tx Tx, prefix string) error {
 		return err
 	}
 	if pruned != nil {
-		unknown.PrunedBefore, _ = fact.ParseInstant(*pruned) // a hint, no more
+		unknown.PrunedBefore, _ = fact.ParseInstant(*pruned) // for the text of the error only
 	}
 	return unknown
 }
 
-// leaseClock is the clock of leases, in milliseconds since 1970.
+// leaseClock is a fragment: the time now as the ends of leases have it, in milliseconds since 1970.
 func (t *Table) leaseClock() string { return t.db.Clock(1000) }

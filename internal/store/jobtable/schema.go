@@ -11,30 +11,30 @@ import (
 	"decayctl/internal/store"
 )
 
-// Schema is what a database says of its tables, and who may make them.
+// Schema is the part of Dialect that reads and changes the schema.
 type Schema interface {
 	HasTable(ctx context.Context, tx Tx, table string) (bool, error)
 	HasColumn(ctx context.Context, tx Tx, table, column string) (bool, error)
 
-	// OwnShape reads the columns, the unique keys and the indexes of decayctl's own tables.
+	// OwnShape reads the columns, unique keys and indexes of decayctl's own tables.
 	OwnShape(ctx context.Context, tx Tx) (store.OwnState, error)
-	// MayRead tells whether the role may read a table that is there.
+	// MayRead tells whether the role may read a table. The table exists.
 	MayRead(ctx context.Context, tx Tx, table string) (bool, error)
-	// MayUseOwn fails with a *store.Error that lists the grants on decayctl's own tables that the role lacks.
+	// MayUseOwn fails with NotPermitted, and lists the grants on decayctl's own tables that the role lacks.
 	MayUseOwn(ctx context.Context, tx Tx) error
-	// MayCreate fails with a *store.Error if the role may not create tables.
+	// MayCreate fails with NotPermitted if the role may not create tables.
 	MayCreate(ctx context.Context, tx Tx) error
-	// NotPermitted is what to say, before the statements for an administrator, if the role may not make the tables, or
-	// not change those of an older decayctl; "" if an administrator's statements would not help.
+	// NotPermitted is the text of the error if the role may not create decayctl's own tables, or not upgrade those of an
+	// older version. The statements for an administrator follow. It is "" if such statements would not help.
 	NotPermitted(older bool) string
 	// Grants are statements that let the role use decayctl's own tables, or "".
 	Grants(ctx context.Context, tx Tx) (string, error)
 
-	// Snapshot is Read on one state of the store.
+	// Snapshot is Read with all statements on the same snapshot.
 	Snapshot(ctx context.Context, work func(Tx) error) error
-	// LockSchema keeps other processes from making decayctl's own tables until the transaction ends.
+	// LockSchema keeps other processes from creating decayctl's own tables until the transaction ends.
 	LockSchema(ctx context.Context, tx Tx) error
-	// Versions is the definition of the table that notes the migrations.
+	// Versions is the statement that creates the table of migrations.
 	Versions() string
 }
 
@@ -50,11 +50,11 @@ var claimedIDsSQL string
 //go:embed migrations/0004_job_indexes.sql
 var jobIndexesSQL string
 
-// migrations are what was done to decayctl's own tables, in order: the first is version 1.
+// migrations create and change decayctl's own tables. The first is version 1.
 var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL, jobIndexesSQL}
 
-// Prepare makes decayctl's own tables in one transaction. A node on SQLite that compiles a statement while the schema
-// changes may refuse a write, and once is enough for that.
+// Prepare creates or upgrades the tables in one transaction. A node on SQLite may fail a write if it compiles a statement
+// while the schema changes; so the schema must change only once.
 func (t *Table) Prepare(ctx context.Context) error {
 	if t.params.ReadOnly {
 		return store.ErrReadOnly
@@ -79,8 +79,8 @@ func (t *Table) Prepare(ctx context.Context) error {
 	return t.remakeIndexes(ctx, state)
 }
 
-// create makes decayctl's own tables, or brings them to the newest version. It returns what it found: another process
-// may have made them since.
+// create creates decayctl's own tables, or upgrades them. It returns their state before: another process may have created
+// them meanwhile.
 func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
 	err = t.db.Write(ctx, func(tx Tx) error {
 		if err := t.db.LockSchema(ctx, tx); err != nil {
@@ -102,7 +102,7 @@ func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
 		return err
 	})
 	err = t.db.Translate(err, "create decayctl's own tables")
-	var refusal *store.Error // MayUseOwn's has statements of its own
+	var refusal *store.Error // one with a Detail is of MayUseOwn and has its statements
 	if text := t.db.NotPermitted(state.Version > 0); text != "" && errors.As(err, &refusal) && refusal.Kind == store.NotPermitted && refusal.Detail == "" {
 		ddl, failed := t.DDL(ctx)
 		if failed != nil {
@@ -113,7 +113,7 @@ func (t *Table) create(ctx context.Context) (state store.OwnState, err error) {
 	return state, err
 }
 
-// remakeIndexes makes the indexes anew that decayctl's own tables have lost. A role that may not does without.
+// remakeIndexes creates the lost indexes of decayctl's own tables again, if the role may.
 func (t *Table) remakeIndexes(ctx context.Context, state store.OwnState) error {
 	if len(state.LostIndexes()) == 0 {
 		return nil
@@ -131,8 +131,8 @@ func (t *Table) remakeIndexes(ctx context.Context, state store.OwnState) error {
 	return err
 }
 
-// Check notes that decayctl's own tables are broken: what needs them then fails, and all else works. It returns that
-// in a sentence, "" if they are whole. It is for a store opened read-only; Prepare refuses broken tables.
+// Check checks decayctl's own tables of a store that was opened read-only. If they are damaged, note says how, and only
+// the methods that need these tables fail. Prepare does the same for a store that is written, and refuses such tables.
 func (t *Table) Check(ctx context.Context) (note string, err error) {
 	var broken *store.Error
 	if _, err = t.ownTables(ctx); errors.As(err, &broken) && broken.Kind == store.Unusable {
@@ -142,9 +142,9 @@ func (t *Table) Check(ctx context.Context) (note string, err error) {
 	return "", err
 }
 
-// ownTables reads what there is of decayctl's own tables, and refuses what it could not work with.
+// ownTables reads the state of decayctl's own tables. It fails if they are damaged.
 func (t *Table) ownTables(ctx context.Context) (state store.OwnState, err error) {
-	err = t.db.Snapshot(ctx, func(tx Tx) error { // another process may be making the tables
+	err = t.db.Snapshot(ctx, func(tx Tx) error { // another process may be creating the tables
 		state, err = t.ownState(ctx, tx)
 		return err
 	})
@@ -168,7 +168,7 @@ func (t *Table) ownState(ctx context.Context, tx Tx) (store.OwnState, error) {
 			return state, err
 		}
 	}
-	// A history without its column is none: Check finds the tables newer than it says.
+	// Without this column the table of migrations is damaged: Check finds tables that it does not note.
 	if !slices.Contains(state.Columns[store.OwnVersions], "version_id") {
 		return state, nil
 	}
@@ -184,14 +184,14 @@ func (t *Table) ownState(ctx context.Context, tx Tx) (store.OwnState, error) {
 	return state, err
 }
 
-// Diagnose tells which version decayctl's own tables have: 0 is none, -1 is one that the role may not read. broken tells
-// that decayctl cannot work with them.
+// Diagnose reads the version of decayctl's own tables: 0 if there are none, -1 if the role may not read it. broken is true
+// if they are damaged.
 func (t *Table) Diagnose(ctx context.Context, tx Tx) (version int, broken bool, err error) {
 	state, err := t.ownState(ctx, tx)
 	return state.Version, state.Check(t.db.Table) != nil, err
 }
 
-// DDL is what Prepare would run, with the grants that the role needs. If the tables are there, it is what made them.
+// DDL is the statements that Prepare would run, or has run if the tables are up to date.
 func (t *Table) DDL(ctx context.Context) (ddl string, err error) {
 	state, err := t.ownTables(ctx)
 	if err != nil {
@@ -211,8 +211,8 @@ func (t *Table) DDL(ctx context.Context) (ddl string, err error) {
 	return ddl, t.db.Translate(err, "write down the statements for decayctl's own tables")
 }
 
-// upgrade makes the newest version of decayctl's own tables of what there is. An older decayctl that was killed
-// early has left a history that notes version 0 alone.
+// upgrade is the statements that bring decayctl's own tables from a state to the newest version. An older decayctl that was
+// killed early may have left a table of migrations with version 0 only.
 func (t *Table) upgrade(state store.OwnState) string {
 	version := state.Version
 	statements := strings.Join(migrations[version:], "\n")
