@@ -61,7 +61,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	if c.AsOfAhead {
 		return usageError{"--as-of lies in the future; a sweep judges by a time that has come (a dry run may look ahead)"}
 	}
-	if why := sweep.Everything(c.Rules, c.Scope, c.Tenant); why != "" && !c.Yes {
+	if why := sweep.ExpiresNearlyAll(c.Rules, c.Scope, c.Tenant); why != "" && !c.Yes {
 		if err := a.confirm(ctx, why, c.Store.Display, "add --scope, or --yes if that is what you want"); err != nil {
 			return err
 		}

@@ -36,7 +36,7 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 	case p.Tenant != "" && p.Tenant != x.Fact.Tenant:
 		x.Outside = "its tenant is not " + p.Tenant
 	}
-	j := newJudging(e, p)
+	j := newDecider(e, p)
 	if x.NeedsRank, err = j.rank(ctx, &x.Fact); err != nil {
 		return x, err
 	}
@@ -49,11 +49,11 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 
 // rank tells a fact whether it is among the newest of its group, also where its verdict does not turn on
 // that yet: what is to come does.
-func (j *judging) rank(ctx context.Context, c *fact.Candidate) (byAct bool, err error) {
+func (j *decider) rank(ctx context.Context, c *fact.Candidate) (byAct bool, err error) {
 	if !j.Live(c) {
 		return false, nil
 	}
-	f := ranked{Candidate: c}
+	f := rankQuery{Candidate: c}
 	act, aside := j.Policy(c)
 	if act != nil && act.KeepLast > 0 {
 		f.act = act.ID
@@ -64,5 +64,5 @@ func (j *judging) rank(ctx context.Context, c *fact.Candidate) (byAct bool, err 
 	if f.act == "" && f.aside == "" {
 		return false, nil
 	}
-	return f.act != "", j.newest.mark(ctx, []ranked{f})
+	return f.act != "", j.keepLast.mark(ctx, []rankQuery{f})
 }

@@ -25,9 +25,9 @@ func checkLimit(l rule.Limit, selected, live int64) error {
 	return &Refused{fmt.Sprintf("refused by --max-expire %s: the rules select %d %s; look at a dry run, then raise the limit if that is right", l, selected, share)}
 }
 
-// Everything says why a sweep would expire nearly all it can reach, or "" if it would not. Such a
+// ExpiresNearlyAll says why a sweep would expire nearly all it can reach, or "" if it would not. Such a
 // sweep is asked about first. No tenant is all of them.
-func Everything(rules rule.Set, scope, tenant string) string {
+func ExpiresNearlyAll(rules rule.Set, scope, tenant string) string {
 	inAll := func(tenant string) string {
 		if tenant == "" {
 			return ", in every scope of all tenants"

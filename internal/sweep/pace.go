@@ -16,8 +16,8 @@ const (
 	burst        = 3      // batches in one transaction, and for one pause, while no other process writes
 )
 
-// pacer sets the size of batches, and the pauses between them.
-type pacer struct {
+// batchSizer sets the size of batches, and the pauses between them.
+type batchSizer struct {
 	target time.Duration // how long a batch should hold its locks, more or less
 	share  float64       // of the time that locks may be held
 	rate   float64       // facts to write per second, at most; 0 is any number
@@ -26,9 +26,9 @@ type pacer struct {
 	burst  int           // batches that the next transaction writes
 }
 
-func newPacer(e *Engine, w Work) pacer {
+func newBatchSizer(e *Engine, w Work) batchSizer {
 	t := e.Store.Tuning()
-	p := pacer{target: time.Duration(aim * float64(t.Target)), share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize, burst: 1}
+	p := batchSizer{target: time.Duration(aim * float64(t.Target)), share: w.Pace, rate: w.MaxRate / float64(max(1, w.Workers)), size: t.BatchSize, burst: 1}
 	if w.Pace >= 1 {
 		p.target, p.size = flatOut*p.target, min(flatOut*p.size, largestBatch)
 	}
@@ -39,7 +39,7 @@ func newPacer(e *Engine, w Work) pacer {
 }
 
 // next is how many facts the next transaction writes, at most.
-func (p *pacer) next() int {
+func (p *batchSizer) next() int {
 	n := p.size * p.burst
 	if p.burst > 1 {
 		n = max(p.size, min(n, largestBatch))
@@ -54,7 +54,7 @@ func (p *pacer) next() int {
 //
 // While no other process writes, no writer waits: a transaction then writes three batches, and the pause behind it is that
 // of one. Once a writer has come, the next transaction is short again.
-func (p *pacer) pause(written int, t store.Timing) time.Duration {
+func (p *batchSizer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
 		if t.SoleWriterFor < store.SoleWriterAfter {
 			p.burst = 1
@@ -85,7 +85,7 @@ func (p *pacer) pause(written int, t store.Timing) time.Duration {
 // adapt follows the target: down at once, up in small steps, and up only on the word of a batch
 // that was full. On a slow disk or a busy machine no size may be short enough; only contention makes
 // batches smaller than what is worth a transaction.
-func (p *pacer) adapt(written int, locked time.Duration) {
+func (p *batchSizer) adapt(written int, locked time.Duration) {
 	switch {
 	case locked > 2*p.target:
 		p.size = max(min(p.size, smallest), p.size/2)
@@ -98,7 +98,7 @@ func (p *pacer) adapt(written int, locked time.Duration) {
 }
 
 // halve makes the next batch smaller, unless its size was asked for.
-func (p *pacer) halve() {
+func (p *batchSizer) halve() {
 	if !p.fixed {
 		p.size = max(1, p.size/2)
 	}

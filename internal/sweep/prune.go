@@ -16,7 +16,7 @@ import (
 // jobs.
 func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed int64, err error) {
 	p := pruner{Engine: e, before: before}
-	jobs := newPacer(e, w)
+	jobs := newBatchSizer(e, w)
 	err = e.Store.Prunable(ctx, before, func(ids []string) error {
 		for len(ids) > 0 {
 			part := ids[:min(len(ids), jobs.next())]
@@ -28,7 +28,7 @@ func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed i
 		return nil
 	})
 	if err == nil {
-		err = p.images(ctx, newPacer(e, w))
+		err = p.images(ctx, newBatchSizer(e, w))
 	}
 	return p.removed, errors.Join(err, p.failed)
 }
@@ -43,7 +43,7 @@ type pruner struct {
 }
 
 // jobs removes some jobs in one transaction. Where the database refuses one, or keeps it locked, halves find it.
-func (p *pruner) jobs(ctx context.Context, pace *pacer, ids []string) error {
+func (p *pruner) jobs(ctx context.Context, pace *batchSizer, ids []string) error {
 	var pruned store.Pruned
 	err := p.retry(ctx, func() (err error) {
 		pruned, err = p.Store.Prune(ctx, ids, p.before)
@@ -73,7 +73,7 @@ func (p *pruner) jobs(ctx context.Context, pace *pacer, ids []string) error {
 }
 
 // images removes the before-images of jobs that are gone, whoever has removed these.
-func (p *pruner) images(ctx context.Context, pace pacer) error {
+func (p *pruner) images(ctx context.Context, pace batchSizer) error {
 	ids, err := p.Store.OrphanedJobs(ctx)
 	for part := range slices.Chunk(ids, idsAtOnce) {
 		for more := true; more && err == nil; {

@@ -57,13 +57,13 @@ func newResult(total int64) *Result { return &Result{Total: total, Groups: map[G
 
 // passed counts a range that is done. The facts that a rule concerns were examined one by one before;
 // the others, which the store left out or no rule concerns, are known by number only.
-func (r *Result) passed(done judgedRange) {
+func (r *Result) passed(done piece) {
 	r.Examined += int64(done.passed - len(done.facts))
 	r.Live += done.live
 }
 
 // judged counts one fact of a range.
-func (r *Result) judged(p Params, f judgedFact) {
+func (r *Result) judged(p Params, f judged) {
 	r.Examined++
 	addKept(&r.Counts, f.Verdict, f.Tenant)
 	if !f.Acts() {
@@ -88,7 +88,7 @@ func (r *Result) judged(p Params, f judgedFact) {
 }
 
 // sample keeps the facts with the lowest ids, in whatever order they come.
-func (r *Result) sample(p Params, f judgedFact) {
+func (r *Result) sample(p Params, f judged) {
 	key := keyOf(f.ID)
 	at := sort.Search(len(r.Samples), func(i int) bool { return r.Samples[i].key > key })
 	if at >= p.Samples {
@@ -132,7 +132,7 @@ func clipOptional(text *string) *string {
 
 // group is where a fact counts. The groups that are kept are the first by their keys, in whatever order facts come:
 // a key that has no place once never has one again, so none is counted in part.
-func (r *Result) group(f judgedFact) *Group {
+func (r *Result) group(f judged) *Group {
 	key := GroupKey{Tenant: job.Clip(f.Tenant), Scope: job.Clip(f.Scope), Relation: job.Clip(f.Relation)}
 	if g := r.Groups[key]; g != nil {
 		return g

@@ -108,7 +108,7 @@ func (e *Engine) Clocked(ctx context.Context, p Params) (Params, error) {
 // job says how it was left: nothing of it is lost, and nothing is to be done twice. Errors of its own:
 // *Refused, *Stopped and *job.Lost.
 func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
-	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
+	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
 		p, err := e.Clocked(ctx, ParamsOf(in.Job))
 		if err != nil {
 			return in.Job, err
@@ -116,17 +116,17 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		if err := e.allow(ctx, in, p); err != nil {
 			return in.Job, err
 		}
-		counts, err := e.skim(ctx, in, p)
+		counts, err := e.prescan(ctx, in, p)
 		if err != nil {
 			return in.Job, err
 		}
-		b := &board{Engine: e, total: in.Job.Total, lanes: w.Workers, counts: counts, taken: counts.Examined, lease: in.Lease, maxLag: w.MaxLag}
+		b := &progress{Engine: e, total: in.Job.Total, workers: w.Workers, counts: counts, taken: counts.Examined, lease: in.Lease, maxLag: w.MaxLag}
 		for {
-			lanes, laneCtx := errgroup.WithContext(ctx)
+			workers, workCtx := errgroup.WithContext(ctx)
 			for range w.Workers {
-				lanes.Go(func() error { return newLane(b, in, w).run(laneCtx, p) })
+				workers.Go(func() error { return newWorker(b, in, w).run(workCtx, p) })
 			}
-			if err := lanes.Wait(); err != nil {
+			if err := workers.Wait(); err != nil {
 				if store.Is(err, store.Irreversible) && b.counts.Decayed == 0 {
 					err = &Refused{err.Error()}
 				}
@@ -173,19 +173,19 @@ func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) error {
 	return e.retry(ctx, func() error { return again(e.Store.ClearMaxExpire(ctx, in.Lease)) })
 }
 
-// hold keeps the lease while work goes on, and leaves the job in good order if it does not end well.
-func (e *Engine) hold(ctx context.Context, in store.Joined, work func(context.Context) (job.Job, error)) (job.Job, error) {
-	held, drop := context.WithCancelCause(ctx)
+// withLease keeps the lease while work goes on, and leaves the job in good order if it does not end well.
+func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(context.Context) (job.Job, error)) (job.Job, error) {
+	held, cancel := context.WithCancelCause(ctx)
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
-		e.beat(held, in.Lease, drop)
+		e.heartbeat(held, in.Lease, cancel)
 	}()
 	j, err := work(held)
 	if lost := (*job.Lost)(nil); errors.As(context.Cause(held), &lost) && err != nil {
 		err = lost // it came from the heartbeat, and has ended everything else
 	}
-	drop(nil)
+	cancel(nil)
 	<-beating
 	// Another process may have been the one to finish it, or this one, in a COMMIT that seemed lost.
 	if lost := (*job.Lost)(nil); errors.As(err, &lost) && (lost.State == job.Done || lost.State == job.Failed || lost.State == job.Undone) {
@@ -194,12 +194,12 @@ func (e *Engine) hold(ctx context.Context, in store.Joined, work func(context.Co
 	if err == nil {
 		return j, nil
 	}
-	return e.leave(ctx, in, err)
+	return e.release(ctx, in, err)
 }
 
-// beat renews the lease beside the work, which may be waiting for a lock, pausing or counting for
+// heartbeat renews the lease beside the work, which may be waiting for a lock, pausing or counting for
 // longer than a lease lasts. It is also how a pause or a cancel reaches a process that is waiting.
-func (e *Engine) beat(ctx context.Context, l store.Lease, drop context.CancelCauseFunc) {
+func (e *Engine) heartbeat(ctx context.Context, l store.Lease, cancel context.CancelCauseFunc) {
 	ticks := time.NewTicker(max(l.Time/4, time.Millisecond))
 	defer ticks.Stop()
 	for {
@@ -209,7 +209,7 @@ func (e *Engine) beat(ctx context.Context, l store.Lease, drop context.CancelCau
 		case <-ticks.C:
 			err := e.Store.Renew(ctx, l)
 			if lost := (*job.Lost)(nil); errors.As(err, &lost) {
-				drop(lost)
+				cancel(lost)
 				return
 			}
 			// Anything else, such as a lock held by another process, is tried again at the next tick.
@@ -219,9 +219,9 @@ func (e *Engine) beat(ctx context.Context, l store.Lease, drop context.CancelCau
 
 const leaving = 10 * time.Second // to write down how a job was left, when it may already be too late
 
-// leave gives the job up as the error demands: paused where somebody wanted it to stop, failed where
+// release gives the job up as the error demands: paused where somebody wanted it to stop, failed where
 // something went wrong. A job that is lost is somebody else's by now and is not touched.
-func (e *Engine) leave(ctx context.Context, in store.Joined, why error) (job.Job, error) {
+func (e *Engine) release(ctx context.Context, in store.Joined, why error) (job.Job, error) {
 	to, reason := job.Failed, why.Error()
 	var lost *job.Lost
 	var stopped *Stopped
@@ -261,7 +261,7 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase, with ...Colle
 	}
 	for {
 		var result *Result
-		seen, err := e.pass(ctx, p, func(bool) (use func(judgedRange) error) {
+		seen, err := e.pass(ctx, p, func(bool) (use func(piece) error) {
 			result, use = e.counting(p, total, phase, with)
 			return use
 		})
@@ -284,10 +284,10 @@ func (e *Engine) judge(ctx context.Context, p Params, phase Phase, with ...Colle
 // that fails, range by range. A long read is ended by more than what ends short ones: a standby's
 // replication, a limit on time or on temporary files. begin is told which way it is, before every attempt,
 // and gives what to do with each part; of a store read in one go, some facts may be counted in the end alone.
-func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func(judgedRange) error) (store.Range, error) {
+func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func(piece) error) (store.Range, error) {
 	var refused error // by the use of a part: no other way would help
 	use := begin(true)
-	seen, whole, err := e.passWhole(ctx, p, func(r judgedRange) error {
+	seen, whole, err := e.passWhole(ctx, p, func(r piece) error {
 		refused = use(r)
 		return refused
 	})
@@ -312,10 +312,10 @@ func (e *Engine) pass(ctx context.Context, p Params, begin func(whole bool) func
 	return seen, err
 }
 
-func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) error) (store.Range, bool, error) {
-	judge := newJudging(e, p)
+func (e *Engine) passWhole(ctx context.Context, p Params, use func(piece) error) (store.Range, bool, error) {
+	judge := newDecider(e, p)
 	return e.Store.ScanAll(ctx, p.candidates(), func(found []fact.Candidate, passed int) error {
-		r := judgedRange{}
+		r := piece{}
 		if err := judge.judge(ctx, &r, found); err != nil {
 			return err
 		}
@@ -325,12 +325,12 @@ func (e *Engine) passWhole(ctx context.Context, p Params, use func(judgedRange) 
 }
 
 // counting begins a result, and gives what counts a range into it.
-func (e *Engine) counting(p Params, total int64, phase Phase, with []Collector) (*Result, func(judgedRange) error) {
+func (e *Engine) counting(p Params, total int64, phase Phase, with []Collector) (*Result, func(piece) error) {
 	result := newResult(total)
 	for _, c := range with {
 		c.Begin()
 	}
-	return result, func(r judgedRange) error {
+	return result, func(r piece) error {
 		for _, f := range r.facts {
 			result.judged(p, f)
 			for _, c := range with {
@@ -338,11 +338,11 @@ func (e *Engine) counting(p Params, total int64, phase Phase, with []Collector) 
 			}
 		}
 		result.passed(r)
-		e.Progress(progress(phase, result.Counts, total))
+		e.Progress(progressOf(phase, result.Counts, total))
 		return nil
 	}
 }
 
-func progress(phase Phase, c job.Counts, total int64) Progress {
+func progressOf(phase Phase, c job.Counts, total int64) Progress {
 	return Progress{Phase: phase, Examined: c.Examined, Total: max(total, c.Examined), Selected: c.Selected, Decayed: c.Decayed}
 }

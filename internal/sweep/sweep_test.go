@@ -327,7 +327,7 @@ func TestMaxExpire(t *testing.T) {
 	}
 }
 
-func TestEverything(t *testing.T) {
+func TestExpiresNearlyAll(t *testing.T) {
 	t.Parallel()
 	zero, second, day, most, all := rule.TTL(0), rule.TTL(1), rule.TTL(86400), rule.Floor(0.99), rule.Floor(1)
 	policies := func(change func(*rule.Policy)) rule.Set {
@@ -367,7 +367,7 @@ func TestEverything(t *testing.T) {
 			if test.rules.Policies != nil && test.rules.Policies[1].Tenant != "" { // which is of one tenant alone
 				whose = ` of tenant "acme"`
 			}
-			if got := sweep.Everything(test.rules, test.scope, tenant); (got != "") != test.want || test.want && !strings.HasSuffix(got, whose) {
+			if got := sweep.ExpiresNearlyAll(test.rules, test.scope, tenant); (got != "") != test.want || test.want && !strings.HasSuffix(got, whose) {
 				t.Errorf("%s in %q of %q: %q", test.rules, test.scope, tenant, got)
 			}
 		}

@@ -12,13 +12,13 @@ import (
 // Undo takes a job back, and returns it as it is then. Like Sweep it may be stopped at any moment, and
 // begun again.
 func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
-	return e.hold(ctx, in, func(ctx context.Context) (job.Job, error) {
+	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
 		u := undo{
-			board: &board{
+			progress: &progress{
 				Engine: e, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
 				lease: in.Lease, maxLag: w.MaxLag,
 			},
-			job: in.Job, pace: newPacer(e, w),
+			job: in.Job, pace: newBatchSizer(e, w),
 		}
 		if err := u.run(ctx); err != nil {
 			return in.Job, err
@@ -80,9 +80,9 @@ func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use fu
 
 // undo is one undo on its way.
 type undo struct {
-	*board
+	*progress
 	job  job.Job
-	pace pacer
+	pace batchSizer
 
 	refused int // facts that the database would not have restored
 }

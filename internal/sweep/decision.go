@@ -9,11 +9,11 @@ import (
 	"decayctl/internal/rule"
 )
 
-// packed are the judged facts of a range that are to be written or counted, as far as a batch needs to know them.
+// decisions are the judged facts of a range that are to be written or counted, as far as a batch needs to know them.
 // There may be a hundred thousand: each takes a hundred bytes, a quarter of what it was judged by, and most have
 // nothing for the garbage collector to follow but their text.
-type packed struct {
-	facts []packedFact // in the order of their places, once they are sorted
+type decisions struct {
+	facts []decision // in the order of their places, once they are sorted
 
 	text int // bytes of ids, entities and overrides
 
@@ -21,18 +21,18 @@ type packed struct {
 	shares   table[shared, shared]
 }
 
-type packedFact struct {
+type decision struct {
 	text       string // id and entity
 	id         uint32 // length of the id
 	place      uint32
 	verdict    uint32
 	shared     uint32
 	confidence float64
-	rest       *rest // nil where there is none of it
+	extra      *extra // nil where there is none of it
 }
 
-// rest is what few facts have.
-type rest struct {
+// extra is what few facts have.
+type extra struct {
 	override   *fact.Override
 	validUntil *string
 	quarantine *string
@@ -74,7 +74,7 @@ func (t *table[K, V]) place(key K, keep func() (K, V)) uint32 {
 }
 
 // add packs facts that were judged, of so many that there may be.
-func (p *packed) add(facts []judgedFact, most int) {
+func (p *decisions) add(facts []judged, most int) {
 	size := 0
 	for _, f := range facts {
 		size += len(f.ID) + len(f.Entity)
@@ -91,19 +91,19 @@ func (p *packed) add(facts []judgedFact, most int) {
 		p.text += f.Override.Text()
 	}
 	if p.facts == nil && len(facts) > 0 {
-		p.facts = make([]packedFact, 0, most)
+		p.facts = make([]decision, 0, most)
 	}
 	for _, f := range facts {
 		length := len(f.ID) + len(f.Entity)
-		p.facts = append(p.facts, packedFact{
+		p.facts = append(p.facts, decision{
 			text: text[:length], id: uint32(len(f.ID)), place: uint32(f.Place),
-			verdict: p.verdictOf(f.Verdict), shared: p.sharedOf(f.Candidate), confidence: f.Candidate.Confidence, rest: restOf(f),
+			verdict: p.verdictOf(f.Verdict), shared: p.sharedOf(f.Candidate), confidence: f.Candidate.Confidence, extra: extraOf(f),
 		})
 		text = text[length:]
 	}
 }
 
-func (p *packed) verdictOf(v rule.Verdict) uint32 {
+func (p *decisions) verdictOf(v rule.Verdict) uint32 {
 	key := verdictKey{action: v.Action, kept: v.Kept, policy: v.Policy, aside: v.Shadow}
 	if len(v.Rules) > 0 {
 		key.rules = &v.Rules[0]
@@ -114,7 +114,7 @@ func (p *packed) verdictOf(v rule.Verdict) uint32 {
 	})
 }
 
-func (p *packed) sharedOf(c *fact.Candidate) uint32 {
+func (p *decisions) sharedOf(c *fact.Candidate) uint32 {
 	return p.shares.place(shared{c.Tenant, c.Scope}, func() (shared, shared) {
 		p.text += len(c.Tenant) + len(c.Scope)
 		s := shared{strings.Clone(c.Tenant), strings.Clone(c.Scope)}
@@ -122,7 +122,7 @@ func (p *packed) sharedOf(c *fact.Candidate) uint32 {
 	})
 }
 
-func restOf(f judgedFact) *rest {
+func extraOf(f judged) *extra {
 	if f.Override == nil && f.ValidUntil == nil && f.Quarantine == nil && f.Confidence == nil {
 		return nil
 	}
@@ -130,43 +130,43 @@ func restOf(f judgedFact) *rest {
 	if c.ValidUntil != nil || c.Quarantine != nil {
 		c = c.Clone()
 	}
-	return &rest{c.Override, c.ValidUntil, c.Quarantine, f.Confidence}
+	return &extra{c.Override, c.ValidUntil, c.Quarantine, f.Confidence}
 }
 
 // sort puts the facts into their order.
-func (p *packed) sort() {
-	byPlace := func(a, b packedFact) int { return cmp.Compare(a.place, b.place) }
+func (p *decisions) sort() {
+	byPlace := func(a, b decision) int { return cmp.Compare(a.place, b.place) }
 	if !slices.IsSortedFunc(p.facts, byPlace) {
 		slices.SortFunc(p.facts, byPlace)
 	}
 }
 
-// stretch is some packed facts in a row.
-type stretch struct {
-	*packed
+// slice is some packed facts in a row.
+type slice struct {
+	*decisions
 	from, to int
 }
 
-func (p *packed) all() stretch { return stretch{p, 0, len(p.facts)} }
+func (p *decisions) all() slice { return slice{p, 0, len(p.facts)} }
 
-func (s stretch) len() int { return s.to - s.from }
+func (s slice) len() int { return s.to - s.from }
 
 // split is the facts up to the nth, and those behind.
-func (s stretch) split(n int) (before, behind stretch) {
-	return stretch{s.packed, s.from, s.from + n}, stretch{s.packed, s.from + n, s.to}
+func (s slice) split(n int) (before, behind slice) {
+	return slice{s.decisions, s.from, s.from + n}, slice{s.decisions, s.from + n, s.to}
 }
 
-// mostWritten is how many bytes of text a batch may have, unless one of its facts has more: the statements that write it
+// maxBatchText is how many bytes of text a batch may have, unless one of its facts has more: the statements that write it
 // take a multiple of that.
-const mostWritten = 2 << 20
+const maxBatchText = 2 << 20
 
-// cut takes facts from the front until size of them, or as many as have so much text, are to be written, and those that
+// nextBatch takes facts from the front until size of them, or as many as have so much text, are to be written, and those that
 // are kept behind these.
-func (s stretch) cut(size int) (part, left stretch) {
+func (s slice) nextBatch(size int) (part, left slice) {
 	n, acting, text := 0, 0, 0
 	for ; n < s.len(); n++ {
 		if s.verdict(n).Acts() {
-			if acting == size || text > mostWritten {
+			if acting == size || text > maxBatchText {
 				break
 			}
 			acting++
@@ -177,39 +177,39 @@ func (s stretch) cut(size int) (part, left stretch) {
 }
 
 // text is how many bytes of text a fact has.
-func (s stretch) text(n int) int {
+func (s slice) text(n int) int {
 	f := &s.facts[s.from+n]
 	with := s.shares.list[f.shared]
 	text := len(f.text) + len(with.tenant) + len(with.scope) // the statements have them for each fact
-	if f.rest != nil {
-		text += f.rest.override.Text()
+	if f.extra != nil {
+		text += f.extra.override.Text()
 	}
 	return text
 }
 
-func (s stretch) verdict(n int) rule.Verdict {
+func (s slice) verdict(n int) rule.Verdict {
 	f := &s.facts[s.from+n]
 	v := s.verdicts.list[f.verdict]
-	if f.rest != nil {
-		v.Confidence = f.rest.becomes
+	if f.extra != nil {
+		v.Confidence = f.extra.becomes
 	}
 	return v
 }
 
 // last is the id of the last fact.
-func (s stretch) last() string {
+func (s slice) last() string {
 	f := &s.facts[s.to-1]
 	return f.text[:f.id]
 }
 
-func (s stretch) tenant(n int) string { return s.shares.list[s.facts[s.from+n].shared].tenant }
+func (s slice) tenant(n int) string { return s.shares.list[s.facts[s.from+n].shared].tenant }
 
-// candidate is a fact as it was read, without what only judging needs.
-func (s stretch) candidate(n int) fact.Candidate {
+// candidate is a fact as it was read, without what only decider needs.
+func (s slice) candidate(n int) fact.Candidate {
 	f := &s.facts[s.from+n]
 	with := s.shares.list[f.shared]
 	c := fact.Candidate{Fact: fact.Fact{ID: f.text[:f.id], Entity: f.text[f.id:], Tenant: with.tenant, Scope: with.scope, Confidence: f.confidence}}
-	if r := f.rest; r != nil {
+	if r := f.extra; r != nil {
 		c.ValidUntil, c.Quarantine, c.Override = r.validUntil, r.quarantine, r.override
 	}
 	return c

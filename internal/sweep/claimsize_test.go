@@ -42,7 +42,7 @@ func (g *growing) Tuning() store.Tuning {
 }
 
 // TestClaimsGrow: more facts are claimed at once as long as they are written soon, take little memory, and leave some
-// for the other lanes.
+// for the other workers.
 func TestClaimsGrow(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
@@ -55,7 +55,7 @@ func TestClaimsGrow(t *testing.T) {
 	}{
 		"flat out":       {work: sweep.Work{Pace: 1}, facts: 200, most: 40},
 		"slow":           {work: sweep.Work{Pace: 1, MaxRate: 1}, facts: 100, most: 10},
-		"two lanes":      {work: sweep.Work{Pace: 1, Workers: 2}, facts: 300, most: 40, shrink: true},
+		"two workers":    {work: sweep.Work{Pace: 1, Workers: 2}, facts: 300, most: 40, shrink: true},
 		"long texts":     {work: sweep.Work{Pace: 1}, facts: 50, entity: strings.Repeat("x", 600_000), long: 50, most: 10, shrink: true},
 		"and then short": {work: sweep.Work{Pace: 1}, facts: 250, entity: strings.Repeat("x", 4_500_000), long: 10, most: 40},
 	} {

@@ -9,27 +9,27 @@ import (
 	"decayctl/internal/store"
 )
 
-// judging is a set at work: the judge, and what it has to ask the store for.
-type judging struct {
+// decider is a set at work: the judge, and what it has to ask the store for.
+type decider struct {
 	*rule.Judge
-	params Params
-	newest *newest
-	facts  []judgedFact // none: memory for those of the next part
+	params   Params
+	keepLast *keepLast
+	facts    []judged // none: memory for those of the next part
 }
 
-func newJudging(e *Engine, p Params) *judging {
+func newDecider(e *Engine, p Params) *decider {
 	j := p.Rules.Judge(p.AsOf, p.Now)
-	return &judging{Judge: j, params: p, newest: newNewest(e, j, p)}
+	return &decider{Judge: j, params: p, keepLast: newKeepLast(e, j, p)}
 }
 
 // judge judges facts of a range, and adds them to it.
-func (j *judging) judge(ctx context.Context, r *judgedRange, found []fact.Candidate) error {
-	j.see(r, found)
-	return j.finish(ctx, r)
+func (j *decider) judge(ctx context.Context, r *piece, found []fact.Candidate) error {
+	j.decideAlone(r, found)
+	return j.decideByRank(ctx, r)
 }
 
-// see judges facts of a range as far as they alone tell. It asks the store for nothing: that may still be reading.
-func (j *judging) see(r *judgedRange, found []fact.Candidate) {
+// decideAlone judges facts of a range as far as they alone tell. It asks the store for nothing: that may still be reading.
+func (j *decider) decideAlone(r *piece, found []fact.Candidate) {
 	facts := slices.Grow(j.facts[:0], len(found))
 	for i := range found {
 		c := &found[i]
@@ -44,23 +44,23 @@ func (j *judging) see(r *judgedRange, found []fact.Candidate) {
 		case v.NeedsRank || v.Shadow.NeedsRank:
 			clone := c.Clone() // not to keep all that was read with it
 			r.text += clone.Text()
-			r.open = append(r.open, judgedFact{&clone, v})
+			r.undecided = append(r.undecided, judged{&clone, v})
 		case j.matters(v):
-			facts = append(facts, judgedFact{c, v})
+			facts = append(facts, judged{c, v})
 		}
 	}
 	j.keep(r, facts)
 }
 
 // matters tells whether there is something to count or to do.
-func (j *judging) matters(v rule.Verdict) bool {
+func (j *decider) matters(v rule.Verdict) bool {
 	return v.Action != rule.Ignore || v.Shadow.Policy != "" || j.params.every
 }
 
 // keep adds judged facts to a range, and takes their list for the next ones.
-func (j *judging) keep(r *judgedRange, facts []judgedFact) {
+func (j *decider) keep(r *piece, facts []judged) {
 	if j.params.write {
-		r.packed.add(facts, r.Facts)
+		r.decisions.add(facts, r.Facts)
 	} else {
 		r.facts = append(r.facts, facts...)
 	}
@@ -69,12 +69,12 @@ func (j *judging) keep(r *judgedRange, facts []judgedFact) {
 }
 
 // finish asks the store for the ranks that verdicts still turn on, and adds those facts.
-func (j *judging) finish(ctx context.Context, r *judgedRange) error {
-	if len(r.open) == 0 {
+func (j *decider) decideByRank(ctx context.Context, r *piece) error {
+	if len(r.undecided) == 0 {
 		return nil
 	}
-	asked := make([]ranked, len(r.open))
-	for i, f := range r.open {
+	asked := make([]rankQuery, len(r.undecided))
+	for i, f := range r.undecided {
 		act, aside := j.Policy(f.Candidate)
 		asked[i].Candidate = f.Candidate
 		if f.NeedsRank {
@@ -84,14 +84,14 @@ func (j *judging) finish(ctx context.Context, r *judgedRange) error {
 			asked[i].aside = aside.ID
 		}
 	}
-	if err := j.newest.mark(ctx, asked); err != nil {
+	if err := j.keepLast.mark(ctx, asked); err != nil {
 		return err
 	}
-	for i := range r.open {
-		r.open[i].Verdict = j.Decide(r.open[i].Candidate)
+	for i := range r.undecided {
+		r.undecided[i].Verdict = j.Decide(r.undecided[i].Candidate)
 	}
-	j.keep(r, slices.DeleteFunc(r.open, func(f judgedFact) bool { return !j.matters(f.Verdict) }))
-	r.open = nil
+	j.keep(r, slices.DeleteFunc(r.undecided, func(f judged) bool { return !j.matters(f.Verdict) }))
+	r.undecided = nil
 	return nil
 }
 

@@ -16,27 +16,27 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// skimmed is a store that is large enough for a pass of its own, and tells what was claimed.
-type skimmed struct {
+// prescanned is a store that is large enough for a pass of its own, and tells what was claimed.
+type prescanned struct {
 	claimed
 	offer  func() error // after a pass has come to its end; an error is given in its place
 	passes int
 }
 
-func (s *skimmed) Estimate(context.Context) (int64, error) { return 100, nil }
+func (s *prescanned) Estimate(context.Context) (int64, error) { return 100, nil }
 
-func (s *skimmed) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
+func (s *prescanned) ScanAll(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate, int) error) (store.Range, bool, error) {
 	s.passes++
 	return s.Store.ScanAll(ctx, p, use)
 }
 
-func (s *skimmed) Tuning() store.Tuning {
+func (s *prescanned) Tuning() store.Tuning {
 	t := s.Store.Tuning()
 	t.RangeSize = 20
 	return t
 }
 
-func (s *skimmed) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (job.Counts, error) {
+func (s *prescanned) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (job.Counts, error) {
 	if s.offer != nil {
 		if err := s.offer(); err != nil {
 			return job.Counts{}, err
@@ -46,7 +46,7 @@ func (s *skimmed) EnqueueClaims(ctx context.Context, l store.Lease, f store.Scan
 }
 
 // listed tells whether facts were claimed one by one, and that no others were.
-func (s *skimmed) listed(t *testing.T) bool {
+func (s *prescanned) listed(t *testing.T) bool {
 	t.Helper()
 	listed := false
 	for i, r := range s.ranges {
@@ -58,10 +58,10 @@ func (s *skimmed) listed(t *testing.T) bool {
 	return listed
 }
 
-// newSkimmed is a store with 95 facts that live, two that are kept, and some that are weak.
-func newSkimmed(t *testing.T, d storetest.Database, weak int) *skimmed {
+// newPrescanned is a store with 95 facts that live, two that are kept, and some that are weak.
+func newPrescanned(t *testing.T, d storetest.Database, weak int) *prescanned {
 	t.Helper()
-	s := &skimmed{claimed: claimed{Store: engineOf(t, d).Store}}
+	s := &prescanned{claimed: claimed{Store: engineOf(t, d).Store}}
 	var facts []fact.Candidate
 	for i := range 95 {
 		facts = append(facts, storetest.Fact(fmt.Sprintf("live %d", i), func(c *fact.Candidate) { c.Confidence = 1 }))
@@ -75,14 +75,14 @@ func newSkimmed(t *testing.T, d storetest.Database, weak int) *skimmed {
 	return s
 }
 
-// TestSkimmed: where little is stale, only that is claimed. What is counted is what a dry run counts.
-func TestSkimmed(t *testing.T) {
+// TestPrescan: where little is stale, only that is claimed. What is counted is what a dry run counts.
+func TestPrescan(t *testing.T) {
 	t.Parallel()
 	for stale, listed := range map[int]bool{3: true, 0: false, 30: false} {
 		t.Run(fmt.Sprint(stale), func(t *testing.T) {
 			t.Parallel()
 			onEach(t, func(t *testing.T, d storetest.Database) {
-				s := newSkimmed(t, d, stale)
+				s := newPrescanned(t, d, stale)
 				forecast, err := storetest.Engine(s).Preview(context.Background(), sweep.Params{Rules: weak().Rules, AsOf: asOf})
 				if err != nil {
 					t.Fatal(err)
@@ -103,12 +103,12 @@ func TestSkimmed(t *testing.T) {
 	}
 }
 
-// TestSkimmedInVain: where the first facts are stale, as all may be, the others are not looked through.
-func TestSkimmedInVain(t *testing.T) {
+// TestPrescanInVain: where the first facts are stale, as all may be, the others are not looked through.
+func TestPrescanInVain(t *testing.T) {
 	t.Parallel()
 	for first, passes := range map[string]int{"a": 0, "weak": 1} {
 		d := openLite(t)
-		s := newSkimmed(t, d, 0)
+		s := newPrescanned(t, d, 0)
 		d.Insert(t, storetest.Fact(first))
 		j, err := storetest.Sweep(t.Context(), storetest.Engine(s), weak(), tens)
 		if err != nil || j.Counts.Decayed != 1 || j.Counts.Examined != 98 || s.passes != passes || s.listed(t) != (passes == 1) {
@@ -117,12 +117,12 @@ func TestSkimmedInVain(t *testing.T) {
 	}
 }
 
-// TestSkimmedMeanwhile: facts are judged once more when they are claimed, and those that came after the pass
+// TestPrescanMeanwhile: facts are judged once more when they are claimed, and those that came after the pass
 // wait for the next sweep, unless they lie behind all others.
-func TestSkimmedMeanwhile(t *testing.T) {
+func TestPrescanMeanwhile(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
-		s := newSkimmed(t, d, 3)
+		s := newPrescanned(t, d, 3)
 		s.offer = func() error {
 			d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, confidence, reason, updated_at) VALUES ('weak 1', 0.9, 'surer', '2026-01-01T00:00:00+00:00')`)
 			d.Insert(t, storetest.Fact("weak"), storetest.Fact("zz"))
@@ -139,13 +139,13 @@ func TestSkimmedMeanwhile(t *testing.T) {
 	})
 }
 
-// TestSkimmedUncertain: an offer whose COMMIT is uncertain is made once, and counted once.
-func TestSkimmedUncertain(t *testing.T) {
+// TestPrescanUncertain: an offer whose COMMIT is uncertain is made once, and counted once.
+func TestPrescanUncertain(t *testing.T) {
 	t.Parallel()
 	for _, happened := range []bool{true, false} {
 		d := openLite(t)
-		s := newSkimmed(t, d, 3)
-		u := &uncertainOffer{skimmed: s, happened: happened}
+		s := newPrescanned(t, d, 3)
+		u := &uncertainOffer{prescanned: s, happened: happened}
 		j, err := storetest.Sweep(context.Background(), storetest.Engine(u), weak(), tens)
 		if err != nil || j.Counts.Examined != 100 || j.Counts.Decayed != 3 || u.offers != 2 || !s.listed(t) {
 			t.Errorf("happened %t: %d offers, %+v, %v", happened, u.offers, j.Counts, err)
@@ -154,29 +154,29 @@ func TestSkimmedUncertain(t *testing.T) {
 }
 
 type uncertainOffer struct {
-	*skimmed
+	*prescanned
 	happened bool
 	offers   int
 }
 
 func (u *uncertainOffer) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanResult) (job.Counts, error) {
 	if u.offers++; u.offers > 1 {
-		return u.skimmed.EnqueueClaims(ctx, l, f)
+		return u.prescanned.EnqueueClaims(ctx, l, f)
 	}
 	if u.happened {
-		if c, err := u.skimmed.EnqueueClaims(ctx, l, f); err != nil {
+		if c, err := u.prescanned.EnqueueClaims(ctx, l, f); err != nil {
 			return c, err
 		}
 	}
 	return job.Counts{}, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
 }
 
-// TestSkimmedHalted: a sweep that is stopped during its pass has done nothing. Resumed, it claims ranges: it
+// TestPrescanHalted: a sweep that is stopped during its pass has done nothing. Resumed, it claims ranges: it
 // might be stopped during its pass every time.
-func TestSkimmedHalted(t *testing.T) {
+func TestPrescanHalted(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
-		s := newSkimmed(t, d, 3)
+		s := newPrescanned(t, d, 3)
 		engine := storetest.Engine(s)
 		engine.Halt = func() error { return &sweep.Stopped{Why: "the time is up"} }
 		j, err := storetest.Sweep(context.Background(), engine, weak(), tens)
@@ -190,11 +190,11 @@ func TestSkimmedHalted(t *testing.T) {
 	})
 }
 
-// TestSkimmedBytes: an id that is not UTF-8 cannot stand in a list, and its fact is swept all the same.
-func TestSkimmedBytes(t *testing.T) {
+// TestPrescanBytes: an id that is not UTF-8 cannot stand in a list, and its fact is swept all the same.
+func TestPrescanBytes(t *testing.T) {
 	t.Parallel()
 	d := openLite(t)
-	s := newSkimmed(t, d, 2)
+	s := newPrescanned(t, d, 2)
 	d.Insert(t, storetest.Fact("weak \xff"))
 	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens)
 	if err != nil || j.Counts.Decayed != 3 || s.listed(t) {

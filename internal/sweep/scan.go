@@ -13,34 +13,34 @@ import (
 	"decayctl/internal/store"
 )
 
-// judgedRange is a key range, or a piece of it, read and judged.
-type judgedRange struct {
+// piece is a key range, or a piece of it, read and judged.
+type piece struct {
 	store.Claim              // whole
 	from        store.Cursor // where the piece begins
 	upTo        store.Cursor // and its last fact
 	before      int          // facts that earlier pieces stand for
 	passed      int          // facts that this one is known to stand for
 
-	facts  []judgedFact // in any order; only those with something to count or to do
-	packed packed       // the same in id order, where they are to be written
-	open   []judgedFact // whose verdicts turn on more than was read so far
-	text   int          // bytes that facts and open keep in memory
-	live   int64        // facts not expired at as-of, where Params ask for them
+	facts     []judged  // in any order; only those with something to count or to do
+	decisions decisions // the same in id order, where they are to be written
+	undecided []judged  // whose verdicts turn on more than was read so far
+	text      int       // bytes that facts and undecided keep in memory
+	live      int64     // facts not expired at as-of, where Params ask for them
 }
 
 // rest is what a piece leaves of its range.
-func (r judgedRange) rest() judgedRange {
-	return judgedRange{Claim: r.Claim, from: r.upTo, before: r.before + r.passed}
+func (r piece) rest() piece {
+	return piece{Claim: r.Claim, from: r.upTo, before: r.before + r.passed}
 }
 
 // isLast tells whether nothing of the range is left behind the piece.
-func (r judgedRange) isLast() bool { return r.upTo == r.Last }
+func (r piece) isLast() bool { return r.upTo == r.Last }
 
-// mostKept is how many bytes of text a piece may have, unless one part of it has more: entities and ids may have any
+// maxPieceText is how many bytes of text a piece may have, unless one part of it has more: entities and ids may have any
 // length.
-const mostKept = 8 << 20
+const maxPieceText = 8 << 20
 
-type judgedFact struct {
+type judged struct {
 	*fact.Candidate
 	rule.Verdict
 }
@@ -59,13 +59,13 @@ const prefetch = 2
 
 // readAhead reads and judges ranges, and uses them in order, piece by piece. next is called by one goroutine at a time, and
 // gives a range without a Last at the end.
-func (e *Engine) readAhead(ctx context.Context, p Params, next func() (store.Claim, error), use func(judgedRange) error) error {
-	judges := make(chan *judging, prefetch) // those that are not at work
+func (e *Engine) readAhead(ctx context.Context, p Params, next func() (store.Claim, error), use func(piece) error) error {
+	judges := make(chan *decider, prefetch) // those that are not at work
 	for range prefetch {
-		judges <- newJudging(e, p)
+		judges <- newDecider(e, p)
 	}
 	return ordered.Run(ctx, prefetch, func(ctx context.Context, t *ordered.Ticket) error {
-		r := judgedRange{}
+		r := piece{}
 		more, err := t.Begin(func() (bool, error) {
 			err := e.retry(ctx, func() (err error) {
 				r.Claim, err = next()
@@ -94,7 +94,7 @@ func (e *Engine) readAhead(ctx context.Context, p Params, next func() (store.Cla
 
 // read reads and judges the facts of a range, or of what earlier pieces left of it, as far as there is room for their
 // text. A piece that is not all of it must be read in the order of ids: it would have no end else.
-func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
+func (e *Engine) read(ctx context.Context, j *decider, r *piece) error {
 	params := j.params.candidates()
 	params.Range = r.Beyond(r.from)
 	params.InOrder = r.from != r.After
@@ -111,22 +111,22 @@ func (e *Engine) read(ctx context.Context, j *judging, r *judgedRange) error {
 		r.upTo, r.passed = r.Last, max(0, r.Facts-r.before)
 	}
 	// Not before: behind a pooler, what is read may hold the connection that groups of facts would be read by.
-	if err := j.finish(ctx, r); err != nil {
+	if err := j.decideByRank(ctx, r); err != nil {
 		return err
 	}
-	r.packed.sort()
+	r.decisions.sort()
 	return nil
 }
 
 // readPiece tells whether there was no room for more than a part of what was to be read.
-func (e *Engine) readPiece(ctx context.Context, p store.CandidatesParams, j *judging, r *judgedRange) (full bool, err error) {
+func (e *Engine) readPiece(ctx context.Context, p store.CandidatesParams, j *decider, r *piece) (full bool, err error) {
 	begin := *r
 	err = e.retry(ctx, func() error {
 		*r, full = begin, false
 		err := e.Store.Candidates(ctx, p, func(part []fact.Candidate) error {
-			j.see(r, part)
+			j.decideAlone(r, part)
 			r.passed += len(part)
-			if r.text+r.packed.text <= mostKept {
+			if r.text+r.decisions.text <= maxPieceText {
 				return nil
 			}
 			full, r.upTo = true, store.After(strings.Clone(part[len(part)-1].ID))

@@ -13,11 +13,11 @@ import (
 	"decayctl/internal/store"
 )
 
-// newest knows which facts are the newest of their groups, as keep_last of the policies has it. It looks
+// keepLast knows which facts are the newest of their groups, as keep_last of the policies has it. It looks
 // groups up as they are asked for, whatever range or batch their facts stand in, and forgets those asked
 // for longest ago: a group of a million facts is not read again for each of its ranges. It belongs to
 // one goroutine.
-type newest struct {
+type keepLast struct {
 	*Engine
 	judge *rule.Judge
 	stamp string // of the job's own overrides; "" where there is no job
@@ -64,23 +64,23 @@ const (
 	knownText    = 16 << 20 // bytes of both
 )
 
-func newNewest(e *Engine, j *rule.Judge, p Params) *newest {
-	n := &newest{Engine: e, judge: j, known: map[store.Group]*list.Element{}}
+func newKeepLast(e *Engine, j *rule.Judge, p Params) *keepLast {
+	n := &keepLast{Engine: e, judge: j, known: map[store.Group]*list.Element{}}
 	if !p.Stamp.IsZero() {
 		n.stamp = fact.FormatSecond(p.Stamp)
 	}
 	return n
 }
 
-// ranked is a fact whose verdict turns on its rank.
-type ranked struct {
+// rankQuery is a fact whose verdict turns on its rank.
+type rankQuery struct {
 	*fact.Candidate
 	act, aside string // policies whose keep_last it turns on; "" is none
 }
 
 // mark sets Newest and NewestShadow of facts that are among the newest of their groups.
-func (n *newest) mark(ctx context.Context, facts []ranked) error {
-	byGroup := map[store.Group][]ranked{}
+func (n *keepLast) mark(ctx context.Context, facts []rankQuery) error {
+	byGroup := map[store.Group][]rankQuery{}
 	var unknown []store.Group
 	for _, f := range facts {
 		full := store.GroupOf(f.Candidate)
@@ -120,7 +120,7 @@ func atOnce(groups []store.Group) (n int) {
 	return n
 }
 
-func (f ranked) set(r *ranking) {
+func (f rankQuery) set(r *ranking) {
 	f.Newest, f.NewestShadow = r.keeps(f.act, f.ID), r.keeps(f.aside, f.ID)
 }
 
@@ -131,7 +131,7 @@ func (r *ranking) keeps(policy, id string) bool {
 	return policy != "" && (!found || ids[keyOf(id)])
 }
 
-func (n *newest) remember(r *ranking) {
+func (n *keepLast) remember(r *ranking) {
 	n.known[r.group] = n.used.PushFront(r)
 	ids, text := r.size()
 	n.ids, n.text = n.ids+ids, n.text+text
@@ -156,14 +156,14 @@ func (r *ranking) size() (ids, text int) {
 
 // rank reads groups and keeps the newest facts of each. A policy ranks the live facts that it decides on,
 // or counts: newest first, those without a readable stamp last, and by id where stamps are equal.
-func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Group]*ranking, error) {
+func (n *keepLast) rank(ctx context.Context, groups []store.Group) (map[store.Group]*ranking, error) {
 	type key struct {
 		store.Group
 		policy string
 	}
-	var tops map[key]*top
+	var tops map[key]*topN
 	err := n.retry(ctx, func() error {
-		tops = map[key]*top{}
+		tops = map[key]*topN{}
 		return n.Store.Groups(ctx, groups, func(c fact.Candidate) {
 			live := n.judge.Live(&c)
 			if !live && !n.ended(&c) {
@@ -179,7 +179,7 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 				}
 				at := key{shortOf(store.GroupOf(&c)), p.ID}
 				if tops[at] == nil {
-					tops[at] = &top{size: p.KeepLast}
+					tops[at] = &topN{size: p.KeepLast}
 				}
 				tops[at].add(&c)
 			}
@@ -203,29 +203,29 @@ func (n *newest) rank(ctx context.Context, groups []store.Group) (map[store.Grou
 // ended tells whether the job itself has expired a fact, which was live when it began. A policy in mode
 // dry_run ranks such facts too: what it counts must not turn on how far other rules had come when the group
 // was read. For a policy that acts only what lives is kept.
-func (n *newest) ended(c *fact.Candidate) bool {
+func (n *keepLast) ended(c *fact.Candidate) bool {
 	o := c.Override
 	return n.stamp != "" && o != nil && o.UpdatedAt == n.stamp && o.UpdatedBy != nil && *o.UpdatedBy == store.Actor
 }
 
-// top is the newest facts so far, the newest first.
-type top struct {
+// topN is the newest facts so far, the newest first.
+type topN struct {
 	size  int
-	facts []stamped
+	facts []dated
 }
 
-type stamped struct {
-	id    idKey
-	stamp time.Time
-	dated bool
+type dated struct {
+	id       idKey
+	stamp    time.Time
+	readable bool
 }
 
 // add keeps a fact if it is among the newest so far. Facts may come in any order: databases sort ids by
 // collations of their own, and which of two facts of one stamp is kept must not turn on that.
-func (t *top) add(c *fact.Candidate) {
+func (t *topN) add(c *fact.Candidate) {
 	stamp, err := fact.ParseInstant(c.Timestamp)
-	each := stamped{keyOf(c.ID), stamp, err == nil}
-	at, _ := slices.BinarySearchFunc(t.facts, each, stamped.compare)
+	each := dated{keyOf(c.ID), stamp, err == nil}
+	at, _ := slices.BinarySearchFunc(t.facts, each, dated.compare)
 	if at >= t.size {
 		return
 	}
@@ -234,18 +234,18 @@ func (t *top) add(c *fact.Candidate) {
 }
 
 // compare puts the newer one first, those without a date last, and equal ones in the byte order of their ids.
-func (s stamped) compare(other stamped) int {
-	if s.dated != other.dated {
-		return cmp.Compare(order(other.dated), order(s.dated))
+func (s dated) compare(other dated) int {
+	if s.readable != other.readable {
+		return cmp.Compare(order(other.readable), order(s.readable))
 	}
-	if newer := other.stamp.Compare(s.stamp); s.dated && newer != 0 {
+	if newer := other.stamp.Compare(s.stamp); s.readable && newer != 0 {
 		return newer
 	}
 	return cmp.Compare(s.id, other.id)
 }
 
-func order(dated bool) int {
-	if dated {
+func order(readable bool) int {
+	if readable {
 		return 1
 	}
 	return 0
