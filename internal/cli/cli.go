@@ -143,6 +143,9 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 		return c, err
 	}
 	a.json, a.logs = c.Output == config.OutputJSON, c.LogFormat
+	if err := checkForm(cmd, c.Output); err != nil {
+		return c, err
+	}
 	if len(c.Ignored) > 0 {
 		a.logger(c).Debug("left out variables that a container platform sets", "variables", c.Ignored)
 	}

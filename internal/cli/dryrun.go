@@ -37,6 +37,7 @@ only SELECT.
 	}
 	config.AddRuleFlags(cmd.Flags())
 	config.AddDryRunFlags(cmd.Flags())
+	addPages(cmd)
 	return cmd
 }
 
@@ -67,8 +68,10 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 		return err
 	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
-	run := report.Run{Target: c.Store.Display, Job: j, Preview: preview, Notes: append(slices.Clone(s.Notes()), others...), Now: j.Completed}
-	if err := a.printTo(c, run); err != nil {
+	run := report.Run{
+		Target: c.Store.Display, Job: j, Preview: preview, Notes: append(slices.Clone(s.Notes()), others...), Now: j.Completed, Made: a.made(),
+	}
+	if err := a.printDone(c, run, "the dry run is done"); err != nil {
 		return err
 	}
 	if c.DetailedExitCode && preview.Due() > 0 {

@@ -42,6 +42,7 @@ A job that a later sweep of the same facts has overtaken is not resumed.`,
 		},
 	}
 	config.AddResumeFlags(cmd.Flags())
+	addPages(cmd)
 	return cmd
 }
 

@@ -11,7 +11,7 @@ import (
 )
 
 func (a *app) newJobsShowCmd() *cobra.Command {
-	return &cobra.Command{
+	cmd := &cobra.Command{
 		Use:   "show ID",
 		Short: "Show all there is to know of a job",
 		Example: `  decayctl jobs show 3f2a
@@ -25,10 +25,12 @@ func (a *app) newJobsShowCmd() *cobra.Command {
 			return a.runJobsShow(cmd.Context(), c, args[0])
 		},
 	}
+	addPages(cmd)
+	return cmd
 }
 
 func (a *app) runJobsShow(ctx context.Context, c config.Config, id string) error {
-	run := report.Run{Target: c.Store.Display, Now: a.Now()}
+	run := report.Run{Target: c.Store.Display, Now: a.Now(), Made: a.made()}
 	err := a.withStore(ctx, c, func(s store.Store) (err error) {
 		run.Job, err = s.Find(ctx, id)
 		noteGone(run.Job)

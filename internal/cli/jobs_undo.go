@@ -36,6 +36,7 @@ An undo may be interrupted or killed at any time; the same command goes on.`,
 		},
 	}
 	config.AddUndoFlags(cmd.Flags())
+	addPages(cmd)
 	return cmd
 }
 

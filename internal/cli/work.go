@@ -124,7 +124,8 @@ func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Jo
 		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
 	}
 	outcome := jobOutcome(in, j, err)
-	failed := a.printDone(c, report.Run{Target: c.Store.Display, Job: j, Notes: append(slices.Clone(s.Notes()), notes...)}, jobIs(j))
+	run := report.Run{Target: c.Store.Display, Job: j, Notes: append(slices.Clone(s.Notes()), notes...), Made: a.made()}
+	failed := a.printDone(c, run, jobIs(j))
 	if outcome != nil && isClosedPipe(failed) {
 		return outcome
 	}
@@ -187,24 +188,53 @@ type document interface {
 	WriteText(w io.Writer, s report.Style) error
 }
 
-// printDone prints the report of work that is done. If the report cannot be written, the error says what was done.
-func (a *app) printDone(c config.Config, d document, done string) error {
-	if err := a.printTo(c, d); err != nil {
-		return fmt.Errorf("%s, but the report could not be written: %w", done, err)
-	}
-	return nil
+// pageDocument is a document that is also shown as a page.
+type pageDocument interface {
+	document
+	WriteMarkdown(w io.Writer) error
+	WriteHTML(w io.Writer) error
 }
 
-func (a *app) printTo(c config.Config, d document) error { return a.write(a.Stdout, c, d) }
+// printDone prints the report of work that is done. If the report cannot be written, the error says what was done.
+func (a *app) printDone(c config.Config, d document, done string) error {
+	err := a.printTo(c, d)
+	switch {
+	case err == nil:
+		return nil
+	case is[outputError](err):
+		return fmt.Errorf("%s, but the report could not be written: %w", done, err)
+	}
+	return fmt.Errorf("%s, but %w", done, err)
+}
+
+// printTo writes a document to stdout, and to the files of --report.
+func (a *app) printTo(c config.Config, d document) error {
+	err := a.write(a.Stdout, c, d)
+	failed := a.writeReports(c, d)
+	if failed != nil && isClosedPipe(err) {
+		return failed // the end of the other side is no error, and would hide the one that is
+	}
+	return errors.Join(err, failed)
+}
 
 // write writes a document for stdout, which may pass through something on its way there.
 func (a *app) write(w io.Writer, c config.Config, d document) error {
-	if c.Output == config.OutputJSON {
-		return d.WriteJSON(w)
-	}
 	style := report.Style{}
 	if isTerminal(a.Stdout) {
 		style = report.Style{Color: !c.NoColor && a.hasEscapes(a.Stdout), Width: terminalWidth(a.Stdout)}
+	}
+	return writeForm(w, c.Output, d, style)
+}
+
+func writeForm(w io.Writer, form string, d document, style report.Style) error {
+	page, _ := d.(pageDocument)
+	switch {
+	case form == config.OutputJSON:
+		return d.WriteJSON(w)
+	case form == config.OutputMarkdown && page != nil:
+		return page.WriteMarkdown(w)
+	case form == config.OutputHTML && page != nil:
+		return page.WriteHTML(w)
 	}
 	return d.WriteText(w, style)
 }

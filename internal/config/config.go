@@ -62,8 +62,9 @@ type Config struct {
 	Samples          int
 	DetailedExitCode bool
 
-	Output    string // OutputText or OutputJSON
-	LogFormat string // the same two
+	Output    string   // one of the forms of output
+	Reports   []Report // files that the report is also written to
+	LogFormat string   // OutputText or OutputJSON
 	LogLevel  slog.Level
 	Quiet     bool
 	NoColor   bool
@@ -71,11 +72,20 @@ type Config struct {
 	Ignored []string // variables named as settings are, which a container platform set
 }
 
-// The forms of output and of log lines.
+// The forms of output. Log lines have the first two.
 const (
-	OutputText = "text"
-	OutputJSON = "json"
+	OutputText     = "text"
+	OutputJSON     = "json"
+	OutputMarkdown = "markdown"
+	OutputHTML     = "html"
 )
+
+// Report is a file that a report is written to.
+type Report struct {
+	Name string // as it was given
+	Path string // from the working directory
+	Form string // one of the forms of output
+}
 
 // Error is a setting that cannot be used: one line saying what is wrong, where it came from and
 // what to do. It holds no part of a database address.
@@ -115,7 +125,8 @@ func Load(src Source, now time.Time) (Config, error) {
 		LockTimeout:      value(s, "lock_timeout", parseLockTimeout),
 		Samples:          value(s, "samples", parseWhole),
 		DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
-		Output:           value(s, "output", parseForm),
+		Output:           value(s, "output", parseOutput),
+		Reports:          s.reports(src.Flags),
 		LogFormat:        value(s, "log_format", parseForm),
 		LogLevel:         value(s, "log_level", parseLogLevel),
 		Quiet:            value(s, "quiet", parseToggle),

@@ -54,6 +54,7 @@ func (g given) source(t testingT, dir string) Source {
 	AddFactsFlags(flags)
 	AddPruneFlags(flags)
 	AddDoctorFlags(flags)
+	AddReportFlags(flags)
 	if err := flags.Parse(g.args); err != nil {
 		t.Fatalf("%v", err)
 	}

@@ -16,6 +16,7 @@ type setting struct {
 	initial string // the default; "" is none, or one that other settings decide
 	usage   string
 	toggle  bool  // on or off; the flag needs no value
+	many    bool  // may be given more than once; as a flag only
 	reach   reach // where besides the flag it may stand
 }
 
@@ -41,7 +42,7 @@ func globalSettings() []setting {
 		{key: "env_file", usage: "the `FILE` with the node's settings (default: .env, where there is one)"},
 		{key: "pg_schema", initial: "public", usage: "the `SCHEMA` with the node's tables, PostgreSQL only"},
 		{key: "lock_timeout", initial: "30s", usage: "the `TIME` to wait for a lock that another process holds"},
-		{key: "output", short: "o", initial: OutputText, usage: "the `FORM` of the report: text or json"},
+		{key: "output", short: "o", initial: OutputText, usage: "the `FORM` of the report: text or json; of some commands also markdown or html"},
 		{key: "log_format", initial: OutputText, usage: "the `FORM` of log lines: text or json"},
 		{key: "log_level", initial: "info", usage: "the least `LEVEL` to log: debug, info, warn or error"},
 		{key: "quiet", short: "q", toggle: true, usage: "print the report only"},
@@ -119,9 +120,13 @@ func dryRunSettings() []setting {
 	}
 }
 
+func reportSettings() []setting {
+	return []setting{{key: "report", many: true, usage: "also write the report to this `FILE`; its ending says the form: .html, .md, .json or .txt", reach: flagOnly}}
+}
+
 func allSettings() []setting {
 	return slices.Concat(globalSettings(), ruleSettings(), workSettings(), sweepSettings(), dryRunSettings(), yesSettings(),
-		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings())
+		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings(), reportSettings())
 }
 
 // AddGlobalFlags adds the flags that every command has.
@@ -159,13 +164,19 @@ func AddPruneFlags(fs *pflag.FlagSet) { addFlags(fs, pruneSettings()) }
 // AddDoctorFlags adds the flags of a check of the store.
 func AddDoctorFlags(fs *pflag.FlagSet) { addFlags(fs, doctorSettings()) }
 
+// AddReportFlags adds the flags that say where else a report goes.
+func AddReportFlags(fs *pflag.FlagSet) { addFlags(fs, reportSettings()) }
+
 // addFlags leaves all but switches as text: a value then gets the same reading and the same error
 // wherever it stands.
 func addFlags(fs *pflag.FlagSet, settings []setting) {
 	for _, s := range settings {
-		if s.toggle {
+		switch {
+		case s.toggle:
 			fs.BoolP(s.flag(), s.short, false, s.usage)
-		} else {
+		case s.many:
+			fs.StringArrayP(s.flag(), s.short, nil, s.usage)
+		default:
 			fs.StringP(s.flag(), s.short, s.initial, s.usage)
 		}
 	}

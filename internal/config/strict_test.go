@@ -132,7 +132,7 @@ func TestErrors(t *testing.T) {
 		{arg("--lock-timeout", "soon"), `--lock-timeout is "soon": write a time as in 30s or 500ms`},
 		{arg("--lock-timeout", "1us"), `--lock-timeout is "1us": write a time from 1ms to 24h`},
 		{arg("--lock-timeout", "-5s"), `--lock-timeout is "-5s": write a time from 1ms to 24h`},
-		{arg("-o", "xml"), `--output is "xml": write one of text, json`},
+		{arg("-o", "xml"), `--output is "xml": write one of text, json, markdown, html`},
 		{env("DECAYCTL_LOG_LEVEL=loud"), `DECAYCTL_LOG_LEVEL is "loud": write one of debug, info, warn, error`},
 		{yml("quiet: maybe"), `quiet in decayctl.yaml:1 is "maybe": write true or false`},
 

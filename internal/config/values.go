@@ -4,11 +4,14 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
 	"time"
 	"unicode/utf8"
+
+	"github.com/spf13/pflag"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
@@ -111,6 +114,39 @@ func parseStored(text string) (string, error) {
 func parseScope(text string) (string, error) { return oneOf(text, fact.Scopes...) }
 
 func parseForm(text string) (string, error) { return oneOf(text, OutputText, OutputJSON) }
+
+func parseOutput(text string) (string, error) {
+	return oneOf(text, OutputText, OutputJSON, OutputMarkdown, OutputHTML)
+}
+
+// reportForms are the forms of report files, by the ending of their names.
+var reportForms = map[string]string{".html": OutputHTML, ".md": OutputMarkdown, ".json": OutputJSON, ".txt": OutputText}
+
+// reports reads the names of report files. A form is never guessed: a name with another ending is refused before
+// anything is done.
+func (s *settings) reports(flags *pflag.FlagSet) (all []Report) {
+	flag := flags.Lookup("report")
+	if flag == nil {
+		return nil
+	}
+	names, ok := flag.Value.(pflag.SliceValue) // GetStringArray loses a name that is empty
+	if !ok {
+		return nil
+	}
+	for _, name := range names.GetSlice() {
+		r := Report{Name: name, Path: s.path(name), Form: reportForms[strings.ToLower(filepath.Ext(name))]}
+		switch {
+		case strings.TrimSpace(name) == "":
+			s.fail("--report is empty; give it a value or leave it out")
+		case r.Form == "":
+			s.fail("--report is %s: the ending of its name says the form; write .html, .md, .json or .txt", quote(name))
+		case slices.ContainsFunc(all, func(other Report) bool { return other.Path == r.Path }):
+			s.fail("--report names %s twice", quote(name))
+		}
+		all = append(all, r)
+	}
+	return all
+}
 
 func oneOf(text string, words ...string) (string, error) {
 	if !slices.Contains(words, text) {

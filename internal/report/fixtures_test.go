@@ -73,6 +73,7 @@ func dryRun() Run {
 		Target: "sqlite:stigmem.db", Preview: result,
 		Job:   job.Job{State: job.Done, Rules: rules("90d", "0.4"), AsOf: asOf, Started: asOf, Completed: asOf.Add(310 * time.Millisecond)},
 		Notes: []string{"another process is writing to this store"},
+		Made:  Made{Version: "1.2.3", Command: "decayctl dry-run --ttl 90d --min-confidence 0.4 --all-tenants -o html"},
 	}
 }
 
@@ -141,6 +142,39 @@ func asJSON(t tester, d writer) string {
 		t.Fatal(err)
 	}
 	return b.String()
+}
+
+// pageWriter is what a document can do that is also shown as a page.
+type pageWriter interface {
+	WriteMarkdown(w io.Writer) error
+	WriteHTML(w io.Writer) error
+}
+
+func asMarkdown(t tester, d pageWriter) string {
+	t.Helper()
+	var b strings.Builder
+	if err := d.WriteMarkdown(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+func asHTML(t tester, d pageWriter) string {
+	t.Helper()
+	var b strings.Builder
+	if err := d.WriteHTML(&b); err != nil {
+		t.Fatal(err)
+	}
+	return b.String()
+}
+
+// pages are what is shown as a page, one of each kind, by the names of their golden files.
+func pages() map[string]pageWriter {
+	return map[string]pageWriter{
+		"dry-run": dryRun(), "many-groups": manyGroups(), "nothing-to-expire": nothingToExpire(), "policies-sweep": sweptByPolicies(),
+		"running": running(), "left-behind": leftBehind(), "failed-facts": failing(12), "undone": undone(), "node-done": nodes(job.Done),
+		"no-job": notices()["no-job"].(pageWriter), "detached": notices()["detached"].(pageWriter), "undoable": notices()["undoable"].(pageWriter),
+	}
 }
 
 func asError(t tester, code, message, detail string, exit int) string {

@@ -4,6 +4,7 @@ import (
 	"flag"
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -57,6 +58,22 @@ func TestText(t *testing.T) {
 	for _, form := range ChangeForms {
 		golden(t, "changes."+form, stream(t, form, changes()...))
 		golden(t, "changes-none."+form, stream(t, form))
+	}
+}
+
+func TestMarkdown(t *testing.T) {
+	t.Parallel()
+	for name, d := range pages() {
+		golden(t, name+".md", asMarkdown(t, d))
+	}
+}
+
+// The golden files of pages have neither style nor script, which are files of their own.
+func TestHTML(t *testing.T) {
+	t.Parallel()
+	without := strings.NewReplacer(pageStyle, "…", pageScript, "…", hashOf(pageStyle), "STYLE", hashOf(pageScript), "SCRIPT")
+	for name, d := range pages() {
+		golden(t, name+".html", without.Replace(asHTML(t, d)))
 	}
 }
 

@@ -9,6 +9,11 @@ import (
 	"unicode/utf8"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/yuin/goldmark"
+	"github.com/yuin/goldmark/ast"
+	"github.com/yuin/goldmark/extension"
+	east "github.com/yuin/goldmark/extension/ast"
+	"github.com/yuin/goldmark/text"
 	"pgregory.net/rapid"
 
 	"decayctl/internal/fact"
@@ -43,6 +48,7 @@ var hostile = rapid.Custom(func(t *rapid.T) string {
 	nasty := rapid.SampledFrom([]string{
 		"\x1b[31m", "\x1b]0;title\a", "\n", "\r", "\t", "\x00", "\x7f", "\u0085", "\u009b2J", "\u202e", "\u2066", "\u200b", "\u2028",
 		"\ufeff", "\u00a0", "\U000e0041", "\U0001f600", "\xff", "\xed\xa0\x80", "喜", "e\u0301", "\\", `"`, "<&>",
+		"<script>", "</code>", "<!--", "[a](https://x.example)", "![a](https://x.example)", "](javascript:x)", "![", "|", "`", "``", "**", "@all", "#1", "https://x.example", "www.x.example", "&lt;", "- ", "> ",
 	})
 	return strings.Join(rapid.SliceOfN(rapid.OneOf(nasty, rapid.String()), 0, 6).Draw(t, "parts"), "")
 })
@@ -168,6 +174,75 @@ func TestTextIsHarmless(t *testing.T) {
 			out = strings.NewReplacer("\x1b[1m", "", "\x1b[2m", "", "\x1b[0m", "").Replace(out)
 		}
 		assertHarmless(t, "text", out, "\n")
+	})
+}
+
+// hostilePage draws any document that is also shown as a page.
+func hostilePage(t *rapid.T) pageWriter {
+	switch rapid.IntRange(0, 4).Draw(t, "page") {
+	case 0:
+		return hostileRun(t)
+	case 1:
+		return hostileDryRun(t)
+	case 2:
+		return Nothing{Text: hostile.Draw(t, "text")}
+	case 3:
+		return Pending{Target: hostile.Draw(t, "target"), Job: hostileJob(t)}
+	}
+	return Undoable{Target: hostile.Draw(t, "target"), Job: hostileJob(t), Count: 1}
+}
+
+func TestHTMLIsHarmless(t *testing.T) {
+	t.Parallel()
+	rapid.Check(t, func(t *rapid.T) {
+		assertHarmless(t, "HTML", asHTML(t, hostilePage(t)), "\n")
+	})
+}
+
+// A renderer finds no link, no picture and no HTML in a report but decayctl's own, and no cell too many.
+func TestMarkdownIsHarmless(t *testing.T) {
+	t.Parallel()
+	parser := goldmark.New(goldmark.WithExtensions(extension.GFM)).Parser()
+	own := regexp.MustCompile(`^</?(code|sub|details|summary)>$`)
+	rapid.Check(t, func(t *rapid.T) {
+		out := asMarkdown(t, hostilePage(t))
+		assertHarmless(t, "Markdown", out, "\n")
+		source := []byte(out)
+		cells := 0 // of the table that is being read
+		err := ast.Walk(parser.Parse(text.NewReader(source)), func(n ast.Node, entering bool) (ast.WalkStatus, error) {
+			if !entering {
+				return ast.WalkContinue, nil
+			}
+			switch n := n.(type) {
+			case *ast.Link, *ast.Image, *ast.AutoLink:
+				t.Fatalf("%s in\n%s", n.Kind(), out)
+			case *ast.RawHTML:
+				if tag := string(n.Segments.Value(source)); !own.MatchString(tag) {
+					t.Fatalf("%q in\n%s", tag, out)
+				}
+			case *ast.HTMLBlock:
+				if block := string(n.Lines().Value(source)); !strings.HasPrefix(block, "<details><summary>") && block != "</details>\n" {
+					t.Fatalf("%q in\n%s", block, out)
+				}
+			case *east.TableHeader:
+				cells = n.ChildCount()
+			case *east.TableRow:
+				// The parser drops cells beyond those of the header, so the line has to be counted.
+				line := string(n.Lines().Value(source))
+				if found := strings.Count(line, "|") - 1; n.Lines().Len() > 0 && found != cells {
+					t.Fatalf("%d cells, not %d, in %q", found, cells, line)
+				}
+			}
+			return ast.WalkContinue, nil
+		})
+		if err != nil {
+			t.Fatal(err)
+		}
+		for line := range strings.SplitSeq(out, "\n") {
+			if strings.HasPrefix(line, "| ") && !strings.HasSuffix(line, " |") {
+				t.Fatalf("a row goes on: %q", line)
+			}
+		}
 	})
 }
 

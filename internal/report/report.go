@@ -21,6 +21,7 @@ type Run struct {
 	Preview *sweep.Result // what a dry run found; nil for a job
 	Notes   []string      // what the operator should know about the store
 	Now     time.Time     // for ages; zero leaves them out, as at the end of a sweep
+	Made    Made          // for the end of a page
 }
 
 // job is the job with all there is to tell of it: what a dry run counted stands in its preview.

@@ -78,12 +78,7 @@ func (p *page) groups(r Run) {
 	if apart {
 		columns = slices.Insert(columns, 0, column{"TENANT", nameCells})
 	}
-	// A policy in mode dry_run selects nothing.
-	rules := slices.DeleteFunc(r.Job.Rules.Names(), func(name string) bool {
-		id, byPolicy := strings.CutPrefix(name, rule.NamePolicy)
-		policy := r.Job.Rules.Policy(id)
-		return byPolicy && policy != nil && policy.Mode == rule.ModeDryRun
-	})
+	rules := selecting(r.Job.Rules)
 	if len(rules) == 1 || len(rules) > columnRules {
 		rules = nil // the same numbers again, or more columns than a line has
 	}
@@ -92,7 +87,11 @@ func (p *page) groups(r Run) {
 	}
 
 	var rows [][]string
-	for _, g := range shownRows(r.Preview) {
+	groups, rest := largestGroups(r.Preview, shownGroups)
+	if rest != nil {
+		groups = append(groups, *rest)
+	}
+	for _, g := range groups {
 		row := []string{short(g.Scope), short(g.Relation), humanize.Comma(g.facts)}
 		if apart {
 			row = slices.Insert(row, 0, short(g.Tenant))
@@ -115,8 +114,8 @@ func ruleHeader(name string) string {
 	return strings.ToUpper(name)
 }
 
-// shownRows are the largest groups, and the others in one row.
-func shownRows(result *sweep.Result) []groupRow {
+// largestGroups are the largest groups, and the others in one row; nil if there are no others.
+func largestGroups(result *sweep.Result, most int) (shown []groupRow, others *groupRow) {
 	var rows []groupRow
 	for key, g := range result.Groups {
 		rows = append(rows, groupRow{key, g.Facts, g.ByRule})
@@ -126,20 +125,20 @@ func shownRows(result *sweep.Result) []groupRow {
 			cmp.Compare(a.Scope, b.Scope), cmp.Compare(a.Relation, b.Relation))
 	})
 
-	shown := rows[:min(shownGroups, len(rows))]
+	shown = rows[:min(most, len(rows))]
 	rest := groupRow{byRule: map[string]int64{}}
 	for _, row := range rows[len(shown):] {
 		rest.add(row.facts, row.byRule)
 	}
 	rest.add(result.Other.Facts, result.Other.ByRule)
 	if rest.facts == 0 {
-		return shown
+		return shown, nil
 	}
 	rest.Relation = fmt.Sprintf("… %d more", len(rows)-len(shown))
 	if result.Other.Facts > 0 {
 		rest.Relation = "… all others" // nobody knows how many groups those are
 	}
-	return append(slices.Clip(shown), rest)
+	return slices.Clip(shown), &rest
 }
 
 func (g *groupRow) add(facts int64, byRule map[string]int64) {

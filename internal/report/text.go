@@ -261,11 +261,16 @@ func (p *page) failed(c job.Counts) {
 	}
 }
 
-func (p *page) notes(r Run) {
-	notes := r.Notes
+// allNotes are the notes of a run, with what holds for every undo.
+func allNotes(r Run) []string {
 	if r.Job.State == job.Undone && r.Job.Counts.Restored > 0 {
-		notes = append([]string{"memory cards of restored facts stay marked as stale, and the node has to make their vectors anew"}, notes...)
+		return append([]string{"memory cards of restored facts stay marked as stale, and the node has to make their vectors anew"}, r.Notes...)
 	}
+	return r.Notes
+}
+
+func (p *page) notes(r Run) {
+	notes := allNotes(r)
 	if len(notes) > 0 {
 		p.WriteString("\n")
 	}

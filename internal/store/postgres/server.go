@@ -10,7 +10,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// Lag is the largest replay_lag of all replicas. The server reports none for a replica that has caught up.
+// Lag is how long ago the server wrote what its slowest replica has applied last. A replica that has
+// caught up has no lag to the server.
 func (s *Store) Lag(ctx context.Context) (lag store.Lag, err error) {
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
 		var seconds float64

@@ -7,10 +7,11 @@ import (
 	"decayctl/internal/store"
 )
 
-// readEdges reads the edges of the batch's facts before anything is written, since a trigger may change edges when an
-// override is written.
+// readEdges reads the edges of the batch's facts before anything is written: a trigger may follow what is. If the batch
+// has a good part of the facts in its range, the edges of the range are read in order.
 //
-// A column of numbers may hold text on SQLite. Such an epoch or confidence must not keep the fact from expiring.
+// SQLite keeps text in a column of numbers if it is told to: that is no epoch and no confidence, and must not keep the fact
+// from expiring.
 func (w *writer) readEdges(ctx context.Context) error {
 	all := w.batch.All()
 	byID := store.NewByID(all)
@@ -33,8 +34,8 @@ func (w *writer) readEdges(ctx context.Context) error {
 	})
 }
 
-// expireEdges writes the before-images, and ends the edges of the written facts: the node's graph traversal looks at the
-// edge, and not at the fact.
+// expireEdges ends the edge that a fact made: graph traversal reads the edge alone. What an undo will need of the edges and
+// the overrides is kept first.
 func (w *writer) expireEdges(ctx context.Context) error {
 	done := w.batch.Done()
 	if err := w.keepBeforeImages(ctx, store.BeforeImages(done)); err != nil {

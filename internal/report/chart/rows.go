@@ -1,0 +1,116 @@
+package chart
+
+import (
+	"fmt"
+	"html"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+)
+
+// Part is a part of a whole.
+type Part struct {
+	Name  string
+	Class string // letters and hyphens only
+	Value float64
+}
+
+// Whole draws one lying bar, which fills the width that it is given, with its parts side by side. A part that is not 0
+// can be seen, however small it is.
+func Whole(id, title, desc string, parts []Part) string {
+	const wide, high, gap = 1000, 40, 2
+	b := &svg{}
+	fmt.Fprintf(b, `<svg class="whole" viewBox="0 0 %d %d" preserveAspectRatio="none" role="img" aria-labelledby="%s-title %[3]s-desc">`+"\n", wide, high, id)
+	fmt.Fprintf(b, `<title id="%s-title">%s</title><desc id="%[1]s-desc">%s</desc>`+"\n", id, html.EscapeString(title), html.EscapeString(desc))
+	all := 0.0
+	for _, p := range parts {
+		all += p.Value
+	}
+	x := 0.0
+	for i, width := range widths(parts, all, wide) {
+		p := parts[i]
+		if p.Value <= 0 {
+			continue
+		}
+		fmt.Fprintf(b, "<g><title>%s: %s</title>", html.EscapeString(p.Name), humanize.Commaf(p.Value))
+		b.rect("c-"+p.Class, x, 0, max(1, width-gap), high)
+		b.WriteString("</g>\n")
+		x += width
+	}
+	b.WriteString("</svg>\n")
+	return b.String()
+}
+
+// widths share a width out. None of what is there gets less than can be seen; the large ones give it.
+func widths(parts []Part, all, wide float64) []float64 {
+	const least = 6
+	given, shrink := make([]float64, len(parts)), 0.0
+	large := 0.0
+	for i, p := range parts {
+		if p.Value <= 0 || all <= 0 {
+			continue
+		}
+		given[i] = p.Value / all * wide
+		if given[i] < least {
+			shrink += least - given[i]
+			given[i] = least
+		} else {
+			large += given[i]
+		}
+	}
+	for i := range given {
+		if given[i] > least {
+			given[i] -= shrink * given[i] / large
+		}
+	}
+	return given
+}
+
+// Cell draws a small bar for the cell of a table: parts of a whole. It is an ornament: the cell has the number too.
+func Cell(parts []Part, whole float64) string {
+	const wide, high = 100, 10
+	b := &svg{}
+	fmt.Fprintf(b, `<svg class="cell" viewBox="0 0 %d %d" preserveAspectRatio="none" aria-hidden="true">`, wide, high)
+	x := 0.0
+	for _, p := range parts {
+		if p.Value > 0 && whole > 0 {
+			width := max(0.5, p.Value/whole*wide)
+			fmt.Fprintf(b, `<rect class="c-%s" x="%s" width="%s" height="%d"/>`, p.Class, place(x), place(width), high)
+			x += width
+		}
+	}
+	b.WriteString("</svg>")
+	return b.String()
+}
+
+// Block is a lying bar of block characters, a share of a width in columns, to an eighth of a column. What is not 0
+// gets an eighth.
+func Block(share float64, columns int) string {
+	eighths := int(share*float64(columns)*8 + 0.5)
+	if share > 0 {
+		eighths = max(1, eighths)
+	}
+	eighths = min(eighths, columns*8)
+	bar := strings.Repeat("█", eighths/8)
+	if rest := eighths % 8; rest > 0 {
+		bar += string([]rune("▏▎▍▌▋▊▉")[rest-1])
+	}
+	return bar
+}
+
+// Spark is a row of upright bars of block characters, one for each value, the highest of them a full one.
+func Spark(values []float64) string {
+	most := 0.0
+	for _, v := range values {
+		most = max(most, v)
+	}
+	var b strings.Builder
+	for _, v := range values {
+		level := 0
+		if v > 0 {
+			level = min(8, max(1, int(v/most*8+0.5)))
+		}
+		b.WriteRune([]rune(" ▁▂▃▄▅▆▇█")[level])
+	}
+	return b.String()
+}

@@ -1,0 +1,403 @@
+package report
+
+import (
+	"cmp"
+	"html/template"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+
+	"github.com/dustin/go-humanize"
+
+	"decayctl/internal/job"
+	"decayctl/internal/report/chart"
+	"decayctl/internal/rule"
+	"decayctl/internal/stats"
+	"decayctl/internal/sweep"
+)
+
+// What a page shows of lists that have no bound of their own.
+const (
+	pageGroups   = 100
+	pageTenants  = 50
+	pagePolicies = 100
+	pageFailed   = 50
+)
+
+// moreRows says how much a table leaves out; "" if it leaves out nothing.
+func moreRows(left int, what string) string {
+	if left <= 0 {
+		return ""
+	}
+	return "and " + humanize.Comma(int64(left)) + " more " + what
+}
+
+// tilesOf are the numbers of the first screen: what goes, what stays, and why.
+func tilesOf(r Run) []tile {
+	j := r.job()
+	c := j.Counts
+	goes, label := c.Expired(), "expired"
+	if r.Preview != nil {
+		goes, label = c.Due()-c.ReducedOnly, "would expire"
+	}
+	if c.Examined == 0 && !j.Node {
+		return nil
+	}
+	tiles := []tile{{humanize.Comma(goes), label, portionText(goes, c.Examined) + " of " + counted(c.Examined, "fact", "facts"), stats.ByTTL.String()}}
+	if j.Node {
+		tiles[0].Detail = "as the node counts"
+		return tiles
+	}
+	if c.ReducedOnly > 0 {
+		tiles = append(tiles, tile{humanize.Comma(c.ReducedOnly), "lose confidence", "and live on", stats.Reduced.String()})
+	}
+	if j.State == job.Undoing || j.State == job.Undone {
+		return append(tiles, tile{humanize.Comma(c.Restored), "given back", humanize.Comma(c.LeftAlone) + " left alone: changed since by others", stats.Live.String()})
+	}
+	kept := keptIn(c)
+	return append(tiles,
+		tile{humanize.Comma(max(0, c.Examined-c.Due())), "stay as they are", "no rule selects " + humanize.Comma(max(0, c.Examined-c.Selected-kept)), stats.Live.String()},
+		tile{humanize.Comma(kept), "protected", "a rule selects them, a protection holds", stats.Protected.String()},
+	)
+}
+
+// keptIn counts the facts that a protection kept.
+func keptIn(c job.Counts) (n int64) {
+	for _, p := range protections {
+		n += c.Kept[p.name]
+	}
+	return n
+}
+
+// portion is a part of all facts.
+type portion struct {
+	label string
+	n     int64
+	of    stats.Category
+}
+
+// standingOf is where the facts stand, as far as a job's counts tell.
+func standingOf(r Run) []portion {
+	j := r.job()
+	c := j.Counts
+	if j.Node || j.State == job.Undoing || j.State == job.Undone || c.Examined == 0 {
+		return nil
+	}
+	goes, label, fades := c.Expired(), "expired", "lost confidence"
+	if r.Preview != nil {
+		goes, label, fades = c.Due()-c.ReducedOnly, "would expire", "would lose confidence"
+	}
+	parts := []portion{{label, goes, stats.ByTTL}, {fades, c.ReducedOnly, stats.Reduced}}
+	for _, p := range protections {
+		parts = append(parts, portion{"protected: " + string(p.name), c.Kept[p.name], stats.Protected})
+	}
+	parts = append(parts, portion{"changed meanwhile", c.Kept[rule.ChangedMeanwhile], stats.Expired})
+	rest := c.Examined
+	for _, p := range parts {
+		rest -= p.n
+	}
+	return append(parts, portion{"no rule selects", rest, stats.Live})
+}
+
+// standingSection is one bar of all facts.
+func standingSection(r Run) section {
+	s := section{ID: "standing", Title: "Where the facts stand"}
+	portions := slices.DeleteFunc(standingOf(r), func(p portion) bool { return p.n <= 0 })
+	if len(portions) == 0 {
+		return s
+	}
+	all := int64(0)
+	for _, p := range portions {
+		all += p.n
+	}
+	var parts []chart.Part
+	f := figure{Numbers: grid{Caption: s.Title, Columns: columns("facts that", "number#", "share#")}}
+	var said []string
+	for _, p := range portions {
+		parts = append(parts, chart.Part{Name: p.label, Class: p.of.String(), Value: float64(p.n)})
+		f.Legend = append(f.Legend, key{p.of.String(), p.label, humanize.Comma(p.n), portionText(p.n, all)})
+		f.Numbers.Rows = append(f.Numbers.Rows, []cell{plain(p.label), number(p.n), {Text: portionText(p.n, all), Number: true}})
+		said = append(said, p.label+" "+humanize.Comma(p.n))
+	}
+	f.SVG = template.HTML(chart.Whole(s.ID, s.Title, strings.Join(said, ", "), parts)) //nolint:gosec // chart escapes its texts
+	s.Figures = []figure{f}
+	return s
+}
+
+// scopeSection says what was looked at, and by which rules.
+func scopeSection(r Run) section {
+	j := r.job()
+	t := grid{Caption: "What was looked at", Columns: columns("setting", "value")}
+	row := func(label string, value cell) { t.Rows = append(t.Rows, []cell{plain(label), value}) }
+	row("store", name(r.Target))
+	if !j.Node {
+		row("as of", plain(second(j.AsOf)))
+	}
+	row("scope", orAllCell(j.Scope))
+	if !j.Node {
+		row("tenant", orAllCell(j.Tenant))
+		row("rules", name(j.Rules.Words()))
+		row("fingerprint of the rules", name(j.Rules.Fingerprint()))
+	}
+	if r.Preview != nil && r.Preview.Oldest != nil {
+		row("stamps of what would change", plain(second(*r.Preview.Oldest)+" to "+second(*r.Preview.Newest)))
+	}
+	return section{ID: "scope", Title: "What was looked at", Tables: []grid{t}, Folded: true}
+}
+
+// groupSection is what a dry run selected by relation and scope, the most first.
+func groupSection(r Run) section {
+	s := section{ID: "groups", Title: "Relations and scopes"}
+	if r.Preview == nil || len(r.Preview.Groups) == 0 {
+		return s
+	}
+	rules := selecting(r.Job.Rules)
+	if len(rules) == 1 || len(rules) > columnRules {
+		rules = nil // the same numbers again, or more columns than a page has room for
+	}
+	apart := len(r.Preview.Tenants) > 1
+	t := grid{Caption: "Facts that would change, by relation and scope", Columns: columns("relation", "scope")}
+	if apart {
+		t.Columns = append(t.Columns, heading{Name: "tenant"})
+	}
+	t.Columns = append(t.Columns, columns("facts#", "share#")...)
+	for _, rule := range rules {
+		t.Columns = append(t.Columns, heading{ruleLabel(rule), true})
+	}
+	row := func(g groupRow, names ...cell) []cell {
+		if apart {
+			names = append(names, name(g.Tenant))
+		}
+		part := chart.Part{Class: stats.ByTTL.String(), Value: float64(g.facts)}
+		names = append(names, number(g.facts), share(g.facts, r.Preview.Selected, part))
+		for _, rule := range rules {
+			names = append(names, number(g.byRule[rule]))
+		}
+		return names
+	}
+	shown, rest := largestGroups(r.Preview, pageGroups)
+	for _, g := range shown {
+		t.Rows = append(t.Rows, row(g, name(g.Relation), name(g.Scope)))
+	}
+	if rest != nil {
+		t.Foot = append(t.Foot, row(*rest, plain(rest.Relation), plain("")))
+	}
+	s.Tables = []grid{t}
+	return s
+}
+
+// tenantSection breaks a run down by tenant, if there is more than one.
+func tenantSection(r Run) section {
+	s := section{ID: "tenants", Title: "Tenants"}
+	if selected := r.job().Counts.Tenants; len(selected) > 1 {
+		s.Tables = []grid{tenantTable(selected)}
+	}
+	return s
+}
+
+// selecting are the names of the rules that may select a fact. A policy in mode dry_run selects nothing.
+func selecting(rules rule.Set) []string {
+	return slices.DeleteFunc(rules.Names(), func(name string) bool {
+		id, byPolicy := strings.CutPrefix(name, rule.NamePolicy)
+		policy := rules.Policy(id)
+		return byPolicy && policy != nil && policy.Mode == rule.ModeDryRun
+	})
+}
+
+func ruleLabel(name string) string {
+	if id, byPolicy := strings.CutPrefix(name, rule.NamePolicy); byPolicy {
+		return short(id)
+	}
+	return name
+}
+
+func tenantTable(selected map[string]int64) grid {
+	t := grid{Caption: "Facts that the rules select, by tenant", Columns: columns("tenant", "facts#", "share#")}
+	names := slices.SortedFunc(maps.Keys(selected), func(a, b string) int {
+		return cmp.Or(cmp.Compare(selected[b], selected[a]), cmp.Compare(a, b))
+	})
+	all := int64(0)
+	for _, n := range selected {
+		all += n
+	}
+	for _, tenant := range names[:min(pageTenants, len(names))] {
+		n := selected[tenant]
+		t.Rows = append(t.Rows, []cell{name(tenant), number(n), share(n, all, chart.Part{Class: stats.ByTTL.String(), Value: float64(n)})})
+	}
+	t.More = moreRows(len(names)-pageTenants, "tenants")
+	return t
+}
+
+// rulesSection has the rules in the order in which they are tried, with what each found.
+func rulesSection(j job.Job) section {
+	if j.Node {
+		return section{}
+	}
+	t := grid{Caption: "The rules, in the order in which they are tried, with what each found", Columns: columns("rule", "for", "does", "facts#")}
+	for _, p := range j.Rules.Policies[:min(pagePolicies, len(j.Rules.Policies))] {
+		found := number(j.Counts.ByRule[p.Name()])
+		if p.Mode == rule.ModeDryRun {
+			w := j.Counts.Would[p.ID]
+			found = plain("would: " + humanize.Comma(w.Retract+w.Reduce))
+		}
+		if j.Rules.Only != "" && j.Rules.Only != p.ID {
+			found = plain("off")
+		}
+		t.Rows = append(t.Rows, []cell{name(p.ID), name(matches(p)), plain(does(p)), found})
+	}
+	t.More = moreRows(len(j.Rules.Policies)-pagePolicies, "policies")
+	if j.Rules.TTL != nil {
+		t.Rows = append(t.Rows, []cell{name(rule.NameTTL), plain("facts that no policy decides on"), plain("expires after " + j.Rules.TTL.String()), number(j.Counts.ByRule[rule.NameTTL])})
+	}
+	if j.Rules.Floor != nil {
+		t.Rows = append(t.Rows, []cell{name(rule.NameFloor), plain("every fact"), plain("expires below " + j.Rules.Floor.String()), number(j.Counts.ByRule[rule.NameFloor])})
+	}
+	s := section{ID: "rules", Title: "Rules"}
+	if len(t.Rows) > 0 {
+		s.Tables = []grid{t}
+	}
+	if len(t.Rows) > 1 {
+		s.Intro = words("A fact that two rules select counts under both.")
+	}
+	return s
+}
+
+// matches says which facts a policy is about.
+func matches(p rule.Policy) string {
+	text := p.Relation
+	for _, part := range [][2]string{{"entity", p.Entity}, {"source", p.Source}, {"scope", p.Scope}, {"tenant", p.Tenant}} {
+		if part[1] != "" {
+			text += ", " + part[0] + " " + part[1]
+		}
+	}
+	return text
+}
+
+// does says what a policy does, in words.
+func does(p rule.Policy) string {
+	var parts []string
+	if p.TTL != nil {
+		verb := "expires"
+		if p.Mode == rule.ModeRetract {
+			verb = "retracts"
+		}
+		parts = append(parts, verb+" after "+p.TTL.String())
+	}
+	if p.HalfLife > 0 {
+		parts = append(parts, "halves confidence every "+p.HalfLife.String()+", down to "+decimal(&p.MinConfidence))
+	}
+	if p.KeepLast > 0 {
+		parts = append(parts, "keeps the newest "+strconv.Itoa(p.KeepLast))
+	}
+	if n := len(p.Exempt); n > 0 {
+		parts = append(parts, "exempts "+counted(int64(n), "relation", "relations"))
+	}
+	text := strings.Join(parts, "; ")
+	if p.Mode == rule.ModeDryRun {
+		text = "counts only (dry_run): " + text
+	}
+	return text
+}
+
+// protectionSection names every protection that held.
+func protectionSection(j job.Job) section {
+	t := grid{Caption: "Facts that a rule selects and a protection keeps", Columns: columns("protection", "what it is", "facts#")}
+	for _, p := range protections {
+		if n := j.Counts.Kept[p.name]; n > 0 {
+			t.Rows = append(t.Rows, []cell{name(string(p.name)), plain(p.why), number(n)})
+		}
+	}
+	if n := j.Counts.Kept[rule.ChangedMeanwhile]; n > 0 {
+		t.Rows = append(t.Rows, []cell{name(string(rule.ChangedMeanwhile)), plain("changed by another process meanwhile; the next sweep decides"), number(n)})
+	}
+	s := section{ID: "protections", Title: "Protections"}
+	if len(t.Rows) > 0 {
+		s.Tables = []grid{t}
+	}
+	return s
+}
+
+// sampleSection has some facts with the reason for each.
+func sampleSection(r Run) section {
+	s := section{ID: "samples", Title: "Samples", Folded: true}
+	if r.Preview == nil || len(r.Preview.Samples) == 0 {
+		return s
+	}
+	t := grid{Caption: "Some of the facts that would change, and why", Columns: columns("fact", "entity", "relation", "scope", "tenant", "stamped", "confidence#", "why")}
+	for _, sample := range r.Preview.Samples {
+		t.Rows = append(t.Rows, sampleRow(sample))
+	}
+	s.Tables = []grid{t}
+	return s
+}
+
+func sampleRow(s sweep.Sample) []cell {
+	f := &s.Fact
+	return []cell{
+		name(f.ID), name(f.Entity), name(f.Relation), name(f.Scope), name(f.Tenant), name(f.Timestamp),
+		{Text: strconv.FormatFloat(f.EffectiveConfidence(), 'g', -1, 64), Number: true}, plain(Clean(s.Reason)),
+	}
+}
+
+// jobSection says how the work went.
+func jobSection(r Run) section {
+	j := r.job()
+	t := grid{Caption: "The job", Columns: columns("what", "value")}
+	row := func(label, value string) { t.Rows = append(t.Rows, []cell{plain(label), plain(value)}) }
+	if r.Preview == nil {
+		t.Rows = append(t.Rows, []cell{plain("job"), name(j.ID)})
+		row("state", Clean(string(j.State)))
+		if !j.Node || ended(j) {
+			row("progress", strconv.Itoa(percent(j))+"%")
+		}
+		if j.StopReason != "" {
+			t.Rows = append(t.Rows, []cell{plain("reason"), name(j.StopReason)})
+		}
+	}
+	if !j.Started.IsZero() && r.Preview == nil {
+		row("started", second(j.Started))
+	}
+	if !j.Completed.IsZero() {
+		if r.Preview == nil {
+			row("ended", second(j.Completed))
+		}
+		if j.State == job.Done || j.State == job.Failed {
+			row("took", brief(j.Completed.Sub(j.Started)))
+		}
+	}
+	if c := j.Counts; c.Batches > 0 {
+		row("batches", humanize.Comma(c.Batches))
+		row("longest write lock", brief(c.LongestLock))
+		row("retries", humanize.Comma(c.Retries))
+	}
+	for _, w := range j.Workers {
+		lease := "dead"
+		if w.Live {
+			lease = "lease " + brief(w.Left) + " left"
+		}
+		t.Rows = append(t.Rows, []cell{plain("worker"), name("process " + strconv.Itoa(w.PID) + " on " + w.Host + ": " + lease)})
+	}
+	s := section{ID: "job", Title: "The job", Folded: true, Tables: []grid{t}, Commands: commandsOf(r)}
+	if r.Preview != nil {
+		s.ID, s.Title, s.Tables[0].Caption = "work", "The work", "The work"
+	}
+	return s
+}
+
+// failureSection lists the facts that the database refused.
+func failureSection(j job.Job) section {
+	c := j.Counts
+	s := section{ID: "failures", Title: "Could not be written"}
+	if c.FailedCount == 0 {
+		return s
+	}
+	t := grid{Caption: "Facts that the database refused", Columns: columns("fact", "what the database says")}
+	shown := c.Failed[:min(pageFailed, len(c.Failed))]
+	for _, f := range shown {
+		t.Rows = append(t.Rows, []cell{name(f.FactID), name(f.Error)})
+	}
+	t.More = moreRows(int(c.FailedCount)-len(shown), "facts")
+	s.Tables = []grid{t}
+	return s
+}
