@@ -90,8 +90,8 @@ func (c course) run(ctx context.Context, goroutines int) (used []string, asked i
 	return used, asked, err
 }
 
-// TestSameAsOne: results and the error are those of one goroutine, whatever fails, for any number of them.
-func TestSameAsOne(t *testing.T) {
+// TestSameAsOneGoroutine: results and error are those of one goroutine, whatever fails, for any number of goroutines.
+func TestSameAsOneGoroutine(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {
 		c, goroutines := drawCourse(rt), rapid.IntRange(1, 8).Draw(rt, "goroutines")
@@ -129,8 +129,9 @@ func numbered(last int, work func(ctx context.Context, piece int) error, use fun
 	}
 }
 
-// TestAtOnce: while a result is used others are made, one by each of the other goroutines and no more.
-func TestAtOnce(t *testing.T) {
+// TestOtherGoroutinesWorkMeanwhile: while one result is used, each of the other goroutines makes one result and no
+// more.
+func TestOtherGoroutinesWorkMeanwhile(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		var made atomic.Int32
@@ -154,8 +155,8 @@ func TestAtOnce(t *testing.T) {
 	})
 }
 
-// TestErrorWaits: work that fails leaves alone what began earlier, and nothing begins after it.
-func TestErrorWaits(t *testing.T) {
+// TestErrorWaitsForEarlierWork: work that fails does not disturb earlier work, and no work begins after it.
+func TestErrorWaitsForEarlierWork(t *testing.T) {
 	t.Parallel()
 	for _, beforeBegin := range []bool{false, true} {
 		synctest.Test(t, func(t *testing.T) {
@@ -190,9 +191,9 @@ func TestErrorWaits(t *testing.T) {
 	}
 }
 
-// TestStop: whoever uses results may stop with an error. The context of later work ends then, and what comes of that
-// is not the error of Run.
-func TestStop(t *testing.T) {
+// TestUserOfResultsStops: the user of results may stop with an error. The context of later work ends, and the error of
+// that work is not the error of Run.
+func TestUserOfResultsStops(t *testing.T) {
 	t.Parallel()
 	synctest.Test(t, func(t *testing.T) {
 		err := ordered.Run(t.Context(), 4, numbered(9, func(ctx context.Context, piece int) error {
@@ -208,7 +209,7 @@ func TestStop(t *testing.T) {
 	})
 }
 
-// TestCancel: nothing is used once the context has ended, also where work does not look at it.
+// TestCancel: no result is used after the context has ended, even if work does not check it.
 func TestCancel(t *testing.T) {
 	t.Parallel()
 	for _, c := range []struct {
@@ -242,8 +243,8 @@ func TestCancel(t *testing.T) {
 	}
 }
 
-// TestCancelledAtTheEnd: a run whose context ended does not count as complete.
-func TestCancelledAtTheEnd(t *testing.T) {
+// TestCancelledRunIsNotComplete: a run whose context ended does not count as complete, even if all work is done.
+func TestCancelledRunIsNotComplete(t *testing.T) {
 	t.Parallel()
 	ctx, cancel := context.WithCancel(t.Context())
 	err := ordered.Run(ctx, 1, func(_ context.Context, t *ordered.Ticket) error {

@@ -7,8 +7,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// TestBatchClone: what an attempt finds that fails does not count for the next one.
-func TestBatchClone(t *testing.T) {
+// TestFailedAttemptLeavesTheBatch: what a failed attempt found does not count for the next one.
+func TestFailedAttemptLeavesTheBatch(t *testing.T) {
 	t.Parallel()
 	b := store.Batch{Expiries: []store.Expiry{{Fact: &fact.Candidate{}}, {Fact: &fact.Candidate{}}}}
 	attempt := b.CloneForAttempt()

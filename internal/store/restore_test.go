@@ -14,8 +14,8 @@ import (
 
 var asOf = time.Date(2026, 11, 23, 12, 0, 0, 0, time.UTC)
 
-// TestRestoration: what follows an override that was taken back, and only such an override.
-func TestRestoration(t *testing.T) {
+// TestOnlyRestoredFactsAreFollowed: edges, retractions and vectors are restored only with the override of their fact.
+func TestOnlyRestoredFactsAreFollowed(t *testing.T) {
 	t.Parallel()
 	until, expired, other := fact.FormatInstant(asOf), store.Reason, "2030"
 	reduced, half, faint := store.PolicyReason+"fade", 0.5, 0.05
@@ -58,8 +58,8 @@ func TestRestoration(t *testing.T) {
 	}
 }
 
-// TestChangeList: what a policy wrote is the job's as long as it is what the policy makes of the fact.
-func TestChangeList(t *testing.T) {
+// TestChangeOfAPolicyIsRecomputed: what a policy wrote is the job's if it is what the policy computes from the fact.
+func TestChangeOfAPolicyIsRecomputed(t *testing.T) {
 	t.Parallel()
 	until, other, expired, named, unknown := fact.FormatInstant(asOf), "2030", store.Reason, store.PolicyReason+"p", store.PolicyReason+"q"
 	was := "2026-01-01T00:00:00Z"

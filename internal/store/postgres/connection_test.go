@@ -11,8 +11,8 @@ import (
 	"decayctl/internal/store/pgtest"
 )
 
-// TestConnectionSettings: what is wrong beside the address is named, and the address is not blamed for it.
-func TestConnectionSettings(t *testing.T) {
+// TestWrongConnectionSettingIsNamed: the error names the wrong setting, and not the address.
+func TestWrongConnectionSettingIsNamed(t *testing.T) {
 	const address = "postgres://u:hush@127.0.0.1:1/v"
 	for _, test := range []struct{ environment, more, names string }{
 		{"PGSSLROOTCERT=/nope/ca.pem PGSSLMODE=verify-full", "", "sslrootcert PGSSLROOTCERT /nope/ca.pem"},
@@ -54,8 +54,8 @@ func TestConnectionSettings(t *testing.T) {
 	}
 }
 
-// TestUnknownAuthority: a certificate that is not trusted is no matter of host and port. Any server that speaks TLS shows it.
-func TestUnknownAuthority(t *testing.T) {
+// TestUntrustedCertificateIsNamed: the error does not blame host and port. Any server that speaks TLS shows it.
+func TestUntrustedCertificateIsNamed(t *testing.T) {
 	t.Parallel()
 	server := httptest.NewUnstartedServer(nil)
 	server.TLS = &tls.Config{NextProtos: []string{"postgresql"}} //nolint:gosec // the versions are the default ones
@@ -69,8 +69,8 @@ func TestUnknownAuthority(t *testing.T) {
 	}
 }
 
-// TestUnfitSettings: where a server answers and a setting does not fit it, the setting is named, not the address.
-func TestUnfitSettings(t *testing.T) {
+// TestUnmetConnectionSettingIsNamed: if the server answers but does not meet a setting, the error names the setting.
+func TestUnmetConnectionSettingIsNamed(t *testing.T) {
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	for _, test := range []struct{ environment, more, names string }{
 		{"PGTARGETSESSIONATTRS=standby", "", "target_session_attrs PGTARGETSESSIONATTRS standby"},

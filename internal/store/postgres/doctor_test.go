@@ -9,8 +9,8 @@ import (
 	"decayctl/internal/store/pgtest"
 )
 
-// TestIndexesThatDoNotServe: an index of some rows, in another order, of another kind or half built is none,
-// and each partition needs its own.
+// TestIndexesThatDoNotServe: a partial, unordered, invalid or unfinished index counts as missing. Each partition needs
+// its own.
 func TestIndexesThatDoNotServe(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{Schema: `the "node"`})

@@ -14,9 +14,9 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestEncodings: policies and tenants match whatever encoding the database has and the role asks for. What an
-// encoding does not have matches nothing.
-func TestEncodings(t *testing.T) {
+// TestPoliciesMatchInEveryEncoding: policies and tenants match in every encoding of the database and the role.
+// Characters that the encoding does not have match nothing.
+func TestPoliciesMatchInEveryEncoding(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	for name, test := range map[string]struct {

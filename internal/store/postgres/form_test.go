@@ -19,8 +19,9 @@ func inSchema(t testing.TB, d storetest.Database, schema, statements string) {
 	d.Exec(t, fmt.Sprintf("CREATE SCHEMA %[1]s; SET LOCAL search_path = %[1]s, public; %[2]s; %[3]s", schema, sample.PostgresDDL(), statements))
 }
 
-// TestForms: what decayctl's statements cannot work with is refused before anything is made, by name.
-func TestForms(t *testing.T) {
+// TestUnfitTablesAreRefused: tables that decayctl's statements cannot work with are refused by name, before anything is
+// created.
+func TestUnfitTablesAreRefused(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)
@@ -84,9 +85,9 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestFormChangedMeanwhile: a table that another session changes after the store was opened is not told in the server's
-// words, and what was committed stays.
-func TestFormChangedMeanwhile(t *testing.T) {
+// TestTableChangedWhileOpen: if another session changes a table while the store is open, the error is decayctl's and
+// not the server's. Committed batches stay.
+func TestTableChangedWhileOpen(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)

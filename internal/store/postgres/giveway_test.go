@@ -12,11 +12,10 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestGivesWay: another session has locked what a batch comes to last, and goes on into what the batch has locked first.
-// The other waits before decayctl does, so it is the one that would find the deadlock and fail. It never does: decayctl
-// gives up before that. slow is how long the database takes between the two locks of decayctl, as a part of
-// deadlock_timeout, which is a second.
-func TestGivesWay(t *testing.T) {
+// TestNodeNeverLosesADeadlock: another session locks the last row of a batch and then waits for the first. It waits
+// before decayctl does, so it would find the deadlock and fail. decayctl rolls back earlier. slow is how long the
+// database takes between decayctl's two locks, as a part of deadlock_timeout, which is a second.
+func TestNodeNeverLosesADeadlock(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	const (

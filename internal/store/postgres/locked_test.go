@@ -16,9 +16,9 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestLockedRows: a fact that somebody keeps locked is left out and named, and all others are expired.
-// A table that is kept locked ends the sweep instead.
-func TestLockedRows(t *testing.T) {
+// TestLockedFactIsSkipped: a fact that another session keeps locked is skipped and named, and all others are expired.
+// If a table is kept locked, the sweep ends.
+func TestLockedFactIsSkipped(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	for name, test := range map[string]struct {

@@ -67,8 +67,8 @@ const (
 	committing = "wait_event = 'PgSleep'"
 )
 
-// TestConnectionLost ends the session of a batch before its COMMIT and in it. The first has certainly
-// written nothing; of the second nobody can know.
+// TestConnectionLost: the session of a batch ends before its COMMIT, and during it. The first has certainly written
+// nothing. The outcome of the second is uncertain.
 func TestConnectionLost(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
@@ -112,7 +112,7 @@ func TestConnectionLost(t *testing.T) {
 	}
 }
 
-// TestServerGone: what fails because there is no server any more may be tried again.
+// TestServerGone: work that fails because the server is gone may be tried again.
 func TestServerGone(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
@@ -131,9 +131,9 @@ func TestServerGone(t *testing.T) {
 	refused(t, err, store.Unusable, "not currently accepting connections")
 }
 
-// TestCancelledMeanwhile: an operator's word does not wait for a batch in flight, nor does an undo, and
-// the batch writes nothing after it.
-func TestCancelledMeanwhile(t *testing.T) {
+// TestCancelDoesNotWaitForABatch: cancelling a job does not wait for a batch in flight, nor does an undo. The batch
+// then writes nothing.
+func TestCancelDoesNotWaitForABatch(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)

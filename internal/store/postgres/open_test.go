@@ -86,8 +86,8 @@ func TestStandby(t *testing.T) {
 	refused(t, err, store.NotPermitted, "hot standby", "primary")
 }
 
-// TestLag: a standby that does not apply what it gets is behind, and by ever more.
-func TestLag(t *testing.T) {
+// TestLagOfAStandbyGrows: a standby that does not apply what it receives falls behind more and more.
+func TestLagOfAStandbyGrows(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
@@ -237,8 +237,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestVectorsInAnotherForm: what a sweep can do without is no reason not to sweep.
-func TestVectorsInAnotherForm(t *testing.T) {
+// TestUnfitVectorTablesDoNotStopASweep: a sweep works without the tables of vectors, and says so.
+func TestUnfitVectorTablesDoNotStopASweep(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)
@@ -255,9 +255,9 @@ func TestVectorsInAnotherForm(t *testing.T) {
 	}
 }
 
-// TestStartupParameters: poolers refuse them at the start of a connection, and a pooled session
-// would not keep them. They must reach every transaction all the same, which a role shows.
-func TestStartupParameters(t *testing.T) {
+// TestStartupParametersReachEveryTransaction: poolers refuse most parameters at the start of a connection, and a pooled
+// session would not keep them. A role shows that they reach every transaction.
+func TestStartupParametersReachEveryTransaction(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
@@ -290,9 +290,9 @@ func TestStartupParameters(t *testing.T) {
 	}
 }
 
-// TestDeadlock has another session lock the rows of a batch in the opposite order. The server ends
-// the sweep's transaction; the sweep tries again, and nobody hears of it.
-func TestDeadlock(t *testing.T) {
+// TestDeadlockIsRetried: another session locks the rows of a batch in the opposite order. The server ends the sweep's
+// transaction, the sweep repeats it, and no error is reported.
+func TestDeadlockIsRetried(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)
@@ -332,8 +332,8 @@ func TestDeadlock(t *testing.T) {
 	both.Wait()
 }
 
-// TestPartitioned: the fact table may be partitioned, by which its keys have no common index.
-func TestPartitioned(t *testing.T) {
+// TestPartitionedFacts: the table of facts may be partitioned: its keys then have no common index.
+func TestPartitionedFacts(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)
@@ -359,9 +359,9 @@ func TestPartitioned(t *testing.T) {
 	}
 }
 
-// TestCollations: the quarantine and the edge of a fact are found by the range of its id, and holds are compared in Go.
-// Where columns do not order or compare alike, what protects a fact would be missed.
-func TestCollations(t *testing.T) {
+// TestUnequalCollationsAreRefused: quarantine states and edges are found by the range of fact ids, and holds are
+// compared in Go. With unequal collations, a protection could be missed.
+func TestUnequalCollationsAreRefused(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	for column, statement := range map[string]string{
@@ -388,8 +388,8 @@ func TestCollations(t *testing.T) {
 	}
 }
 
-// TestRowSecurity: a policy must not hide a legal hold from a sweep; an error it may be.
-func TestRowSecurity(t *testing.T) {
+// TestRowSecurityHidesNoHold: a row security policy must not hide a legal hold. An error is allowed.
+func TestRowSecurityHidesNoHold(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)
@@ -407,8 +407,8 @@ func TestRowSecurity(t *testing.T) {
 	refused(t, err, store.NotPermitted, "row-level security")
 }
 
-// TestTriggerRefuses: what a trigger raises concerns its fact, and no other.
-func TestTriggerRefuses(t *testing.T) {
+// TestTriggerRefusesOneFact: an error that a trigger raises concerns its fact only.
+func TestTriggerRefusesOneFact(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	d := database(t, db, db.URL)

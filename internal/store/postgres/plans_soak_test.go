@@ -9,7 +9,7 @@ import (
 
 var planFacts = flag.Int("plan-facts", 1_000_000, "facts in the store whose plans are looked at")
 
-// TestSoakPlans looks at the plans on a store that really is large.
+// TestSoakPlans checks the plans on a store with a million facts.
 func TestSoakPlans(t *testing.T) {
 	newPlanner(t, *planFacts).walk(t, *planFacts/100, 1)
 }

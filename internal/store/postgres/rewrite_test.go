@@ -169,9 +169,9 @@ func (r *rewriting) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	return r.Store.Diagnose(ctx)
 }
 
-// TestRewriteUnderWay: a rewrite is waited for, and what is read, judged and written then is what it would have
-// been. Also by a role that may read columns only, and so cannot lock a table.
-func TestRewriteUnderWay(t *testing.T) {
+// TestTableRewrittenMeanwhile: decayctl waits for a rewrite of a table, and then reads, judges and writes what it would
+// have without. This also holds for a role that may read single columns only, and so cannot lock a table.
+func TestTableRewrittenMeanwhile(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
 	for name, how := range rewrites {

@@ -39,8 +39,8 @@ func lockable(t *testing.T, statement string, patience time.Duration) (s store.S
 
 var everything = store.CandidatesParams{AsOf: storetest.AsOf, Prefilter: store.Prefilter{Live: true}}
 
-// TestLockedProtections: what belongs to facts may be locked while they are read.
-func TestLockedProtections(t *testing.T) {
+// TestLockedProtectionsAreWaitedFor: the tables of protections may be locked while facts are read.
+func TestLockedProtectionsAreWaitedFor(t *testing.T) {
 	t.Parallel()
 	s, _, _ := lockable(t, "LOCK TABLE tombstone_revocations IN ACCESS EXCLUSIVE MODE", 20*time.Millisecond)
 	p := everything
@@ -50,8 +50,8 @@ func TestLockedProtections(t *testing.T) {
 	}
 }
 
-// TestHandedOverOnce: a lock that whoever is handed facts waits for in vain does not have them handed over again.
-func TestHandedOverOnce(t *testing.T) {
+// TestPartsAreHandedOverOnce: if the receiver of facts waits for a lock in vain, the facts are not handed over again.
+func TestPartsAreHandedOverOnce(t *testing.T) {
 	t.Parallel()
 	s, _, _ := lockable(t, "SELECT 1", time.Minute)
 	busy := &store.Error{Kind: store.Busy, Text: "locked", Err: &pgconn.PgError{Code: "55P03"}}
@@ -61,9 +61,9 @@ func TestHandedOverOnce(t *testing.T) {
 	}
 }
 
-// TestLockedWhileHandedOver: the table of long values may be locked while rows are read. What was handed over is not
-// handed over again: a fact would take two places of keep_last.
-func TestLockedWhileHandedOver(t *testing.T) {
+// TestPartsAreHandedOverOnceIfToastIsLocked: the TOAST table may be locked while rows are read. Facts are not handed
+// over twice: a fact would take two places of keep_last.
+func TestPartsAreHandedOverOnceIfToastIsLocked(t *testing.T) {
 	t.Parallel()
 	s, d, _ := lockable(t, "SELECT 1", 500*time.Millisecond)
 	d.Insert(t, storetest.Fact("b", func(c *fact.Candidate) { c.Entity, c.Source = "long", strings.Repeat("long", 1_000) }))
@@ -91,8 +91,8 @@ func TestLockedWhileHandedOver(t *testing.T) {
 	}
 }
 
-// TestEachSeesOneState: what comes while the store is read is neither counted nor given.
-func TestScanAllSeesOneState(t *testing.T) {
+// TestScanAllSeesOneSnapshot: facts that are inserted during the scan are neither counted nor handed over.
+func TestScanAllSeesOneSnapshot(t *testing.T) {
 	t.Parallel()
 	// Indexes are not locked with their tables: these are waited for after the facts are counted, and before they are given.
 	s, d, tx := lockable(t, "REINDEX TABLE tombstones", time.Minute)

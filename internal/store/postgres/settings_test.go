@@ -139,7 +139,7 @@ func (c carried) carry(t *testing.T, name, odd string) bool {
 	return false
 }
 
-// TestSettingsDecided: whatever a role may set on this server, there is a decision for it.
+// TestSettingsDecided: there is a decision for every setting that a role may set on this server.
 func TestSettingsDecided(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
@@ -159,8 +159,8 @@ func TestSettingsDecided(t *testing.T) {
 	}
 }
 
-// TestContractOddSettings holds a role to the contract that carries odd values of all settings but those refused, on tables
-// in another form than the node's.
+// TestContractOddSettings: the contract holds for a role with odd values of all settings that are not refused, on
+// tables in another form than the node's.
 func TestContractOddSettings(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.Start(t)
@@ -178,9 +178,9 @@ func TestContractOddSettings(t *testing.T) {
 	}))
 }
 
-// TestEachSetting: with an odd value of any one setting, a sweep and its undo do what they do without, or say
-// before they begin what is wrong. Those for speed and logs are many, and come together.
-func TestEachSetting(t *testing.T) {
+// TestOddSettingChangesNothing: with an odd value of any one setting, a sweep and its undo do the same as without, or
+// are refused before they begin. Settings for speed and logs are many, and are tested together.
+func TestOddSettingChangesNothing(t *testing.T) {
 	t.Parallel()
 	c := newCarried(t, pgtest.Start(t))
 	for i := range 12 {

@@ -10,9 +10,9 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// TestCardsInEitherWay: the fresh cards of expired facts become stale, and no others, whether the fresh ones are read or those
-// of the facts are looked up.
-func TestCardsInEitherWay(t *testing.T) {
+// TestOnlyCardsOfExpiredFactsBecomeStale: this holds if the fresh cards are read, and if the cards of the facts are
+// looked up.
+func TestOnlyCardsOfExpiredFactsBecomeStale(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		fresh int // cards of other entities

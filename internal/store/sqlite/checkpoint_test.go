@@ -19,9 +19,9 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestWriteAheadLogStaysSmall: without automatic checkpoints the log must not grow with the sweep, nor because
-// the next ranges are being read all the time.
-func TestWriteAheadLogStaysSmall(t *testing.T) {
+// TestWALStaysSmall: there are no automatic checkpoints, so the WAL must not grow with the sweep, nor because ranges
+// are read all the time.
+func TestWALStaysSmall(t *testing.T) {
 	t.Parallel()
 	path, ctx := newSample(t, 10_000), context.Background()
 	s, node := openOwn(t, path), database(t, path)
@@ -58,9 +58,9 @@ func TestWriteAheadLogStaysSmall(t *testing.T) {
 	}
 }
 
-// TestHeartbeatBesideALongRead: a sweep waits with its log for what is being read, and its lease is renewed
-// meanwhile: who reads for longer than a lease lasts must not cost it the job.
-func TestHeartbeatBesideALongRead(t *testing.T) {
+// TestHeartbeatDuringALongRead: a checkpoint waits for a reader, and the lease is renewed meanwhile. A reader that
+// takes longer than a lease must not cost the job.
+func TestHeartbeatDuringALongRead(t *testing.T) {
 	t.Parallel()
 	path, ctx := newSample(t, 10_000), context.Background()
 	s := openOwn(t, path)
@@ -111,8 +111,8 @@ func TestHeartbeatBesideALongRead(t *testing.T) {
 	}
 }
 
-// TestLogStaysSmallInAPrune: each job that is removed leaves the log as small as it was.
-func TestLogStaysSmallInAPrune(t *testing.T) {
+// TestWALStaysSmallInAPrune: each removal of a job leaves the WAL as small as it was.
+func TestWALStaysSmallInAPrune(t *testing.T) {
 	t.Parallel()
 	path, ctx := newFile(t), context.Background()
 	now := time.Now() // stands still: the store never takes itself for the only writer
@@ -145,7 +145,8 @@ func TestLogStaysSmallInAPrune(t *testing.T) {
 	}
 }
 
-// TestEndOfAJobWaitsForTheDisk: in WAL mode batches do not, and the end of the work on a job does. In other modes all do.
+// TestEndOfAJobWaitsForTheDisk: in WAL mode batches do not wait for the disk, but the end of a job does. In other modes
+// all commits wait.
 func TestEndOfAJobWaitsForTheDisk(t *testing.T) {
 	t.Parallel()
 	const normal, full = 1, 2
@@ -171,9 +172,9 @@ func TestEndOfAJobWaitsForTheDisk(t *testing.T) {
 	}
 }
 
-// TestCloseMovesTheLog: what is left of the log is moved into the database, or a node that has the file
-// open would find all of it to do; but not by the connection that somebody is still writing on.
-func TestCloseMovesTheLog(t *testing.T) {
+// TestCloseCheckpoints: Close checkpoints the rest of the WAL, which would else delay the node. It does not use a
+// connection that another goroutine is writing on.
+func TestCloseCheckpoints(t *testing.T) {
 	t.Parallel()
 	for _, busy := range []bool{false, true} {
 		path, ctx := newFile(t), context.Background()
@@ -197,9 +198,9 @@ func TestCloseMovesTheLog(t *testing.T) {
 	}
 }
 
-// TestCloseBesideAWriter: a process that is being ended closes its stores while a transaction is under way.
-// Close does not wait for it, and nothing of it is written.
-func TestCloseBesideAWriter(t *testing.T) {
+// TestCloseDoesNotWaitForAWriter: a process that is being ended closes its stores while a transaction is open. Close
+// does not wait for the transaction, which writes nothing.
+func TestCloseDoesNotWaitForAWriter(t *testing.T) {
 	t.Parallel()
 	path, ctx := newFile(t), context.Background()
 	d := database(t, path)

@@ -64,9 +64,9 @@ func left(t *testing.T, s store.Store) time.Duration {
 	return j.Workers[0].Left
 }
 
-// TestClockStepped: the host's clock is stepped by more than a lease, again and again, in the middle of a sweep and
-// of its undo. They go on to the end.
-func TestClockStepped(t *testing.T) {
+// TestSweepSurvivesClockSteps: the host's clock is stepped by more than a lease, again and again, during a sweep and
+// its undo. Both complete.
+func TestSweepSurvivesClockSteps(t *testing.T) {
 	t.Parallel()
 	for name, by := range steps {
 		t.Run(name, func(t *testing.T) {
@@ -93,7 +93,8 @@ func TestClockStepped(t *testing.T) {
 	}
 }
 
-// TestLeaseFollowsTheClock: whatever a worker does next after a step, its lease lasts for as long as it would have.
+// TestLeaseFollowsTheClock: after a step of the clock, a lease lasts as long as without the step, whatever the worker
+// does next.
 func TestLeaseFollowsTheClock(t *testing.T) {
 	t.Parallel()
 	for name, by := range steps {
@@ -157,8 +158,8 @@ func TestClockSteppedInATransaction(t *testing.T) {
 	}
 }
 
-// TestStepIsNoRenewal: a lease that has ended by the monotonic clock stays so, whatever the host's clock says; and
-// so does one that another process has put out while the clock was wrong.
+// TestStepIsNoRenewal: a lease that has ended by the monotonic clock stays ended, whatever the host's clock says. So
+// does the lease of a worker that another process removed while the clock was wrong.
 func TestStepIsNoRenewal(t *testing.T) {
 	t.Parallel()
 	lost := func(t *testing.T, err error) {

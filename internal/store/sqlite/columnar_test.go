@@ -17,8 +17,8 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// TestColumnsAreRows: what is read column by column, of ranges and in a pass, is what is read of each fact alone,
-// whatever the texts, to the last bit of a confidence.
+// TestColumnsAreRows: facts that are read column by column, in ranges and by ScanAll, are equal to facts that are read
+// one by one, for any text and to the last bit of a confidence.
 func TestColumnsAreRows(t *testing.T) {
 	t.Parallel()
 	broken := rapid.SampledFrom([]string{"", "a", "=", "=a", "a,b", "é", "a\x00b", "\xff", "\n", "a\nb", "x\n\n"})
@@ -105,7 +105,7 @@ func withoutPendingStatus(c fact.Candidate) fact.Candidate {
 	return c
 }
 
-// TestHoldsAreLookedUp: where there are too many tombstones to read them all, each fact's holds are looked up.
+// TestHoldsAreLookedUp: if there are too many tombstones to load, the holds of each fact are looked up.
 func TestHoldsAreLookedUp(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
@@ -120,8 +120,8 @@ func TestHoldsAreLookedUp(t *testing.T) {
 	compareEach(t, s)
 }
 
-// TestColumnsTooLong: where the texts of many facts are too long for one value, they are read fact by fact.
-func TestColumnsTooLong(t *testing.T) {
+// TestLongColumnsAreReadByRow: if the texts of many facts are too long for one value, the facts are read one by one.
+func TestLongColumnsAreReadByRow(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)

@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// TestIndexesThatDoNotServe: an index of some rows, or in another order, is none.
+// TestIndexesThatDoNotServe: a partial index, or one with another collation, counts as missing.
 func TestIndexesThatDoNotServe(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)

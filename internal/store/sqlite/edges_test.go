@@ -18,9 +18,9 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestEdgesOfOtherTables: a table of edges may be unlike the node's, or have triggers. Edges end all the same, each once,
-// and an undo gives them back. No statement goes through all edges for each fact.
-func TestEdgesOfOtherTables(t *testing.T) {
+// TestEdgesOfAnotherForm: a table of edges may differ from the node's, or have triggers. Each edge ends once, and an
+// undo restores it. No statement reads all edges for each fact.
+func TestEdgesOfAnotherForm(t *testing.T) {
 	t.Parallel()
 	const columns = `subject, relation, object, scope, garden_id, tenant_id DEFAULT 'default', received_from, valid_until TEXT,
 		confidence REAL NOT NULL, source_trust, decay_epoch INTEGER, created_at`

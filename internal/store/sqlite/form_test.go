@@ -28,8 +28,9 @@ func remake(t testing.TB, d storetest.Database, table string, change func(ddl st
 	}
 }
 
-// TestForms: what decayctl's statements cannot work with is refused before anything is made, by name.
-func TestForms(t *testing.T) {
+// TestUnfitTablesAreRefused: tables that decayctl's statements cannot work with are refused by name, before anything is
+// created.
+func TestUnfitTablesAreRefused(t *testing.T) {
 	t.Parallel()
 	replace := func(old, with string) func(string) string {
 		return func(ddl string) string { return strings.Replace(ddl, old, with, 1) }
@@ -100,7 +101,7 @@ func TestForms(t *testing.T) {
 	}
 }
 
-// TestNamesInAnotherCase: to SQLite the case of letters tells no two tables or columns apart.
+// TestNamesInAnotherCase: SQLite ignores the case of names of tables and columns, and so does decayctl.
 func TestNamesInAnotherCase(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
@@ -139,9 +140,9 @@ func TestNamesInAnotherCase(t *testing.T) {
 	}
 }
 
-// TestFormChangedMeanwhile: a table that another process changes after the store was opened is not told in SQLite's words, and
-// what was committed stays.
-func TestFormChangedMeanwhile(t *testing.T) {
+// TestTableChangedWhileOpen: if another process changes a table while the store is open, the error is decayctl's and
+// not SQLite's. Committed batches stay.
+func TestTableChangedWhileOpen(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]string{
 		"a table goes":  "ALTER TABLE entity_edges RENAME TO edges",

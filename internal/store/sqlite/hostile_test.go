@@ -14,7 +14,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestHostileIDs: SQLite keeps any text as an id, and its functions on text end at a NUL.
+// TestHostileIDs: SQLite stores any text as an id, and its text functions end at a NUL.
 func TestHostileIDs(t *testing.T) {
 	t.Parallel()
 	ids := []string{"a", "a\x00b", "a|b", "|", "'", `"\`, "not \xff utf-8", "\x80|\x00|", "0.25|a"}
@@ -55,8 +55,8 @@ func TestHostileIDs(t *testing.T) {
 	}
 }
 
-// TestHoldOfNoText: a hold whose scope is none of the four covers every scope, and bytes are none.
-func TestHoldOfNoText(t *testing.T) {
+// TestHoldWithABlobScope: a hold whose scope is not one of the four covers every scope, and a blob is not one of them.
+func TestHoldWithABlobScope(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -68,9 +68,9 @@ func TestHoldOfNoText(t *testing.T) {
 	}
 }
 
-// TestEdgeOfNoNumber: SQLite keeps text in a column of numbers if it is told to, which must not keep the
-// fact from expiring, nor the next ones.
-func TestEdgeOfNoNumber(t *testing.T) {
+// TestEdgeWithATextConfidence: SQLite stores text in a column of numbers. That must not keep this fact, or the next
+// ones, from expiring.
+func TestEdgeWithATextConfidence(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)

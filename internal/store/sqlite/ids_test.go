@@ -8,7 +8,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// TestPack: what is packed into a list comes out of it again, whatever bytes it has, in one column or in several.
+// TestPack: packed texts come out unchanged, whatever bytes they have, in one column or in several.
 func TestPack(t *testing.T) {
 	t.Parallel()
 	db, err := sql.Open("sqlite", ":memory:")
@@ -44,7 +44,7 @@ func TestPack(t *testing.T) {
 	})
 }
 
-// TestRowSet holds a set of rowids against a map.
+// TestRowSet: a set of rowids behaves like a map.
 func TestRowSet(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(rt *rapid.T) {

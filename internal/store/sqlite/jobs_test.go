@@ -15,9 +15,9 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestNextTransactionAfterAnInterruption: an interrupted sweep gives up its share at once, on the
-// connection on which its batch is being rolled back.
-func TestNextTransactionAfterAnInterruption(t *testing.T) {
+// TestTransactionAfterAnInterruption: an interrupted sweep leaves its job at once, on the connection on which its batch
+// is being rolled back.
+func TestTransactionAfterAnInterruption(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -49,9 +49,9 @@ func TestNextTransactionAfterAnInterruption(t *testing.T) {
 	}
 }
 
-// TestPreparedAtOnce: to other processes the schema changes once. SQLite refuses a node's statement with "vtable
-// constructor failed: facts_fts" if two changes meet it while it is compiled.
-func TestPreparedAtOnce(t *testing.T) {
+// TestSchemaChangesOnce: other processes see one change of the schema. SQLite refuses a node's statement with "vtable
+// constructor failed: facts_fts" if the schema changes twice while the statement is compiled.
+func TestSchemaChangesOnce(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -71,8 +71,9 @@ func TestPreparedAtOnce(t *testing.T) {
 	}
 }
 
-// TestPrepareLocked: a lock on a store that is new to decayctl is waited for once, and reported.
-func TestPrepareLocked(t *testing.T) {
+// TestPrepareReportsALock: if a store without decayctl's own tables is locked, Prepare waits for the lock once and
+// reports it.
+func TestPrepareReportsALock(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -91,9 +92,8 @@ func TestPrepareLocked(t *testing.T) {
 	}
 }
 
-// TestEpochThatIsText: SQLite keeps any text in a column of integers. An edge that has some there must
-// not keep its fact from expiring.
-func TestEpochThatIsText(t *testing.T) {
+// TestEdgeWithATextEpoch: SQLite stores any text in a column of integers. That must not keep a fact from expiring.
+func TestEdgeWithATextEpoch(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -108,8 +108,8 @@ func TestEpochThatIsText(t *testing.T) {
 	}
 }
 
-// TestPruneInParts: before-images beyond what one transaction removes go after their job.
-func TestPruneInParts(t *testing.T) {
+// TestBeforeImagesArePrunedInParts: before-images that one transaction does not remove are removed after their job.
+func TestBeforeImagesArePrunedInParts(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)

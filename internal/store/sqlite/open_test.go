@@ -75,8 +75,9 @@ func TestJournalModeStays(t *testing.T) {
 	}
 }
 
-// TestReadersDontBlockWriters: beside a rollback journal a transaction that reads keeps others from committing.
-func TestReadersDontBlockWriters(t *testing.T) {
+// TestReadersBlockWritersWithoutWAL: with a rollback journal, a transaction that reads keeps other processes from
+// committing. In WAL mode it does not.
+func TestReadersBlockWritersWithoutWAL(t *testing.T) {
 	t.Parallel()
 	withJournal, _ := journalled(t)
 	if open(t, withJournal, false).Tuning().ReadersDontBlockWriters || !open(t, newFile(t), false).Tuning().ReadersDontBlockWriters {
@@ -84,9 +85,9 @@ func TestReadersDontBlockWriters(t *testing.T) {
 	}
 }
 
-// TestChangedUnderneath changes the file of a dry run that reads without locks: it must notice, and
-// read again with locks.
-func TestChangedUnderneath(t *testing.T) {
+// TestChangeDuringALockFreeRead: a dry run that reads without locks notices that the file changed, and reads again with
+// locks.
+func TestChangeDuringALockFreeRead(t *testing.T) {
 	t.Parallel()
 	for name, change := range map[string]func(t *testing.T, path string, d storetest.Database){
 		"a commit": func(t *testing.T, _ string, d storetest.Database) { d.Insert(t, storetest.Fact("c")) },
@@ -138,8 +139,9 @@ func replace(t *testing.T, path string, d storetest.Database) {
 	}
 }
 
-// TestClosedUnderneath: a process opens the file of a dry run, writes, and closes it. Nothing is left beside it.
-func TestClosedUnderneath(t *testing.T) {
+// TestWriterClosesDuringALockFreeRead: a process opens the file of a dry run, writes, and closes it. No side file is
+// left.
+func TestWriterClosesDuringALockFreeRead(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	write := func(facts ...fact.Candidate) {
@@ -159,8 +161,8 @@ func TestClosedUnderneath(t *testing.T) {
 	}
 }
 
-// TestLeftLogChangedUnderneath: a node starts while a dry run reads the log that was left, and writes.
-func TestLeftLogChangedUnderneath(t *testing.T) {
+// TestLeftWALChangesDuringALockFreeRead: a node starts and writes while a dry run reads the WAL that was left behind.
+func TestLeftWALChangesDuringALockFreeRead(t *testing.T) {
 	t.Parallel()
 	file := newFile(t)
 	database(t, file).Insert(t, storetest.Fact("a"), storetest.Fact("b"))
@@ -171,9 +173,9 @@ func TestLeftLogChangedUnderneath(t *testing.T) {
 	}
 }
 
-// TestDryRunLeavesEveryByte compares the folder before and after, in both journal modes, and with a log that a
-// process left behind.
-func TestDryRunLeavesEveryByte(t *testing.T) {
+// TestDryRunChangesNoByte: the folder is the same before and after, in both journal modes, and with a WAL that was left
+// behind.
+func TestDryRunChangesNoByte(t *testing.T) {
 	t.Parallel()
 	closed := func(t *testing.T, path string, d storetest.Database) string {
 		t.Helper()
@@ -293,8 +295,8 @@ func TestOddPaths(t *testing.T) {
 	}
 }
 
-// TestRowsOnlySQLiteHolds: ids and stamps that are no text, which a PRIMARY KEY on TEXT lets in.
-func TestRowsOnlySQLiteHolds(t *testing.T) {
+// TestIDsThatAreNoText: a PRIMARY KEY on TEXT allows ids and stamps that are not text.
+func TestIDsThatAreNoText(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -314,8 +316,8 @@ func TestRowsOnlySQLiteHolds(t *testing.T) {
 	}
 }
 
-// TestOtherEncoding: ids travel as UTF-8, so a database in UTF-16 would match none of them.
-func TestOtherEncoding(t *testing.T) {
+// TestUTF16IsRefused: ids are passed as UTF-8, and would match none in a database in UTF-16.
+func TestUTF16IsRefused(t *testing.T) {
 	t.Parallel()
 	path := filepath.Join(t.TempDir(), "utf16.db")
 	if err := os.WriteFile(path, nil, 0o600); err != nil {

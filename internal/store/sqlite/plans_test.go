@@ -200,8 +200,8 @@ func (p *planner) analyze(t testing.TB, times int) {
 	}
 }
 
-// TestJobPlans: nothing that a start, a resume, a list of some states or a removal does reads all jobs. Those that
-// the node made have no index to be listed by.
+// TestJobPlans: a start, a resume, a list of some states and a removal do not read all jobs. The node's jobs have no
+// index for a list.
 func TestJobPlans(t *testing.T) {
 	t.Parallel()
 	p := newPlanner(t, 100)

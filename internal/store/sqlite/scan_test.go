@@ -13,9 +13,9 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// TestRenumberedMeanwhile: a VACUUM may give rows other numbers while they are read by these. Nothing is read of other
-// rows then, and the next try finds all.
-func TestRenumberedMeanwhile(t *testing.T) {
+// TestVacuumDuringAScan: a VACUUM may change rowids while facts are read by rowid. No wrong row is read, and the next
+// attempt finds all facts.
+func TestVacuumDuringAScan(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d, s := database(t, path), open(t, path, false)
@@ -61,7 +61,7 @@ func TestRenumberedMeanwhile(t *testing.T) {
 	}
 }
 
-// TestPartsKeepTheirPlaces: a range is read in parts, those by rows and, where an id has a line break, others by ids.
+// TestPartsKeepTheirPlaces: a range is read in parts: by rowids or, if an id has a line break, by ids.
 func TestPartsKeepTheirPlaces(t *testing.T) {
 	t.Parallel()
 	path := newSample(t, 12_000)
@@ -82,8 +82,8 @@ func TestPartsKeepTheirPlaces(t *testing.T) {
 	}
 }
 
-// TestOverridesOfNoFact: they may be of any number and length, and are not read where they are long.
-func TestOverridesOfNoFact(t *testing.T) {
+// TestLongOverridesOfNoFact: overrides of no fact may have any number and length. If they are long, they are not read.
+func TestLongOverridesOfNoFact(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -107,7 +107,7 @@ func TestOverridesOfNoFact(t *testing.T) {
 	}
 }
 
-// TestPartsStayShort: once texts are known to be long, the next parts are as short as those that could be read.
+// TestPartsStayShort: after a part was too long, the next parts are as short as those that could be read.
 func TestPartsStayShort(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)

@@ -44,8 +44,8 @@ func inRanges(t *testing.T, s store.Store) (found map[string]fact.Candidate, fac
 	}
 }
 
-// TestEachIsWhole: a pass over more facts than are read at once gives each of them once, as ranges do, and
-// counts all of them, on a store without overrides and on one that was swept.
+// TestScanAllIsWhole: a scan of more facts than are read at once hands over each fact once, as ranges do, and counts
+// all facts. This holds for a store without overrides and for one that was swept.
 func TestScanAllIsWhole(t *testing.T) {
 	t.Parallel()
 	path := newSample(t, 45_000)
@@ -85,8 +85,8 @@ func compareEach(t *testing.T, s store.Store) (parts int) {
 	return parts
 }
 
-// TestEachOddIDs: facts whose ids have what stands between ids when an index is read, and overrides whose rows have
-// numbers beyond every set.
+// TestScanAllOddIDs: ids may have line breaks, which separate ids when an index is read. Rowids of overrides may be
+// larger than any rowSet allows.
 func TestScanAllOddIDs(t *testing.T) {
 	t.Parallel()
 	ids := []string{"", "\n", "a", "a\nb", "a\x00b", "a,b", "b", "b\n", "\xff", "z"}
@@ -134,8 +134,8 @@ func TestScanAllOddIDs(t *testing.T) {
 	}
 }
 
-// TestEachRenumbered: rows that get other numbers during a pass, as those of a table that a migration makes anew,
-// are read again, in ranges.
+// TestScanAllRenumbered: if rowids change during a scan, as in a migration that re-creates a table, the facts are read
+// again in ranges.
 func TestScanAllRenumbered(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
@@ -150,8 +150,8 @@ func TestScanAllRenumbered(t *testing.T) {
 	}
 }
 
-// TestEachOddRows: rows may have any number, and a set of those must not take all memory.
-func TestScanAllOddRows(t *testing.T) {
+// TestScanAllOddRowIDs: a rowid may be any number, and a rowSet must not take all memory.
+func TestScanAllOddRowIDs(t *testing.T) {
 	t.Parallel()
 	for _, number := range []int64{-7, 0, 1 << 28, 1<<63 - 1} {
 		path := newFile(t)
@@ -169,8 +169,8 @@ func TestScanAllOddRows(t *testing.T) {
 	}
 }
 
-// TestEachOverriddenMeanwhile: a fact that had no override when the index was read is judged as it was then; one that
-// had is judged as it is.
+// TestScanAllOverriddenMeanwhile: a fact without an override at the first step is judged without one. A fact with an
+// override is judged as it is at the second step.
 func TestScanAllOverriddenMeanwhile(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
@@ -206,9 +206,9 @@ func openChanging(t *testing.T, path, before string, change func()) store.Store 
 	return s
 }
 
-// TestEachFrozenMeanwhile: a store that nobody seems to use is read without locks, and then two statements may see different
-// rows. The pass is made again, whatever came out of it.
-func TestScanAllFrozenMeanwhile(t *testing.T) {
+// TestScanAllLockFreeChange: two statements of a scan without locks may see different states. Then the scan is
+// repeated, whatever it found.
+func TestScanAllLockFreeChange(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -228,7 +228,7 @@ func TestScanAllFrozenMeanwhile(t *testing.T) {
 	}
 }
 
-// TestEachLooksUpStatuses: where too many facts have a quarantine status of their own, each is looked up.
+// TestScanAllLooksUpStatuses: if too many facts have their own quarantine state, the state of each is looked up.
 func TestScanAllLooksUpStatuses(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)

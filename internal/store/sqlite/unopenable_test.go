@@ -23,8 +23,8 @@ func opens(path string, readOnly bool) error {
 	return err
 }
 
-// TestHotJournal: a process ended in the middle of a write beside a rollback journal. Half of the write is in the
-// database. Reading cannot take that back, and says what can; a sweep takes it back.
+// TestHotJournal: a process ended during a write, and left a rollback journal. A dry run cannot roll back, and says
+// what can. A sweep rolls back.
 func TestHotJournal(t *testing.T) {
 	t.Parallel()
 	file, d := journalled(t)
@@ -63,7 +63,8 @@ func TestHotJournal(t *testing.T) {
 	}
 }
 
-// TestLongPath: SQLite takes paths of 512 bytes with the names of its side files, and a file system names of 255.
+// TestLongPath: SQLite allows paths of 512 bytes with the names of its side files, and a file system names of 255
+// bytes.
 func TestLongPath(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS == "windows" {

@@ -7,8 +7,8 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// TestVectors has expired facts leave semantic recall, and no others.
-func TestVectors(t *testing.T) {
+// TestVectorsOfExpiredFactsAreDeleted: other facts keep their vectors.
+func TestVectorsOfExpiredFactsAreDeleted(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
@@ -27,8 +27,8 @@ func TestVectors(t *testing.T) {
 	}
 }
 
-// TestVectorsOutOfReach: a vec_facts that cannot be written is reported, and holds nothing up.
-func TestVectorsOutOfReach(t *testing.T) {
+// TestUnwritableVectorsDoNotStopASweep: a vec_facts that cannot be written is reported.
+func TestUnwritableVectorsDoNotStopASweep(t *testing.T) {
 	t.Parallel()
 	path := newFile(t)
 	d := database(t, path)
