@@ -14,7 +14,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// Candidates reads a range as InOrder does, and once more in the order of ids, which must give the same facts.
+// Candidates reads a range as InOrder does. It also reads the range with CandidatesParams.InOrder, and fails if the facts
+// differ.
 func Candidates(ctx context.Context, s store.Store, p store.CandidatesParams) ([]fact.Candidate, error) {
 	found, err := InOrder(ctx, s, p)
 	if err == nil {
@@ -23,7 +24,7 @@ func Candidates(ctx context.Context, s store.Store, p store.CandidatesParams) ([
 	return found, err
 }
 
-// InOrder reads all that a store hands over of a range, and puts it into the order of ids.
+// InOrder reads a range and sorts the facts by Place, which it then sets to 0.
 func InOrder(ctx context.Context, s store.Store, p store.CandidatesParams) ([]fact.Candidate, error) {
 	var found []fact.Candidate
 	err := s.Candidates(ctx, p, func(part []fact.Candidate) error {
@@ -42,7 +43,7 @@ func InOrder(ctx context.Context, s store.Store, p store.CandidatesParams) ([]fa
 	return found, err
 }
 
-// sameInOrder reads facts once more, in the order of ids and one part at a time, as those are whose text is long.
+// sameInOrder reads facts again with CandidatesParams.InOrder, as facts with long texts are read.
 func sameInOrder(ctx context.Context, s store.Store, p store.CandidatesParams, want []fact.Candidate) error {
 	p.InOrder = true
 	var found []fact.Candidate
@@ -60,10 +61,10 @@ func sameInOrder(ctx context.Context, s store.Store, p store.CandidatesParams, w
 		last, found[i].Place = found[i].Place, 0
 	}
 	same := func(a, b fact.Candidate) bool {
-		a.Quarantine, b.Quarantine = nil, nil // that of a fact, or what holds instead
+		a.Quarantine, b.Quarantine = nil, nil // may be the fact's own or the effective status
 		return reflect.DeepEqual(a, b)
 	}
-	if slices.EqualFunc(want, found, same) { // to draw up a difference takes long, with the race detector minutes in all
+	if slices.EqualFunc(want, found, same) { // much faster than cmp.Diff
 		return nil
 	}
 	status := cmpopts.IgnoreFields(fact.Fact{}, "Quarantine")

@@ -2,8 +2,8 @@ package storetest
 
 import "flag"
 
-// LimitChecks has random tests draw 30 times instead of rapid's 100, before flags are parsed: most of a draw is the
-// making of stores. `make soak` asks for 1,000.
+// LimitChecks makes random tests draw 30 times instead of rapid's 100, since each draw makes a store. Call it before flags
+// are parsed. `make soak` draws 1,000 times.
 func LimitChecks() {
 	if err := flag.Set("rapid.checks", "30"); err != nil {
 		panic(err)

@@ -16,7 +16,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// testClaims walks through a claim: batches move its low end and count, the last one ends it.
+// testClaims: each batch moves the low end of its claim and adds its counts. The last batch ends the claim.
 func testClaims(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(10)
@@ -58,13 +58,13 @@ func testClaims(t *testing.T, d Database) {
 	}
 	check("a first batch", applied.Counts, store.After("0002"), 3)
 
-	// An answer that was lost: the batch is there, and the same again is refused, not written twice.
+	// If the answer of a COMMIT was lost, the batch is repeated. It must be refused, and not written twice.
 	untouched := g.unchanged()
 	_, err := g.s.Apply(g.ctx, b)
 	h.lost("a batch that is written already", err, job.Running)
 	untouched("a batch that is written already")
 
-	// A batch may have no fact to write. It moves the claim all the same.
+	// A batch without a fact to write moves the claim too.
 	c.Range = store.Range{After: store.After("0002"), Last: c.Last, Facts: 3}
 	g.clock.move(time.Minute)
 	applied = h.apply(store.Batch{Lease: h.Lease, Claim: c, UpTo: store.After("0003"), Count: job.Counts{Examined: 1}, AsOf: AsOf, Stamp: h.Job.Stamp})
@@ -83,7 +83,7 @@ func testClaims(t *testing.T, d Database) {
 	}
 }
 
-// testFinish: a job is at its end when every fact is claimed and no claim is open.
+// testFinish: a job is done when every fact is claimed and no claim is open.
 func testFinish(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(5)
@@ -124,7 +124,7 @@ func testFinish(t *testing.T, d Database) {
 		t.Errorf("told otherwise (-is +told):\n%s", diff)
 	}
 
-	// It can be gone on with, which finds nothing more to do.
+	// A resume finds nothing more to do.
 	again := g.join(j.ID, false)
 	if c, err := g.s.Claim(g.ctx, again.Lease, 5); err != nil || !c.End() {
 		t.Errorf("%+v, %v", c, err)
@@ -132,8 +132,7 @@ func testFinish(t *testing.T, d Database) {
 	again.finish(job.Failed)
 }
 
-// testLeave: a worker that stops waits for nothing, and what it had claimed is handed out again. No part of
-// that counts as done. (Trap 5: an interrupted wait that marks work done or failed that never ran.)
+// testLeave: a worker that leaves does not wait, and its claims go to other workers. Nothing of a claim counts as done.
 func testLeave(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
@@ -164,7 +163,7 @@ func testLeave(t *testing.T, d Database) {
 		g.move(j.ID, job.Cancelled)
 	}
 
-	// An undo stays one: it is gone on with by another undo, and by nothing else.
+	// An undo stays undoing, and only another undo continues it.
 	h := g.start()
 	h.sweep(4)
 	h = g.join(h.Job.ID, true)
@@ -174,7 +173,7 @@ func testLeave(t *testing.T, d Database) {
 	g.join(h.Job.ID, true).takeBack(4)
 }
 
-// testTwoCounts: what several workers count adds up, one after the other as well as at once.
+// testTwoCounts: the counts of several workers add up.
 func testTwoCounts(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(9)
@@ -190,8 +189,8 @@ func testTwoCounts(t *testing.T, d Database) {
 	}
 }
 
-// testShared lets workers share a job, where the store has that: also what a dead one left behind is
-// done once. Elsewhere the second is told why it cannot help.
+// testShared: if the store allows several workers, they share a job, and sweep the claims of a dead worker once. If not, the
+// second worker is told why.
 func testShared(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(200)

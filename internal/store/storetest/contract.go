@@ -1,5 +1,5 @@
-// Package storetest is the contract that every store passes, and what tests need to set a fact
-// store up and to look at it afterwards. It talks to both databases with the same SQL.
+// Package storetest is the contract that every store passes. It also has helpers for tests that fill a fact store and check
+// it afterwards. It uses the same SQL for both databases.
 package storetest
 
 import (
@@ -11,14 +11,14 @@ import (
 	"decayctl/internal/store"
 )
 
-// Database is a fresh fact store without facts.
+// Database is a new fact store without facts.
 type Database struct {
-	SQL  *sql.DB                                       // takes $1 placeholders and finds the tables without a schema
+	SQL  *sql.DB                                       // with placeholders such as $1; it finds the tables without a schema
 	Open func(p store.OpenParams) (store.Store, error) // the store under test, on the same tables
 	Lock func(t testing.TB, factID string) func()      // keeps the fact's override row (or the whole store) locked until called
 }
 
-// Exercise holds one kind of store to the contract. fresh makes a new database for every test.
+// Exercise runs the contract on one kind of store. fresh makes a new database for each test.
 func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 	t.Helper()
 	for _, test := range []struct {
@@ -132,7 +132,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 	}
 }
 
-// AsOf is when the tests' sweeps judge; stamp is when they ran.
+// AsOf is the as-of of the tests' sweeps. stamp is when the sweeps run.
 var (
 	AsOf  = time.Date(2026, 11, 23, 12, 0, 0, 123_456_000, time.UTC)
 	stamp = time.Date(2026, 11, 23, 12, 0, 7, 0, time.UTC)
@@ -146,7 +146,7 @@ func (d Database) open(t testing.TB, readOnly bool) store.Store {
 	return d.openAt(t, readOnly, time.Now)
 }
 
-// openAt opens the store with a clock, and with decayctl's own tables if it may make them.
+// openAt opens the store with a clock, and creates decayctl's own tables unless it is read-only.
 func (d Database) openAt(t testing.TB, readOnly bool, now func() time.Time) store.Store {
 	t.Helper()
 	s, err := d.Open(store.OpenParams{ReadOnly: readOnly, LockTimeout: time.Minute, Now: now})

@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// testIndexes takes indexes away: the one that is missed is named, and its statement makes it.
+// testIndexes: a dropped index is named, and the given statement creates it.
 func testIndexes(t *testing.T, d Database) {
 	missing := func() (all []store.MissingIndex) {
 		t.Helper()

@@ -15,7 +15,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// readMeanwhile changes a store once facts have been read that are to be written.
+// readMeanwhile changes a store once, after facts were read and before they are written.
 type readMeanwhile struct {
 	store.Store
 
@@ -34,8 +34,8 @@ func (m *readMeanwhile) Candidates(ctx context.Context, p store.CandidatesParams
 	return err
 }
 
-// testEdgesAsTheyAre: edges may be read with the facts, and are read again where somebody has written since. All that
-// there are end, and an undo gives back what they were when they did.
+// testEdgesAsTheyAre: another process changes an edge and inserts one between the read and the batch. Both edges end, and an
+// undo restores them as the batch found them.
 func testEdgesAsTheyAre(t *testing.T, d Database) {
 	floor := rule.Floor(0.5)
 	own, later := "2031-01-01T00:00:00+00:00", "2032-01-01T00:00:00+00:00"
@@ -68,15 +68,15 @@ func testEdgesAsTheyAre(t *testing.T, d Database) {
 	}, "3", []string{"a | " + later + " | 7", "aa | " + own + " | -", "b | " + own + " | -", "c | - | -"})
 }
 
-// testEdgesUnlikeFacts: only of an edge that is not what the node makes of its fact an undo needs to know what it was.
+// testEdgesUnlikeFacts: an edge needs a before-image only if it differs from the edge that the node makes of its fact.
 func testEdgesUnlikeFacts(t *testing.T, d Database) {
 	floor, own := rule.Floor(0.5), "2031-01-01T00:00:00+00:00"
 	until := func(c *fact.Candidate) { c.ValidUntil = &own }
 	faint := func(confidence float64) func(*fact.Candidate) {
 		return func(c *fact.Candidate) { c.Confidence, c.Scope = confidence, "team" }
 	}
-	d.Insert(t, Fact("alike", until), Fact("none", until), Fact("of its own"), Fact("weighs the same", faint(0.5)), Fact("weighs more", faint(0.4)))
-	for id, until := range map[string]*string{"alike": &own, "none": nil, "of its own": &own, "weighs the same": nil, "weighs more": nil} {
+	d.Insert(t, Fact("alike", until), Fact("none", until), Fact("of its own"), Fact("same confidence", faint(0.5)), Fact("other confidence", faint(0.4)))
+	for id, until := range map[string]*string{"alike": &own, "none": nil, "of its own": &own, "same confidence": nil, "other confidence": nil} {
 		d.Edge(t, id, until)
 	}
 	const edges = "SELECT id, valid_until, decay_epoch, confidence FROM entity_edges ORDER BY id"
@@ -106,8 +106,8 @@ func testEdgesUnlikeFacts(t *testing.T, d Database) {
 	}
 }
 
-// testEdgesOfAllKinds: edges unlike their facts come among many that are as the node made them, each kind after a hundred
-// of those. All end, and an undo gives each back as it was, also one that looks as if the sweep had ended it.
+// testEdgesOfAllKinds: some edges differ from their facts, among many that do not. All end, and an undo restores each, even
+// one that looks as if the sweep had ended it.
 func testEdgesOfAllKinds(t *testing.T, d Database) {
 	floor, own, asOf := rule.Floor(0.5), "2031-01-01T00:00:00+00:00", fact.FormatInstant(AsOf)
 	unlike := []struct {
@@ -150,7 +150,7 @@ func testEdgesOfAllKinds(t *testing.T, d Database) {
 	}
 }
 
-// testStatusGoes: where the quarantine status of its own goes that a fact had when it was read, that of its row counts.
+// testStatusGoes: if a fact's row in fact_quarantine_status is deleted after the read, the status in facts counts.
 func testStatusGoes(t *testing.T, d Database) {
 	floor := rule.Floor(0.5)
 	d.Insert(t, Fact("b"))

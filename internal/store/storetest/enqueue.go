@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// testEnqueued: what a pass has found is claimed fact by fact, and nothing between.
+// testEnqueued: the facts that a scan found are claimed, and no fact between them.
 func testEnqueued(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(10)
@@ -48,7 +48,7 @@ func testEnqueued(t *testing.T, d Database) {
 	}
 	h.apply(h.batch(c, two[:1]))
 
-	// Whoever takes the claim over has what is left of it.
+	// A worker that takes the claim over gets the rest of it.
 	g.end(h.Job.ID)
 	h = g.join(h.Job.ID, false)
 	rest := store.Range{After: store.After("0001"), Last: store.After("0004"), Facts: 1, IDs: []string{"0004"}}
@@ -58,7 +58,7 @@ func testEnqueued(t *testing.T, d Database) {
 	}
 	h.apply(h.whole(c))
 
-	// Protections that appear are seen.
+	// A protection that comes after the scan counts.
 	b := h.whole(claimed(h, store.Range{After: store.After("0004"), Last: store.After("0006"), Facts: 1, IDs: []string{"0006"}}))
 	d.Exec(t, "INSERT INTO fact_quarantine_status (fact_id, quarantine_status, updated_at) VALUES ('0006', 'pending', '2026-01-01T00:00:00+00:00')")
 	if applied, err := g.s.Apply(g.ctx, b); err != nil || len(applied.Changed) != 1 {
@@ -75,7 +75,7 @@ func testEnqueued(t *testing.T, d Database) {
 	d.expect(t, "SELECT fact_id FROM fact_validity_overrides ORDER BY fact_id", "0001", "0004", "0008", "0009")
 }
 
-// testNothingEnqueued: a pass that has found nothing is a whole sweep.
+// testNothingEnqueued: if a scan found nothing, the sweep is complete.
 func testNothingEnqueued(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)

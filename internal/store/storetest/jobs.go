@@ -15,7 +15,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// in makes a job that stands in a state; whoever worked on it is gone.
+// in makes a job in a state. Its workers are dead.
 func (g *scene) in(state job.State, change ...func(*store.StartParams)) job.Job {
 	g.t.Helper()
 	h := g.start(append(change, func(p *store.StartParams) { p.Later = state == job.Pending })...)
@@ -44,7 +44,7 @@ func (g *scene) in(state job.State, change ...func(*store.StartParams)) job.Job 
 	return j
 }
 
-// try asks for a transition as the command line does.
+// try asks for a transition as the commands do.
 func (g *scene) try(id string, to job.State) error {
 	if to.Worked() {
 		_, err := g.s.Join(g.ctx, store.JoinParams{ID: id, Undo: to == job.Undoing, Worker: g.worker()})
@@ -54,8 +54,8 @@ func (g *scene) try(id string, to job.State) error {
 	return err
 }
 
-// testTransitions asks for every state from every state. Those that a worker's end leads to (done,
-// failed, undone) have tests of their own; asked for by hand they are refused like all others.
+// testTransitions asks for every state from every state. The states done, failed and undone, to which only a worker leads,
+// have other tests: here they are refused.
 func testTransitions(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
@@ -106,7 +106,7 @@ func (g *scene) checkMoved(what string, before job.Job, to job.State) {
 	g.checkNode(j.ID)
 }
 
-// checkNode holds the node's row of a job against the job: it never shows anything else.
+// checkNode checks that the node's row of a job shows the job as it is.
 func (g *scene) checkNode(id string) {
 	g.t.Helper()
 	j := g.find(id)
@@ -138,7 +138,7 @@ func (g *scene) checkNode(id string) {
 	}
 }
 
-// testNodeRow follows the node's row through the life of jobs.
+// testNodeRow checks the node's row of a job in all its states.
 func testNodeRow(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
@@ -179,7 +179,7 @@ func testNodeRow(t *testing.T, d Database) {
 	step("failed | - | 100 | " + third + " | " + third + " | by hand")
 }
 
-// testNodeTenant: the node answers a poll for a job of the caller's tenant. Older nodes have no such column.
+// testNodeTenant: the node shows a job to callers of its tenant only. Older nodes do not have the column.
 func testNodeTenant(t *testing.T, d Database) {
 	g := d.scene(t)
 	var jobs []string
@@ -209,7 +209,7 @@ func testNodeTenant(t *testing.T, d Database) {
 	g.expectArgs(t, []any{p.ID}, tenantOf, "acme")
 }
 
-// testStart writes down a job with everything that it is.
+// testStart: a new job is stored with all its properties.
 func testStart(t *testing.T, d Database) {
 	g := d.scene(t)
 	ttl, floor := rule.TTL(90*86400), rule.Floor(0.35)
@@ -247,7 +247,7 @@ func testStart(t *testing.T, d Database) {
 		t.Errorf("the limit was checked, and is still to be checked (%v)", err)
 	}
 
-	// A job for later has no worker, and waits for nobody. Its stamp is its own all the same.
+	// A pending job has no worker and waits for no other job. It has its own stamp all the same.
 	waiting := g.start(func(p *store.StartParams) { p.Later, p.AsOf = true, time.Time{} })
 	if j := waiting.Job; waiting.Lease.Worker != 0 || j.State != job.Pending || len(j.Workers) > 0 || !j.Started.IsZero() || !j.AsOf.Equal(now) {
 		t.Errorf("for later: %+v", waiting.Joined)
@@ -264,7 +264,7 @@ func testStart(t *testing.T, d Database) {
 	}
 }
 
-// testStartRace has eight processes start at once; cron on eight hosts does.
+// testStartRace starts eight sweeps at once, as cron on eight hosts may do.
 func testStartRace(t *testing.T, d Database) {
 	g := d.scene(t)
 	won := g.race(8, func(s store.Store, p store.WorkerParams) error {
@@ -281,8 +281,7 @@ func testStartRace(t *testing.T, d Database) {
 	g.count(1, "decayctl_workers")
 }
 
-// race lets openings of the store do something at once, and counts those that were let in. All
-// others must be told who is at work.
+// race calls enter at once for n openings of the store, and counts the successes. The others must fail with *job.Busy.
 func (g *scene) race(n int, enter func(store.Store, store.WorkerParams) error) (won int) {
 	g.t.Helper()
 	var all sync.WaitGroup

@@ -17,8 +17,8 @@ func within(scope, tenant string) func(*store.StartParams) {
 	return func(p *store.StartParams) { p.Scope, p.Tenant = scope, tenant }
 }
 
-// testOverlap starts every kind of sweep beside every other. They collide where there can be a fact
-// that both would touch.
+// testOverlap starts sweeps of all pairs of scopes and tenants. The second is refused if there can be a fact that both
+// would change.
 func testOverlap(t *testing.T, d Database) {
 	g := d.scene(t)
 	scopes, tenants := []string{"", "local", "team"}, []string{"", "default", "acme"}
@@ -54,8 +54,8 @@ func testOverlap(t *testing.T, d Database) {
 	}
 }
 
-// testBusy: while one works, the other is told who, and nothing is changed. That goes for a new
-// sweep, one that goes on, and beside an undo too.
+// testBusy: while a job has a live worker, a start, a resume and an undo are refused, with the name of that worker, and
+// change nothing.
 func testBusy(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
@@ -89,7 +89,7 @@ func testBusy(t *testing.T, d Database) {
 	_ = is[*job.Busy](t, "an undo beside itself", err)
 }
 
-// testDead: a job whose workers are dead holds nobody up. It is paused, and can be gone on with.
+// testDead: a job whose workers are dead does not block another one. It is paused, and can be resumed.
 func testDead(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
@@ -131,14 +131,14 @@ func testDead(t *testing.T, d Database) {
 		}
 	}
 
-	// One that died in the middle of an undo stays there, and holds nobody up either.
+	// A job that died during an undo stays undoing, and does not block another one either.
 	undoing := g.in(job.Undoing).ID
 	if h := g.start(); len(h.Paused) > 0 || g.find(undoing).State != job.Undoing {
 		t.Errorf("an undo left behind: paused %+v, %s", h.Paused, g.find(undoing).State)
 	}
 }
 
-// testTakeover: who takes a job over goes on where the dead worker stopped, in the middle of its claim.
+// testTakeover: a resume continues where the dead worker stopped, in the middle of its claim.
 func testTakeover(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(10)
@@ -176,7 +176,7 @@ func testTakeover(t *testing.T, d Database) {
 	g.count(0, "decayctl_claims")
 	g.count(0, "decayctl_workers")
 
-	// A process that is surely gone need not be waited for until its lease ends.
+	// If the process has surely ended, the end of its lease is not waited for.
 	h = g.start()
 	p := store.JoinParams{ID: h.Job.ID, Worker: g.worker()}
 	p.Worker.Gone = func(o job.Owner) bool { return o == h.Job.Workers[0].Owner }
@@ -187,7 +187,7 @@ func testTakeover(t *testing.T, d Database) {
 	h.lost("a renewal by the one that was put out", g.s.Renew(g.ctx, h.Lease), job.Running)
 }
 
-// testUndoRace has eight processes take one job back at once.
+// testUndoRace undoes one job from eight processes at once.
 func testUndoRace(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
@@ -201,12 +201,12 @@ func testUndoRace(t *testing.T, d Database) {
 	}
 }
 
-// testSuperseded: a job that a later sweep has overtaken is not gone on with, but can be taken back.
+// testSuperseded: a job that a later sweep superseded cannot be resumed, but it can be undone.
 func testSuperseded(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
 	by := g.start(func(p *store.StartParams) { p.AsOf, p.Scope = AsOf.Add(time.Microsecond), "local" }).sweep(2)
-	// It is as if by had ended after the jobs below were made: they could not be made beside it.
+	// The job by must seem to have ended after the jobs below were created, which could not start while it ran.
 	ended := func(at time.Time) {
 		t.Helper()
 		d.Exec(t, "UPDATE decayctl_jobs SET completed_at = $1 WHERE job_id = $2", fact.FormatInstant(at), by.ID)
@@ -264,7 +264,7 @@ func testSuperseded(t *testing.T, d Database) {
 	}
 }
 
-// testForeign: the node's own jobs are not decayctl's to touch.
+// testForeign: decayctl does not change jobs of the node.
 func testForeign(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.nodeJob(t, "node-decay", "decay", "running", "2026-11-01T00:00:00.000000+00:00", nil)

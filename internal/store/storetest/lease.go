@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// writes are all ways in which a worker writes to a job, by what they are called.
+// writes are all methods by which a worker writes to a job.
 func (h *share) writes(b store.Batch, changes store.Changes) map[string]func() error {
 	return map[string]func() error{
 		"Renew":          func() error { return h.s.Renew(h.ctx, h.Lease) },
@@ -27,8 +27,8 @@ func (h *share) writes(b store.Batch, changes store.Changes) map[string]func() e
 	}
 }
 
-// testLost: a worker that the job was taken from writes nothing any more, whatever it tries. Silence
-// for longer than its lease is enough, also while nobody else has asked for the job.
+// testLost: a worker that has lost its lease writes nothing by any method. A lease is lost when it ends, even if no other
+// process has asked for the job.
 func testLost(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(8)
@@ -103,7 +103,7 @@ func (g *scene) list(states ...job.State) []job.Job {
 	return all
 }
 
-// listed is a whole list of jobs.
+// listed reads a list of jobs.
 func listed(ctx context.Context, s store.Store, p store.ListParams) (all []job.Job, err error) {
 	err = s.List(ctx, p, func(j job.Job) error {
 		all = append(all, j)
@@ -112,8 +112,7 @@ func listed(ctx context.Context, s store.Store, p store.ListParams) (all []job.J
 	return all, err
 }
 
-// testWrongState: with a lease that is good, a sweep's batch is no part of an undo, nor the other
-// way round.
+// testWrongState: a valid lease does not allow a sweep's batch in an undo, nor an undo's batch in a sweep.
 func testWrongState(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(4)
@@ -146,8 +145,7 @@ func testWrongState(t *testing.T, d Database) {
 	}
 }
 
-// testRenewal: a lease lasts again for its full time by a renewal and by a batch, and once it has
-// ended, by nothing.
+// testRenewal: a renewal and a batch extend a lease to its full time. A lease that has ended cannot be extended.
 func testRenewal(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
@@ -172,9 +170,8 @@ func testRenewal(t *testing.T, d Database) {
 	}
 }
 
-// testFailingBatch: a batch that the database refuses changes nothing, wherever in it that shows:
-// no claim, no count, and the job is there as before. (Trap 8: creation and deletion in one transaction.
-// Made and swept in one, the job would be gone with its batch.)
+// testFailingBatch: a batch that the database refuses changes neither claim nor counts, at whatever statement it fails. The
+// job is not created in the transaction of a batch, and so does not vanish with it.
 func testFailingBatch(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(8)
@@ -196,7 +193,7 @@ func testFailingBatch(t *testing.T, d Database) {
 	refuse("a row that is refused")
 	b.Expiries[3].Retraction = good
 
-	// A row that must stay keeps the claim from being closed, behind all the facts.
+	// A pinned row makes the batch fail late: when it deletes the claim, after all facts were written.
 	unpin := g.pin(t, "decayctl_claims", "job_id, claim", h.Job.ID, c.Number)
 	refuse("a claim that cannot be closed")
 	unpin()
@@ -207,8 +204,8 @@ func testFailingBatch(t *testing.T, d Database) {
 	}
 }
 
-// pin keeps a row from being deleted until it is let go: by a trigger, and by a foreign key on PostgreSQL,
-// where a trigger would need a function. (SQLite checks foreign keys for those only who ask it to.)
+// pin keeps a row from being deleted until unpin is called. On SQLite it uses a trigger, since foreign keys may be switched
+// off. On PostgreSQL it uses a foreign key, since a trigger would need a function.
 func (d Database) pin(t testing.TB, table, columns string, key ...any) (unpin func()) {
 	t.Helper()
 	names, types, places := "a", "a text", "$1"
@@ -232,8 +229,8 @@ func (d Database) pin(t testing.TB, table, columns string, key ...any) (unpin fu
 	return unpin
 }
 
-// testErrorAfterResume: an error right after a resume overwrote the saved place in another tool, with
-// the nothing that the new process had done so far (trap 3). Here the place stands in claims, and stays.
+// testErrorAfterResume: an error right after a resume must not replace the job's progress by that of the new process, which
+// is none.
 func testErrorAfterResume(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(9)
@@ -263,8 +260,8 @@ func testErrorAfterResume(t *testing.T, d Database) {
 	g.count(9+1, "fact_retractions")
 }
 
-// testIdleJob: a job that nobody works on is paused and cancelled at once, with no worker to confirm
-// it (trap 4: waiting for one hung for ever elsewhere); one that is worked on as well, for the worker finds out.
+// testIdleJob: a job is paused and cancelled at once, whether it has a live worker or not. A worker need not confirm, but
+// finds out at its next batch.
 func testIdleJob(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(4)

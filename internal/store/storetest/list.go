@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// nodeJob writes a row as the node does for a job of its own.
+// nodeJob inserts a job of the node.
 func (d Database) nodeJob(t testing.TB, id, kind, status, created string, result *string) {
 	t.Helper()
 	d.Exec(t, `INSERT INTO jobs (id, job_type, status, scope, estimated_s, created_at, started_at, completed_at, result_json)
@@ -99,14 +99,14 @@ func testList(t *testing.T, d Database) {
 	}
 }
 
-// Prune removes old jobs as the command does, without its pauses.
+// Prune removes jobs that ended before an instant, as the command does, without pauses.
 func Prune(ctx context.Context, s store.Store, before time.Time) (int64, error) {
 	return Engine(s).Prune(ctx, before, sweep.Work{Pace: 1})
 }
 
 func (g *scene) prune(before time.Time) (int64, error) { return Prune(g.ctx, g.s, before) }
 
-// testPrune removes what has ended long ago, and nothing else.
+// testPrune: only finished jobs that ended before the limit are removed.
 func testPrune(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.2)})), Fact("b"))
@@ -149,7 +149,7 @@ func testPrune(t *testing.T, d Database) {
 	}
 	g.count(2, "jobs WHERE id LIKE 'node%'")
 
-	// The notice keeps the latest instant, also where a clock was set back.
+	// pruned_before is the latest limit, even if the clock was set back.
 	g.clock.move(-2 * time.Hour)
 	g.in(job.Cancelled)
 	if n, err := g.prune(limit.Add(-time.Hour)); n != 1 || err != nil {
@@ -161,8 +161,8 @@ func testPrune(t *testing.T, d Database) {
 	}
 }
 
-// testPruneSuperseding: the job that another one is superseded by stays until that one is out of the way.
-// Without it, the older one would be gone on with, and judge again by an older clock.
+// testPruneSuperseding: a job that supersedes another stays until the other is finished. Without it, the older job could be
+// resumed and would judge facts by its older as-of.
 func testPruneSuperseding(t *testing.T, d Database) {
 	g := d.scene(t)
 	older := g.in(job.Paused)
@@ -182,8 +182,7 @@ func testPruneSuperseding(t *testing.T, d Database) {
 	}
 }
 
-// testPruneStuck: a job that cannot be removed keeps no other from it (trap 8: elsewhere one
-// failure undid every removal, each night for a month).
+// testPruneStuck: a job that cannot be removed does not keep other jobs from being removed.
 func testPruneStuck(t *testing.T, d Database) {
 	g := d.scene(t)
 	var all []string

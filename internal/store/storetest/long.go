@@ -12,8 +12,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// testLongTexts: of facts whose text is too long to be held at once no part has more than MaxPartText before its last fact,
-// reading goes on behind any of them, and both ways to read all facts come to the same.
+// testLongTexts: if texts are long, no part has more than MaxPartText bytes before its last fact. Reading can continue after
+// any fact. Candidates and ScanAll find the same facts.
 func testLongTexts(t *testing.T, d Database) {
 	const facts = 9
 	var want []string

@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Copies adds n jobs like one that there is, each a minute newer than the one before, with before-images.
+// Copies inserts n copies of a job, each a minute newer than the one before, with before-images.
 func (d Database) Copies(t testing.TB, like string, n, images int) {
 	t.Helper()
 	columns := func(table, key string) (names, values string) {
@@ -45,7 +45,7 @@ func (d Database) Copies(t testing.TB, like string, n, images int) {
 	}
 }
 
-// parts is a store that notes what is removed at once.
+// parts is a store that notes how many rows each transaction removes.
 type parts struct {
 	store.Store
 	jobs, images []int
@@ -64,8 +64,8 @@ func (p *parts) DeleteBeforeImages(ctx context.Context, ids []string, most int) 
 	return forgotten, errors.Join(err, p.after(len(p.jobs)+len(p.images)))
 }
 
-// testPruneMany: jobs and their before-images go in parts, with pauses as long as these at least, in which
-// another process writes. Stopped anywhere, what is left is whole, and the next one goes on.
+// testPruneMany: jobs and before-images are removed in parts. Pauses between the parts are at least as long as the parts, and
+// another process writes in them. If the removal stops, all remaining jobs are complete, and the next removal continues.
 func testPruneMany(t *testing.T, d Database) {
 	g := d.scene(t)
 	const jobs, images = 5_500, 3
@@ -95,7 +95,7 @@ func testPruneMany(t *testing.T, d Database) {
 		if want := d.Rows(t, "SELECT count(*) FROM jobs"); !slices.Equal(left, want) {
 			t.Errorf("stopped after %d transactions: %s jobs, and %s that the node sees", stopAt, left, want)
 		}
-		// An undo of any job that is left finds all that it needs.
+		// An undo of each remaining job finds all its before-images.
 		d.expect(t, `SELECT count(*) FROM decayctl_jobs j WHERE job_id LIKE 'copy%' AND (SELECT count(*) FROM decayctl_before b WHERE b.job_id = j.job_id) <> 3`, "0")
 		if most := slices.Max(append(p.jobs, append(p.images, 0)...)); most > 3_000 || writes < len(p.jobs)+len(p.images)-2 {
 			t.Errorf("%d rows in one transaction; others wrote %d times", most, writes)
@@ -111,7 +111,7 @@ func testPruneMany(t *testing.T, d Database) {
 	g.count(0, "decayctl_before")
 }
 
-// testListMany: only some jobs are read ahead of the one that is handed over, and nothing is locked meanwhile.
+// testListMany: only a few jobs are read before they are handed over, and nothing is locked meanwhile.
 func testListMany(t *testing.T, d Database) {
 	g := d.scene(t)
 	like := g.in(job.Done)
@@ -135,8 +135,8 @@ func testListMany(t *testing.T, d Database) {
 	}
 }
 
-// testSupersededByMany: the job that supersedes another is found behind many that do not, and so is that there is
-// none. What is only of one policy supersedes only its like.
+// testSupersededByMany: the one job that supersedes another is found among many, and so is that there is none. A sweep by one
+// policy supersedes only sweeps by the same policy.
 func testSupersededByMany(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.clock.move(-30 * 365 * 24 * time.Hour) // before the copies
@@ -156,7 +156,7 @@ func testSupersededByMany(t *testing.T, d Database) {
 	}
 }
 
-// EachJobPath takes a store of many jobs through all that looks for some of them. seen is told after each part.
+// EachJobPath calls each method that looks for jobs on a store with many. It calls seen after each.
 func (d Database) EachJobPath(t testing.TB, jobs int, seen func(part string, begin ...string)) {
 	t.Helper()
 	g := d.scene(t)

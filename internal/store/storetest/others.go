@@ -14,7 +14,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// handiwork is what others may do to the override of an expired fact, one column at a time.
+// handiwork is what another process may do to the override of an expired fact, one column at a time.
 var handiwork = []struct{ name, change string }{
 	{"confidence", `UPDATE fact_validity_overrides SET confidence = 0.9 WHERE fact_id = $1`},
 	{"deleted", `DELETE FROM fact_validity_overrides WHERE fact_id = $1`},
@@ -27,8 +27,8 @@ var handiwork = []struct{ name, change string }{
 	{"valid_until null", `UPDATE fact_validity_overrides SET valid_until = NULL WHERE fact_id = $1`},
 }
 
-// testUndoOthers: what others have changed since the sweep is theirs, with its edge and its row in the
-// log, whether they did so before the undo read it or just after. Facts beside it come back.
+// testUndoOthers: an undo leaves alone a fact that another process changed since the sweep, with its edge and its row in the
+// log. The change may come before the undo reads the fact, or just after. All other facts are restored.
 func testUndoOthers(t *testing.T, d Database) {
 	g := d.scene(t)
 	for _, hand := range handiwork {
@@ -99,9 +99,8 @@ func testUndoOthers(t *testing.T, d Database) {
 	}
 }
 
-// testUndoEdges: an edge is given back where it still is as the sweep left it. One that others have
-// moved since is theirs, though the fact comes back; one that is gone stays gone. That goes for edges
-// that are kept for the undo (they differ from their fact) as for those that the fact tells of.
+// testUndoEdges: an undo restores an edge if it is what the sweep wrote. If another process changed or deleted the edge, only
+// the fact is restored. This holds for edges with a before-image and for those without.
 func testUndoEdges(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(8)
@@ -126,7 +125,7 @@ func testUndoEdges(t *testing.T, d Database) {
 	d.expect(t, retractionRows)
 }
 
-// testUndoPart takes back a job that was stopped half-way, and one that wrote nothing.
+// testUndoPart undoes a job that stopped half-way, and one that wrote nothing.
 func testUndoPart(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
@@ -153,7 +152,7 @@ func testUndoPart(t *testing.T, d Database) {
 	g.count(0, "decayctl_workers")
 }
 
-// testImagesOfWritten: the before-images are of what a batch wrote; a fact that it left alone is in no undo.
+// testImagesOfWritten: a fact that a batch left alone has no before-image, and is not part of an undo.
 func testImagesOfWritten(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.2)})), Fact("b", Overridden(fact.Override{Confidence: ptr(0.35)})), Fact("c"), Fact("d"))
@@ -181,7 +180,7 @@ func testImagesOfWritten(t *testing.T, d Database) {
 	}
 }
 
-// testFirstImage: where a job meets a fact twice, an undo gives back what was there before the first time.
+// testFirstImage: if a job writes a fact twice, an undo restores the state before the first time.
 func testFirstImage(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.35), Reason: ptr("the first")})), Fact("b"))

@@ -13,14 +13,14 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// driversWords are what a database says of tables that are not as they should be.
+// driversWords are words of the databases' errors for damaged tables, which no message of decayctl may have.
 var driversWords = regexp.MustCompile(`(?i)SQLSTATE|SQL logic error|no such|already exists|does not exist|syntax error|no rows|duplicate column|ON CONFLICT`)
 
-// ExerciseOwnLost holds one database of a kind to the part of the contract that is about broken tables. What else a
-// database has (its schema, its collation, a pooler) is no matter to it, and it takes long.
+// ExerciseOwnLost runs the part of the contract about damaged own tables of decayctl. It takes long and does not depend on the
+// schema, the collation or a pooler, so one database of each kind is enough.
 //
-// Where own tables of decayctl's are lost, or not what their history says, nothing is written, every
-// command that needs them says in one line what is wrong and what mends it, and the others work.
+// If own tables are lost, or differ from what the migrations made, nothing is written. Every command that needs them says in
+// one line what is wrong and how to mend it. All other commands work.
 func ExerciseOwnLost(t *testing.T, d Database) {
 	t.Helper()
 	d.Insert(t, Fact("a"), Fact("b"))
@@ -73,7 +73,7 @@ func ExerciseOwnLost(t *testing.T, d Database) {
 	d.remade(t)
 }
 
-// mended does what the error says, which mends it.
+// mended runs the statements of the error and checks that they mend the tables.
 func (d Database) mended(t *testing.T, what string) {
 	t.Helper()
 	err := d.openBare(t, false).Prepare(t.Context())
@@ -82,7 +82,7 @@ func (d Database) mended(t *testing.T, what string) {
 		t.Fatalf("%s: %v", what, err)
 	}
 	if _, insert, row := strings.Cut(said.Text, "put it back with "); row {
-		// Who runs it may have another schema in the search_path. SQLite has no schemas, and no such function.
+		// The administrator may have another schema in the search_path. SQLite has no schemas.
 		if schema, err := d.Query("SELECT current_schema()"); err == nil && strings.Count(insert, `"`+schema[0]+`"."decayctl_`) != 2 {
 			t.Errorf("%s: %s", what, insert)
 		}
@@ -98,7 +98,7 @@ func (d Database) mended(t *testing.T, what string) {
 	}
 }
 
-// remade leaves own tables as the next test needs them.
+// remade creates decayctl's own tables again, for the next test.
 func (d Database) remade(t *testing.T) {
 	t.Helper()
 	d.forgetTables(t)
@@ -107,7 +107,7 @@ func (d Database) remade(t *testing.T) {
 	}
 }
 
-// ownLost looks at what each use of a store with broken tables says and does.
+// ownLost checks the error and the effect of each method on a store with damaged tables.
 func (d Database) ownLost(t *testing.T, what, names string, j job.Job) {
 	t.Helper()
 	ctx := t.Context()
@@ -140,7 +140,7 @@ func (d Database) ownLost(t *testing.T, what, names string, j job.Job) {
 	}
 }
 
-// testOwnNewer: tables of a newer decayctl are not written; what this one knows of them is read.
+// testOwnNewer: tables of a newer decayctl are read as far as this version knows them, and not written.
 func testOwnNewer(t *testing.T, d Database) {
 	d.Insert(t, Fact("a"))
 	j := d.sweepBy(t, rule.Set{Floor: ptr(rule.Floor(0.5))})
@@ -162,7 +162,7 @@ func testOwnNewer(t *testing.T, d Database) {
 	d.remade(t)
 }
 
-// testIndexLost: indexes of decayctl's own are made anew, and everything works without.
+// testIndexLost: lost indexes of decayctl's own tables are created again. Without them everything works.
 func testIndexLost(t *testing.T, d Database) {
 	g := d.scene(t)
 	older := g.in(job.Done)

@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// What the statements of a sweep and of its undo begin with, at least.
+// SweepStatements and UndoStatements are the beginnings of statements that a sweep and an undo must run.
 var (
 	SweepStatements = []string{
 		"INSERT INTO fact_validity_overrides", "UPDATE fact_validity_overrides", "INSERT INTO fact_retractions",
@@ -24,8 +24,8 @@ var (
 	}
 )
 
-// EachPath takes a store through all that it does for every range and every batch, on a few of size
-// facts each, and back. seen is told after each part which statements that must have had.
+// EachPath runs all that a store does for each range and each batch, with a few of size facts each, and the undo. After each
+// part it calls seen with the beginnings of statements that must have run.
 func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin ...string)) {
 	t.Helper()
 	g := d.scene(t)
@@ -107,13 +107,13 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 	}
 }
 
-// pathPolicies are the rules of a job whose batches go every path.
+// pathPolicies are rules by which a batch changes facts in every way.
 var pathPolicies = policies(
 	rule.Policy{ID: "slow", Relation: "*", Mode: rule.ModeConfidence, HalfLife: 10 * 86400, MinConfidence: 0.01, MinStep: rule.DefaultMinStep},
 	rule.Policy{ID: "hard", Relation: "none", Mode: rule.ModeRetract, TTL: ptr(rule.TTL(86400))},
 )
 
-// byPolicies has most facts of a batch changed in the other ways that there are.
+// byPolicies changes most facts of a batch in the ways that policies do.
 func byPolicies(b store.Batch) store.Batch {
 	for i := range b.Expiries {
 		e := &b.Expiries[i]
@@ -128,7 +128,7 @@ func byPolicies(b store.Batch) store.Batch {
 	return b
 }
 
-// Crowd adds facts to a store, as many as n, with what belongs to them; their ids lie among those of others.
+// Crowd inserts n facts with rows in all other tables. Their ids are spread among those of other facts.
 func (d Database) Crowd(t testing.TB, n int) {
 	t.Helper()
 	const crowd = `WITH RECURSIVE n (i) AS (SELECT 1 UNION ALL SELECT i + 1 FROM n WHERE i < $1), facts_of AS (
@@ -152,8 +152,8 @@ func (d Database) Crowd(t testing.TB, n int) {
 	}
 }
 
-// SweptBefore writes what an earlier sweep of a store has left: overrides of all facts that are old, with a
-// retraction for many and a before-image for each.
+// SweptBefore inserts what an earlier sweep would have left: an override and a before-image for each old fact, and
+// retractions for many.
 func (d Database) SweptBefore(t testing.TB) {
 	t.Helper()
 	const at, by = "2026-11-20T00:00:00.000000+00:00", " FROM fact_validity_overrides WHERE updated_at = '2026-11-20T00:00:00+00:00'"
@@ -165,7 +165,7 @@ func (d Database) SweptBefore(t testing.TB) {
 	d.Exec(t, `INSERT INTO decayctl_before (job_id, fact_id, had_override, had_edge) SELECT 'earlier', fact_id, 0, 0`+by)
 }
 
-// Bare is a statement without the schema and the quotes of its names, and with single spaces.
+// Bare is a statement without schema and quotes, and with single spaces.
 func Bare(statement, schema string) string {
 	bare := strings.NewReplacer(`"`+schema+`".`, "", `"`, "").Replace(statement)
 	return strings.Join(strings.Fields(bare), " ")

@@ -18,7 +18,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// ago is a stamp some time before the tests' as-of.
+// ago is a stamp before AsOf.
 func ago(d time.Duration) string { return fact.FormatInstant(AsOf.Add(-d)) }
 
 func policies(list ...rule.Policy) rule.Set {
@@ -26,7 +26,7 @@ func policies(list ...rule.Policy) rule.Set {
 	return rule.Set{Policies: list}
 }
 
-// sweepBy sweeps by a set, and gives the job.
+// sweepBy sweeps by a set of rules, and returns the job.
 func (d Database) sweepBy(t testing.TB, rules rule.Set, change ...func(*store.StartParams)) job.Job {
 	t.Helper()
 	p := store.StartParams{Rules: rules, AsOf: AsOf}
@@ -55,7 +55,7 @@ func (d Database) TakeBack(t testing.TB, id string) job.Job {
 	return j
 }
 
-// preview is a dry run on a store opened read-only.
+// preview runs a dry run on a store that is opened read-only.
 func (d Database) preview(t testing.TB, rules rule.Set) *sweep.Result {
 	t.Helper()
 	result, err := Engine(d.open(t, true)).Preview(context.Background(), sweep.Params{Rules: rules, AsOf: AsOf})
@@ -65,7 +65,7 @@ func (d Database) preview(t testing.TB, rules rule.Set) *sweep.Result {
 	return result
 }
 
-// The five cases of the node's specification, 15.7, with overrides in the place of new facts.
+// testSpecification has the five cases of the node's specification, 15.7, with overrides in place of new facts.
 func testSpecification(t *testing.T, d Database) {
 	ttl := rule.TTL(3600)
 	retract := rule.Policy{ID: "stale", Relation: "test:*", Mode: rule.ModeRetract, TTL: &ttl}
@@ -79,7 +79,7 @@ func testSpecification(t *testing.T, d Database) {
 	const by = " | " + stampAny + " | stigmem:system:decay"
 	rows := `SELECT fact_id, valid_until, confidence, reason, 'then', updated_by FROM fact_validity_overrides ORDER BY fact_id`
 
-	// 4: a dry run over one stale fact tells of it, and stores nothing.
+	// 4: a dry run over one stale fact reports it and writes nothing.
 	add("2 stale", "test:stale", "company", 3601*time.Second)
 	dry := retract
 	dry.Mode = rule.ModeDryRun
@@ -91,7 +91,7 @@ func testSpecification(t *testing.T, d Database) {
 		t.Errorf("a dry run: %+v", result.Counts)
 	}
 	d.expect(t, rows)
-	// 1: two half-lives leave a quarter. 3: another scope is left alone. 5: so are the node's own facts.
+	// 1: two half-lives leave a quarter. 3: a fact of another scope is left alone. 5: so are the node's own facts.
 	add("1 halved", "test:halving", "company", 2*time.Hour)
 	add("3 public", "test:stale", "public", 3601*time.Second)
 	d.Insert(t, Fact("5 system", func(c *fact.Candidate) {
@@ -116,11 +116,11 @@ func testSpecification(t *testing.T, d Database) {
 
 const stampAny = "then"
 
-// weighedRows are what a policy may change of facts and edges.
-const weighedRows = `SELECT f.id, o.valid_until, o.confidence, o.reason, e.valid_until, e.confidence, e.decay_epoch
+// confidenceRows are the columns of facts and edges that a policy may change.
+const confidenceRows = `SELECT f.id, o.valid_until, o.confidence, o.reason, e.valid_until, e.confidence, e.decay_epoch
 	FROM facts f LEFT JOIN fact_validity_overrides o ON o.fact_id = f.id LEFT JOIN entity_edges e ON e.id = f.id ORDER BY f.id`
 
-// testConfidence writes everything that a policy can make of a fact, with its neighbours, and takes it back.
+// testConfidence writes all that a policy can make of facts and edges, and undoes it.
 func testConfidence(t *testing.T, d Database) {
 	const day = 24 * time.Hour
 	ttl := rule.TTL(86400)
@@ -163,7 +163,7 @@ func testConfidence(t *testing.T, d Database) {
 
 	j := d.sweepBy(t, set)
 	const ms = " | 1795435200123"
-	d.expect(t, weighedRows,
+	d.expect(t, confidenceRows,
 		"a fades | - | 0.4 | decay_policy:fade | - | 0.4"+ms,
 		"b fades below the floor | "+asOfText+" | 0.1 | decay_policy:fade | "+asOfText+" | 0.1"+ms,
 		"c fades under an override | "+farOff+" | 0.4 | decay_policy:fade | - | 0.4"+ms,
@@ -201,8 +201,8 @@ func testConfidence(t *testing.T, d Database) {
 	}
 }
 
-// testConfidenceChanged: a fact that somebody has changed since is not given back, also where all that
-// changed is the confidence that a policy wrote, within the very second.
+// testConfidenceChanged: an undo leaves a fact alone that another process has changed, even if only the confidence differs
+// and the change was made within the same second.
 func testConfidenceChanged(t *testing.T, d Database) {
 	set := policies(rule.Policy{ID: "fade", Relation: "*", Mode: rule.ModeConfidence, HalfLife: 86400})
 	for _, id := range []string{"a", "b", "c", "d"} {
@@ -220,8 +220,7 @@ func testConfidenceChanged(t *testing.T, d Database) {
 	d.expect(t, `SELECT fact_id, valid_until, confidence, reason FROM fact_validity_overrides ORDER BY fact_id`, left...)
 }
 
-// testUpgraded: tables of the first version, with a job in them, become those of this one; until then
-// they can be read.
+// testUpgraded: tables of the first version, with a job in them, are upgraded to this version. Before that they can be read.
 func testUpgraded(t *testing.T, d Database) {
 	d.Insert(t, Fact("a"), Fact("b", Overridden(fact.Override{ValidUntil: ptr(farOff)})))
 	d.Edge(t, "b", ptr(farOff))
@@ -292,7 +291,7 @@ func DrawPolicies(t *rapid.T) rule.Set {
 	return rules
 }
 
-// testPolicyPrefilter draws stores and policies: no fact may be missing of which they make anything.
+// testPolicyPrefilter draws stores and policies: the store must hand over each fact for which the policies do something.
 func testPolicyPrefilter(t *testing.T, d Database) {
 	s, ctx := d.open(t, false), context.Background()
 	round := 0

@@ -9,8 +9,7 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// OpenPostgres connects a test to its PostgreSQL database, so that it finds the tables without
-// their schema.
+// OpenPostgres connects a test to its PostgreSQL database, with the schema in the search_path.
 func OpenPostgres(t testing.TB, dsn, schema string) *sql.DB {
 	t.Helper()
 	config, err := pgx.ParseConfig(dsn)
@@ -24,9 +23,8 @@ func OpenPostgres(t testing.TB, dsn, schema string) *sql.DB {
 	return db
 }
 
-// Reuse makes few databases serve many tests: making one takes PostgreSQL longer than most tests.
-// A database that a test leaves is emptied for the next one, so tests must leave the schema as it was,
-// but for decayctl's own tables.
+// Reuse lets many tests share few databases, since creating one takes PostgreSQL longer than most tests. A database is emptied
+// for the next test, so tests must leave the schema as it was. They may change decayctl's own tables.
 func Reuse(make func() Database) func(t *testing.T) Database {
 	var mu sync.Mutex
 	var free []Database
@@ -52,7 +50,7 @@ func Reuse(make func() Database) func(t *testing.T) Database {
 	}
 }
 
-// forgetJobs empties decayctl's own tables, where they are. Their one row of the store stays.
+// forgetJobs empties decayctl's own tables, if there are any. The row of decayctl_store stays.
 func (d Database) forgetJobs(t testing.TB) {
 	t.Helper()
 	for _, table := range d.Rows(t, `SELECT table_name FROM information_schema.tables

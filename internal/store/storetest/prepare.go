@@ -12,10 +12,10 @@ import (
 	"decayctl/internal/store"
 )
 
-// ownTables are all tables of decayctl's own, in an order in which they can be dropped.
+// ownTables are decayctl's own tables, in an order in which they can be dropped.
 var ownTables = []string{"decayctl_before", "decayctl_claims", "decayctl_workers", "decayctl_jobs", "decayctl_store", "decayctl_migrations"}
 
-// forgetTables makes a store as it is before decayctl has ever written to it.
+// forgetTables drops decayctl's own tables.
 func (d Database) forgetTables(t testing.TB) {
 	t.Helper()
 	for _, table := range ownTables {
@@ -23,8 +23,8 @@ func (d Database) forgetTables(t testing.TB) {
 	}
 }
 
-// remakeTables has the tables made by the role that the stores are opened as, which then may change them: the next
-// test of the same database may need to.
+// remakeTables creates the tables as the role of the stores, which then owns them: the next test of the same database may
+// need to change them.
 func (d Database) remakeTables(t testing.TB) {
 	t.Helper()
 	d.forgetTables(t)
@@ -58,7 +58,7 @@ func testPrepare(t *testing.T, d Database) {
 	g.many(3)
 	g.start().sweep(2)
 
-	// What a newer decayctl has made of the tables is not for this one to write to.
+	// Tables of a newer decayctl are not written.
 	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 5, is_applied FROM decayctl_migrations WHERE version_id = 1")
 	err := d.openBare(t, false).Prepare(ctx)
 	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 5")
@@ -66,7 +66,7 @@ func testPrepare(t *testing.T, d Database) {
 		t.Errorf("tables of a newer decayctl: %v", err)
 	}
 
-	// An older decayctl, which made the history first, was killed then.
+	// An older decayctl created the table of migrations first, and was killed then.
 	for _, make := range []func(store.Store) error{
 		func(s store.Store) error { return s.Prepare(ctx) },
 		func(s store.Store) error {
@@ -92,7 +92,7 @@ func testPrepare(t *testing.T, d Database) {
 	d.remakeTables(t)
 }
 
-// testPrepareAtOnce: two cron jobs may meet in a store that is new to both.
+// testPrepareAtOnce: several cron jobs may begin at once on a store without decayctl's own tables.
 func testPrepareAtOnce(t *testing.T, d Database) {
 	d.forgetTables(t)
 	var stores [4]store.Store
@@ -112,8 +112,7 @@ func testPrepareAtOnce(t *testing.T, d Database) {
 	d.expect(t, "SELECT count(*) FROM decayctl_store", "1")
 }
 
-// testDDL has an administrator run the statements, after which Prepare finds nothing to do, and the
-// tables do what those that it makes itself do.
+// testDDL: after an administrator has run the statements, Prepare finds nothing to do, and jobs work.
 func testDDL(t *testing.T, d Database) {
 	columns := func() (all []string) {
 		t.Helper()
@@ -152,7 +151,7 @@ func testDDL(t *testing.T, d Database) {
 	d.remakeTables(t)
 }
 
-// testUnprepared reads the jobs of a store that decayctl has never written to: the node's are there.
+// testUnprepared: without decayctl's own tables, the jobs of the node can be read.
 func testUnprepared(t *testing.T, d Database) {
 	d.forgetTables(t)
 	d.nodeJob(t, "11111111-node", "decay", "done", "2026-11-01T00:00:00.000000+00:00", nil)
@@ -174,7 +173,7 @@ func testUnprepared(t *testing.T, d Database) {
 	}
 }
 
-// testJobsReadOnly: a dry run, and jobs list, must not even be able to change a job.
+// testJobsReadOnly: a store that is opened read-only, as for a dry run or a list of jobs, refuses all changes of jobs.
 func testJobsReadOnly(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(4)

@@ -16,7 +16,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// testNewest keeps the newest of every group, whatever ranges and batches they are in.
+// testNewest: keep_last keeps the newest facts of each group, however ranges and batches divide the group.
 func testNewest(t *testing.T, d Database) {
 	ttl := rule.TTL(86400)
 	keep := rule.Policy{ID: "keep", Relation: "r", Mode: rule.ModeRetract, TTL: &ttl, KeepLast: 2}
@@ -56,8 +56,8 @@ func testNewest(t *testing.T, d Database) {
 	}
 }
 
-// testProtections holds every protection against every mode: nothing is written, forecast, or left to be
-// undone, and each is counted under its own name.
+// testProtections: with every protection and every mode, nothing is written or forecast, there is nothing to undo, and the
+// fact is counted under the name of the protection.
 func testProtections(t *testing.T, d Database) {
 	ttl := rule.TTL(1)
 	protections := map[rule.Protection]func(*fact.Candidate){
@@ -137,7 +137,7 @@ func testProtections(t *testing.T, d Database) {
 	}
 }
 
-// between changes a store at one place of a sweep, once.
+// between changes a store once, at one point of a sweep.
 type between struct {
 	store.Store
 	place string
@@ -176,8 +176,8 @@ func (b *between) Apply(ctx context.Context, batch store.Batch) (store.Applied, 
 	return b.Store.Apply(ctx, batch)
 }
 
-// testProtectedAtEveryPoint: wherever another process commits a hold, a quarantine or an override, the sweep expires the other
-// facts and leaves that one as it is.
+// testProtectedAtEveryPoint: at whatever point another process commits a hold, a quarantine or an override, the sweep leaves
+// that fact alone and expires all others.
 func testProtectedAtEveryPoint(t *testing.T, d Database) {
 	floor := rule.Floor(0.5)
 	for _, place := range []string{"before the claim", "after the claim", "while facts are read", "after the read", "before the batch"} {
@@ -208,7 +208,7 @@ func testProtectedAtEveryPoint(t *testing.T, d Database) {
 	}
 }
 
-// stopped sweeps in two parts: by a process that stops after its first batch, and by one that resumes.
+// stopped sweeps in two parts: one process stops after its first batch, and another one resumes.
 func (d Database) stopped(t testing.TB, rules rule.Set, tenant string) job.Job {
 	t.Helper()
 	ctx, s := context.Background(), d.open(t, false)

@@ -15,8 +15,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// testPipeline uses one opening of a store as a sweep does: one goroutine claims, one writes, one
-// renews the lease, and the store keeps them apart.
+// testPipeline uses one store from several goroutines, as a sweep does: one claims, one writes, one renews the lease.
 func testPipeline(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(120)
@@ -68,8 +67,8 @@ func testPipeline(t *testing.T, d Database) {
 	}
 }
 
-// testTakenMeanwhile takes a job away from a worker whose batch has begun and waits for a lock on a
-// fact. It must not be written, nor be waited for.
+// testTakenMeanwhile: a job is taken away from a worker whose batch waits for a lock on a fact. The batch must write nothing,
+// and taking the job must not wait for it.
 func testTakenMeanwhile(t *testing.T, d Database) {
 	g := d.scene(t)
 	if g.s.Tuning().SingleWorkerReason != "" {
@@ -114,7 +113,7 @@ func testTakenMeanwhile(t *testing.T, d Database) {
 	}
 }
 
-// awaitLock asks PostgreSQL until somebody waits for a lock.
+// awaitLock returns when a session of PostgreSQL waits for a lock.
 func (g *scene) awaitLock() {
 	g.t.Helper()
 	for range 100_000 {
@@ -125,7 +124,7 @@ func (g *scene) awaitLock() {
 	g.t.Fatal("nobody waits for a lock")
 }
 
-// testWaitEnds: a wait for the store, or for the turn to write to it, ends with the caller's patience.
+// testWaitEnds: a wait for a lock of the store, or for the connection of writes, ends with the caller's context.
 func testWaitEnds(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.3)})), Fact("b"))
@@ -152,8 +151,8 @@ func testWaitEnds(t *testing.T, d Database) {
 	g.count(2, "fact_retractions")
 }
 
-// testSharedCards lets two sweeps write neighbouring ranges at once, whose facts stand in the same
-// cards, met in opposite order. Both must get through without a deadlock to retry.
+// testSharedCards: two sweeps write ranges at once whose facts share memory cards, in opposite order. Both must succeed
+// without a deadlock.
 func testSharedCards(t *testing.T, d Database) {
 	const cards, rounds = 40, 5
 	var facts []fact.Candidate
@@ -240,8 +239,8 @@ func testInterrupted(t *testing.T, d Database) {
 	}
 }
 
-// testSilent: of two workers one falls silent. The other takes over what it had claimed, without
-// waiting for anybody to clear up, and when it leaves too, nobody is at work.
+// testSilent: one of two workers stops renewing its lease. The other takes over its claims. When the other leaves too, the job
+// has no worker.
 func testSilent(t *testing.T, d Database) {
 	g := d.scene(t)
 	if g.s.Tuning().SingleWorkerReason != "" {

@@ -215,7 +215,7 @@ func testOtherTenants(t *testing.T, d Database) {
 	}
 }
 
-// stamps are near everything that a prefilter looks at.
+// stamps are stamps near every limit of a prefilter, in all forms.
 var stamps = []string{
 	asOfText, "2026-11-23T12:00:00.123457+00:00", "2026-11-23T12:00:00.123455+00:00", "2026-11-23T12:00:00+00:00",
 	"2026-11-22T12:00:00.123456+00:00", "2026-11-22T12:00:00.123457+00:00", "2026-11-22T12:00:00+00:00", "2026-11-22T12:00:01+00:00",
@@ -231,7 +231,7 @@ var stamps = []string{
 
 var confidences = []float64{0, 0.05, 0.1, 0.3, 0.35, 0.5, 0.6, 0.7, 0.9, 0.95, 1}
 
-// Draw draws a fact near the edges of the rules.
+// Draw draws a fact near the limits of the rules.
 func Draw(t *rapid.T, id string) fact.Candidate {
 	maybe := func(name string) *string {
 		if rapid.Bool().Draw(t, name+" null") {
@@ -253,7 +253,7 @@ func Draw(t *rapid.T, id string) fact.Candidate {
 	})
 }
 
-// DrawRules draws a set with a rule in it, and what it tells a store.
+// DrawRules draws a set of at least one rule, and its prefilter.
 func DrawRules(t *rapid.T) (rule.Set, store.Prefilter) {
 	var rules rule.Set
 	var prefilter store.Prefilter
@@ -272,7 +272,7 @@ func DrawRules(t *rapid.T) (rule.Set, store.Prefilter) {
 	return rules, prefilter
 }
 
-// drawRange adds a few facts to a store, behind all others, and gives the range that they are.
+// drawRange adds a few facts to a store, after all others, and returns their range.
 func (d Database) drawRange(t *testing.T, rt *rapid.T, s store.Store, round int) (written []fact.Candidate, r store.Range) {
 	after := store.Cursor{}
 	if last := d.Rows(t, "SELECT max(id) FROM facts"); last[0] != "-" {
@@ -289,9 +289,8 @@ func (d Database) drawRange(t *testing.T, rt *rapid.T, s store.Store, round int)
 	return written, r
 }
 
-// testPrefilter draws stores and rules, and holds what the store left out against the rules: no
-// fact may be missing that they would expire, or that a protection keeps. Every fact read must be
-// the fact that was written, so that both databases hand the rules the same.
+// testPrefilter draws stores and rules. The store must hand over each fact that the rules would expire or a protection keeps.
+// Each fact must be read as it was written, so that both databases give the rules the same.
 func testPrefilter(t *testing.T, d Database) {
 	s, ctx := d.open(t, false), context.Background()
 	round := 0

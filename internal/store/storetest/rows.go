@@ -33,7 +33,7 @@ func Fact(id string, change ...func(*fact.Candidate)) fact.Candidate {
 	return c
 }
 
-// Overridden gives a fact an override row.
+// Overridden gives a fact an override.
 func Overridden(o fact.Override) func(*fact.Candidate) {
 	if o.UpdatedAt == "" {
 		o.UpdatedAt = "2026-02-01T00:00:00+00:00"
@@ -49,8 +49,8 @@ func (d Database) Exec(t testing.TB, query string, args ...any) {
 	}
 }
 
-// Insert writes facts with their overrides. A hold and a pending quarantine are written as the
-// node would: a tombstone on the entity, a status row for the fact.
+// Insert inserts facts with their overrides. A legal hold and a pending quarantine are inserted as the node does: a tombstone
+// of the entity, a quarantine status of the fact.
 func (d Database) Insert(t testing.TB, candidates ...fact.Candidate) {
 	t.Helper()
 	tx, err := d.SQL.BeginTx(context.Background(), nil)
@@ -95,7 +95,8 @@ const (
 		VALUES ($1, $2, '2026-01-01T00:00:00+00:00')`
 )
 
-// manyTombstones adds as many tombstones, of entities without facts, as make each fact's own be looked up.
+// manyTombstones inserts more than store.MaxTombstones tombstones of entities without facts, so that the holds of each fact are
+// looked up.
 func (d Database) manyTombstones(t testing.TB) {
 	t.Helper()
 	d.Exec(t, fmt.Sprintf(`INSERT INTO tombstones (id, entity_uri, scope, legal_hold, signed_by, signature, created_at)
@@ -103,20 +104,20 @@ func (d Database) manyTombstones(t testing.TB) {
 		SELECT 'many' || i, 'many' || i, '*', 1, 'admin', 'x', '2026-01-01T00:00:00+00:00' FROM n`, store.MaxTombstones))
 }
 
-// Edge writes the graph edge of a fact.
+// Edge inserts the graph edge of a fact.
 func (d Database) Edge(t testing.TB, id string, validUntil *string) {
 	t.Helper()
 	d.Exec(t, `INSERT INTO entity_edges (id, subject, relation, object, scope, tenant_id, valid_until, confidence, created_at)
 		VALUES ($1, 'a', 'b', 'c', 'local', 'default', $2, 0.5, 1767225600000)`, id, validUntil)
 }
 
-// Card writes a memory card.
+// Card inserts a memory card.
 func (d Database) Card(t testing.TB, entity, tenant, scope string, stale int) {
 	t.Helper()
 	d.Exec(t, `INSERT INTO memory_cards (entity_uri, tenant_id, scope, is_stale) VALUES ($1, $2, $3, $4)`, entity, tenant, scope, stale)
 }
 
-// Rows reads what a query returns; see Query.
+// Rows is Query for a query that must succeed.
 func (d Database) Rows(t testing.TB, query string, args ...any) []string {
 	t.Helper()
 	lines, err := d.Query(query, args...)
@@ -126,7 +127,7 @@ func (d Database) Rows(t testing.TB, query string, args ...any) []string {
 	return lines
 }
 
-// Query reads what a query returns, one line of text a row, NULL as "-".
+// Query reads the rows of a query as lines of text, with NULL as "-".
 func (d Database) Query(query string, args ...any) ([]string, error) {
 	rows, err := d.SQL.QueryContext(context.Background(), query, args...)
 	if err != nil {
@@ -155,8 +156,8 @@ func (d Database) Query(query string, args ...any) ([]string, error) {
 	return lines, rows.Err()
 }
 
-// text writes a value alike for both databases. A number that float4 holds exactly came from one,
-// and is written as short as that allows.
+// text formats a value in the same way for both databases. A number that float4 holds exactly is formatted as float4, in its
+// shortest form.
 func text(value any) string {
 	switch value := value.(type) {
 	case nil:
@@ -172,7 +173,7 @@ func text(value any) string {
 	return fmt.Sprint(value)
 }
 
-// expect checks what a query returns.
+// expect compares the rows of a query.
 func (d Database) expect(t testing.TB, query string, want ...string) {
 	t.Helper()
 	d.expectArgs(t, nil, query, want...)
@@ -185,7 +186,7 @@ func (d Database) expectArgs(t testing.TB, args []any, query string, want ...str
 	}
 }
 
-// The rows a sweep may change, in an order that both databases agree on.
+// The rows that a sweep may change, in an order that is the same in both databases.
 const (
 	overrideRows   = `SELECT fact_id, valid_until, confidence, reason, updated_at, updated_by FROM fact_validity_overrides ORDER BY fact_id`
 	retractionRows = `SELECT fact_id, retracted_at, retracted_by FROM fact_retractions ORDER BY fact_id, retracted_at`
@@ -193,7 +194,7 @@ const (
 	cardRows       = `SELECT entity_uri, tenant_id, scope, is_stale FROM memory_cards ORDER BY entity_uri, tenant_id, scope`
 )
 
-// The tables that decayctl may write, but for the history of its own tables.
+// The tables that decayctl may write, without the table of migrations.
 var (
 	factTables = []string{"fact_validity_overrides", "fact_retractions", "entity_edges", "fact_embedding_status"}
 	jobTables  = []string{"decayctl_store", "decayctl_jobs", "decayctl_workers", "decayctl_claims", "decayctl_before", "jobs", "memory_cards"}
@@ -210,7 +211,7 @@ func (d Database) rows(t testing.TB, tables ...string) map[string][]string {
 	return all
 }
 
-// everything reads all facts of a store, as a sweep that narrows nothing would.
+// everything reads all facts of a store, with a prefilter that leaves out none.
 func everything(t testing.TB, s store.Store) []fact.Candidate {
 	t.Helper()
 	return everythingAt(t, s, AsOf)
@@ -236,9 +237,8 @@ func everythingAt(t testing.TB, s store.Store, asOf time.Time) []fact.Candidate 
 	}
 }
 
-// batch starts a job that claims the whole store, and makes a batch of what was read that ends the
-// claim. Jobs that the test has left open give way to it. retract gives every fact a row for the
-// retraction log.
+// batch starts a job that claims the whole store, and returns a batch of the given facts that closes the claim. It first
+// pauses the test's open jobs. retract gives each fact a row for the retraction log.
 func batch(t testing.TB, s store.Store, candidates []fact.Candidate, retract bool, change ...func(*store.StartParams)) store.Batch {
 	t.Helper()
 	ctx := context.Background()
@@ -266,8 +266,7 @@ func batch(t testing.TB, s store.Store, candidates []fact.Candidate, retract boo
 	return b
 }
 
-// Touched reads all rows that a sweep may change, in an order of its own and without what depends on
-// when it ran.
+// Touched reads all rows that a sweep may change, sorted, and without values that depend on when the sweep ran.
 func (d Database) Touched(t testing.TB) [][]string {
 	t.Helper()
 	var all [][]string
@@ -284,5 +283,5 @@ func (d Database) Touched(t testing.TB) [][]string {
 	return all
 }
 
-// TouchedCards is the place of the memory cards among what Touched reads. An undo leaves them stale.
+// TouchedCards is the index of the memory cards in the result of Touched. An undo leaves them stale.
 const TouchedCards = 3

@@ -19,15 +19,15 @@ import (
 	"decayctl/internal/store"
 )
 
-// clock is the stores' clock, which stands still until a test moves it. The leases of PostgreSQL
-// follow the database's clock, so tests end a lease in its row.
+// clock is the stores' clock, which stands still until a test moves it. On PostgreSQL leases follow the database's clock, so
+// tests end a lease by changing its row.
 type clock struct{ micros atomic.Int64 }
 
 func (c *clock) now() time.Time { return time.UnixMicro(c.micros.Load()).UTC() }
 
 func (c *clock) move(by time.Duration) { c.micros.Add(by.Microseconds()) }
 
-// scene is a store under test, its database and its clock.
+// scene is a store under test, with its database and its clock.
 type scene struct {
 	Database
 	t     testing.TB
@@ -37,7 +37,7 @@ type scene struct {
 	pids  atomic.Int64 // given so far
 }
 
-// scene opens the store under test, with its tables made, at the instant that is called stamp.
+// scene opens the store under test, with decayctl's own tables, when the clock shows stamp.
 func (d Database) scene(t testing.TB) *scene {
 	t.Helper()
 	g := &scene{Database: d, t: t, ctx: context.Background(), clock: &clock{}}
@@ -46,10 +46,10 @@ func (d Database) scene(t testing.TB) *scene {
 	return g
 }
 
-// other is one more opening of the store, as another process has it.
+// other opens the store once more, as another process would.
 func (g *scene) other() store.Store { return g.openAt(g.t, false, g.clock.now) }
 
-// worker is a process that nobody has seen before.
+// worker is a new process.
 func (g *scene) worker() store.WorkerParams {
 	owner := job.Owner{Host: "mars", Space: "pid:[4026531836]", PID: int(g.pids.Add(1)), Start: "boot 7"}
 	return store.WorkerParams{Owner: owner, Lease: time.Hour, Gone: nobodyIsGone}
@@ -67,16 +67,16 @@ func (g *scene) params(change ...func(*store.StartParams)) store.StartParams {
 	return p
 }
 
-// tooMany steps are more than any test here needs: a store that hands out the same again is to fail.
+// tooMany is more steps than any test needs: a store that repeats itself must fail the test.
 const tooMany = 1000
 
-// share is a worker's share in a job.
+// share is a worker of a job.
 type share struct {
 	*scene
 	store.Joined
 }
 
-// start starts a job that must be let in.
+// start starts a job, which must succeed.
 func (g *scene) start(change ...func(*store.StartParams)) *share {
 	g.t.Helper()
 	joined, err := g.s.Start(g.ctx, g.params(change...))
@@ -86,7 +86,7 @@ func (g *scene) start(change ...func(*store.StartParams)) *share {
 	return &share{g, joined}
 }
 
-// join joins a job that must let it in.
+// join joins a job, which must succeed.
 func (g *scene) join(id string, undo bool) *share {
 	g.t.Helper()
 	joined, err := g.s.Join(g.ctx, store.JoinParams{ID: id, Undo: undo, Worker: g.worker()})
@@ -96,7 +96,7 @@ func (g *scene) join(id string, undo bool) *share {
 	return &share{g, joined}
 }
 
-// end ends the leases of a job's workers, as time would.
+// end ends the leases of a job's workers.
 func (g *scene) end(id string) {
 	g.t.Helper()
 	g.Exec(g.t, "UPDATE decayctl_workers SET lease_until = 1 WHERE job_id = $1", id)
@@ -111,7 +111,7 @@ func (g *scene) find(id string) job.Job {
 	return j
 }
 
-// move moves a job by an operator's word.
+// move takes a job to another state, which must succeed.
 func (g *scene) move(id string, to job.State) job.Job {
 	g.t.Helper()
 	j, err := g.s.Move(g.ctx, id, to, "by hand")
@@ -121,7 +121,7 @@ func (g *scene) move(id string, to job.State) job.Job {
 	return j
 }
 
-// claim claims up to size facts, of which there must be some.
+// claim claims up to size facts. There must be some.
 func (h *share) claim(size int) store.Claim {
 	h.t.Helper()
 	c, err := h.s.Claim(h.ctx, h.Lease, size)
@@ -131,7 +131,7 @@ func (h *share) claim(size int) store.Claim {
 	return c
 }
 
-// read reads the facts of a claim, whatever the rules.
+// read reads all facts of a claim.
 func (h *share) read(c store.Claim) []fact.Candidate {
 	h.t.Helper()
 	found, err := Candidates(h.ctx, h.s, store.CandidatesParams{Range: c.Range, AsOf: h.Job.AsOf, Prefilter: store.Prefilter{Live: true}})
@@ -141,7 +141,7 @@ func (h *share) read(c store.Claim) []fact.Candidate {
 	return found
 }
 
-// batch expires facts of a claim by the floor, the last of them being the last that it covers.
+// batch is a batch that expires facts of a claim by the floor, and covers the claim up to the last of them.
 func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
 	b := store.Batch{Lease: h.Lease, Claim: c, UpTo: c.After, AsOf: h.Job.AsOf, Stamp: h.Job.Stamp}
 	for i := range found {
@@ -153,7 +153,7 @@ func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
 	return b
 }
 
-// whole is a batch that expires all of a claim and ends it.
+// whole is a batch that expires all facts of a claim and closes it.
 func (h *share) whole(c store.Claim) store.Batch {
 	h.t.Helper()
 	b := h.batch(c, h.read(c))
@@ -170,7 +170,7 @@ func (h *share) apply(b store.Batch) store.Applied {
 	return applied
 }
 
-// sweep expires everything that is left, a batch for each claim, and closes the job.
+// sweep expires all facts that are left, a batch for each claim, and finishes the job.
 func (h *share) sweep(size int) job.Job {
 	h.t.Helper()
 	return h.sweepBy(size, h.whole)
@@ -192,7 +192,7 @@ func (h *share) sweepBy(size int, batch func(store.Claim) store.Batch) job.Job {
 	return job.Job{}
 }
 
-// finish closes a job that must have come to its end.
+// finish finishes a job, which must succeed.
 func (h *share) finish(want job.State) job.Job {
 	h.t.Helper()
 	j, done, err := h.s.Finish(h.ctx, h.Lease)
@@ -202,7 +202,7 @@ func (h *share) finish(want job.State) job.Job {
 	return j
 }
 
-// changes reads all that a job did, in small steps.
+// changes reads all changes of a job, in small steps.
 func (g *scene) changes(j job.Job, size int) (all []job.Change) {
 	g.t.Helper()
 	at := store.Cursor{}
@@ -220,13 +220,13 @@ func (g *scene) changes(j job.Job, size int) (all []job.Change) {
 	return nil
 }
 
-// takeBack undoes what is left to undo and closes the job.
+// takeBack undoes what is left to undo and finishes the job.
 func (h *share) takeBack(size int) job.Job {
 	h.t.Helper()
 	return h.takeBackFrom(h.find(h.Job.ID), size)
 }
 
-// takeBackFrom takes back what is left to undo of the job as it was.
+// takeBackFrom is takeBack with an earlier state of the job.
 func (h *share) takeBackFrom(j job.Job, size int) job.Job {
 	h.t.Helper()
 	at := store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}
@@ -247,8 +247,7 @@ func (h *share) takeBackFrom(j job.Job, size int) job.Job {
 	return j
 }
 
-// unchanged watches over all tables that decayctl may write: the function it returns tells whether
-// anything has changed since.
+// unchanged reads all tables that decayctl may write. The returned function fails the test if they have changed.
 func (g *scene) unchanged() func(what string) {
 	g.t.Helper()
 	tables := slices.Concat(factTables, jobTables)
@@ -261,7 +260,7 @@ func (g *scene) unchanged() func(what string) {
 	}
 }
 
-// count checks the result of a query that counts.
+// count checks the number of rows of a table.
 func (g *scene) count(want int, query string, args ...any) {
 	g.t.Helper()
 	if got := g.Rows(g.t, "SELECT count(*) FROM "+query, args...); got[0] != fmt.Sprint(want) {
@@ -269,7 +268,7 @@ func (g *scene) count(want int, query string, args ...any) {
 	}
 }
 
-// is is err as an error of a type, or the end of the test.
+// is is err as an error of a type. It ends the test if err is of another type.
 func is[E error](t testing.TB, what string, err error) E {
 	t.Helper()
 	var e E
@@ -279,7 +278,7 @@ func is[E error](t testing.TB, what string, err error) E {
 	return e
 }
 
-// lost checks that a worker was told that the job is not its own any more, and how it stands.
+// lost checks that err is *job.Lost, with the state of the job.
 func (h *share) lost(what string, err error, state job.State) {
 	h.t.Helper()
 	if e := is[*job.Lost](h.t, what, err); e.ID != h.Job.ID || e.State != state {
@@ -287,13 +286,13 @@ func (h *share) lost(what string, err error, state job.State) {
 	}
 }
 
-// sameJob compares jobs but for what only Find fills, and what time alone changes.
+// sameJob compares jobs without the fields that only Find fills in, and those that depend on the time.
 var sameJob = cmp.Options{
 	cmpopts.IgnoreFields(job.Job{}, "OpenClaims", "BeforeImages"), cmpopts.IgnoreFields(job.Worker{}, "Left"),
 	cmpopts.EquateEmpty(),
 }
 
-// many makes facts whose ids are numbers.
+// many inserts facts whose ids are numbers.
 func (g *scene) many(n int) {
 	g.t.Helper()
 	facts := make([]fact.Candidate, n)

@@ -14,10 +14,10 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// justNow is an expiry that came after the tests' as-of and has passed.
+// justNow is an expiry that is later than AsOf and has passed.
 func justNow() string { return fact.FormatInstant(time.Now().Add(-time.Second)) }
 
-// byNode expires facts as the node's own sweep does, at this moment.
+// byNode expires facts now, as the node's own sweep does.
 func (d Database) byNode(t testing.TB, ids ...string) {
 	t.Helper()
 	at := justNow()
@@ -29,8 +29,8 @@ func (d Database) byNode(t testing.TB, ids ...string) {
 	}
 }
 
-// testResumedAfterNode: the node sweeps while a job is paused. What it has expired stays the node's own when the job goes
-// on, and when the job is undone.
+// testResumedAfterNode: the node sweeps while a job is paused. Neither the resumed job nor its undo changes the facts that the
+// node expired.
 func testResumedAfterNode(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.s = d.open(t, false) // by the clock that the node goes by
@@ -68,8 +68,7 @@ func testResumedAfterNode(t *testing.T, d Database) {
 	}
 }
 
-// testExpiredSince judges by an as-of that has passed: what has expired since is left alone by every rule, and the dry
-// run, the limit and the explanations say so.
+// testExpiredSince: no rule changes a fact that has expired since as-of. Dry run, limit and explanation do not count it.
 func testExpiredSince(t *testing.T, d Database) {
 	passed := justNow()
 	base := func(c *fact.Candidate) { c.ValidUntil = ptr(passed) }
@@ -89,7 +88,7 @@ func testExpiredSince(t *testing.T, d Database) {
 		Fact("g fades, no expiry", of("fade"), func(c *fact.Candidate) { c.Timestamp, c.Confidence = ago(12*time.Hour), 1 }),
 		Fact("h retract", of("retract"), base),
 		Fact("i tried", of("tried"), base, func(c *fact.Candidate) { c.Confidence = 1 }),
-		// Newest of its group is the one that lives.
+		// The newest of its group is the fact that has not expired.
 		Fact("j last, older", of("last"), func(c *fact.Candidate) { c.Confidence = 1 }),
 		Fact("k last, newer", of("last"), base, func(c *fact.Candidate) { c.Timestamp, c.Confidence = ago(time.Hour), 1 }),
 	)
@@ -127,7 +126,7 @@ func testExpiredSince(t *testing.T, d Database) {
 		"c floor, extended", "d floor, to come", "g fades, no expiry")
 }
 
-// testExpiresMeanwhile: an expiry that passes between a batch's read and its write is seen by the write.
+// testExpiresMeanwhile: a batch leaves alone a fact that expires between the read and the write.
 func testExpiresMeanwhile(t *testing.T, d Database) {
 	d.Insert(t, Fact("a"), Fact("b"), Fact("c", func(c *fact.Candidate) { c.ValidUntil = ptr(farOff) }), Fact("d"))
 	for _, id := range []string{"a", "b", "c", "d"} {

@@ -8,8 +8,8 @@ import (
 	"decayctl/internal/store/sample"
 )
 
-// NewSQLite makes a SQLite fact store in a folder of its own and connects the test to it. fill, if
-// there is one, has the file to itself before.
+// NewSQLite creates a SQLite fact store in its own folder and connects the test to it. If fill is not nil, it is called before
+// the store is opened.
 func NewSQLite(t testing.TB, fill func(path string) error) (d Database, path string) {
 	t.Helper()
 	path = filepath.Join(t.TempDir(), "stigmem.db")

@@ -16,7 +16,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Engine is a sweep engine as the command line builds it, but silent, and without its pauses.
+// Engine is a sweep engine as the commands make it, but without output and pauses.
 func Engine(s store.Store) *sweep.Engine {
 	return &sweep.Engine{
 		Store: s, Progress: func(sweep.Progress) {}, Halt: func() error { return nil }, Note: func(string) {},
@@ -24,7 +24,7 @@ func Engine(s store.Store) *sweep.Engine {
 	}
 }
 
-// Sweep runs a job from its start to its end, or as far as it gets. What p leaves out is filled in.
+// Sweep starts a job and runs it to its end, or to the first error. It fills in the fields that p leaves out.
 func Sweep(ctx context.Context, e *sweep.Engine, p store.StartParams, w sweep.Work) (job.Job, error) {
 	if err := e.Store.Prepare(ctx); err != nil {
 		return job.Job{}, err
@@ -46,7 +46,7 @@ func Sweep(ctx context.Context, e *sweep.Engine, p store.StartParams, w sweep.Wo
 	return e.Sweep(ctx, joined, w)
 }
 
-// Worker is a process that works on jobs, with a lease that outlasts the test. Nobody is known to be gone.
+// Worker is a process with a lease that outlasts the test. It takes every process for alive.
 func Worker(host string, pid int) store.WorkerParams {
 	return store.WorkerParams{
 		Owner: job.Owner{Host: host, PID: pid, Start: "once"}, Lease: time.Hour,
@@ -54,7 +54,7 @@ func Worker(host string, pid int) store.WorkerParams {
 	}
 }
 
-// testRejected has the database refuse one fact of many: it is reported, and the rest is written.
+// testRejected: a fact that the database refuses is reported, and all others are written.
 func testRejected(t *testing.T, d Database) {
 	for i := range 30 {
 		d.Insert(t, Fact(fmt.Sprintf("%02d", i)))
@@ -73,8 +73,7 @@ func testRejected(t *testing.T, d Database) {
 	d.expect(t, "SELECT count(*) FROM fact_validity_overrides WHERE fact_id = '17'", "0")
 }
 
-// refuseOne gives one fact a retraction id that is taken, whatever batch it comes in, so that the
-// database itself refuses the row.
+// refuseOne gives one fact a retraction id that exists, in whatever batch the fact is, so that the database refuses the row.
 type refuseOne struct {
 	store.Store
 	fact string

@@ -14,7 +14,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Trigger is statements that make triggers or rules, each with "touch" in its name.
+// Trigger is statements that create triggers or rules, each with "touch" in its name.
 type Trigger struct {
 	Name      string
 	Make      string
@@ -24,8 +24,8 @@ type Trigger struct {
 	Rule      bool  // where another session writes an override of the batch, no statement is right: it fails
 }
 
-// Triggers holds a store to what it promises where triggers follow what a sweep writes: either an undo gives everything
-// back, or nothing is written unless that is wanted, and then the report names them.
+// Triggers tests a store with triggers on the rows that a sweep writes. Either an undo restores everything, or nothing is
+// written unless the operator allows it. Then the report names the triggers.
 func Triggers(t *testing.T, fresh func(t *testing.T) Database, all []Trigger) {
 	t.Helper()
 	floor := rule.Floor(0.5)
@@ -84,7 +84,7 @@ func Triggers(t *testing.T, fresh func(t *testing.T) Database, all []Trigger) {
 	}
 }
 
-// followed inserts four facts with edges, one of them with an override, for triggers to follow what becomes of them.
+// followed inserts four facts with edges, one of them with an override, for triggers to act on.
 func (d Database) followed(t testing.TB) {
 	t.Helper()
 	for _, id := range []string{"a", "b", "c", "d"} {
@@ -98,8 +98,8 @@ func (d Database) followed(t testing.TB) {
 	d.Exec(t, "CREATE TABLE audit (fact_id TEXT)")
 }
 
-// testTriggerMeanwhile writes a batch of which one fact has got an override since it was read: the statement writes fewer
-// rows than it was given, and which they are must be known whatever a trigger makes of them.
+// testTriggerMeanwhile: another process inserts the override of one fact since the read, so that the statement writes fewer
+// rows than facts. The store must find out which facts were written, whatever a trigger does to the rows.
 func testTriggerMeanwhile(t *testing.T, d Database, trigger Trigger) {
 	d.followed(t)
 	g := d.scene(t)
@@ -133,7 +133,7 @@ func testTriggerMeanwhile(t *testing.T, d Database, trigger Trigger) {
 	}
 }
 
-// undoable is what a sweep writes and an undo gives back.
+// undoable reads the rows that a sweep writes and an undo restores.
 func undoable(t testing.TB, d Database) (all []string) {
 	t.Helper()
 	for _, query := range []string{

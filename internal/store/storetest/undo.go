@@ -16,8 +16,7 @@ import (
 
 const farOff, farOffToo = "2131-05-06T07:08:09.000000+00:00", "2132-01-01"
 
-// varied makes facts in every state that a sweep can find them in, and returns what a job that
-// expires them all has to say of each.
+// varied inserts facts in every state that a sweep may find, and returns the changes of a job that expires all of them.
 func (g *scene) varied() (changes []job.Change) {
 	g.t.Helper()
 	retract := func(id, factID, at, by string) {
@@ -67,7 +66,7 @@ func (g *scene) varied() (changes []job.Change) {
 	return changes
 }
 
-// expected completes changes by what the job wrote.
+// expected adds what the job writes to changes.
 func (h *share) expected(changes []job.Change) []job.Change {
 	want := slices.Clone(changes)
 	for i := range want {
@@ -85,7 +84,7 @@ func (h *share) expected(changes []job.Change) []job.Change {
 	return want
 }
 
-// expire expires everything in small batches, the facts "by age alone" without a row in the log.
+// expire expires all facts in small batches, without a retraction for the facts "by age alone".
 func (h *share) expire() job.Job {
 	h.t.Helper()
 	return h.sweepBy(3, func(c store.Claim) store.Batch {
@@ -99,7 +98,7 @@ func (h *share) expire() job.Job {
 	})
 }
 
-// testUndo takes a sweep back, after which every row is what it was before.
+// testUndo: after an undo every row is what it was before the sweep.
 func testUndo(t *testing.T, d Database) {
 	g := d.scene(t)
 	facts := g.varied()
@@ -142,7 +141,7 @@ func ids(changes []job.Change) (all []string) {
 	return all
 }
 
-// testUndoStopped is an undo in two parts, the first of which is repeated: what is restored stays so.
+// testUndoStopped runs an undo in two parts and repeats the first part: restored rows stay restored.
 func testUndoStopped(t *testing.T, d Database) {
 	g := d.scene(t)
 	facts := g.varied()
@@ -193,9 +192,8 @@ func testUndoStopped(t *testing.T, d Database) {
 	}
 }
 
-// testUndoMerged: an override that a later sweep found is what its undo gives back; the node's own
-// sweep forgets it. And the undo of the earlier sweep leaves alone what is no more its own.
-// (Trap 15: overwriting the previous override instead of merging it.)
+// testUndoMerged: the undo of a later sweep restores the override of the earlier one. The undo of the earlier sweep leaves
+// alone an override that a later sweep has changed.
 func testUndoMerged(t *testing.T, d Database) {
 	g := d.scene(t)
 	d.Insert(t, Fact("a", Overridden(fact.Override{Confidence: ptr(0.35), Reason: ptr("raised")})), Fact("b"))
@@ -222,7 +220,7 @@ func testUndoMerged(t *testing.T, d Database) {
 	}
 }
 
-// testUndoOneOfTwo: of two jobs that judged by the same as-of each takes back its own facts only.
+// testUndoOneOfTwo: of two jobs with the same as-of, an undo restores only the facts of its own job.
 func testUndoOneOfTwo(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(6)
@@ -254,7 +252,7 @@ func testUndoOneOfTwo(t *testing.T, d Database) {
 	}
 }
 
-// testUndoVectors: an undo cannot bring back an embedding. It has the node make it again.
+// testUndoVectors: an undo cannot restore a vector. It asks the node to make it again.
 func testUndoVectors(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)

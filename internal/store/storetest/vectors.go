@@ -23,7 +23,7 @@ import (
 //go:embed testdata/decay_vectors.json
 var vectorsJSON []byte
 
-// Vector is a small store, a sweep, and the store afterwards, as the node's own code made it.
+// Vector is a small store, the parameters of a sweep, and the store after the node's own sweep.
 type Vector struct {
 	Name     string    `json:"name"`
 	HasRule  bool      `json:"has_rule"`
@@ -51,7 +51,7 @@ type Vector struct {
 	} `json:"expect"`
 }
 
-// Vectors are those that are kept with the tests.
+// Vectors are the reference sweeps that are stored with the tests.
 func Vectors(t testing.TB) []Vector {
 	t.Helper()
 	return ReadVectors(t, vectorsJSON)
@@ -69,7 +69,7 @@ func ReadVectors(t testing.TB, text []byte) []Vector {
 	return vectors
 }
 
-// Command is the vector's sweep as a command line, and what a node's environment says of its rules.
+// Command is the vector's sweep as arguments of decayctl and the environment of a node.
 func (v Vector) Command() (args, environ []string) {
 	args = []string{"sweep", "--yes"}
 	if v.Params.DryRun {
@@ -96,7 +96,7 @@ func (v Vector) Command() (args, environ []string) {
 	}
 }
 
-// CheckAnswer compares how the command ended, and the document it wrote, with what the vector expects.
+// CheckAnswer compares the exit code and the JSON output of the command with what the vector expects.
 func (v Vector) CheckAnswer(t testing.TB, exit int, stdout, stderr string) {
 	t.Helper()
 	if want := map[bool]int{true: 0, false: 2}[v.HasRule]; exit != want {
@@ -117,7 +117,7 @@ func (v Vector) CheckAnswer(t testing.TB, exit int, stdout, stderr string) {
 	}
 }
 
-// Load puts the vector's rows into an empty store.
+// Load inserts the vector's rows into an empty store.
 func (v Vector) Load(t testing.TB, d Database) {
 	t.Helper()
 	for _, table := range []string{"facts", "fact_validity_overrides", "entity_edges"} {
@@ -133,8 +133,7 @@ func (v Vector) Load(t testing.TB, d Database) {
 	}
 }
 
-// Check compares the store with what the vector expects. updated_at is null where the sweep's own
-// clock wrote it.
+// Check compares the store with what the vector expects. updated_at is null if the sweep's clock decides it.
 func (v Vector) Check(t testing.TB, d Database) {
 	t.Helper()
 	for _, table := range []struct {
@@ -171,8 +170,8 @@ func (v Vector) Check(t testing.TB, d Database) {
 	}
 }
 
-// ahead moves an expiry that had not passed at the vector's as-of to where it has not passed when the test runs: to a
-// sweep that comes later such a fact has expired by itself.
+// ahead moves an expiry that is later than the vector's as-of to a time after the test runs. Else the fact would have expired
+// by itself when the test sweeps.
 func (v Vector) ahead(column string, value any) any {
 	text, ok := value.(string)
 	if !ok || column != "valid_until" {
@@ -184,7 +183,7 @@ func (v Vector) ahead(column string, value any) any {
 	return value
 }
 
-// plain gives a JSON value the type its column has.
+// plain gives a JSON value the type of its column.
 func plain(t testing.TB, value any) any {
 	t.Helper()
 	number, ok := value.(json.Number)
@@ -201,7 +200,7 @@ func plain(t testing.TB, value any) any {
 	return real
 }
 
-// rules are what the vector's parameters make of its settings.
+// rules are the rules of the vector's parameters and settings.
 func (v Vector) rules() rule.Set {
 	var rules rule.Set
 	switch {

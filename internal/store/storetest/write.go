@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// apply reads everything and has it expired; only what is expected to be held back may be.
+// apply reads all facts and expires them. Only the expected facts may be left alone.
 func (d Database) apply(t testing.TB, retract bool, heldBack ...int) {
 	t.Helper()
 	s := d.open(t, false)
@@ -30,8 +30,8 @@ func testFreshOverride(t *testing.T, d Database) {
 	d.apply(t, false)
 	d.expect(t, overrideRows, "a | "+written, "b | "+written)
 
-	// What is expired, or young and certain, is left to the database: reading it all again would
-	// make every later sweep as long as the first.
+	// The database leaves out facts that have expired, or are young and certain. Else every later sweep would take as long as
+	// the first.
 	d.Insert(t, Fact("c", func(c *fact.Candidate) {
 		c.Timestamp, c.Confidence = "2026-11-23T11:00:00.000000+00:00", 0.9
 	}), Fact("d", func(c *fact.Candidate) { c.ValidUntil, c.Confidence = ptr("2127-01-31T00:00:00.000000+00:00"), 0.9 }))
@@ -68,7 +68,7 @@ func testRetractions(t *testing.T, d Database) {
 	want := []string{"a | " + asOfText + " | stigmem:system:decay", "b | 2026-01-02T00:00:00.000000+00:00 | someone", "b | " + asOfText + " | stigmem:system:decay"}
 	d.expect(t, retractionRows, want...)
 
-	// Someone takes the expiry back, and a sweep at the same as-of expires the fact once more.
+	// Another process removes the expiry, and a sweep with the same as-of expires the fact again.
 	d.Exec(t, `DELETE FROM fact_validity_overrides WHERE fact_id = 'a'`)
 	b = batch(t, s, everything(t, s)[:1], true)
 	b.Expiries[0].Retraction = "again"
@@ -77,7 +77,7 @@ func testRetractions(t *testing.T, d Database) {
 	}
 	d.expect(t, retractionRows, want...)
 
-	// Where a host whose clock was ahead has swept, a fact is swept again: the expiry moves, the log does not.
+	// If a host whose clock was ahead has swept, the fact is swept again. The expiry changes, but the log gets no row.
 	ahead := time.Now().UTC().Truncate(time.Second).AddDate(1, 0, 0)
 	for i, asOf := range []time.Time{ahead, AsOf} {
 		d.Exec(t, `DELETE FROM fact_validity_overrides WHERE fact_id = 'c' AND reason = 'decay_sweep' AND valid_until = $1`, asOfText)
@@ -125,7 +125,7 @@ func testFactsUntouched(t *testing.T, d Database) {
 	d.expect(t, rows, before...)
 }
 
-// testChangedMeanwhile commits one change of every kind between a batch's read and its write.
+// testChangedMeanwhile: another process changes each column, in turn, between the read and the write.
 func testChangedMeanwhile(t *testing.T, d Database) {
 	exists := func(id string) fact.Candidate {
 		return Fact(id, Overridden(fact.Override{ValidUntil: ptr("2130-01-01T00:00:00Z"), Confidence: ptr(0.3), Reason: ptr("r"), UpdatedBy: ptr("u")}))
@@ -179,13 +179,13 @@ func testChangedMeanwhile(t *testing.T, d Database) {
 	d.expect(t, `SELECT count(*) FROM entity_edges WHERE valid_until IS NOT NULL`, "2")
 }
 
-// testChangedAmongMany has the guard look each fact's tombstones up.
+// testChangedAmongMany is testChangedMeanwhile with so many tombstones that those of each fact are looked up.
 func testChangedAmongMany(t *testing.T, d Database) {
 	d.manyTombstones(t)
 	testChangedMeanwhile(t, d)
 }
 
-// testHeldMeanwhile: a batch sees a hold that came after the read, also if other batches were written in between.
+// testHeldMeanwhile: a legal hold that comes after the read counts, even if other batches were written in between.
 func testHeldMeanwhile(t *testing.T, d Database) {
 	g := d.scene(t)
 	for _, id := range []string{"a", "b", "c", "d"} {
