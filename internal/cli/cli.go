@@ -6,7 +6,6 @@ import (
 	"context"
 	"fmt"
 	"io"
-	"log/slog"
 	"os"
 	"os/signal"
 	"runtime"
@@ -50,6 +49,7 @@ type app struct {
 	json   bool   // the report, or the error, is a JSON document
 	logs   string // form of log lines, and of the error
 	signal chan os.Signal
+	run    run
 }
 
 // Main runs one command and returns the exit code. Every error is printed here and nowhere else.
@@ -71,7 +71,10 @@ func Main(p Process) int {
 	if cause, ok := context.Cause(ctx).(interrupted); ok && err != nil { //nolint:errorlint // ours, never wrapped
 		err = withCause(err, cause)
 	}
-	return a.finish(err)
+	a.logEnd(err) // before the error, which is the last line then
+	code, exit := a.finish(err)
+	a.end(code, exit)
+	return exit
 }
 
 // interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP ends. The second signal, of
@@ -139,6 +142,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 // load reads the settings of a command.
 func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 	c, err := config.Load(config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}, a.Now())
+	a.begin(cmd, c)
 	if err != nil {
 		return c, err
 	}
@@ -152,38 +156,25 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 	return c, nil
 }
 
-// logger writes to stderr. Quiet leaves warnings and errors.
-func (a *app) logger(c config.Config) *slog.Logger {
-	level := c.LogLevel
-	if c.Quiet {
-		level = max(level, slog.LevelWarn)
-	}
-	options := &slog.HandlerOptions{Level: level}
-	if c.LogFormat == config.OutputJSON {
-		return slog.New(slog.NewJSONHandler(a.Stderr, options))
-	}
-	return slog.New(slog.NewTextHandler(a.Stderr, options))
-}
-
 // forPeople tells whether somebody looks on: they get a line of text where a log would get another.
 func (a *app) forPeople(c config.Config) bool {
 	return isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet
 }
 
-// terminalKind is the environment variable TERM; "" if it is not set.
-func (a *app) terminalKind() string {
-	kind := ""
+// variable is an environment variable; "" if it is not set. The last one holds, as for a program that asks the system.
+func (a *app) variable(name string) string {
+	found := ""
 	for _, line := range a.Environ {
-		if value, ok := strings.CutPrefix(line, "TERM="); ok {
-			kind = value // the last one holds, as for a program that asks the system
+		if value, ok := strings.CutPrefix(line, name+"="); ok {
+			found = value
 		}
 	}
-	return kind
+	return found
 }
 
 // hasEscapes tells whether a stream is a terminal that understands escape sequences. TERM says so,
 // except on Windows, whose terminals set no TERM.
 func (a *app) hasEscapes(stream any) bool {
-	kind := a.terminalKind()
+	kind := a.variable("TERM")
 	return isTerminal(stream) && kind != "dumb" && (kind != "" || runtime.GOOS == "windows")
 }

@@ -71,7 +71,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 		step := a.Process
 		step.Args = append(strings.Fields(command), "--quiet")
 		// Neither a node's environment nor its folder may lead the walk to a real store.
-		step.Environ, step.Dir = []string{"TERM=" + a.terminalKind()}, a.inDir(folder)
+		step.Environ, step.Dir = []string{"TERM=" + a.variable("TERM")}, a.inDir(folder)
 		switch exit := Main(step); exit {
 		case exitDone:
 		case exitBrokenPipe:

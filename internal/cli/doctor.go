@@ -35,6 +35,7 @@ administrator to run where the role may not.`,
 		},
 	}
 	config.AddDoctorFlags(cmd.Flags())
+	config.AddEndingFlags(cmd.Flags())
 	return cmd
 }
 
@@ -50,6 +51,7 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 		if health.Found, err = s.Diagnose(ctx); err != nil || health.Found.OwnBroken {
 			return err
 		}
+		a.countJobs(ctx, s)
 		health.Left, err = a.leftBehind(ctx, s)
 		return err
 	})

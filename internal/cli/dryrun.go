@@ -38,6 +38,7 @@ only SELECT.
 	config.AddRuleFlags(cmd.Flags())
 	config.AddDryRunFlags(cmd.Flags())
 	addPages(cmd)
+	config.AddEndingFlags(cmd.Flags())
 	return cmd
 }
 
@@ -68,6 +69,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 		return err
 	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
+	a.came(ctx, s, j, true)
 	run := report.Run{
 		Target: c.Store.Display, Job: j, Preview: preview, Notes: append(slices.Clone(s.Notes()), others...), Now: j.Completed, Made: a.made(),
 	}

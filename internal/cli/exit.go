@@ -163,13 +163,13 @@ type reported struct{ error }
 
 func (e reported) Unwrap() error { return e.error }
 
-// finish prints the error, if there is one, and gives the exit code. Whatever an error quotes is
+// finish prints the error, if there is one, and gives its name and the exit code. Whatever an error quotes is
 // made safe here: file names, server messages and facts are other people's text, and an address with
 // its password may stand where a flag or a file's name belongs.
-func (a *app) finish(err error) int {
-	code, exit := classify(err)
+func (a *app) finish(err error) (code string, exit int) {
+	code, exit = classify(err)
 	if code == "" {
-		return exit
+		return code, exit
 	}
 	text := report.Clean(config.Mask(strings.ReplaceAll(err.Error(), "\n", " ")))
 	detail := ""
@@ -186,12 +186,12 @@ func (a *app) finish(err error) int {
 	if a.logs == config.OutputJSON {
 		slog.New(slog.NewJSONHandler(a.Stderr, nil)).Error(text, "code", code, "exit", exit)
 	} else {
-		_, _ = fmt.Fprintln(a.Stderr, "decayctl: "+text)
+		_, _ = fmt.Fprintln(a.Stderr, a.errorPrefix()+text)
 		if detail != "" && !a.json {
 			_, _ = fmt.Fprint(a.Stderr, "\n", report.CleanLines(detail))
 		}
 	}
-	return exit
+	return code, exit
 }
 
 // wantsJSON finds the form of output before the settings are read, for errors in reading them.

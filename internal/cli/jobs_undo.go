@@ -37,6 +37,7 @@ An undo may be interrupted or killed at any time; the same command goes on.`,
 	}
 	config.AddUndoFlags(cmd.Flags())
 	addPages(cmd)
+	config.AddEndingFlags(cmd.Flags())
 	return cmd
 }
 
@@ -74,7 +75,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 	engine, done := a.engine(c, s)
 	j, err = engine.Undo(ctx, joined, work(c))
 	done()
-	return a.conclude(c, s, joined, j, err)
+	return a.conclude(ctx, c, s, joined, j, err)
 }
 
 func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) error {

@@ -54,7 +54,11 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 	began := a.Now()
 	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
 	return &sweep.Engine{
-		Store: s, Progress: progress.Update,
+		Store: s,
+		Progress: func(p sweep.Progress) {
+			a.run.waits.update(p.Phase, a.Now())
+			progress.Update(p)
+		},
 		Note: func(why string) {
 			if !c.Quiet {
 				progress.Aside(func() { a.logger(c).Warn(why) })
@@ -64,7 +68,10 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 			if c.MaxRuntime > 0 {
 				d = min(d, left()) // a pause may be long; nobody waits for its end to stop
 			}
-			return sleep(ctx, d)
+			began := a.Now()
+			err := sleep(ctx, d)
+			a.run.waits.slept(a.Now().Sub(began))
+			return err
 		},
 		Halt: func() error {
 			if c.MaxRuntime > 0 && left() <= 0 {
@@ -97,7 +104,7 @@ func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in s
 			notes = []string{"the facts of other tenants could not be counted: " + failed.Error()}
 		}
 	}
-	return a.conclude(c, s, in, j, err, notes...)
+	return a.conclude(ctx, c, s, in, j, err, notes...)
 }
 
 // tellJoined logs what became of others when this process joined.
@@ -113,8 +120,9 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 }
 
 // conclude prints how a job was left, with the store's notes and more, and turns that into an error where it is not what was asked for.
-func (a *app) conclude(c config.Config, s store.Store, in store.Joined, j job.Job, err error, notes ...string) error {
+func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in store.Joined, j job.Job, err error, notes ...string) error {
 	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
+	a.came(ctx, s, j, false)
 	var refused *sweep.Refused
 	switch {
 	case errors.As(err, &refused):

@@ -5,6 +5,7 @@ package config
 
 import (
 	"log/slog"
+	"net/url"
 	"time"
 
 	"github.com/spf13/pflag"
@@ -65,11 +66,22 @@ type Config struct {
 	Output    string   // one of the forms of output
 	Reports   []Report // files that the report is also written to
 	LogFormat string   // OutputText or OutputJSON
+	Ending Ending
+
 	LogLevel  slog.Level
 	Quiet     bool
 	NoColor   bool
 
 	Ignored []string // variables named as settings are, which a container platform set
+}
+
+// Ending says who hears of the end of a run.
+type Ending struct {
+	MetricsFile    string   // "" writes none
+	MetricsTenants bool     // tenants are labels too
+	OnSuccess      *url.URL // nil tells nobody; so do the others
+	OnFailure      *url.URL
+	Ping           *url.URL // by the protocol of healthchecks
 }
 
 // The forms of output. Log lines have the first two.
@@ -93,7 +105,8 @@ type Error struct{ Text string }
 
 func (e *Error) Error() string { return e.Text }
 
-// Load reads every setting. Errors are *Error, or a *store.Error where the settings are sound but
+// Load reads every setting. If it fails, the Config has Ending all the same, as far as that can be read: who
+// waits for the end of a run is to hear of a wrong setting too. Errors are *Error, or a *store.Error where the settings are sound but
 // name a kind of store that is not supported.
 func Load(src Source, now time.Time) (Config, error) {
 	s, err := collect(src)
@@ -133,6 +146,7 @@ func Load(src Source, now time.Time) (Config, error) {
 		NoColor:          value(s, "no_color", parseToggle),
 		Ignored:          s.ignored,
 	}
+	cfg.Ending = s.ending()
 	cfg.AsOfAhead = cfg.AsOf.After(now)
 	cfg.Rules.TTL, cfg.TTLOrigin = s.ttl()
 	cfg.Rules.Floor, cfg.FloorOrigin = s.floor()
@@ -147,10 +161,10 @@ func Load(src Source, now time.Time) (Config, error) {
 		cfg.Lease = least
 	}
 	if s.err != nil {
-		return Config{}, s.err
+		return Config{Ending: cfg.Ending}, s.err
 	}
 	if cfg.Store, err = s.store(); err != nil {
-		return Config{}, err
+		return Config{Ending: cfg.Ending}, err
 	}
 	return cfg, nil
 }

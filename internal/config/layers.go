@@ -2,6 +2,7 @@ package config
 
 import (
 	"cmp"
+	"errors"
 	"fmt"
 	"path/filepath"
 	"regexp"
@@ -124,6 +125,10 @@ func value[T any](s *settings, key string, parse func(string) (T, error)) T {
 		return none
 	}
 	result, err := parse(text)
+	if secret := (secretError{}); errors.As(err, &secret) {
+		s.fail("%s: %s", from.name, err)
+		return none
+	}
 	if err != nil {
 		s.fail("%s is %s: %s", from.name, quote(text), err)
 		return none

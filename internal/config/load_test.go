@@ -55,6 +55,7 @@ func (g given) source(t testingT, dir string) Source {
 	AddPruneFlags(flags)
 	AddDoctorFlags(flags)
 	AddReportFlags(flags)
+	AddEndingFlags(flags)
 	if err := flags.Parse(g.args); err != nil {
 		t.Fatalf("%v", err)
 	}

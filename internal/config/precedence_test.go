@@ -120,6 +120,11 @@ func precedences() []precedence {
 		plain("log_format", func(c Config) any { return c.LogFormat }, [4]string{"json", "text", "json", "text"}, [4]string{}),
 		plain("log_level", func(c Config) any { return c.LogLevel }, [4]string{"debug", "warn", "error", "INFO"},
 			[4]string{"DEBUG", "WARN", "ERROR", "INFO"}),
+		plain("metrics_file", func(c Config) any { return c.Ending.MetricsFile }, [4]string{"/a", "/b", "/c", ""}, [4]string{}),
+		plain("metrics_tenants", func(c Config) any { return c.Ending.MetricsTenants }, [4]string{"true", "no", "on", ""}, [4]string{"true", "false", "true", "false"}),
+		plain("on_success", func(c Config) any { return c.Ending.OnSuccess }, [4]string{"http://a", "http://b", "http://c", ""}, [4]string{"http://a", "http://b", "http://c", "<nil>"}),
+		plain("on_failure", func(c Config) any { return c.Ending.OnFailure }, [4]string{"http://a", "http://b", "http://c", ""}, [4]string{"http://a", "http://b", "http://c", "<nil>"}),
+		plain("ping", func(c Config) any { return c.Ending.Ping }, [4]string{"http://a", "http://b", "http://c", ""}, [4]string{"http://a", "http://b", "http://c", "<nil>"}),
 		plain("quiet", func(c Config) any { return c.Quiet }, [4]string{"false", "true", "false", "false"}, [4]string{}),
 	}
 }

@@ -86,6 +86,17 @@ func sweepSettings() []setting {
 	}
 }
 
+// endingSettings say who hears of the end of a run.
+func endingSettings() []setting {
+	return []setting{
+		{key: "metrics_file", usage: "write the run's numbers into this Prometheus text `FILE` (*.prom)"},
+		{key: "metrics_tenants", toggle: true, usage: "count by tenant in the metrics file too"},
+		{key: "on_success", usage: "POST a short text to this `URL` after a run that succeeds"},
+		{key: "on_failure", usage: "POST a short text to this `URL` after a run that fails"},
+		{key: "ping", usage: "POST to this `URL` as healthchecks do: URL/start, then URL or URL/fail"},
+	}
+}
+
 func yesSettings() []setting {
 	return []setting{{key: "yes", toggle: true, usage: "answer yes to questions", reach: flagOnly}}
 }
@@ -126,7 +137,7 @@ func reportSettings() []setting {
 
 func allSettings() []setting {
 	return slices.Concat(globalSettings(), ruleSettings(), workSettings(), sweepSettings(), dryRunSettings(), yesSettings(),
-		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings(), reportSettings())
+		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings(), reportSettings(), endingSettings())
 }
 
 // AddGlobalFlags adds the flags that every command has.
@@ -166,6 +177,8 @@ func AddDoctorFlags(fs *pflag.FlagSet) { addFlags(fs, doctorSettings()) }
 
 // AddReportFlags adds the flags that say where else a report goes.
 func AddReportFlags(fs *pflag.FlagSet) { addFlags(fs, reportSettings()) }
+// AddEndingFlags adds the flags that say who hears of the end of a run.
+func AddEndingFlags(fs *pflag.FlagSet) { addFlags(fs, endingSettings()) }
 
 // addFlags leaves all but switches as text: a value then gets the same reading and the same error
 // wherever it stands.

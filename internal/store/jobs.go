@@ -80,6 +80,9 @@ type Jobs interface {
 	// transaction is open while use runs. An error of use ends the list.
 	List(ctx context.Context, p ListParams, use func(job.Job) error) error
 
+	// CountJobs counts decayctl's own jobs by state. A state without jobs is left out.
+	CountJobs(ctx context.Context) (map[job.State]int64, error)
+
 	// Prunable hands over the ids of finished jobs of decayctl that ended before an instant, the oldest first, in parts.
 	// It leaves out a job that supersedes an unfinished one. No transaction is open while use runs, so that use may call
 	// Prune. An error of use ends the reading.

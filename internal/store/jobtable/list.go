@@ -99,6 +99,27 @@ func (t *Table) List(ctx context.Context, p store.ListParams, use func(job.Job) 
 	}, use)
 }
 
+// CountJobs goes by the index on the state.
+func (t *Table) CountJobs(ctx context.Context) (map[job.State]int64, error) {
+	if t.broken != nil {
+		return nil, t.broken
+	}
+	counts := map[job.State]int64{}
+	err := t.db.Read(ctx, func(tx Tx) error {
+		own, err := t.db.HasTable(ctx, tx, "decayctl_jobs")
+		if err != nil || !own {
+			return err
+		}
+		var state string
+		var jobs int64
+		return tx.Query(ctx, []any{&state, &jobs}, func() error {
+			counts[job.State(state)] = jobs
+			return nil
+		}, `SELECT state, count(*) FROM `+t.db.Table("decayctl_jobs")+` GROUP BY state`)
+	})
+	return counts, t.db.Translate(err, "count the jobs")
+}
+
 // read reads jobs of decayctl and of the node by their ids. own tells whether decayctl's own tables exist.
 func (t *Table) read(ctx context.Context, tx Tx, own bool, ours, node []string) (found []job.Job, err error) {
 	if own && len(ours) > 0 {

@@ -1,0 +1,228 @@
+package cli
+
+import (
+	"context"
+	"fmt"
+	"log/slog"
+	"net/url"
+	"sync"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"decayctl/internal/config"
+	"decayctl/internal/job"
+	"decayctl/internal/metrics"
+	"decayctl/internal/notify"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+	"decayctl/internal/sweep"
+)
+
+// run is what a command has come to so far, for those who hear of its end: a metrics file, and addresses.
+type run struct {
+	command string // "" is a command that nobody hears of
+	began   time.Time
+	config  config.Config
+	job     *job.Job // as it was left; a dry run's; nil if the command came to none
+	dryRun  bool
+	jobs    *metrics.Jobs // of the store; nil is not known
+	waits   waits
+}
+
+// begin notes that a command begins, and tells who wants to know.
+func (a *app) begin(cmd *cobra.Command, c config.Config) {
+	if cmd.Flags().Lookup("metrics-file") == nil {
+		return
+	}
+	a.run = run{command: cmd.CommandPath()[len(cmd.Root().Name())+1:], began: a.Now(), config: c}
+	if c.Ending.Ping != nil {
+		a.tell(c.Ending.Ping.JoinPath("start"), "decayctl "+a.run.command+" began")
+	}
+}
+
+// end writes the metrics of a run and tells how it ended. Nothing that fails here changes the exit code: the work is done.
+func (a *app) end(code string, exit int) {
+	r := &a.run
+	if r.command == "" {
+		return
+	}
+	ending, success := r.config.Ending, succeeded(exit)
+	if ending.MetricsFile != "" {
+		if err := metrics.Write(ending.MetricsFile, a.measured(exit, success)); err != nil {
+			a.logger(r.config).Warn("the metrics could not be written", "error", report.Clean(err.Error()))
+		}
+	}
+	text := r.summary(code, exit)
+	switch {
+	case success && ending.OnSuccess != nil:
+		a.tell(ending.OnSuccess, text)
+	case !success && ending.OnFailure != nil:
+		a.tell(ending.OnFailure, text)
+	}
+	switch {
+	case ending.Ping == nil:
+	case success:
+		a.tell(ending.Ping, text)
+	default:
+		a.tell(ending.Ping.JoinPath("fail"), text)
+	}
+}
+
+// succeeded tells whether a command came to what was asked for.
+func succeeded(exit int) bool { return exit == exitDone || exit == exitSomething }
+
+// logEnd logs one line with the numbers of a job that was worked on. People at a terminal have the report, and so has who
+// reads a dry run. A run that failed is logged with
+// --quiet too: in the mail of cron its numbers are worth a line.
+func (a *app) logEnd(err error) {
+	r := &a.run
+	_, exit := classify(err)
+	if a.forPeople(r.config) || r.job == nil || r.dryRun { // without a job there are no numbers, and the error says it all
+		return
+	}
+	level := slog.LevelInfo
+	if !succeeded(exit) {
+		level = slog.LevelWarn
+	}
+	c := r.job.Counts
+	a.logger(r.config).LogAttrs(context.Background(), level, "ended",
+		slog.String("command", r.command), slog.Int("exit", exit),
+		slog.Float64("seconds", a.Now().Sub(r.began).Round(time.Millisecond).Seconds()),
+		slog.String("job", r.job.ID), slog.String("state", string(r.job.State)),
+		slog.Int64("examined", c.Examined), slog.Int64("expired", c.Expired()), slog.Int64("reduced", c.Reduced),
+		slog.Int64("failed", c.FailedCount), slog.Int64("restored", c.Restored))
+}
+
+// tell posts a text. It takes no context of the command: a signal may have ended that.
+func (a *app) tell(u *url.URL, text string) {
+	if err := notify.Post(context.Background(), u, text); err != nil {
+		a.logger(a.run.config).Warn("a notification was not delivered", "error", report.Clean(err.Error()))
+	}
+}
+
+// summary says in a line or two how a run ended. It leaves the machine, so it has no address, no name and no message
+// of a database.
+func (r *run) summary(code string, exit int) string {
+	text := fmt.Sprintf("decayctl %s: exit code %d", r.command, exit)
+	if code != "" {
+		text += " (" + code + ")"
+	}
+	if r.job == nil {
+		return text
+	}
+	c := r.job.Counts
+	if r.dryRun {
+		return text + fmt.Sprintf("; %d facts examined, %d would expire", c.Examined, c.Due()-c.ReducedOnly)
+	}
+	return text + fmt.Sprintf("; job %s is %s, %d facts examined, %d expired, %d restored, %d failed",
+		report.ShortID(r.job.ID), r.job.State, c.Examined, c.Expired(), c.Restored, c.FailedCount)
+}
+
+func (a *app) measured(exit int, success bool) metrics.Run {
+	r := &a.run
+	ended := a.Now()
+	return metrics.Run{
+		Command: r.command, Version: builtWith().Version, Kind: r.config.Store.Kind,
+		Ended: ended, Duration: ended.Sub(r.began), Exit: exit, Success: success, Stopped: exit == exitPaused,
+		Job: r.job, DryRun: r.dryRun, Tenants: r.config.Ending.MetricsTenants, Waiting: r.waits.all(), Jobs: r.jobs,
+	}
+}
+
+// came notes the job that a command came to, and how many jobs its store has.
+func (a *app) came(ctx context.Context, s store.Store, j job.Job, dryRun bool) {
+	a.run.job, a.run.dryRun = &j, dryRun
+	a.countJobs(ctx, s)
+}
+
+// countJobs counts the jobs of a store for the metrics file, if there is to be one. The work is done by then, so what
+// cannot be counted is left out.
+func (a *app) countJobs(ctx context.Context, s store.Store) {
+	if a.run.config.Ending.MetricsFile == "" {
+		return
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countingTime)
+	defer cancel()
+	found := metrics.Jobs{}
+	var err error
+	if found.ByState, err = s.CountJobs(ctx); err != nil {
+		return
+	}
+	here, now := thisOwner(), a.Now()
+	unfinished := store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}}
+	err = s.List(ctx, unfinished, func(j job.Job) error {
+		if j.Node {
+			return nil
+		}
+		found.Oldest = max(found.Oldest, now.Sub(j.Created))
+		if j.State.Worked() && deserted(j, func(o job.Owner) bool { return gone(here, o) }) {
+			found.Dead++
+		}
+		return nil
+	})
+	if err == nil {
+		a.run.jobs = &found
+	}
+}
+
+const countingTime = 10 * time.Second // for a number that only a metrics file wants
+
+// waits sums how long the workers of a run waited, by cause.
+type waits struct {
+	mu    sync.Mutex
+	phase sweep.Phase
+	spent map[string]time.Duration
+
+	locked time.Time // since when a lock was waited for; zero is not
+}
+
+// causes are the phases that are waits, with their labels in the metrics.
+var causes = map[sweep.Phase]string{
+	sweep.Pausing: "pace", sweep.Lagging: "lag", sweep.Locked: "lock", sweep.Retrying: "retry", sweep.Waiting: "other_process",
+}
+
+// update takes over a phase. A wait for a lock lasts until the next phase; the other waits are sleeps.
+func (w *waits) update(phase sweep.Phase, now time.Time) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.phase = phase
+	switch {
+	case phase == sweep.Locked && w.locked.IsZero():
+		w.locked = now
+	case phase != sweep.Locked && !w.locked.IsZero():
+		w.add(sweep.Locked, now.Sub(w.locked))
+		w.locked = time.Time{}
+	}
+}
+
+// slept adds a sleep to the cause that the last phase tells.
+func (w *waits) slept(d time.Duration) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.add(w.phase, d)
+}
+
+func (w *waits) add(phase sweep.Phase, d time.Duration) {
+	cause, known := causes[phase]
+	if !known {
+		return
+	}
+	if w.spent == nil {
+		w.spent = map[string]time.Duration{}
+	}
+	w.spent[cause] += d
+}
+
+// all are the waits of every cause; nil if no work was done.
+func (w *waits) all() map[string]time.Duration {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if w.phase == "" {
+		return nil
+	}
+	found := map[string]time.Duration{}
+	for _, cause := range causes {
+		found[cause] = w.spent[cause]
+	}
+	return found
+}

@@ -1,0 +1,6 @@
+//go:build !unix
+
+package cli
+
+// streamID is "": there is no systemd.
+func streamID(any) string { return "" }

@@ -1,0 +1,25 @@
+//go:build unix
+
+package cli
+
+import (
+	"fmt"
+	"syscall"
+)
+
+// streamID is the device and the inode of a stream, as JOURNAL_STREAM has them; "" if it is no file.
+func streamID(stream any) string {
+	file := fileOf(stream)
+	if file == nil {
+		return ""
+	}
+	info, err := file.Stat()
+	if err != nil {
+		return ""
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	if !ok {
+		return ""
+	}
+	return fmt.Sprintf("%d:%d", stat.Dev, stat.Ino)
+}

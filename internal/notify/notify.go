@@ -1,0 +1,45 @@
+// Package notify tells a monitoring service how a run went, by HTTP. It is the only package that sends anything to an
+// address that is no store.
+package notify
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"net/http"
+	"net/url"
+	"strings"
+	"time"
+)
+
+// Timeout is how long a service may take to answer: decayctl waits for it before it exits.
+const Timeout = 5 * time.Second
+
+// Post sends a text to an address as text/plain. A redirect counts as a failure, because a POST is not repeated at another
+// address. Errors name the host only: the path of such an address is often its secret.
+func Post(ctx context.Context, u *url.URL, text string) error {
+	ctx, cancel := context.WithTimeout(ctx, Timeout)
+	defer cancel()
+	request, err := http.NewRequestWithContext(ctx, http.MethodPost, u.String(), strings.NewReader(text))
+	if err != nil {
+		return fmt.Errorf("%s: the address cannot be used", u.Host)
+	}
+	request.Header.Set("Content-Type", "text/plain; charset=utf-8")
+	request.Header.Set("User-Agent", "decayctl")
+	client := http.Client{CheckRedirect: func(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }}
+	response, err := client.Do(request)
+	if err != nil {
+		var failed *url.Error
+		if errors.As(err, &failed) { // its text has the whole address
+			err = failed.Err
+		}
+		return fmt.Errorf("%s: %w", u.Host, err)
+	}
+	defer func() { _ = response.Body.Close() }()
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // so that the service sees its answer taken
+	if response.StatusCode >= http.StatusMultipleChoices {
+		return fmt.Errorf("%s: answered %s", u.Host, response.Status)
+	}
+	return nil
+}
