@@ -10,14 +10,14 @@ import (
 	"strings"
 )
 
-// binFolder names the environment variable with the folder of the server to use, for a run on one version.
+// binFolder is the environment variable with the folder of the server's programs, to test one version.
 const binFolder = "PGTEST_BIN"
 
-// binaries is the folder of an installed PostgreSQL server. PGTEST_BIN decides, then PATH; often PATH has none
-// but the client's programs, and then the newest found elsewhere is it.
+// binaries is the folder of an installed PostgreSQL server: that of PGTEST_BIN, else of PATH, else the newest in the usual
+// folders. PATH often has only the client's programs.
 func binaries() (string, error) {
 	if folder := os.Getenv(binFolder); folder != "" {
-		// An archive of a server often lacks pg_basebackup; Standby says so if a test needs it.
+		// A server from an archive often lacks pg_basebackup. Standby reports that if a test needs it.
 		if !has(folder, "initdb", "postgres", "pg_ctl") {
 			return "", fmt.Errorf("%s=%s: the folder has no initdb, postgres and pg_ctl", binFolder, folder)
 		}
@@ -26,7 +26,7 @@ func binaries() (string, error) {
 	var folders []string
 	for _, program := range []string{"postgres", "initdb"} {
 		if path, err := exec.LookPath(program); err == nil {
-			// Beside a link there may be nothing else.
+			// The folder of a link may have no other program of the server.
 			if real, err := filepath.EvalSymlinks(path); err == nil {
 				folders = append(folders, filepath.Dir(real))
 			}
@@ -82,7 +82,7 @@ func has(folder string, programs ...string) bool {
 	return true
 }
 
-// bouncer is the path of PgBouncer, which Debian keeps off the PATH of users.
+// bouncer is the path of PgBouncer. On Debian it is not in the PATH of users.
 func bouncer() (string, error) {
 	for _, name := range []string{"pgbouncer", "/usr/sbin/pgbouncer", "/usr/local/sbin/pgbouncer", "/opt/homebrew/bin/pgbouncer"} {
 		if path, err := exec.LookPath(name); err == nil {

@@ -12,16 +12,16 @@ import (
 	"github.com/jackc/pgx/v5/pgconn"
 )
 
-// DatabaseOptions say what a database is like.
+// DatabaseOptions describe a database.
 type DatabaseOptions struct {
 	ICULocale string // "" is the C locale
 	Encoding  string // "" is UTF8
-	Schema    string // where the fact store's tables are; "" is public
+	Schema    string // of the fact store's tables; "" is public
 	Older     bool   // the schema is that of stigmem-node 0.9.0a2 to 0.9.0a10
 	Empty     bool   // the schema has no tables
 }
 
-// inUse is the SQLSTATE for a database that others are connected to.
+// inUse is the SQLSTATE for a database that has other sessions.
 const inUse = "55006"
 
 // Database is a database of one test.
@@ -35,8 +35,8 @@ type Database struct {
 	roles   []string
 }
 
-// NewDatabase makes a database with the fact store's schema and no facts. It is dropped, with the
-// roles made in it, when the test ends, whoever is still connected.
+// NewDatabase creates a database with the fact store's schema and no facts. When the test ends, the database and its roles are
+// dropped, even if there are sessions.
 func (c *Cluster) NewDatabase(t testing.TB, o DatabaseOptions) *Database {
 	t.Helper()
 	if o.Schema == "" {
@@ -49,8 +49,7 @@ func (c *Cluster) NewDatabase(t testing.TB, o DatabaseOptions) *Database {
 	return c.copyOf(t, template, o.Schema)
 }
 
-// Copy is a new database with what this one holds. Connections to this one are waited for: PostgreSQL
-// copies no database that is in use.
+// Copy creates a copy of the database. It waits until the database has no sessions, since PostgreSQL copies no other.
 func (d *Database) Copy(t testing.TB) *Database {
 	t.Helper()
 	return d.cluster.copyOf(t, d.Name, d.Schema)
@@ -92,7 +91,7 @@ func (c *Cluster) newName(prefix string) string {
 	return fmt.Sprintf("%s_%d", prefix, c.names.Add(1))
 }
 
-// template is the database that those with the same options are copies of.
+// template is the database of which all databases with the same options are copies.
 func (c *Cluster) template(ctx context.Context, o DatabaseOptions) (string, error) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
@@ -125,18 +124,17 @@ func (c *Cluster) template(ctx context.Context, o DatabaseOptions) (string, erro
 	return name, nil
 }
 
-// URLAs is the database over TCP as another user.
+// URLAs is the URL of the database over TCP as another user.
 func (d *Database) URLAs(user, password string) string {
 	return tcpURL(d.cluster.Port, user, password, d.Name)
 }
 
-// SocketAs is the database over the Unix socket as another user, who needs no password.
+// SocketAs is the connection string of the database over the Unix socket as another user, without a password.
 func (d *Database) SocketAs(user string) string {
 	return socketDSN(d.cluster.Folder, d.cluster.Port, user, d.Name)
 }
 
-// Conn is a new connection as superuser, for the length of the test, that finds the fact store's
-// tables without their schema.
+// Conn is a new connection as superuser, with the schema in the search_path. It is closed when the test ends.
 func (d *Database) Conn(t testing.TB) *pgx.Conn {
 	t.Helper()
 	config, err := pgx.ParseConfig(d.Socket)
@@ -148,7 +146,7 @@ func (d *Database) Conn(t testing.TB) *pgx.Conn {
 	if err != nil {
 		t.Fatal(err)
 	}
-	// A connection that the server or the test has ended is no failure.
+	// The server or the test may have closed the connection: not an error.
 	t.Cleanup(func() { _ = conn.Close(context.Background()) })
 	return conn
 }
@@ -161,8 +159,8 @@ type Role struct {
 	Socket   string // over the Unix socket; a key=value string
 }
 
-// NewRole makes a login role with the given privileges, each as it stands between GRANT and TO:
-// "USAGE ON SCHEMA acme", "SELECT ON facts, jobs". Tables are those of the database's schema.
+// NewRole creates a login role with privileges, each as it is written between GRANT and TO: "USAGE ON SCHEMA acme",
+// "SELECT ON facts, jobs". Tables are those of the database's schema.
 func (d *Database) NewRole(t testing.TB, grants ...string) Role {
 	t.Helper()
 	name := d.cluster.newName("role")

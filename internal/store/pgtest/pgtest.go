@@ -1,6 +1,5 @@
-// Package pgtest gives tests and benchmarks a private PostgreSQL, made from the binaries that are
-// installed. A test process has one server, started when it is first asked for; it does not outlive
-// the process, however that ends.
+// Package pgtest gives tests and benchmarks a private PostgreSQL server, of the installed programs. A test process starts one
+// server when it first needs it. The server ends with the process, even if the process is killed.
 package pgtest
 
 import (
@@ -20,26 +19,25 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// noSkip names the environment variable under which a missing program fails tests instead of
-// skipping them: where a run must not pass by testing nothing.
+// noSkip is the environment variable that makes tests fail, and not skip, if a program is missing.
 const noSkip = "STORETEST_NO_SKIP"
 
 const (
 	superuser = "postgres"
 	password  = "pgtest"
 
-	// patience is how long a server may take to do what it is told, on a busy machine.
+	// patience is how long a server may take for a command, on a busy machine.
 	patience = 90 * time.Second
 )
 
-// private makes a server that only this machine and its owner reach.
+// private is settings for a server that accepts connections of this machine only.
 const private = `
 listen_addresses = '127.0.0.1'
 unix_socket_permissions = 0700
 timezone = 'UTC'
 `
 
-// forgetful makes a server for tests: one that is quick at the cost of safety, and replicates.
+// forgetful is settings for a test server: fast, not crash-safe, with replication.
 const forgetful = `
 max_connections = 100
 fsync = off
@@ -58,12 +56,12 @@ type Cluster struct {
 	server *process
 	bin    string
 
-	mu        sync.Mutex // one template at a time
+	mu        sync.Mutex // held while a template is created
 	templates map[DatabaseOptions]string
 	names     atomic.Int64 // given so far
 }
 
-// The cluster of this process. Where it could not be started, every test is told why.
+// shared is the cluster of this process, or the error that all tests get if it could not be started.
 var shared = sync.OnceValues(func() (*Cluster, error) {
 	c, err := Launch(forgetful)
 	started.Store(c)
@@ -72,10 +70,10 @@ var shared = sync.OnceValues(func() (*Cluster, error) {
 
 var started atomic.Pointer[Cluster]
 
-// M runs the tests of a package and then ends the cluster that they shared, so that no goroutine that serves it is left.
+// M runs the tests of a package and then ends their shared cluster, with its goroutines.
 type M struct{ *testing.M }
 
-// Run is the exit code of the tests.
+// Run runs the tests and returns the exit code.
 func (m M) Run() int {
 	code := m.M.Run()
 	if c := started.Load(); c != nil {
@@ -87,11 +85,11 @@ func (m M) Run() int {
 	return code
 }
 
-// ErrMissing says that a program is not installed; any other error is a failure.
+// ErrMissing is the error if a program is not installed.
 var ErrMissing = errors.New("not installed")
 
-// Start is the cluster of this test process. It skips the test where PostgreSQL is not installed,
-// and fails it where the server cannot be started.
+// Start returns the cluster of this test process, and starts it if necessary. It skips the test if PostgreSQL is not installed,
+// and fails it if the server cannot be started.
 func Start(t testing.TB) *Cluster {
 	t.Helper()
 	cluster, err := shared()
@@ -99,7 +97,7 @@ func Start(t testing.TB) *Cluster {
 	return cluster
 }
 
-// Own is a cluster of one test's own, which it may stop and restart while other tests run.
+// Own starts a cluster for one test, which may stop and restart it while other tests run.
 func Own(t testing.TB) *Cluster {
 	t.Helper()
 	cluster, err := Launch(forgetful)
@@ -124,8 +122,7 @@ func refuse(t testing.TB, err error) {
 	}
 }
 
-// Launch starts a cluster for a program that is no test. Its settings are PostgreSQL's own, then those
-// given, as they stand in postgresql.conf. End ends it.
+// Launch starts a cluster for a program that is not a test. settings are lines of postgresql.conf. End ends it.
 func Launch(settings string) (*Cluster, error) {
 	bin, err := binaries()
 	if err != nil {
@@ -145,7 +142,7 @@ func Launch(settings string) (*Cluster, error) {
 // End stops the server at once and removes its folder.
 func (c *Cluster) End() error { return c.server.end() }
 
-// URL is a database of the cluster over TCP, as superuser, with the password.
+// URL is the URL of a database over TCP, as superuser, with the password.
 func (c *Cluster) URL(database string) string { return tcpURL(c.Port, superuser, password, database) }
 
 func (c *Cluster) initialize(settings string) error {
@@ -154,7 +151,7 @@ func (c *Cluster) initialize(settings string) error {
 	}
 	locale := "C.UTF-8"
 	if runtime.GOOS == "darwin" {
-		locale = "C" // orders UTF-8 in the same way
+		locale = "C" // sorts UTF-8 in the same way
 	}
 	if err := c.server.tell("init", locale); err != nil {
 		return err
@@ -171,7 +168,7 @@ func (c *Cluster) initialize(settings string) error {
 	return err
 }
 
-// startOnFreePort starts a server, again on another port where someone was quicker to take it.
+// startOnFreePort starts a server on a free port. If another process takes the port first, it tries another one.
 func startOnFreePort(p *process) (port int, err error) {
 	for range 3 {
 		if port, err = freePort(); err != nil {
@@ -192,7 +189,7 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// Log is what the server has written to its log so far.
+// Log is the content of the server's log.
 func (c *Cluster) Log(t testing.TB) string {
 	t.Helper()
 	text, err := os.ReadFile(filepath.Join(c.Folder, "log"))
@@ -211,8 +208,7 @@ const (
 	Immediate Mode = "immediate" // as in a crash; the next start recovers
 )
 
-// Stop shuts the server down. Tests that do so cannot run in parallel with others of the package,
-// and must start it again.
+// Stop shuts the server down. A test that calls it on the shared cluster must not be parallel, and must call Restart.
 func (c *Cluster) Stop(t testing.TB, mode Mode) {
 	t.Helper()
 	if err := c.server.tell("stop", string(mode)); err != nil {

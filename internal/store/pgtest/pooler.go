@@ -6,14 +6,14 @@ import (
 	"testing"
 )
 
-// Pooler is a PgBouncer in front of the cluster, in transaction pooling mode: what a session sets
-// or prepares in one transaction is not there in the next.
+// Pooler is a PgBouncer in front of the cluster, in transaction mode: settings and prepared statements of a session are lost
+// after each transaction.
 type Pooler struct {
 	Port int
 }
 
-// Bouncer starts a PgBouncer that ends with the test. It knows every role and database of the
-// cluster. The test is skipped where PgBouncer is not installed.
+// Bouncer starts a PgBouncer for all roles and databases of the cluster. It ends with the test. The test is skipped if
+// PgBouncer is not installed.
 func Bouncer(t testing.TB, c *Cluster) *Pooler {
 	t.Helper()
 	program, err := bouncer()
@@ -50,8 +50,8 @@ func Bouncer(t testing.TB, c *Cluster) *Pooler {
 	return &Pooler{Port: port}
 }
 
-// bouncerConfig lets PgBouncer look up passwords in the cluster, and reach it by the socket, where
-// none is needed. Unknown startup parameters are refused, as they are by default.
+// bouncerConfig makes PgBouncer look passwords up in the cluster, which it reaches by the socket without a password. Unknown
+// startup parameters are refused, as by default.
 func (c *Cluster) bouncerConfig(folder string, port int) string {
 	return fmt.Sprintf(`[databases]
 * = host=%s port=%d auth_user=%s
@@ -67,10 +67,10 @@ auth_file = %s/users
 `, c.Folder, c.Port, superuser, port, folder, folder)
 }
 
-// URL is a database of the cluster, through the pooler, as superuser.
+// URL is the URL of a database of the cluster through the pooler, as superuser.
 func (p *Pooler) URL(d *Database) string { return tcpURL(p.Port, superuser, password, d.Name) }
 
-// URLAs is the same as another user.
+// URLAs is URL as another user.
 func (p *Pooler) URLAs(d *Database, user, password string) string {
 	return tcpURL(p.Port, user, password, d.Name)
 }

@@ -20,7 +20,7 @@ var clusterScript string
 //go:embed bouncer.sh
 var bouncerScript string
 
-// process is a server in the care of a shell script, which ends it when this process ends.
+// process is a server that a shell script runs. The script ends the server when this process ends.
 type process struct {
 	folder  string
 	account *account
@@ -31,7 +31,7 @@ type process struct {
 	mu sync.Mutex // one command at a time
 }
 
-// launch starts a script with a folder of its own and one argument.
+// launch starts a script with its own folder and one argument.
 func launch(script, argument string) (p *process, err error) {
 	who, err := serverAccount()
 	if err != nil {
@@ -47,7 +47,7 @@ func launch(script, argument string) (p *process, err error) {
 			err = errors.Join(err, os.RemoveAll(folder))
 		}
 	}()
-	// Others only pass through, to the socket.
+	// Other users may only pass through the folder, to the socket.
 	if err := errors.Join(os.Chmod(folder, 0o711), who.own(folder)); err != nil {
 		return nil, err
 	}
@@ -75,13 +75,13 @@ func launch(script, argument string) (p *process, err error) {
 	return p, nil
 }
 
-// put makes a file in the folder that the server can read.
+// put creates a file in the folder that the server can read.
 func (p *process) put(name, content string) error {
 	path := filepath.Join(p.folder, name)
 	return errors.Join(os.WriteFile(path, []byte(content), 0o600), p.account.own(path))
 }
 
-// tell has the script do something and waits until it is done.
+// tell sends a command to the script and waits until it is done.
 func (p *process) tell(action, argument string) error {
 	p.mu.Lock()
 	defer p.mu.Unlock()

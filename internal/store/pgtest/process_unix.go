@@ -10,7 +10,7 @@ import (
 	"syscall"
 )
 
-// account is who runs the servers. They refuse to run as root, so root lends them another account.
+// account is the user that runs the servers. They refuse to run as root, so root uses another user.
 type account struct {
 	uid, gid int
 	lent     bool
@@ -37,7 +37,7 @@ func serverAccount() (*account, error) {
 	return &account{uid: uid, gid: gid, lent: true}, nil
 }
 
-// temp is where the account may have a folder, and remove it. Root's own TMPDIR may be closed to it.
+// temp is the folder for folders of the account. It may not be able to use root's TMPDIR.
 func (a *account) temp() string {
 	if a.lent {
 		return "/tmp"
@@ -52,8 +52,8 @@ func (a *account) own(path string) error {
 	return os.Chown(path, a.uid, a.gid)
 }
 
-// attributes put a process under the account and out of reach of what is typed at the terminal: an
-// interrupt is for the test process, and its end is the end of the servers.
+// attributes make a process run as the account, in its own process group: an interrupt at the terminal reaches the test
+// process only, whose end ends the servers.
 func (a *account) attributes() *syscall.SysProcAttr {
 	attributes := &syscall.SysProcAttr{Setsid: true}
 	if a.lent {

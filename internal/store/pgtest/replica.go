@@ -9,7 +9,7 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Standby is a hot standby of the cluster: a copy that follows it and can only be read.
+// Standby is a hot standby of the cluster, which replicates it and is read-only.
 type Standby struct {
 	Port   int
 	Folder string // holds the Unix socket
@@ -17,8 +17,8 @@ type Standby struct {
 	cluster *Cluster
 }
 
-// Standby makes a hot standby that ends with the test. It accepts connections and has all that the
-// cluster held when it was made.
+// Standby starts a hot standby that ends with the test. It accepts connections and has all that the cluster held when Standby
+// was called.
 func (c *Cluster) Standby(t testing.TB) *Standby {
 	t.Helper()
 	if !has(c.bin, baseBackup) {
@@ -45,15 +45,15 @@ func (c *Cluster) Standby(t testing.TB) *Standby {
 	return s
 }
 
-// URL is a database of the cluster, on the standby, as superuser.
+// URL is the URL of a database of the cluster on the standby, as superuser.
 func (s *Standby) URL(d *Database) string { return tcpURL(s.Port, superuser, password, d.Name) }
 
-// URLAs is the same as another user.
+// URLAs is URL as another user.
 func (s *Standby) URLAs(d *Database, user, password string) string {
 	return tcpURL(s.Port, user, password, d.Name)
 }
 
-// WaitReplay waits until the standby has all that is committed on the cluster now.
+// WaitReplay waits until the standby has applied all that is committed on the cluster now.
 func (s *Standby) WaitReplay(t testing.TB) {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
@@ -80,9 +80,8 @@ func (s *Standby) WaitReplay(t testing.TB) {
 	}
 }
 
-// mark writes a record into the cluster's log behind all that is committed, down to the disk, and
-// returns its place. The place to be written next, which is easier to ask for, may lie behind a
-// page header that no record ever ends at.
+// mark writes a record to the cluster's WAL, flushes it, and returns its LSN. The LSN of the next record would be easier to
+// read, but may be after a page header, where no record ends.
 func (s *Standby) mark(ctx context.Context) (position string, err error) {
 	conn, err := pgx.Connect(ctx, socketDSN(s.cluster.Folder, s.cluster.Port, superuser, superuser))
 	if err != nil {
@@ -96,7 +95,7 @@ func (s *Standby) mark(ctx context.Context) (position string, err error) {
 	return position, err
 }
 
-// connectWithin connects as soon as the server lets it, for as long as ctx allows.
+// connectWithin tries to connect until the server accepts or ctx ends.
 func connectWithin(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	for {
 		conn, err := pgx.Connect(ctx, dsn)
@@ -107,7 +106,7 @@ func connectWithin(ctx context.Context, dsn string) (*pgx.Conn, error) {
 	}
 }
 
-// pause keeps a loop that asks again from asking all the time.
+// pause slows a polling loop down.
 func pause(ctx context.Context) {
 	select {
 	case <-ctx.Done():

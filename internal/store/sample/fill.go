@@ -11,20 +11,19 @@ import (
 	"strings"
 )
 
-// maxRowsPerInsert amortises the cost of a statement. It is a power of two.
+// maxRowsPerInsert is the number of rows in one INSERT, at most. It is a power of two.
 const maxRowsPerInsert = 256
 
-// FillSQLite puts the rows of a sample into a store without facts, all of them or none. Nobody else
-// may have the store open.
+// FillSQLite inserts the rows of a sample into a store without facts: all of them or none. No other process may have the store
+// open.
 func FillSQLite(ctx context.Context, path string, o Options) (err error) {
 	db, err := OpenSQLite(path)
 	if err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, db.Close()) }()
-	// One connection, so that the pragmas hold for the transaction. The cache has room for the
-	// index of random fact ids, where else every row would read a page back. Through the
-	// write-ahead log everything would be written twice. The rows' foreign keys hold by design.
+	// One connection, so that the pragmas count for the transaction. The cache holds the index on random fact ids: else each
+	// row would read a page. With a WAL everything would be written twice. The generator makes valid foreign keys.
 	db.SetMaxOpenConns(1)
 	_, err = db.ExecContext(ctx, `PRAGMA cache_size = -262144; PRAGMA temp_store = MEMORY; PRAGMA foreign_keys = OFF;
 		PRAGMA synchronous = OFF; PRAGMA journal_mode = MEMORY`)
@@ -38,7 +37,7 @@ func FillSQLite(ctx context.Context, path string, o Options) (err error) {
 	if err = fill(ctx, tx, o); err == nil {
 		err = tx.Commit()
 	} else {
-		_ = tx.Rollback() // a failed insert has rolled back already
+		_ = tx.Rollback() // may fail: a failed insert has rolled back
 	}
 	_, modeErr := db.ExecContext(context.WithoutCancel(ctx), "PRAGMA journal_mode = WAL")
 	return errors.Join(err, modeErr)
@@ -58,7 +57,7 @@ func fill(ctx context.Context, tx *sql.Tx, o Options) error {
 	inserts := inserts{tx: tx, statements: map[string]*sql.Stmt{}}
 	for rows := range Generate(o) {
 		for values := rows.Values; len(values) > 0; {
-			// Powers of two only, so that a table has few different statements.
+			// Powers of two, so that there are few different statements.
 			n := 1 << (bits.Len(uint(min(len(values), maxRowsPerInsert))) - 1)
 			if err := inserts.exec(ctx, rows, values[:n]); err != nil {
 				return fmt.Errorf("fill %s: %w", rows.Table, err)
@@ -71,8 +70,8 @@ func fill(ctx context.Context, tx *sql.Tx, o Options) error {
 	return err
 }
 
-// dropDerived drops the indexes and the trigger that keeps the full-text index, and returns what
-// makes them again: built at the end, they cost a fraction of what they cost row by row.
+// dropDerived drops the indexes and the trigger of the full-text index, and returns the statements that create them again: at
+// the end they are built faster than row by row.
 func dropDerived(ctx context.Context, tx *sql.Tx) (restore string, err error) {
 	var drop string
 	err = tx.QueryRowContext(ctx, `
@@ -89,7 +88,7 @@ func dropDerived(ctx context.Context, tx *sql.Tx) (restore string, err error) {
 	return restore, err
 }
 
-// inserts holds the prepared statements of one transaction by their text.
+// inserts caches the prepared statements of one transaction by their text.
 type inserts struct {
 	tx         *sql.Tx
 	statements map[string]*sql.Stmt
@@ -98,7 +97,7 @@ type inserts struct {
 
 func (s *inserts) exec(ctx context.Context, rows Rows, values [][]any) error {
 	row := "(?" + strings.Repeat(", ?", len(rows.Columns)-1) + ")"
-	// OR ROLLBACK spares SQLite the pages it keeps to undo one statement alone.
+	// With OR ROLLBACK, SQLite keeps no pages to undo a single statement.
 	text := fmt.Sprintf("INSERT OR ROLLBACK INTO %s (%s) VALUES %s%s", rows.Table, strings.Join(rows.Columns, ", "),
 		row, strings.Repeat(", "+row, len(values)-1))
 	statement := s.statements[text]

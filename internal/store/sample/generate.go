@@ -13,7 +13,7 @@ import (
 	"github.com/google/uuid"
 )
 
-// generator makes the rows of one sample. All that is random comes from rand, in one order.
+// generator makes the rows of one sample. All random values come from rand, in a fixed order.
 type generator struct {
 	o        Options
 	mix      mixture
@@ -22,28 +22,28 @@ type generator struct {
 	step     time.Duration // from fact to fact
 	entities int
 	sweep    time.Time            // when the node swept this store
-	swept    int                  // facts it expired
-	plots    map[string][]string  // gardens by tenant
-	holding  map[string]string    // the quarantine garden of a tenant
-	carded   map[cardKey]struct{} // cards decided upon
-	last     draft                // the fact before
-	rows     [tableCount][][]any  // not yielded yet
+	swept    int                  // facts that the node's sweep expired
+	gardens  map[string][]string  // by tenant
+	holding  map[string]string    // quarantine garden by tenant
+	carded   map[cardKey]struct{} // keys for which it was decided whether there is a card
+	last     draft                // the previous fact
+	rows     [tableCount][][]any  // rows that were not yielded yet
 }
 
-// draft is a fact while it is made.
+// draft is a fact that is being made.
 type draft struct {
 	k          int // its number in the sample
 	id         string
 	entity     string
-	index      int // of the entity; -1 where the name is not one of entityName's
+	index      int // of the entity; -1 if entityName did not make the name
 	relation   string
 	kind       string // value_type
 	value      string
 	at         time.Time // its true instant
 	stamp      string    // as stored
-	until      time.Time // its own expiry; zero where it has none or it cannot be read
-	validUntil any       // as stored; nil where it has none
-	peer       any       // who sent it; nil where it was asserted here
+	until      time.Time // its own expiry; zero if it has none, or one that cannot be read
+	validUntil any       // as stored; nil if it has none
+	peer       any       // the peer that sent the fact; nil if it was asserted here
 	confidence float64
 	tenant     string
 	scope      string
@@ -52,7 +52,7 @@ type draft struct {
 	trust      any // source_trust
 	cid        any
 	status     any // quarantine_status
-	decayed    any // when the node's sweep expired it; nil where it did not
+	decayed    any // when the node's sweep expired it; nil if it did not
 }
 
 func newGenerator(o Options) *generator {
@@ -72,7 +72,7 @@ func newGenerator(o Options) *generator {
 		step:     mix.span / time.Duration(o.Facts),
 		entities: max(20, o.Facts/8),
 		sweep:    o.AsOf.Add(-60*day - 7*time.Hour - 123456*time.Microsecond),
-		plots:    map[string][]string{},
+		gardens:  map[string][]string{},
 		holding:  map[string]string{},
 		carded:   map[cardKey]struct{}{},
 	}
@@ -105,7 +105,7 @@ func (g *generator) digest() string {
 	return hex.EncodeToString(append(a[:], b[:]...))
 }
 
-// entityIndex prefers low numbers: a few entities have most of the facts.
+// entityIndex prefers low numbers, so that a few entities have most facts.
 func (g *generator) entityIndex() int {
 	x := g.rand.Float64()
 	return int(x * x * float64(g.entities))
@@ -137,12 +137,12 @@ func (g *generator) fact(k int) {
 		d.confidence = float64(g.rand.IntN(101)) / 100
 	}
 	if g.chance(0.1) {
-		d.garden = pick(g, g.plots[d.tenant])
+		d.garden = pick(g, g.gardens[d.tenant])
 	}
 	if g.chance(0.3) {
 		d.trust = float64(g.rand.IntN(101)) / 100
 	}
-	if d.at.After(g.o.AsOf.Add(-200 * day)) { // from then on the node knew content ids
+	if d.at.After(g.o.AsOf.Add(-200 * day)) { // since then the node has content ids
 		d.cid = "sha256:" + g.digest()
 	}
 
@@ -156,7 +156,7 @@ func (g *generator) fact(k int) {
 	g.last = d
 }
 
-// insert adds the row in facts.
+// insert adds the row of facts.
 func (g *generator) insert(d *draft) {
 	var origin, allowed, holding any
 	blocked, reading := int64(0), "content"
@@ -177,13 +177,13 @@ func (g *generator) insert(d *draft) {
 		d.scope, hlc, d.peer, origin, allowed, blocked, d.garden, d.tenant, d.status, holding, d.trust, d.cid, reading)
 }
 
-// isSystem tells whether a name is the node's own. Its sweep passes those over.
+// isSystem tells whether a name is the node's own. The node's sweep skips these.
 func isSystem(name string) bool {
 	name = strings.ToLower(name)
 	return strings.HasPrefix(name, "stigmem:") && !strings.HasPrefix(name, "stigmem://")
 }
 
-// sweptBefore expires what the node's sweep found 60 days before: facts too old, and those too weak.
+// sweptBefore expires what the node's sweep did 60 days before AsOf: facts that were too old, or had too little confidence.
 // That sweep compared stamps as text.
 func (g *generator) sweptBefore(d *draft, judgement judgement) {
 	if isSystem(d.entity) || isSystem(d.relation) || judgement.overrides() || d.stamp > stampOf(g.sweep) {

@@ -2,19 +2,19 @@ package sample
 
 import "time"
 
-// mixture says how much there is of what. Shares are of all facts; names are drawn by one roll, so
-// theirs add up.
+// mixture says how many of each kind a sample has, as shares of all facts. The shares of names add up, since one random number
+// decides on the name.
 type mixture struct {
-	span       time.Duration // how far back the facts go
-	sweptAfter time.Duration // the node's own sweep expired what was older than this,
-	sweptBelow float64       // and what had less confidence than this
+	span       time.Duration // time between the first fact and AsOf
+	sweptAfter time.Duration // the node's own sweep expired facts that were older than this,
+	sweptBelow float64       // and facts with less confidence than this
 	trust      float64       // facts about nodes
 	received   float64       // relation stigmem:received_from
 	conflicts  float64       // facts about conflicts
 	imported   float64       // a system relation in upper case
 	structural float64       // relations in rel:
 	cards      float64       // of the entities, tenants and scopes that facts have
-	graves     int           // one in so many entities has a tombstone of each kind
+	tombstones int           // one in so many entities has a tombstone of each kind
 	odd        bool          // stamps in every form, unreadable ones, names that attack a terminal
 }
 
@@ -22,13 +22,13 @@ var (
 	varied = mixture{
 		span: 400 * day, sweptAfter: 320 * day, sweptBelow: 0.1,
 		trust: 0.004, received: 0.005, conflicts: 0.004, imported: 0.002, structural: 0.007,
-		cards: 0.6, graves: 61, odd: true,
+		cards: 0.6, tombstones: 61, odd: true,
 	}
 	// plain has 5 % system facts, 2 % overrides, and an edge for each reference asserted here.
 	plain = mixture{
 		span: 365 * day, sweptAfter: 302 * day,
 		trust: 0.015, received: 0.02, conflicts: 0.015, structural: 0.007,
-		cards: 0.05, graves: 601,
+		cards: 0.05, tombstones: 601,
 	}
 )
 

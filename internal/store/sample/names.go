@@ -5,7 +5,7 @@ import (
 	"strings"
 )
 
-// Lists to draw from evenly; what is common stands in them several times.
+// Lists to draw from. A frequent value occurs several times.
 var (
 	scopes      = strings.Fields("local local local local local company company company team public")
 	sources     = strings.Fields("agent:planner agent:planner agent:coder user:17 user:42 import:wiki stigmem://acme/agent/4")
@@ -105,8 +105,7 @@ func (g *generator) value(r relation) string {
 	}
 }
 
-// named gives a fact its entity, relation and value. Most are ordinary; some carry the names that
-// sweeps leave alone, and two are an attack on whoever prints them.
+// named gives a fact its entity, relation and value. Some names are those that sweeps leave alone, and two attack a terminal.
 func (g *generator) named(d *draft) {
 	d.index = g.entityIndex()
 	d.entity = entityName(d.index)
@@ -131,7 +130,7 @@ func (g *generator) named(d *draft) {
 	case roll < structural:
 		r = relation{pick(g, []string{"rel:part_of", "rel:supersedes", "rel:depends_on"}), "ref", nil}
 	case d.peer != nil && roll < 0.3:
-		// The node lower-cases what is asserted to it, not what peers send.
+		// The node converts what is asserted to it to lower case, but not what peers send.
 		d.entity, d.index = "stigmem://Peer-B/User/"+strconv.Itoa(d.index), -1
 	}
 	d.relation, d.kind, d.value = r.name, r.kind, g.value(r)

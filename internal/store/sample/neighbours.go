@@ -20,7 +20,7 @@ const (
 	anotherModerator = "stigmem://acme/user/3"
 )
 
-// judgement is what a moderator did, or has yet to do, with a fact.
+// judgement is a moderator's decision on a fact, or that one is pending.
 type judgement int
 
 const (
@@ -33,10 +33,10 @@ const (
 	extended                 // not quarantined; its expiry was moved
 )
 
-// overrides tells whether the judgement writes the fact's row in fact_validity_overrides.
+// overrides tells whether the judgement makes an override.
 func (j judgement) overrides() bool { return j == rejected || j == extended }
 
-// judged chooses a fact's judgement and marks its row.
+// judged draws a fact's judgement, and sets the status in its row.
 func (g *generator) judged(d *draft) judgement {
 	var j judgement
 	switch roll := g.rand.Float64(); {
@@ -61,7 +61,7 @@ func (g *generator) judged(d *draft) judgement {
 	return j
 }
 
-// neighbours adds a fact's rows in the other tables.
+// neighbours adds a fact's rows in other tables.
 func (g *generator) neighbours(d *draft, j judgement) {
 	g.judgementRows(d, j)
 	if d.peer == nil {
@@ -69,7 +69,7 @@ func (g *generator) neighbours(d *draft, j judgement) {
 		g.journalEntry(d)
 	}
 	if g.chance(0.02) {
-		g.add(membership, d.id, pick(g, []any{nil, pick(g, g.plots[d.tenant])}), secondOf(g.afterwards(d)), moderator)
+		g.add(membership, d.id, pick(g, []any{nil, pick(g, g.gardens[d.tenant])}), secondOf(g.afterwards(d)), moderator)
 	}
 	g.embedding(d)
 	if d.index >= 0 {
@@ -103,7 +103,7 @@ func followable(name string) bool {
 	return strings.Contains(name, "://") || strings.HasPrefix(name, "urn:")
 }
 
-// edge adds the graph's copy of a reference. Only names the graph can follow have one.
+// edge adds the edge of a fact whose value the graph can follow.
 func (g *generator) edge(d *draft) {
 	if d.kind != "ref" || !followable(d.value) {
 		return
@@ -116,7 +116,7 @@ func (g *generator) edge(d *draft) {
 		epoch, d.at.UnixMilli())
 }
 
-// journalEntry adds the record of an assertion, for facts since the node has had a journal.
+// journalEntry adds the journal entry of a fact, if it is young enough for the node to have had a journal.
 func (g *generator) journalEntry(d *draft) {
 	if d.at.Before(g.o.AsOf.Add(-30*day)) || d.relation == instructionStyle {
 		return
@@ -147,7 +147,7 @@ type cardKey struct {
 	tenant, scope string
 }
 
-// card adds the memory card of a fact's entity, for many entities, when their first fact comes.
+// card adds a memory card with the first fact of many entities.
 func (g *generator) card(d *draft) {
 	key := cardKey{d.index, d.tenant, d.scope}
 	if _, decided := g.carded[key]; decided {

@@ -11,7 +11,7 @@ type Rows struct {
 	Values  [][]any // string, int64, float64, []float32 or nil
 }
 
-// table is a place in tables.
+// table is an index in tables.
 type table int
 
 const (
@@ -34,7 +34,7 @@ const (
 	tableCount
 )
 
-// tables are the tables with rows, each behind those it refers to.
+// tables are the tables with rows, each after the tables to which it refers.
 var tables = [tableCount]struct {
 	name    string
 	columns []string
@@ -70,10 +70,10 @@ var tables = [tableCount]struct {
 	vectors: {"vec_facts", []string{"fact_id", "embedding"}},
 }
 
-// factsPerFlush bounds the memory of a large sample; each flush costs a COPY per table.
+// factsPerFlush limits the memory for a large sample. Each flush costs a COPY for each table.
 const factsPerFlush = 10_000
 
-// Generate makes the rows of a sample, in an order in which foreign keys hold.
+// Generate yields the rows of a sample, in an order in which foreign keys are valid.
 func Generate(o Options) iter.Seq[Rows] {
 	return func(yield func(Rows) bool) {
 		g := newGenerator(o)

@@ -1,6 +1,5 @@
-// Package sample makes Stigmem-shaped fact stores: the schema as the node leaves it, and facts as
-// varied as those of a store that has been in use for a year, with the odd rows that such stores
-// gather. The same options give the same rows on every database.
+// Package sample makes sample fact stores: the schema of the node, and facts as varied as in a store that was in use for a
+// year, with odd rows. The same options give the same rows on every database.
 package sample
 
 import (
@@ -28,8 +27,7 @@ var postgresDDL string
 //go:embed newest.sql
 var newestDDL string
 
-// PostgresDDL is the newest node's schema for PostgreSQL. Its names are not qualified: search_path says
-// where the tables go.
+// PostgresDDL is the newest node's schema for PostgreSQL. Its names are not qualified: search_path decides on the schema.
 func PostgresDDL() string { return postgresDDL + newestDDL }
 
 // OlderPostgresDDL is the schema of stigmem-node 0.9.0a2 to 0.9.0a10 for PostgreSQL.
@@ -38,26 +36,26 @@ func OlderPostgresDDL() string { return postgresDDL }
 // SQLiteDDL is the newest node's schema for SQLite.
 func SQLiteDDL() string { return sqliteDDL + newestDDL }
 
-// DefaultFacts is the size of a sample that says nothing of its size.
+// DefaultFacts is the default of Options.Facts.
 const DefaultFacts = 20_000
 
-// Options are what the rows of a sample depend on, and all they depend on.
+// Options are all that the rows of a sample depend on.
 type Options struct {
 	Facts           int       // 0 is DefaultFacts
-	AsOf            time.Time // facts are stamped over the 400 days before, 365 if Plain; must be set
+	AsOf            time.Time // facts have timestamps in the 400 days before, 365 if Plain; must be set
 	Seed            uint64
-	Plain           bool // what benchmarks measure: stamps in the node's own form, no odd rows, few neighbours
-	NearExpiries    bool // expiries to come lie within months of AsOf, as in a real store; else a thousand years later
-	VectorDimension int  // of the embeddings in vec_facts; 0 is no vec_facts
+	Plain           bool // for benchmarks: stamps in the node's own form, no odd rows, fewer rows in other tables
+	NearExpiries    bool // expiries after AsOf are within months, as in a real store; else a thousand years later
+	VectorDimension int  // of the vectors in vec_facts; 0 is no vec_facts
 }
 
-// CreateSQLite makes a new store without facts: readable by its owner only and in WAL mode, as the
-// newest node leaves it. An existing file is an error and is left alone.
+// CreateSQLite creates a store without facts, as the newest node does: in WAL mode, and readable by its owner only. If the file
+// exists, it fails and leaves the file alone.
 func CreateSQLite(ctx context.Context, path string) error {
 	return createSQLite(ctx, path, SQLiteDDL())
 }
 
-// CreateOlderSQLite makes a new store as stigmem-node 0.9.0a2 to 0.9.0a10 leave it.
+// CreateOlderSQLite creates a store as stigmem-node 0.9.0a2 to 0.9.0a10 do.
 func CreateOlderSQLite(ctx context.Context, path string) error {
 	return createSQLite(ctx, path, sqliteDDL)
 }
@@ -83,8 +81,7 @@ func createSQLite(ctx context.Context, path, ddl string) (err error) {
 	return errors.Join(err, db.Close())
 }
 
-// OpenSQLite opens an existing store as the node does: foreign keys are checked, and a lock is
-// waited for.
+// OpenSQLite opens an existing store as the node does: with foreign keys, and a busy timeout of 5 s.
 func OpenSQLite(path string) (*sql.DB, error) {
 	absolute, err := filepath.Abs(path)
 	if err != nil {

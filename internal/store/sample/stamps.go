@@ -8,7 +8,7 @@ import (
 
 const day = 24 * time.Hour
 
-// form is one way in which a stamp is written.
+// form is a form of a stamp.
 type form struct {
 	layout string
 	zone   *time.Location
@@ -18,7 +18,7 @@ var (
 	berlin  = time.FixedZone("", 2*60*60)
 	chicago = time.FixedZone("", -5*60*60)
 
-	// peerForms are the forms besides the node's own in which peers stamp facts.
+	// peerForms are forms of timestamps of peers, other than the node's own.
 	peerForms = []form{
 		{"2006-01-02T15:04:05Z", time.UTC},
 		{"2006-01-02T15:04:05.000Z", time.UTC},
@@ -31,7 +31,7 @@ var (
 		{"20060102T150405Z", time.UTC},
 		{"2006-01-02t15:04:05z", time.UTC},
 	}
-	// callerForms are the forms in which callers give an expiry. The node stores it unread.
+	// callerForms are forms of expiries of callers. The node stores an expiry unread.
 	callerForms = []form{
 		{"2006-01-02T15:04:05Z", time.UTC},
 		{"2006-01-02T15:04:05Z", time.UTC},
@@ -52,9 +52,8 @@ var (
 
 func (f form) format(t time.Time) string { return t.In(f.zone).Format(f.layout) }
 
-// stamped gives a fact its time. Facts come in the order of their stamps, as in a store that grew.
-// Only peers send stamps in other forms than the node's; the rare kinds are placed by number, so
-// that samples of a few thousand facts hold all of them.
+// stamped gives a fact its timestamp. Facts come in the order of timestamps, as in a store that grew. Only peers send other
+// forms than the node's. Rare kinds are chosen by the fact's number, so that a few thousand facts have all of them.
 func (g *generator) stamped(d *draft) {
 	d.at = g.start.Add(time.Duration(d.k)*g.step + g.upTo(g.step)).Truncate(time.Microsecond)
 	peer := true
@@ -84,7 +83,7 @@ func (g *generator) stamped(d *draft) {
 	}
 }
 
-// expiring gives some facts an expiry of their own, as likely past as to come.
+// expiring gives some facts an expiry, before or after AsOf with the same likelihood.
 func (g *generator) expiring(d *draft) {
 	forms := callerForms
 	if !g.mix.odd {
@@ -102,8 +101,8 @@ func (g *generator) expiring(d *draft) {
 	}
 }
 
-// toCome moves an expiry after the sample's as-of far into the future, unless the sample is to have near ones. A sweep
-// leaves alone what has expired by the clock, so its result would depend on the day it runs.
+// toCome moves an expiry after AsOf far into the future, unless NearExpiries is set. A sweep leaves alone facts that have
+// expired by the clock, so that its result would depend on the day.
 func (g *generator) toCome(until time.Time) time.Time {
 	if !g.o.NearExpiries && until.After(g.o.AsOf) {
 		return until.AddDate(1000, 0, 0)
@@ -111,7 +110,7 @@ func (g *generator) toCome(until time.Time) time.Time {
 	return until
 }
 
-// afterwards is a moment up to three days after a fact, but not after the sample's as-of.
+// afterwards is a time up to three days after a fact, but not after AsOf.
 func (g *generator) afterwards(d *draft) time.Time {
 	room := min(3*day, g.o.AsOf.Sub(d.at))
 	if room <= 0 {

@@ -2,7 +2,7 @@ package sample
 
 import "fmt"
 
-// surroundings adds what a store has besides facts and does not grow with them.
+// surroundings adds the rows whose number does not depend on the number of facts.
 func (g *generator) surroundings() {
 	g.add(nodeMeta, "node_id", "stigmem:node:"+g.uuid())
 	founded := secondOf(g.start)
@@ -23,19 +23,19 @@ func (g *generator) surroundings() {
 		if garden.quarantine == 1 {
 			g.holding[garden.tenant] = id
 		} else {
-			g.plots[garden.tenant] = append(g.plots[garden.tenant], id)
+			g.gardens[garden.tenant] = append(g.gardens[garden.tenant], id)
 		}
 	}
-	g.graves()
+	g.addTombstones()
 }
 
-// graves adds tombstones to some entities: holds of every kind, and plain ones.
-func (g *generator) graves() {
+// addTombstones adds tombstones of some entities: legal holds of every kind, and plain ones.
+func (g *generator) addTombstones() {
 	at := secondOf(g.o.AsOf.Add(-50 * day))
 	const signature = "ed25519:c2FtcGxl"
 	for i := range g.entities {
 		scope, tenant, hold, revokedBy := "*", defaultTenant, int64(1), ""
-		switch i % g.mix.graves {
+		switch i % g.mix.tombstones {
 		case 7:
 		case 8:
 			scope = "company"
@@ -46,7 +46,7 @@ func (g *generator) graves() {
 		case 11:
 			tenant = smallTenant
 		case 12:
-			revokedBy = anotherModerator // lifts nothing
+			revokedBy = anotherModerator // has no effect
 		default:
 			continue
 		}
@@ -58,7 +58,7 @@ func (g *generator) graves() {
 	}
 }
 
-// pastJobs adds jobs the node has run, and two that died with it.
+// pastJobs adds jobs that the node has run, and two that never ended.
 func (g *generator) pastJobs() {
 	ago := func(days int) string { return stampOf(g.o.AsOf.AddDate(0, 0, -days)) }
 	done := fmt.Sprintf(`{"scanned": %d, "decayed": %d, "dry_run": false}`, g.swept, g.swept)

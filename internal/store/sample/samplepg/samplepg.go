@@ -1,4 +1,4 @@
-// Package samplepg puts the rows of a sample into PostgreSQL.
+// Package samplepg inserts the rows of a sample into PostgreSQL.
 package samplepg
 
 import (
@@ -10,14 +10,12 @@ import (
 	"github.com/jackc/pgx/v5"
 )
 
-// Conn is what Fill needs of a connection, a transaction or a pool. Tables are found by its
-// search_path.
+// Conn is the part of a connection, a transaction or a pool that Fill needs. Its search_path has the tables' schema.
 type Conn interface {
 	Begin(ctx context.Context) (pgx.Tx, error)
 }
 
-// Fill puts the rows of a sample into a store without facts that has the sample's schema, all of
-// them or none.
+// Fill inserts the rows of a sample into a store that has the sample's schema and no facts: all of them or none.
 func Fill(ctx context.Context, conn Conn, o sample.Options) error {
 	return pgx.BeginFunc(ctx, conn, func(tx pgx.Tx) error {
 		restore, err := dropIndexes(ctx, tx)
@@ -25,8 +23,7 @@ func Fill(ctx context.Context, conn Conn, o sample.Options) error {
 			return err
 		}
 		if o.VectorDimension > 0 {
-			// The node uses pgvector's type. A sweep only deletes rows, so an array does as well
-			// here and needs no extension.
+			// The node uses the type of pgvector. A sweep only deletes rows, so an array will do, and needs no extension.
 			if _, err := tx.Exec(ctx, "CREATE TABLE vec_facts (fact_id text PRIMARY KEY, embedding real[])"); err != nil {
 				return err
 			}
@@ -42,8 +39,8 @@ func Fill(ctx context.Context, conn Conn, o sample.Options) error {
 	})
 }
 
-// dropIndexes drops the indexes that guard no constraint and returns what makes them again: built
-// at the end, they cost a fraction of what they cost row by row.
+// dropIndexes drops the indexes that belong to no constraint, and returns the statements that create them again: at the end
+// they are built faster than row by row.
 func dropIndexes(ctx context.Context, tx pgx.Tx) (restore string, err error) {
 	var drop string
 	err = tx.QueryRow(ctx, `
