@@ -41,10 +41,11 @@ func TestTransitionsAreDocumented(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	table, _, _ := strings.Cut(string(page), "Every other transition") // behind it are the node's words for states
 	for _, from := range job.States {
 		for _, to := range job.States {
 			arrow := "| `" + string(from) + "` | `" + string(to) + "` |"
-			if got := strings.Contains(string(page), arrow); got != from.May(to) {
+			if got := strings.Contains(table, arrow); got != from.May(to) {
 				t.Errorf("docs/jobs.md has the row %q: %t", arrow, got)
 			}
 		}
