@@ -70,8 +70,13 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
 	a.came(ctx, s, j, true)
+	history, unread := lastSweeps(ctx, s, j)
 	run := report.Run{
-		Target: c.Store.Display, Job: j, Preview: preview, Notes: append(slices.Clone(s.Notes()), others...), Now: j.Completed, Made: a.made(),
+		Target: c.Store.Display, Job: j, Preview: preview, History: history,
+		Notes: slices.Concat(s.Notes(), others, unread), Now: j.Completed, Made: a.made(),
+	}
+	if !a.forPeople(c) {
+		a.logWarnings(c, j, run.Warnings())
 	}
 	if err := a.printDone(c, run, "the dry run is done"); err != nil {
 		return err

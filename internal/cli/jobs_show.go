@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -35,6 +36,11 @@ func (a *app) runJobsShow(ctx context.Context, c config.Config, id string) error
 		run.Job, err = s.Find(ctx, id)
 		noteGone(run.Job)
 		run.Notes = s.Notes()
+		if err == nil && !run.Job.Node {
+			var unread []string
+			run.History, unread = lastSweeps(ctx, s, run.Job)
+			run.Notes = slices.Concat(run.Notes, unread)
+		}
 		return err
 	})
 	if err != nil {

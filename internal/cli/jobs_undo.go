@@ -75,7 +75,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 	engine, done := a.engine(c, s)
 	j, err = engine.Undo(ctx, joined, work(c))
 	done()
-	return a.conclude(ctx, c, s, joined, j, err)
+	return a.conclude(ctx, c, s, joined, report.Run{Target: c.Store.Display, Job: j}, err)
 }
 
 func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) error {

@@ -93,18 +93,46 @@ func work(c config.Config) sweep.Work {
 // sweepJob sweeps a job that this process has joined, and reports how it was left.
 func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in store.Joined) error {
 	a.tellJoined(c, in)
+	run := report.Run{Target: c.Store.Display, Job: in.Job}
+	run.History, run.Notes = lastSweeps(ctx, s, in.Job)
+	said := run.Warnings()
+	a.logWarnings(c, in.Job, said) // while the sweep can still be stopped
 	engine, done := a.engine(c, s)
 	j, err := engine.Sweep(ctx, in, work(c))
 	done()
-	var notes []string
 	// Counted at the end, when no lease can end meanwhile. After any other error the store may be out of reach.
 	if stopped := (*sweep.Stopped)(nil); err == nil || errors.As(err, &stopped) {
-		var failed error
-		if notes, failed = tenantNotes(ctx, s, j.Tenant); failed != nil { // the work is done, and its report must not be lost for a count
-			notes = []string{"the facts of other tenants could not be counted: " + failed.Error()}
+		others, failed := tenantNotes(ctx, s, j.Tenant)
+		if failed != nil { // the work is done, and its report must not be lost for a count
+			others = []string{"the facts of other tenants could not be counted: " + failed.Error()}
 		}
+		run.Notes = append(run.Notes, others...)
 	}
-	return a.conclude(ctx, c, s, in, j, err, notes...)
+	if run.Job = j; !a.forPeople(c) {
+		a.logWarnings(c, j, slices.DeleteFunc(run.Warnings(), func(w report.Warning) bool {
+			return slices.ContainsFunc(said, func(before report.Warning) bool { return before.Code == w.Code })
+		}))
+	}
+	return a.conclude(ctx, c, s, in, run, err)
+}
+
+// lastSweeps is what the last sweeps by the rules of a job did, of the same scope and tenant. A comparison is not worth
+// a sweep: if they cannot be read, a note says so.
+func lastSweeps(ctx context.Context, s store.Store, j job.Job) (h job.History, notes []string) {
+	past, err := s.Past(ctx, store.PastParams{
+		Fingerprint: j.Rules.Fingerprint(), Scope: j.Scope, Tenant: j.Tenant, Before: j.Started, Limit: job.PastJobs,
+	})
+	if err != nil {
+		return h, []string{"the last sweeps by these rules could not be read: " + err.Error()}
+	}
+	return job.HistoryOf(past, j.Started), nil
+}
+
+// logWarnings logs what is unusual about a sweep, for whoever reads the log of a cron job.
+func (a *app) logWarnings(c config.Config, j job.Job, warnings []report.Warning) {
+	for _, w := range warnings {
+		a.logger(c).Warn(w.Text, "code", w.Code, "job", j.ID)
+	}
 }
 
 // tellJoined logs what became of others when this process joined.
@@ -119,8 +147,9 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 	log.Debug("joined", "job", in.Job.ID, "worker", in.Lease.Worker, "as_of", in.Job.AsOf)
 }
 
-// conclude prints how a job was left, with the store's notes and more, and turns that into an error where it is not what was asked for.
-func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in store.Joined, j job.Job, err error, notes ...string) error {
+// conclude prints how a job was left, with the store's notes and the run's, and turns that into an error where it is not what was asked for.
+func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in store.Joined, run report.Run, err error) error {
+	j := run.Job
 	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
 	a.came(ctx, s, j, false)
 	var refused *sweep.Refused
@@ -132,7 +161,7 @@ func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in s
 		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
 	}
 	outcome := jobOutcome(in, j, err)
-	run := report.Run{Target: c.Store.Display, Job: j, Notes: append(slices.Clone(s.Notes()), notes...), Made: a.made()}
+	run.Notes, run.Made = append(slices.Clone(s.Notes()), run.Notes...), a.made()
 	failed := a.printDone(c, run, jobIs(j))
 	if outcome != nil && isClosedPipe(failed) {
 		return outcome

@@ -45,6 +45,21 @@ func failing(facts int) Run {
 	return r
 }
 
+// compared is a run with the last sweeps by its rules: nightly ones, the last of them some nights ago.
+func compared(r Run, median int64, nights int) Run {
+	const night = 24 * time.Hour
+	gap := time.Duration(nights) * night
+	r.History = job.History{Jobs: job.PastJobs, Median: median, Last: r.Job.Started.Add(-gap), Interval: night - 3*time.Second, Gap: gap}
+	return r
+}
+
+// beginning is a run with too few sweeps before it to tell what is usual.
+func beginning() Run {
+	r := nothingToDo()
+	r.History = job.History{Jobs: 2, Last: asOf.AddDate(0, -3, 0), Gap: 92 * 24 * time.Hour}
+	return r
+}
+
 // manyTenants is a sweep with more tenants than the table shows.
 func manyTenants() Run {
 	r := swept()
@@ -164,6 +179,9 @@ func runs() map[string]Run {
 		"sweep": swept(), "nothing": nothingToDo(), "pending": pending(), "running": running(), "left-behind": leftBehind(),
 		"paused": paused(), "failed": failed(), "failed-facts": failing(1), "cancelled": cancelled(), "cancelled-before": cancelledBefore(),
 		"undoing": undoing(), "left-undoing": leftUndoing(), "undone": undone(),
+		"usual": compared(swept(), 8120, 1), "unusual": compared(swept(), 812, 46), "few-sweeps": beginning(), "nothing-usual": compared(nothingToDo(), 0, 1),
+		"dry-run-usual": compared(dryRun(), 8120, 1), "dry-run-unusual": compared(dryRun(), 0, 46),
+		"undone-unusual": compared(undone(), 812, 46), "paused-unusual": compared(paused(), 812, 1),
 		"node-running": nodes(job.Running), "node-done": nodes(job.Done), "node-failed": nodes(job.Failed),
 	}
 }

@@ -67,7 +67,7 @@ func next(r Run) string {
 		return "The node made this job, and keeps neither its rules nor what it changed: decayctl can show it, no more."
 	case j.State == job.Pending:
 		return "To begin: " + Command("resume", j)
-	case j.State == job.Failed && ended(j):
+	case j.State == job.Failed && j.Ended():
 		return "A new sweep tries again what could not be written."
 	case j.State == job.Running, j.State == job.Paused, j.State == job.Failed:
 		return "To go on" + live + ": " + Command("resume", j)

@@ -148,7 +148,7 @@ func sourceCell(j job.Job) string {
 
 // progressCell is empty where nobody knows: the node says of its jobs only that they are done.
 func progressCell(j job.Job) string {
-	if j.Node && !ended(j) {
+	if j.Node && !j.Ended() {
 		return ""
 	}
 	return strconv.Itoa(percent(j)) + "%"

@@ -39,22 +39,24 @@ type document struct {
 	ByTenant      map[string]int64          `json:"by_tenant"`
 	specified
 	*preview
-	Failed        []failure `json:"failed"`
-	FailedCount   int64     `json:"failed_count"`
-	Restored      int64     `json:"restored"`
-	LeftAlone     int64     `json:"left_alone"`
-	BeforeImages  int64     `json:"before_images"`
-	StopReason    *string   `json:"stop_reason"`
-	Notes         []string  `json:"notes"`
-	Progress      *progress `json:"progress"`
-	Batches       int64     `json:"batches"`
-	Retries       int64     `json:"retries"`
-	LongestLockMS int64     `json:"longest_lock_ms"`
-	Workers       []worker  `json:"workers"`
-	EstimatedS    int64     `json:"estimated_s"`
-	CreatedAt     *string   `json:"created_at"`
-	StartedAt     *string   `json:"started_at"`
-	CompletedAt   *string   `json:"completed_at"`
+	Failed        []failure    `json:"failed"`
+	FailedCount   int64        `json:"failed_count"`
+	Restored      int64        `json:"restored"`
+	LeftAlone     int64        `json:"left_alone"`
+	BeforeImages  int64        `json:"before_images"`
+	StopReason    *string      `json:"stop_reason"`
+	Notes         []string     `json:"notes"`
+	Warnings      []runWarning `json:"warnings"`
+	History       *past        `json:"history"`
+	Progress      *progress    `json:"progress"`
+	Batches       int64        `json:"batches"`
+	Retries       int64        `json:"retries"`
+	LongestLockMS int64        `json:"longest_lock_ms"`
+	Workers       []worker     `json:"workers"`
+	EstimatedS    int64        `json:"estimated_s"`
+	CreatedAt     *string      `json:"created_at"`
+	StartedAt     *string      `json:"started_at"`
+	CompletedAt   *string      `json:"completed_at"`
 }
 
 // preview is what only a dry run has.
@@ -170,6 +172,7 @@ const (
 // WriteJSON writes the run as one JSON document.
 func (r Run) WriteJSON(w io.Writer) error {
 	doc := documentOf(r.Target, r.job(), r.Notes)
+	doc.Warnings, doc.History = warningsOf(r.Warnings()), pastOf(r.History)
 	if r.Preview != nil {
 		doc.specified = specifiedOf(r.job(), true)
 		doc.DryRun, doc.Stamp = true, nil // it writes nothing that a stamp could mark
@@ -208,6 +211,7 @@ func documentOf(target string, j job.Job, notes []string) document {
 		BeforeImages:  j.BeforeImages,
 		StopReason:    orNull(j.StopReason),
 		Notes:         append([]string{}, notes...),
+		Warnings:      []runWarning{},
 		Progress:      &progress{Done: c.Examined, Total: total(j)},
 		Batches:       c.Batches,
 		Retries:       c.Retries,

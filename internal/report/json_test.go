@@ -33,7 +33,7 @@ func TestJSONFields(t *testing.T) {
 		"schema_version", "job_id", "source", "status", "dry_run", "store", "as_of", "rules", "fingerprint", "stamp", "scope", "tenant",
 		"examined", "scanned", "decayed", "reduced", "swept_at", "facts_evaluated", "facts_retracted", "facts_reduced",
 		"dry_run_would_retract", "dry_run_would_reduce", "policies_applied", "dry_run_by_policy", "by_rule", "skipped", "by_tenant", "failed", "failed_count", "restored", "left_alone", "before_images",
-		"stop_reason", "notes", "progress", "batches", "retries", "longest_lock_ms", "workers", "estimated_s", "created_at", "started_at", "completed_at",
+		"stop_reason", "notes", "warnings", "history", "progress", "batches", "retries", "longest_lock_ms", "workers", "estimated_s", "created_at", "started_at", "completed_at",
 	}
 	reasons := []string{"system", "rel", "legal_hold", "quarantine_pending", "unreadable_timestamp", "unreadable_valid_until", "exempt", "kept_as_newest", "changed_meanwhile"}
 	preview := []string{"oldest", "newest", "groups", "samples"}
@@ -63,7 +63,8 @@ func TestJSONFields(t *testing.T) {
 			}
 		}
 		listed := decode(t, Jobs{Target: r.Target, Each: each(r.Job)})["jobs"].([]any)[0].(map[string]any)
-		doc["notes"] = []any{} // they are of a store, not of a job
+		doc["notes"] = []any{}                         // they are of a store, not of a job
+		doc["warnings"], doc["history"] = []any{}, nil // a list compares no job with others
 		if diff := cmp.Diff(doc, listed); r.Preview == nil && diff != "" {
 			t.Errorf("%s alone (-) and in a list (+):\n%s", name, diff)
 		}
@@ -73,6 +74,9 @@ func TestJSONFields(t *testing.T) {
 	sameKeys(t, "sample", doc["samples"].([]any)[0], []string{
 		"fact_id", "tenant", "scope", "entity", "relation", "timestamp", "valid_until", "confidence", "rules", "reason",
 	})
+	unusual := decode(t, runs()["unusual"])
+	sameKeys(t, "warning", unusual["warnings"].([]any)[0], []string{"code", "message"})
+	sameKeys(t, "history", unusual["history"], []string{"jobs", "median_expired", "last_ended_at", "usual_interval_s", "gap_s"})
 	sameKeys(t, "failure", decode(t, failing(1))["failed"].([]any)[0], []string{"fact_id", "error"})
 	sameKeys(t, "worker", decode(t, running())["workers"].([]any)[0], []string{"host", "pid", "live", "lease_s", "joined_at"})
 	sameKeys(t, "both rules", doc["by_rule"], []string{"ttl", "min_confidence"})

@@ -50,6 +50,9 @@ func (p *page) bold(s string) string { return p.paint("\x1b[1m", s) }
 
 func (p *page) dim(s string) string { return p.paint("\x1b[2m", s) }
 
+// alert is for what must not be passed over.
+func (p *page) alert(s string) string { return p.paint("\x1b[1;33m", s) }
+
 func (p *page) paint(code, s string) string {
 	if !p.Color {
 		return s

@@ -171,11 +171,11 @@ type Checked struct {
 	Notes    []string
 }
 
-// Warning is something about a policy that is no error, and probably not meant.
+// Warning is something about a policy, or about what a sweep expires, that is no error, and probably not meant.
 type Warning struct {
 	Policy string // id; "" is none in particular
 	Code   string // a word for programs
-	Text   string // one sentence without its end
+	Text   string // sentences, the last without its end
 }
 
 // each goes through the policies that were looked at, in the order in which they are tried.
@@ -269,13 +269,7 @@ func (c Checked) WriteText(w io.Writer, s Style) error {
 	}
 	p.WriteString(p.bold("Checked "+counted(int64(len(c.Rules.Policies)), "policy", "policies")+where+": "+verdict+". Nothing was written.") + "\n")
 	p.found(c)
-	for _, each := range c.Warnings {
-		of := ""
-		if each.Policy != "" {
-			of = "policy " + short(each.Policy) + ": "
-		}
-		p.WriteString("warning: " + of + Clean(each.Text) + "\n")
-	}
+	p.warnings(c.Warnings)
 	for _, note := range c.Notes {
 		p.WriteString("note: " + Clean(note) + "\n")
 	}

@@ -19,6 +19,7 @@ type Run struct {
 	Target  string        // the store, password masked
 	Job     job.Job       // a dry run's is made up from its parameters, without an id; it is done
 	Preview *sweep.Result // what a dry run found; nil for a job
+	History job.History   // of the last sweeps by the same rules
 	Notes   []string      // what the operator should know about the store
 	Now     time.Time     // for ages; zero leaves them out, as at the end of a sweep
 	Made    Made          // for the end of a page
@@ -52,15 +53,9 @@ var protections = []struct {
 	{rule.KeptAsNewest, "among the newest, which keep_last keeps"},
 }
 
-// ended tells whether a sweep has passed over the whole store. One that failed may have: then only the
-// facts it could not write are left, and there is nothing to resume.
-func ended(j job.Job) bool {
-	return j.State == job.Done || j.State == job.Failed && j.End && j.StopReason == job.FailedFacts(j.Counts.FailedCount)
-}
-
 // total is the number of facts in the store. It is known only at the end: before, it is an estimate.
 func total(j job.Job) int64 {
-	if ended(j) {
+	if j.Ended() {
 		return j.Counts.Examined
 	}
 	return max(j.Total, j.Counts.Examined)
@@ -70,7 +65,7 @@ func total(j job.Job) int64 {
 func percent(j job.Job) int {
 	n, of := j.Counts.Examined, total(j)
 	switch {
-	case ended(j), j.State == job.Undone:
+	case j.Ended(), j.State == job.Undone:
 		return 100
 	case j.State == job.Undoing:
 		n, of = j.Counts.Restored, j.Counts.Decayed

@@ -225,9 +225,9 @@ func answerOf(r Run) prose {
 		return words("The undo has given back " + facts(c.Restored) + " of " + humanize.Comma(c.Decayed) + " in ").name(r.Target).then(".")
 	case j.Node:
 		return words("The node swept ").name(r.Target).then(", and expired " + facts(c.Expired()) + ".")
-	case ended(j) && c.Selected == 0:
+	case j.Ended() && c.Selected == 0:
 		return words("There was nothing to expire among " + facts(c.Examined) + " in ").name(r.Target).then(".")
-	case ended(j):
+	case j.Ended():
 		return words(changeText(c.Expired(), c.ReducedOnly, c.Examined, "expired", "faded") + " in ").name(r.Target).then(".")
 	}
 	_, standing := headline(r)
@@ -274,7 +274,7 @@ func commandsOf(r Run) []command {
 	}
 	var lines []command
 	switch {
-	case ended(j) && j.State == job.Failed:
+	case j.Ended() && j.State == job.Failed:
 	case j.State == job.Pending, j.State == job.Running, j.State == job.Paused, j.State == job.Failed:
 		lines = append(lines, command{"go on with the job", Command("resume", j)})
 	case j.State == job.Undoing:

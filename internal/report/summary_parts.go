@@ -348,7 +348,7 @@ func jobSection(r Run) section {
 	if r.Preview == nil {
 		t.Rows = append(t.Rows, []cell{plain("job"), name(j.ID)})
 		row("state", Clean(string(j.State)))
-		if !j.Node || ended(j) {
+		if !j.Node || j.Ended() {
 			row("progress", strconv.Itoa(percent(j))+"%")
 		}
 		if j.StopReason != "" {

@@ -106,6 +106,7 @@ func (p *page) counts(r Run) {
 	if r.Preview != nil && r.Preview.Oldest != nil {
 		p.row("stamped", second(*r.Preview.Oldest)+" to "+second(*r.Preview.Newest))
 	}
+	p.history(r)
 	switch j.State {
 	case job.Undoing:
 		p.count(c.Restored, fmt.Sprintf("restored, %d%%", percent(j)))
@@ -130,7 +131,7 @@ func (p *page) counts(r Run) {
 
 func examined(j job.Job) string {
 	switch {
-	case ended(j), j.State == job.Undoing, j.State == job.Undone:
+	case j.Ended(), j.State == job.Undoing, j.State == job.Undone:
 		return english.PluralWord(int(j.Counts.Examined), "fact", "facts") + " examined"
 	}
 	return fmt.Sprintf("of about %s facts examined, %d%%", humanize.Comma(total(j)), percent(j))
@@ -270,10 +271,11 @@ func allNotes(r Run) []string {
 }
 
 func (p *page) notes(r Run) {
-	notes := allNotes(r)
-	if len(notes) > 0 {
+	notes, warnings := allNotes(r), r.Warnings()
+	if len(notes)+len(warnings) > 0 {
 		p.WriteString("\n")
 	}
+	p.warnings(warnings)
 	for _, note := range notes {
 		p.WriteString("note: " + Clean(note) + "\n")
 	}

@@ -83,6 +83,11 @@ type Jobs interface {
 	// CountJobs counts decayctl's own jobs by state. A state without jobs is left out.
 	CountJobs(ctx context.Context) (map[job.State]int64, error)
 
+	// Past reads the newest jobs of some rules, scope and tenant that looked at every fact, without their workers, the
+	// newest first. It leaves out undone jobs, and jobs older than the newest 10,000 that ended. It is empty if decayctl's
+	// own tables are missing or damaged, or if the role may not read them.
+	Past(ctx context.Context, p PastParams) ([]job.Job, error)
+
 	// Prunable hands over the ids of finished jobs of decayctl that ended before an instant, the oldest first, in parts.
 	// It leaves out a job that supersedes an unfinished one. No transaction is open while use runs, so that use may call
 	// Prune. An error of use ends the reading.
@@ -231,6 +236,14 @@ type ListParams struct {
 	States []job.State // empty is every state
 	Limit  int         // jobs, at most; 0 is all
 	After  time.Time   // only jobs of decayctl with a later stamp; zero is all jobs
+}
+
+// PastParams ask for earlier jobs of the same kind.
+type PastParams struct {
+	Fingerprint   string    // of the rules
+	Scope, Tenant string    // "" is a job of every scope or tenant, and no other
+	Before        time.Time // only jobs that ended before
+	Limit         int       // jobs, at most
 }
 
 // Pruned is what one transaction removed.

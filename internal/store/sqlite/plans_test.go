@@ -28,7 +28,7 @@ var keys = map[string][]string{
 
 // jobKeys are those of the tables that grow with the number of jobs.
 var jobKeys = map[string][]string{
-	"decayctl_jobs": {"job_id", "state", "(completed_at,job_id"}, "decayctl_claims": {"job_id"}, "decayctl_before": {"job_id"}, "jobs": {"id"},
+	"decayctl_jobs": {"job_id", "state", "(completed_at,job_id", "completed_at"}, "decayctl_claims": {"job_id"}, "decayctl_before": {"job_id"}, "jobs": {"id"},
 }
 
 var (

@@ -113,6 +113,7 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"many jobs are pruned in several transactions", testPruneMany},
 		{"a list of many jobs keeps few in memory and locks nothing", testListMany},
 		{"one superseding job is found among many", testSupersededByMany},
+		{"earlier jobs are those of the same rules, scope and tenant", testPast},
 		{"a job that cannot be pruned does not block the others", testPruneStuck},
 		{"a count of facts stops at the limit", testCountUpTo},
 		{"a missing index is named with its statement", testIndexes},

@@ -180,6 +180,10 @@ func (d Database) EachJobPath(t testing.TB, jobs int, seen func(part string, beg
 	seen("a resume", "UPDATE decayctl_jobs")
 	g.list(job.Running, job.Paused)
 	seen("a list of some states")
+	if found := g.pastOf(g.s, like, g.clock.now(), job.PastJobs); len(found) != job.PastJobs {
+		t.Errorf("compared with %q", found)
+	}
+	seen("a comparison", "coalesce(tenant, '') = $5")
 	if n, err := g.prune(g.clock.now().Add(time.Hour)); n != int64(jobs)+2 || err != nil {
 		t.Errorf("pruned %d, %v", n, err)
 	}

@@ -162,6 +162,9 @@ func testUnprepared(t *testing.T, d Database) {
 	if all, err := listed(t.Context(), s, store.ListParams{}); err != nil || len(all) != 1 || all[0].ID != "11111111-node" {
 		t.Errorf("listed %+v, %v", all, err)
 	}
+	if past, err := s.Past(t.Context(), store.PastParams{Before: AsOf, Limit: 10}); err != nil || past != nil {
+		t.Errorf("compared with %+v, %v", past, err)
+	}
 	_, err := s.Find(t.Context(), "2")
 	_ = is[*job.Unknown](t, "a job that is not there", err)
 	if err := s.Prepare(t.Context()); !errors.Is(err, store.ErrReadOnly) {
