@@ -1,9 +1,11 @@
 package cli_test
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net/url"
 	"os"
 	"os/exec"
@@ -14,15 +16,59 @@ import (
 	"time"
 
 	"github.com/rogpeppe/go-internal/testscript"
+	"golang.org/x/term"
 
 	"decayctl/internal/cli"
+	"decayctl/internal/schematest"
 	"decayctl/internal/store/sample"
 	"decayctl/internal/store/storetest"
 )
 
 // programs are what tests run as processes.
 var programs = map[string]func(){
-	"decayctl": func() { os.Exit(cli.Main(cli.ThisProcess())) },
+	"decayctl": func() { os.Exit(checked(cli.ThisProcess())) },
+}
+
+// schemasVariable names the folder of the schemas that the JSON in a script has to fit.
+const schemasVariable = "TEST_SCHEMAS"
+
+// checked runs a command, and fails with an exit code that no script expects if it writes JSON that does not fit its
+// schema. What could not be written to its end is not checked.
+func checked(p cli.Process) int {
+	folder := os.Getenv(schemasVariable)
+	if folder == "" || term.IsTerminal(int(os.Stdout.Fd())) {
+		return cli.Main(p)
+	}
+	var written bytes.Buffer
+	out := &kept{Writer: p.Stdout, copy: &written}
+	p.Stdout = out
+	exit := cli.Main(p)
+	if out.failed || !bytes.HasPrefix(written.Bytes(), []byte("{")) {
+		return exit
+	}
+	schemas, err := schematest.Load(folder)
+	if err == nil {
+		_, err = schemas.CheckAll(written.Bytes())
+	}
+	if err != nil {
+		_, _ = fmt.Fprintln(os.Stderr, err)
+		return 97
+	}
+	return exit
+}
+
+// kept keeps what passes through it.
+type kept struct {
+	io.Writer
+	copy   *bytes.Buffer
+	failed bool
+}
+
+func (k *kept) Write(p []byte) (int, error) {
+	n, err := k.Writer.Write(p)
+	k.copy.Write(p[:n])
+	k.failed = k.failed || err != nil
+	return n, err
 }
 
 func TestMain(m *testing.M) { testscript.Main(m, programs) }
@@ -47,6 +93,10 @@ type nodeKey struct{}
 
 func runScripts(t *testing.T, b backend, folder string) {
 	t.Helper()
+	schemas, err := filepath.Abs("../../docs/schema")
+	if err != nil {
+		t.Fatal(err)
+	}
 	testscript.Run(t, testscript.Params{
 		Dir:                 folder,
 		RequireExplicitExec: true,
@@ -57,6 +107,7 @@ func runScripts(t *testing.T, b backend, folder string) {
 			env.Setenv("STORE", target)
 			env.Setenv("SHOWN", "sqlite:"+target)
 			env.Setenv("BACKEND", b.name)
+			env.Setenv(schemasVariable, schemas)
 			env.Setenv("ASOF", "2026-06-15T12:00:00Z")
 			if address, err := url.Parse(target); err == nil && address.User != nil {
 				password, _ := address.User.Password()
