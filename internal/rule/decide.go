@@ -70,8 +70,8 @@ func (j *Judge) Live(c *fact.Candidate) bool { return Live(c, j.now) }
 // Decide judges one fact. Where the verdict is NeedsRank, it holds for a fact that is not among the newest
 // of its group; for one that is, ask again with Newest set.
 func (j *Judge) Decide(c *fact.Candidate) Verdict {
-	r := reading{Candidate: c}
-	if r.until(); r.ended(j.asOf) {
+	r := parsed{Candidate: c}
+	if r.parseExpiry(); r.expiredBy(j.asOf) {
 		return Verdict{} // expired already
 	}
 	if len(j.compiled) == 0 {
@@ -83,7 +83,7 @@ func (j *Judge) Decide(c *fact.Candidate) Verdict {
 		v = j.decide(&r, act)
 	}
 	if shadow != nil && (j.set.Only == "" || shadow.ID == j.set.Only) {
-		v.Shadow = j.count(&r, shadow)
+		v.Shadow = j.shadowOf(&r, shadow)
 	}
 	return v
 }
@@ -146,8 +146,8 @@ func first(matches []*compiled, c *fact.Candidate) *compiled {
 	return nil
 }
 
-// reading is a fact with its stamps as instants.
-type reading struct {
+// parsed is a fact with its stamps as instants.
+type parsed struct {
 	*fact.Candidate
 	hasUntil, untilReadable bool
 	end                     time.Time
@@ -155,15 +155,15 @@ type reading struct {
 	stamp                   time.Time
 }
 
-func (r *reading) until() {
+func (r *parsed) parseExpiry() {
 	if until := r.EffectiveValidUntil(); until != nil {
 		end, err := fact.ParseInstant(*until)
 		r.hasUntil, r.untilReadable, r.end = true, err == nil, end
 	}
 }
 
-// when is the fact's stamp; false where it cannot be read.
-func (r *reading) when() (time.Time, bool) {
+// timestamp is the fact's stamp; false where it cannot be read.
+func (r *parsed) timestamp() (time.Time, bool) {
 	if !r.stampRead {
 		stamp, err := fact.ParseInstant(r.Timestamp)
 		r.stampRead, r.dated, r.stamp = true, err == nil, stamp
@@ -171,14 +171,16 @@ func (r *reading) when() (time.Time, bool) {
 	return r.stamp, r.dated
 }
 
-// ended tells whether an expiry of the fact has passed at an instant.
-func (r *reading) ended(at time.Time) bool { return r.hasUntil && r.untilReadable && !r.end.After(at) }
+// expiredBy tells whether an expiry of the fact has passed at an instant.
+func (r *parsed) expiredBy(at time.Time) bool {
+	return r.hasUntil && r.untilReadable && !r.end.After(at)
+}
 
 // noExpiry tells whether a rule of age may take the fact: it has no expiry of its own.
-func (r *reading) noExpiry() bool { return !r.hasUntil }
+func (r *parsed) noExpiry() bool { return !r.hasUntil }
 
 // decide judges by one policy, or by the set's ttl where there is none, and by the floor.
-func (j *Judge) decide(r *reading, p *compiled) Verdict {
+func (j *Judge) decide(r *parsed, p *compiled) Verdict {
 	effective := r.EffectiveConfidence()
 	faded, undated := effective, false
 	byAge := false
@@ -189,12 +191,12 @@ func (j *Judge) decide(r *reading, p *compiled) Verdict {
 	// An expiry of its own takes a fact out of the rules of age. One that cannot be read does too, but
 	// then the fact is reported as kept, so its age is looked at all the same.
 	if aged && (r.noExpiry() || !r.untilReadable) {
-		stamp, ok := r.when()
+		stamp, ok := r.timestamp()
 		byAge = ok && possible && !stamp.After(cutoff)
 		undated = !ok && r.noExpiry()
 	}
 	if p != nil && p.fades() {
-		stamp, ok := r.when()
+		stamp, ok := r.timestamp()
 		if ok {
 			faded = p.faded(r.Confidence, effective, stamp, j.asOf)
 		}
@@ -203,7 +205,7 @@ func (j *Judge) decide(r *reading, p *compiled) Verdict {
 	byPolicy := p != nil && (byAge || p.fades() && p.exceedsMinStep(effective, faded))
 	byFloor := j.set.Floor.selects(faded)
 
-	v := Verdict{Rules: named(p, byAge || byPolicy, byFloor)}
+	v := Verdict{Rules: ruleNames(p, byAge || byPolicy, byFloor)}
 	// Without the floor, an unreadable stamp is what keeps the fact from the rule.
 	undated = undated && !byFloor
 	if v.Rules == nil && !undated {
@@ -217,7 +219,7 @@ func (j *Judge) decide(r *reading, p *compiled) Verdict {
 			v.Kept = UnreadableValidUntil
 		case p != nil && p.exempts(r.Relation):
 			v.Kept = Exempt
-		case r.ended(j.now): // another process has expired it since as-of, or the fact itself
+		case r.expiredBy(j.now): // another process has expired it since as-of, or the fact itself
 			v.Kept = ChangedMeanwhile
 		}
 	}
@@ -229,15 +231,15 @@ func (j *Judge) decide(r *reading, p *compiled) Verdict {
 	if p != nil && p.KeepLast > 0 && v.Action != Reduce {
 		v.NeedsRank = true
 		if r.Newest {
-			v = v.newest(p)
+			v = v.keptAsNewest(p)
 		}
 	}
 	return v
 }
 
-// named are the names of the rules that select a fact. They are shared by all verdicts, so that judging a
+// ruleNames are the names of the rules that select a fact. They are shared by all verdicts, so that judging a
 // million facts allocates nothing.
-func named(p *compiled, byRule, byFloor bool) []string {
+func ruleNames(p *compiled, byRule, byFloor bool) []string {
 	selected := 0
 	if byRule {
 		selected |= 1
@@ -248,10 +250,10 @@ func named(p *compiled, byRule, byFloor bool) []string {
 	if p != nil {
 		return p.rules[selected]
 	}
-	return selections[selected]
+	return namesWithoutPolicy[selected]
 }
 
-var selections = [4][]string{nil, {NameTTL}, {NameFloor}, {NameTTL, NameFloor}}
+var namesWithoutPolicy = [4][]string{nil, {NameTTL}, {NameFloor}, {NameTTL, NameFloor}}
 
 // act fills in what is to be done with a fact that is selected and not protected.
 func (v *Verdict) act(p *compiled, byAge, byPolicy, byFloor bool, faded float64) {
@@ -271,18 +273,18 @@ func (v *Verdict) act(p *compiled, byAge, byPolicy, byFloor bool, faded float64)
 	}
 }
 
-// newest is the verdict on a fact that keep_last protects: it may fade all the same.
-func (v Verdict) newest(p *compiled) Verdict {
+// keptAsNewest is the verdict on a fact that keep_last protects: it may fade all the same.
+func (v Verdict) keptAsNewest(p *compiled) Verdict {
 	if v.Action == Expire && v.Confidence != nil {
 		return Verdict{Action: Reduce, Rules: p.rules[1], Policy: v.Policy, Confidence: v.Confidence, Kept: KeptAsNewest, NeedsRank: true}
 	}
 	return Verdict{Action: Keep, Rules: v.Rules, Kept: KeptAsNewest, NeedsRank: true}
 }
 
-// count is what a policy in mode dry_run would do.
-func (j *Judge) count(r *reading, p *compiled) Shadow {
-	stamp, ok := r.when()
-	if !ok || r.hasUntil && !r.untilReadable || r.ended(j.now) {
+// shadowOf is what a policy in mode dry_run would do.
+func (j *Judge) shadowOf(r *parsed, p *compiled) Shadow {
+	stamp, ok := r.timestamp()
+	if !ok || r.hasUntil && !r.untilReadable || r.expiredBy(j.now) {
 		return Shadow{}
 	}
 	a := Shadow{Policy: p.ID, Retract: r.noExpiry() && p.possible && !stamp.After(p.cutoff)}

@@ -39,9 +39,9 @@ type Ahead struct {
 // Explain judges a fact as Decide does, and tells how it came to that.
 func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	e := Explanation{Verdict: j.Decide(c)}
-	r := reading{Candidate: c}
-	r.until()
-	expired := r.ended(j.asOf)
+	r := parsed{Candidate: c}
+	r.parseExpiry()
+	expired := r.expiredBy(j.asOf)
 	act, shadow := j.policies(c)
 	for i := range j.compiled {
 		e.Steps = append(e.Steps, j.policyStep(&r, &j.compiled[i], act, shadow, expired))
@@ -54,7 +54,7 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	}
 	exempt := act != nil && act.exempts(c.Relation)
 	acting := j.set.Only == "" || act != nil && act.ID == j.set.Only
-	if !r.ended(j.now) && protected(c) == "" && !exempt && acting {
+	if !r.expiredBy(j.now) && protected(c) == "" && !exempt && acting {
 		e.Outlook = j.outlook(&r, act)
 	}
 	return e
@@ -79,7 +79,7 @@ func (p *Policy) mismatch(c *fact.Candidate) string {
 	return ""
 }
 
-func (j *Judge) policyStep(r *reading, p, act, shadow *compiled, expired bool) Step {
+func (j *Judge) policyStep(r *parsed, p, act, shadow *compiled, expired bool) Step {
 	step, decides := Step{Rule: p.Name(), Shadow: p.shadow()}, act
 	if step.Shadow {
 		decides = shadow
@@ -118,8 +118,8 @@ func (j *Judge) policyStep(r *reading, p, act, shadow *compiled, expired bool) S
 }
 
 // aged tells whether a fact has reached an age.
-func (r *reading) aged(ttl TTL, cutoff time.Time, possible bool) (bool, string) {
-	stamp, ok := r.when()
+func (r *parsed) aged(ttl TTL, cutoff time.Time, possible bool) (bool, string) {
+	stamp, ok := r.timestamp()
 	switch {
 	case r.hasUntil && !r.untilReadable:
 		return ok && possible && !stamp.After(cutoff), "it has an expiry of its own, which cannot be read"
@@ -133,8 +133,8 @@ func (r *reading) aged(ttl TTL, cutoff time.Time, possible bool) (bool, string) 
 	return false, "stamped " + fact.FormatInstant(stamp) + ", less than " + ttl.String() + " ago"
 }
 
-func (j *Judge) fading(r *reading, p *compiled) (bool, string) {
-	stamp, ok := r.when()
+func (j *Judge) fading(r *parsed, p *compiled) (bool, string) {
+	stamp, ok := r.timestamp()
 	if !ok {
 		return false, "its stamp is no date, so it does not fade"
 	}
@@ -150,7 +150,7 @@ func (j *Judge) fading(r *reading, p *compiled) (bool, string) {
 	return true, words
 }
 
-func (j *Judge) ttlStep(r *reading, act *compiled, expired bool) Step {
+func (j *Judge) ttlStep(r *parsed, act *compiled, expired bool) Step {
 	step := Step{Rule: NameTTL}
 	switch {
 	case act != nil:
@@ -164,10 +164,10 @@ func (j *Judge) ttlStep(r *reading, act *compiled, expired bool) Step {
 	return step
 }
 
-func (j *Judge) floorStep(r *reading, act *compiled, expired bool) Step {
+func (j *Judge) floorStep(r *parsed, act *compiled, expired bool) Step {
 	step, confidence := Step{Rule: NameFloor, Matched: true}, r.EffectiveConfidence()
 	if act != nil && act.fades() {
-		if stamp, ok := r.when(); ok {
+		if stamp, ok := r.timestamp(); ok {
 			confidence = act.faded(r.Confidence, confidence, stamp, j.asOf)
 		}
 	}
@@ -185,8 +185,8 @@ func (j *Judge) floorStep(r *reading, act *compiled, expired bool) Step {
 }
 
 // outlook looks ahead for a fact that is live and not protected.
-func (j *Judge) outlook(r *reading, p *compiled) (o Outlook) {
-	stamp, ok := r.when()
+func (j *Judge) outlook(r *parsed, p *compiled) (o Outlook) {
+	stamp, ok := r.timestamp()
 	ttl, by := j.set.TTL, NameTTL
 	if p != nil {
 		ttl, by = p.TTL, p.Name()
@@ -195,7 +195,7 @@ func (j *Judge) outlook(r *reading, p *compiled) (o Outlook) {
 		return o
 	}
 	if ttl != nil && r.noExpiry() && !r.Newest {
-		if end, within := after(stamp, float64(*ttl)); within {
+		if end, within := addSeconds(stamp, float64(*ttl)); within {
 			o.Expires, o.By = end, by
 		}
 	}

@@ -19,7 +19,7 @@ func (p *Policy) faded(base, effective float64, stamp, asOf time.Time) float64 {
 	if age <= 0 || !(base > 0) {
 		return effective
 	}
-	left := narrow(base * math.Exp2(-age/float64(p.HalfLife)))
+	left := roundFloat4(base * math.Exp2(-age/float64(p.HalfLife)))
 	return min(max(left, roundUp(p.MinConfidence)), effective)
 }
 
@@ -29,26 +29,26 @@ func (p *Policy) exceedsMinStep(effective, faded float64) bool {
 	return float32(faded) < float32(effective) && effective-faded >= p.MinStep
 }
 
-// smallest is the least confidence that fading leaves: at 0 a fact would count as retracted, and no
+// minFaded is the least confidence that fading leaves: at 0 a fact would count as retracted, and no
 // floor would take it any more.
-const smallest = 0x1p-126
+const minFaded = 0x1p-126
 
-// narrow rounds to the shortest decimal that a float4 can tell from others.
-func narrow(value float64) float64 {
+// roundFloat4 rounds to the shortest decimal that a float4 can tell from others.
+func roundFloat4(value float64) float64 {
 	var digits [32]byte
-	text := strconv.AppendFloat(digits[:0], float64(float32(max(value, smallest))), 'g', -1, 32)
+	text := strconv.AppendFloat(digits[:0], float64(float32(max(value, minFaded))), 'g', -1, 32)
 	rounded, _ := strconv.ParseFloat(string(text), 64)
 	return rounded
 }
 
-// roundUp rounds as narrow does, but never down.
+// roundUp rounds as roundFloat4 does, but never down.
 func roundUp(value float64) float64 {
 	if value == 0 {
 		return 0
 	}
-	rounded := narrow(value)
+	rounded := roundFloat4(value)
 	if rounded < value {
-		rounded = narrow(float64(math.Nextafter32(float32(rounded), 2)))
+		rounded = roundFloat4(float64(math.Nextafter32(float32(rounded), 2)))
 	}
 	return rounded
 }
@@ -59,11 +59,11 @@ func (p *Policy) crossing(base float64, stamp time.Time, floor float64) (time.Ti
 	if !p.fades() || !(base > 0) || roundUp(p.MinConfidence) >= floor {
 		return time.Time{}, false
 	}
-	return after(stamp, max(0, math.Log2(base/floor))*float64(p.HalfLife))
+	return addSeconds(stamp, max(0, math.Log2(base/floor))*float64(p.HalfLife))
 }
 
-// after is an instant some seconds later, rounded up to whole ones; false where that is beyond the calendar.
-func after(t time.Time, seconds float64) (time.Time, bool) {
+// addSeconds is an instant some seconds later, rounded up to whole ones; false where that is beyond the calendar.
+func addSeconds(t time.Time, seconds float64) (time.Time, bool) {
 	const endOfTime = 253402300799 // 9999-12-31
 	if !(float64(t.Unix())+seconds < endOfTime) {
 		return time.Time{}, false

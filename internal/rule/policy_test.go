@@ -174,7 +174,7 @@ func TestFadingDoesNotCompound(t *testing.T) {
 		p.MinConfidence = rapid.SampledFrom([]float64{0, 0.1, 0.123456789}).Draw(t, "least")
 		set := Set{Policies: []Policy{p}}
 		stamp := asOf.Add(-time.Duration(rapid.Int64Range(0, 1e6).Draw(t, "age")) * time.Second)
-		base := narrow(rapid.Float64Range(0.01, 1).Draw(t, "base"))
+		base := roundFloat4(rapid.Float64Range(0.01, 1).Draw(t, "base"))
 		fresh := func() *fact.Candidate {
 			return stale(func(c *fact.Candidate) { c.Timestamp, c.Confidence = fact.FormatInstant(stamp), base })
 		}
@@ -208,7 +208,7 @@ func TestFadingDoesNotCompound(t *testing.T) {
 		if b < p.MinConfidence && b < base {
 			t.Fatalf("%v is below %v", b, p.MinConfidence)
 		}
-		if float32(b) != float32(narrow(b)) || p.MinStep == 0 && a != b {
+		if float32(b) != float32(roundFloat4(b)) || p.MinStep == 0 && a != b {
 			t.Fatalf("%v and %v", a, b)
 		}
 	})
