@@ -8,39 +8,38 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Judge is a set made ready to judge facts by one as-of. It remembers which policies concern which
-// names, so it belongs to one goroutine.
+// Judge judges facts by one set of rules and one as-of. It caches which policies match, so only one goroutine may use it.
 type Judge struct {
 	set      Set
 	asOf     time.Time
 	now      time.Time // asOf or later
-	cutoff   time.Time // of the set's ttl
-	possible bool
+	cutoff   time.Time // the latest timestamp that is old enough for the set's ttl
+	possible bool      // there is a cutoff
 	compiled []compiled
 	exact    map[string][]int // see byRelation
 	wide     []int
 	cache    map[cacheKey][2][]*compiled
 }
 
-// compiled is a policy with what does not change from fact to fact.
+// compiled is a policy with values that are the same for all facts.
 type compiled struct {
 	*Policy
 	cutoff   time.Time
-	possible bool        // a stamp can be old enough
-	rules    [4][]string // by what selects: the policy, the floor
+	possible bool        // there is a cutoff
+	rules    [4][]string // names of the selecting rules: none, the policy, the floor, both
 }
 
-// cacheKey is all that policies look at of a fact but for its entity and its source.
+// cacheKey is the fields of a fact that policies match, without entity and source, which are mostly different.
 type cacheKey struct{ relation, scope, tenant string }
 
-// A Judge remembers so many places, and none whose names are longer: they are hostile text, of any number and length.
+// The limits of the cache. Relations and tenants are hostile text, of any number and length.
 const (
 	maxCached     = 10_000
 	maxCachedText = 500 // bytes
 )
 
-// Judge makes the set ready to judge by an as-of. now is the instant of the work by the store's clock: an
-// expiry that has passed by then stays as it is. A now before asOf counts as asOf.
+// Judge makes a Judge for an as-of. now is the present time of the store's clock: a fact that has expired by now is left alone.
+// A now before asOf counts as asOf.
 func (s Set) Judge(asOf, now time.Time) *Judge {
 	if s.Only != "" {
 		s.TTL, s.Floor = nil, nil
@@ -61,18 +60,18 @@ func (s Set) Judge(asOf, now time.Time) *Judge {
 	return j
 }
 
-// Decide judges one fact at asOf, as a sweep at that very instant would. The result depends on its arguments only.
+// Decide judges one fact as a sweep at asOf would. The result depends on the arguments only.
 func (s Set) Decide(c *fact.Candidate, asOf time.Time) Verdict { return s.Judge(asOf, asOf).Decide(c) }
 
-// Live tells whether a fact has not expired by now.
+// Live tells whether a fact has not expired by the now of the Judge.
 func (j *Judge) Live(c *fact.Candidate) bool { return Live(c, j.now) }
 
-// Decide judges one fact. Where the verdict is NeedsRank, it holds for a fact that is not among the newest
-// of its group; for one that is, ask again with Newest set.
+// Decide judges one fact. If the verdict has NeedsRank, it depends on c.Newest: the caller finds out whether the fact is among
+// the newest of its group, sets c.Newest, and calls Decide again.
 func (j *Judge) Decide(c *fact.Candidate) Verdict {
 	r := parsed{Candidate: c}
 	if r.parseExpiry(); r.expiredBy(j.asOf) {
-		return Verdict{} // expired already
+		return Verdict{} // has expired
 	}
 	if len(j.compiled) == 0 {
 		return j.decide(&r, nil)
@@ -88,7 +87,7 @@ func (j *Judge) Decide(c *fact.Candidate) Verdict {
 	return v
 }
 
-// Policy is the policy that decides on a fact, and the one in mode dry_run that counts it; nil is none.
+// Policy finds the policy that decides on a fact, and the policy in mode dry_run that counts it. nil is none.
 func (j *Judge) Policy(c *fact.Candidate) (act, shadow *Policy) {
 	a, b := j.policies(c)
 	if a != nil {
@@ -100,7 +99,7 @@ func (j *Judge) Policy(c *fact.Candidate) (act, shadow *Policy) {
 	return act, shadow
 }
 
-// policies finds the first policies that match.
+// policies finds the first matching policy that acts, and the first one in mode dry_run.
 func (j *Judge) policies(c *fact.Candidate) (act, shadow *compiled) {
 	at := cacheKey{c.Relation, c.Scope, c.Tenant}
 	matches, known := j.cache[at]
@@ -110,15 +109,15 @@ func (j *Judge) policies(c *fact.Candidate) (act, shadow *compiled) {
 			clear(j.cache)
 		}
 		if len(at.relation)+len(at.scope)+len(at.tenant) <= maxCachedText {
-			// Copies: the range that the fact was read with is not to stay in memory.
+			// Cloned, since the text of a fact may keep a whole range in memory.
 			j.cache[cacheKey{strings.Clone(at.relation), strings.Clone(at.scope), strings.Clone(at.tenant)}] = matches
 		}
 	}
 	return first(matches[0], c), first(matches[1], c)
 }
 
-// matching are the policies that match a place, those that act and the shadow ones, up to the first that
-// matches every fact there.
+// matching are the policies that may match facts with a key, in their order: first those that act, then those in mode dry_run.
+// A list ends with the first policy that matches all such facts.
 func (j *Judge) matching(at cacheKey) (found [2][]*compiled) {
 	inOrder := slices.Concat(j.exact[at.relation], j.wide)
 	slices.Sort(inOrder)
@@ -146,7 +145,7 @@ func first(matches []*compiled, c *fact.Candidate) *compiled {
 	return nil
 }
 
-// parsed is a fact with its stamps as instants.
+// parsed is a fact with its expiry and its timestamp as instants.
 type parsed struct {
 	*fact.Candidate
 	hasUntil, untilReadable bool
@@ -162,7 +161,7 @@ func (r *parsed) parseExpiry() {
 	}
 }
 
-// timestamp is the fact's stamp; false where it cannot be read.
+// timestamp is the fact's timestamp; false if it cannot be read.
 func (r *parsed) timestamp() (time.Time, bool) {
 	if !r.stampRead {
 		stamp, err := fact.ParseInstant(r.Timestamp)
@@ -171,15 +170,15 @@ func (r *parsed) timestamp() (time.Time, bool) {
 	return r.stamp, r.dated
 }
 
-// expiredBy tells whether an expiry of the fact has passed at an instant.
+// expiredBy tells whether the fact has a readable expiry at or before an instant.
 func (r *parsed) expiredBy(at time.Time) bool {
 	return r.hasUntil && r.untilReadable && !r.end.After(at)
 }
 
-// noExpiry tells whether a rule of age may take the fact: it has no expiry of its own.
+// noExpiry tells whether rules of age concern the fact: it has no expiry.
 func (r *parsed) noExpiry() bool { return !r.hasUntil }
 
-// decide judges by one policy, or by the set's ttl where there is none, and by the floor.
+// decide judges by one policy, or by the set's ttl if p is nil, and by the floor.
 func (j *Judge) decide(r *parsed, p *compiled) Verdict {
 	effective := r.EffectiveConfidence()
 	faded, undated := effective, false
@@ -188,8 +187,8 @@ func (j *Judge) decide(r *parsed, p *compiled) Verdict {
 	if p != nil {
 		cutoff, possible, aged = p.cutoff, p.possible, p.TTL != nil
 	}
-	// An expiry of its own takes a fact out of the rules of age. One that cannot be read does too, but
-	// then the fact is reported as kept, so its age is looked at all the same.
+	// Rules of age do not select a fact with an expiry. If the expiry cannot be read, the fact is reported as kept if its age
+	// would select it.
 	if aged && (r.noExpiry() || !r.untilReadable) {
 		stamp, ok := r.timestamp()
 		byAge = ok && possible && !stamp.After(cutoff)
@@ -206,7 +205,7 @@ func (j *Judge) decide(r *parsed, p *compiled) Verdict {
 	byFloor := j.set.Floor.selects(faded)
 
 	v := Verdict{Rules: ruleNames(p, byAge || byPolicy, byFloor)}
-	// Without the floor, an unreadable stamp is what keeps the fact from the rule.
+	// If the floor selects the fact, its timestamp does not matter.
 	undated = undated && !byFloor
 	if v.Rules == nil && !undated {
 		return Verdict{}
@@ -219,7 +218,7 @@ func (j *Judge) decide(r *parsed, p *compiled) Verdict {
 			v.Kept = UnreadableValidUntil
 		case p != nil && p.exempts(r.Relation):
 			v.Kept = Exempt
-		case r.expiredBy(j.now): // another process has expired it since as-of, or the fact itself
+		case r.expiredBy(j.now): // it has expired after as-of, by its own expiry or by another process
 			v.Kept = ChangedMeanwhile
 		}
 	}
@@ -237,8 +236,7 @@ func (j *Judge) decide(r *parsed, p *compiled) Verdict {
 	return v
 }
 
-// ruleNames are the names of the rules that select a fact. They are shared by all verdicts, so that judging a
-// million facts allocates nothing.
+// ruleNames are the names of the rules that select a fact. All verdicts share the slices, so that Decide does not allocate.
 func ruleNames(p *compiled, byRule, byFloor bool) []string {
 	selected := 0
 	if byRule {
@@ -255,7 +253,7 @@ func ruleNames(p *compiled, byRule, byFloor bool) []string {
 
 var namesWithoutPolicy = [4][]string{nil, {NameTTL}, {NameFloor}, {NameTTL, NameFloor}}
 
-// act fills in what is to be done with a fact that is selected and not protected.
+// act sets what is to be done with a fact that is selected and not protected.
 func (v *Verdict) act(p *compiled, byAge, byPolicy, byFloor bool, faded float64) {
 	if byPolicy {
 		v.Policy = p.ID
@@ -273,7 +271,7 @@ func (v *Verdict) act(p *compiled, byAge, byPolicy, byFloor bool, faded float64)
 	}
 }
 
-// keptAsNewest is the verdict on a fact that keep_last protects: it may fade all the same.
+// keptAsNewest is the verdict on a fact that keep_last protects: its confidence may be reduced all the same.
 func (v Verdict) keptAsNewest(p *compiled) Verdict {
 	if v.Action == Expire && v.Confidence != nil {
 		return Verdict{Action: Reduce, Rules: p.rules[1], Policy: v.Policy, Confidence: v.Confidence, Kept: KeptAsNewest, NeedsRank: true}
@@ -281,7 +279,7 @@ func (v Verdict) keptAsNewest(p *compiled) Verdict {
 	return Verdict{Action: Keep, Rules: v.Rules, Kept: KeptAsNewest, NeedsRank: true}
 }
 
-// shadowOf is what a policy in mode dry_run would do.
+// shadowOf is what a policy in mode dry_run would do to a fact.
 func (j *Judge) shadowOf(r *parsed, p *compiled) Shadow {
 	stamp, ok := r.timestamp()
 	if !ok || r.hasUntil && !r.untilReadable || r.expiredBy(j.now) {
@@ -302,7 +300,7 @@ func (j *Judge) shadowOf(r *parsed, p *compiled) Shadow {
 	return a
 }
 
-// protected is the protection that a fact has by itself, whatever selects it.
+// protected is the protection of a fact that does not depend on the rule that selects it; "" is none.
 func protected(c *fact.Candidate) Protection {
 	switch {
 	case isSystem(c.Entity) || isSystem(c.Relation):

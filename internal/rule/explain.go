@@ -6,28 +6,28 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Explanation is a verdict with all that led to it, and what is to come.
+// Explanation is a verdict with the reasons for it, and what will happen to the fact later.
 type Explanation struct {
 	Verdict Verdict
-	Steps   []Step // every rule, in the order in which they are tried
+	Steps   []Step // one for each rule, in the order in which rules are tried
 	Outlook Outlook
 }
 
-// Step is one rule that was looked at.
+// Step is what one rule says about a fact.
 type Step struct {
-	Rule    string // its name
-	Shadow  bool   // a policy in mode dry_run: whatever it says changes nothing
-	Matched bool   // the rule is about this fact
-	Selects bool   // and it would have something done to the fact now, were there no protection
-	Why     string // in words, whether it does or not
+	Rule    string // name of the rule
+	Shadow  bool   // the rule is a policy in mode dry_run, which changes nothing
+	Matched bool   // the rule concerns this fact
+	Selects bool   // the rule would change the fact now if no protection held
+	Why     string // why it does, or does not, in words
 }
 
-// Outlook is when the fact will next change, if nobody else changes it and sweeps go on by the same rules.
+// Outlook is when the fact will change if sweeps go on with the same rules, and no other process changes it.
 type Outlook struct {
-	Expires time.Time // by age; zero where it never will
-	By      string    // the rule that it will expire by
-	Fades   []Ahead   // confidence on some days to come; none where it does not fade
-	Crosses time.Time // from when on the fading confidence is below the floor; zero is never
+	Expires time.Time // by age; zero is never
+	By      string    // name of the rule by which it expires
+	Fades   []Ahead   // confidences on some later days; empty if it does not fade
+	Crosses time.Time // when the fading confidence gets below the floor; zero is never
 }
 
 // Ahead is a confidence some days after as-of.
@@ -36,7 +36,7 @@ type Ahead struct {
 	Confidence float64
 }
 
-// Explain judges a fact as Decide does, and tells how it came to that.
+// Explain judges a fact as Decide does, and explains the verdict.
 func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	e := Explanation{Verdict: j.Decide(c)}
 	r := parsed{Candidate: c}
@@ -62,7 +62,7 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 
 const isExpired = "the fact has expired already"
 
-// mismatch is why a policy is not about a fact, or "".
+// mismatch is why a policy does not match a fact; "" if it does.
 func (p *Policy) mismatch(c *fact.Candidate) string {
 	switch {
 	case !glob(p.Relation).matches(c.Relation):
@@ -117,7 +117,7 @@ func (j *Judge) policyStep(r *parsed, p, act, shadow *compiled, expired bool) St
 	return step
 }
 
-// aged tells whether a fact has reached an age.
+// aged tells whether a fact is as old as a ttl, and why.
 func (r *parsed) aged(ttl TTL, cutoff time.Time, possible bool) (bool, string) {
 	stamp, ok := r.timestamp()
 	switch {
@@ -184,7 +184,7 @@ func (j *Judge) floorStep(r *parsed, act *compiled, expired bool) Step {
 	return step
 }
 
-// outlook looks ahead for a fact that is live and not protected.
+// outlook is the outlook of a fact that has not expired and is not protected.
 func (j *Judge) outlook(r *parsed, p *compiled) (o Outlook) {
 	stamp, ok := r.timestamp()
 	ttl, by := j.set.TTL, NameTTL
@@ -210,7 +210,7 @@ func (j *Judge) outlook(r *parsed, p *compiled) (o Outlook) {
 		if crosses, within := p.crossing(r.Confidence, stamp, float64(*j.set.Floor)); within {
 			o.Crosses = crosses
 		}
-		// An override may be below the floor long before the base fades to it.
+		// The confidence of an override may be below the floor long before the fact's own confidence fades to it.
 		if j.set.Floor.selects(o.Fades[0].Confidence) && (o.Crosses.IsZero() || !o.Crosses.Before(j.asOf)) {
 			o.Crosses = j.asOf
 		}
@@ -218,8 +218,8 @@ func (j *Judge) outlook(r *parsed, p *compiled) (o Outlook) {
 	return o
 }
 
-// Wrote tells whether an override is what a policy makes of a fact at an as-of. c is the fact as it was
-// before, with the override that it had. An undo asks, before it takes anything back.
+// Wrote tells whether an override is what a policy writes for a fact at an as-of. c is the fact before, with its override if it
+// had one. An undo restores only such facts.
 func (p *Policy) Wrote(c *fact.Candidate, after fact.Override, asOf time.Time) bool {
 	was := fact.Override{}
 	if c.Override != nil {

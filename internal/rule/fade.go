@@ -6,14 +6,11 @@ import (
 	"time"
 )
 
-// Fading never compounds: what a fact's confidence becomes is told from its base confidence, its
-// stamp and the as-of alone, however many sweeps there were before. Both databases hold the result
-// exactly: it is the shortest decimal of a float4.
+// The faded confidence of a fact depends on its base confidence, its timestamp and the as-of only. It does not depend on earlier
+// sweeps. It is the shortest decimal of a float4, so that both databases store it exactly.
 
-// faded is the confidence that a half-life leaves of a base confidence: base halved for every half-life
-// that has passed since the stamp, not below the policy's min_confidence, and not above what is
-// effective now. A stamp that lies ahead fades nothing, and neither does a base of 0, from which no
-// half can be taken.
+// faded is the base confidence, halved for each half-life since the timestamp. It is not below the policy's min_confidence and
+// not above the effective confidence. A timestamp after as-of, or a base of 0, changes nothing.
 func (p *Policy) faded(base, effective float64, stamp, asOf time.Time) float64 {
 	age := float64(asOf.Unix()-stamp.Unix()) + float64(asOf.Nanosecond()-stamp.Nanosecond())/1e9
 	if age <= 0 || !(base > 0) {
@@ -23,17 +20,16 @@ func (p *Policy) faded(base, effective float64, stamp, asOf time.Time) float64 {
 	return min(max(left, roundUp(p.MinConfidence)), effective)
 }
 
-// exceedsMinStep tells whether a change of confidence is to be written.
+// exceedsMinStep tells whether a change of confidence is large enough to be written.
 func (p *Policy) exceedsMinStep(effective, faded float64) bool {
-	// As float4: SQLite may read a decimal as its neighbour, which must not look like a change.
+	// Compared as float4: SQLite may read a decimal as the next float8, which is no change.
 	return float32(faded) < float32(effective) && effective-faded >= p.MinStep
 }
 
-// minFaded is the least confidence that fading leaves: at 0 a fact would count as retracted, and no
-// floor would take it any more.
+// minFaded is the smallest faded confidence. A fact with 0 would count as retracted, and no floor would select it.
 const minFaded = 0x1p-126
 
-// roundFloat4 rounds to the shortest decimal that a float4 can tell from others.
+// roundFloat4 rounds to a float4 and returns its shortest decimal.
 func roundFloat4(value float64) float64 {
 	var digits [32]byte
 	text := strconv.AppendFloat(digits[:0], float64(float32(max(value, minFaded))), 'g', -1, 32)
@@ -41,7 +37,7 @@ func roundFloat4(value float64) float64 {
 	return rounded
 }
 
-// roundUp rounds as roundFloat4 does, but never down.
+// roundUp is roundFloat4 that never rounds down.
 func roundUp(value float64) float64 {
 	if value == 0 {
 		return 0
@@ -53,8 +49,7 @@ func roundUp(value float64) float64 {
 	return rounded
 }
 
-// crossing is the instant from which on a policy leaves less than a floor of a base confidence. false:
-// it never does, or not within the calendar.
+// crossing is when a base confidence fades below a floor. It is false if that never happens, or after the year 9999.
 func (p *Policy) crossing(base float64, stamp time.Time, floor float64) (time.Time, bool) {
 	if !p.fades() || !(base > 0) || roundUp(p.MinConfidence) >= floor {
 		return time.Time{}, false
@@ -62,7 +57,7 @@ func (p *Policy) crossing(base float64, stamp time.Time, floor float64) (time.Ti
 	return addSeconds(stamp, max(0, math.Log2(base/floor))*float64(p.HalfLife))
 }
 
-// addSeconds is an instant some seconds later, rounded up to whole ones; false where that is beyond the calendar.
+// addSeconds adds seconds, rounded up to a whole number. It is false if the result is after the year 9999.
 func addSeconds(t time.Time, seconds float64) (time.Time, bool) {
 	const endOfTime = 253402300799 // 9999-12-31
 	if !(float64(t.Unix())+seconds < endOfTime) {

@@ -2,8 +2,7 @@ package rule
 
 import "strings"
 
-// glob is a pattern in which * stands for any run of characters, none among them, and all else for
-// itself. Case counts.
+// glob is a pattern in which * stands for any number of characters, and every other character for itself. Case counts.
 type glob string
 
 // anything is the pattern that matches every text.
@@ -13,14 +12,14 @@ func (g glob) any() bool { return g == "" || strings.Trim(string(g), anything) =
 
 func (g glob) exact() bool { return !g.any() && !strings.Contains(string(g), anything) }
 
-// prefix is what every text that matches begins with.
+// prefix is the literal text with which every match begins.
 func (g glob) prefix() string {
 	literal, _, _ := strings.Cut(string(g), anything)
 	return literal
 }
 
-// matches compares piece by piece from the left: the shortest run for each * is always good enough,
-// but for the last, which has to reach the end.
+// matches compares piece by piece from the left. For each * the shortest match will do, except for the last, which must reach
+// the end.
 func (g glob) matches(text string) bool {
 	if g.any() {
 		return true
@@ -46,8 +45,7 @@ func (g glob) matches(text string) bool {
 	}
 }
 
-// covers tells whether g surely matches all that other matches: it reads the other's * as a character
-// that only a * of its own can stand for.
+// covers tells whether g surely matches all that other matches. A * in other counts as a character that only a * in g matches.
 func (g glob) covers(other glob) bool {
 	return g.any() || !other.any() && g.matches(string(other))
 }

@@ -6,14 +6,14 @@ import (
 	"strings"
 )
 
-// Limit is the most that a sweep may expire: a share of the facts live at as-of in its scope and
-// tenant where Percent is above 0, else a number of facts.
+// Limit is how many facts a sweep may expire: a share of the unexpired facts in its scope and tenant if Percent is above 0, else
+// a number of facts.
 type Limit struct {
 	Facts   int64
-	Percent float64 // to 100
+	Percent float64 // 0 to 100
 }
 
-// ParseLimit reads a number of facts or a percentage of them.
+// ParseLimit parses a number of facts, or a percentage such as 5%.
 func ParseLimit(text string) (*Limit, error) {
 	if number, ok := strings.CutSuffix(text, "%"); ok {
 		percent, err := strconv.ParseFloat(number, 64)
@@ -29,7 +29,7 @@ func ParseLimit(text string) (*Limit, error) {
 	return &Limit{Facts: facts}, nil
 }
 
-// String writes the limit as ParseLimit reads it.
+// String formats the limit as ParseLimit parses it.
 func (l Limit) String() string {
 	if l.Percent > 0 {
 		return strconv.FormatFloat(l.Percent, 'f', -1, 64) + "%"
@@ -37,7 +37,7 @@ func (l Limit) String() string {
 	return strconv.FormatInt(l.Facts, 10)
 }
 
-// Exceeded tells whether selected facts of live ones are more than the limit allows.
+// Exceeded tells whether the limit allows less than selected facts of live unexpired ones.
 func (l Limit) Exceeded(selected, live int64) bool {
 	if l.Percent > 0 {
 		return float64(selected)*100 > l.Percent*float64(live)

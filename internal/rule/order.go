@@ -6,9 +6,8 @@ import (
 	"strings"
 )
 
-// Order puts policies into the order in which they are tried, the most specific first: an exact
-// relation before a glob before *, then an exact scope before any, then the longer literal beginning of
-// the relation. What is equal in all that keeps its order.
+// Order sorts policies into the order in which they are tried, the most specific first: an exact relation before a glob before *,
+// then an exact scope before every scope, then the longer literal beginning of the relation. The sort is stable.
 func Order(policies []Policy) {
 	slices.SortStableFunc(policies, func(a, b Policy) int {
 		return cmp.Or(
@@ -36,11 +35,11 @@ func anyScope(p Policy) int {
 	return 0
 }
 
-// shadow tells whether a policy is tried apart from those that act.
+// shadow tells whether a policy only counts. It is tried apart from the policies that act.
 func (p *Policy) shadow() bool { return p.Mode == ModeDryRun }
 
-// byRelation is where policies stand in the set: those for one relation alone by its name, and all others.
-// There may be a policy for every relation, and to look at all of them for each is quadratic.
+// byRelation is the indexes of policies in the set: exact are those for one relation, by its name; wide are all others. There may
+// be a policy for every relation, and to try all of them for each would be quadratic.
 func (s Set) byRelation() (exact map[string][]int, wide []int) {
 	exact = map[string][]int{}
 	for i := range s.Policies {
@@ -53,8 +52,8 @@ func (s Set) byRelation() (exact map[string][]int, wide []int) {
 	return exact, wide
 }
 
-// Unreachable are, by their place in the set, the policies that can never decide on a fact as far as patterns
-// tell, each with one that is tried before it and matches all that it matches.
+// Unreachable are the policies that never decide on a fact, by their index in the set. The value is a policy that is tried before
+// and matches the same facts. It finds only those that follow from the patterns.
 func (s Set) Unreachable() map[int]*Policy {
 	unreachable := map[int]*Policy{}
 	exact, wide := s.byRelation()
@@ -80,10 +79,10 @@ func (p *Policy) covers(other *Policy) bool {
 		(p.Scope == "" || p.Scope == other.Scope) && (p.Tenant == "" || p.Tenant == other.Tenant)
 }
 
-// Idle says why a policy never acts, whatever the store holds; "" where it may.
+// Idle is why a policy never acts, whatever facts a store has; "" if it may act.
 func (p *Policy) Idle() string {
 	begin := glob(p.Relation).prefix()
-	ordinary := strings.HasPrefix("stigmem://", strings.ToLower(begin)) && !glob(p.Relation).exact() // may go on as stigmem://
+	ordinary := strings.HasPrefix("stigmem://", strings.ToLower(begin)) && !glob(p.Relation).exact() // may match stigmem://
 	switch {
 	case hasPrefixFold(begin, "rel:"):
 		return "relations in rel: never decay"
