@@ -66,11 +66,11 @@ type Config struct {
 	Output    string   // one of the forms of output
 	Reports   []Report // files that the report is also written to
 	LogFormat string   // OutputText or OutputJSON
-	Ending Ending
+	Ending    Ending
 
-	LogLevel  slog.Level
-	Quiet     bool
-	NoColor   bool
+	LogLevel slog.Level
+	Quiet    bool
+	NoColor  bool
 
 	Ignored []string // variables named as settings are, which a container platform set
 }

@@ -177,6 +177,7 @@ func AddDoctorFlags(fs *pflag.FlagSet) { addFlags(fs, doctorSettings()) }
 
 // AddReportFlags adds the flags that say where else a report goes.
 func AddReportFlags(fs *pflag.FlagSet) { addFlags(fs, reportSettings()) }
+
 // AddEndingFlags adds the flags that say who hears of the end of a run.
 func AddEndingFlags(fs *pflag.FlagSet) { addFlags(fs, endingSettings()) }
 
