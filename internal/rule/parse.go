@@ -12,7 +12,7 @@ import (
 // TTL is a time to live in whole seconds, 0 or more.
 type TTL int64
 
-// Floor is a confidence floor, 0 to 1. The rule is strict: a fact at the floor is not below it.
+// Floor is a confidence floor, above 0 and up to 1. A fact whose confidence is equal to the floor is not selected.
 type Floor float64
 
 // Seconds in each unit of a duration, longest first. A year is 365 days, a week 7.
@@ -25,9 +25,9 @@ var units = []struct {
 
 var errNoUnit = errors.New("a duration needs a unit: y, w, d, h, m or s, as in 90d or 1d12h")
 
-// ParseTTL reads a duration such as 90d, 12h, 3600s or 1d12h, or a plain 0; "off" is nil. Units go
-// from long to short, each at most once, with whole numbers. Any size is fine: one beyond what
-// int64 seconds hold is cut there and, like any ttl longer than the calendar, matches nothing.
+// ParseTTL parses a duration such as 90d, 12h, 3600s or 1d12h, or a plain 0. "off" is nil. Units go from long to short, each at
+// most once, with whole numbers. A duration of more seconds than an int64 holds becomes the largest int64; like every ttl before
+// the year 1, it selects nothing.
 func ParseTTL(text string) (*TTL, error) {
 	if text == "off" {
 		return nil, nil
@@ -40,7 +40,7 @@ func ParseTTL(text string) (*TTL, error) {
 	return &ttl, nil
 }
 
-// ParseSeconds reads a duration as ParseTTL does, without "off".
+// ParseSeconds parses a duration as ParseTTL does, without "off". It returns seconds.
 func ParseSeconds(text string) (int64, error) {
 	switch {
 	case text == "":
@@ -74,7 +74,7 @@ func ParseSeconds(text string) (int64, error) {
 	return total, nil
 }
 
-// ParseTTLSeconds reads a ttl given as a bare number of seconds, of any size.
+// ParseTTLSeconds parses a number of seconds of any size, without a unit.
 func ParseTTLSeconds(text string) (TTL, error) {
 	digits := strings.TrimPrefix(text, "+")
 	switch {
@@ -86,7 +86,7 @@ func ParseTTLSeconds(text string) (TTL, error) {
 	return TTL(addSaturating(0, digits, 1)), nil
 }
 
-// addSaturating adds number times unit to total and stops at the largest int64.
+// addSaturating is total plus number times unit, at most the largest int64.
 func addSaturating(total int64, number string, unit int64) int64 {
 	n, err := strconv.ParseInt(number, 10, 64)
 	if err != nil || n > (math.MaxInt64-total)/unit {
@@ -95,7 +95,7 @@ func addSaturating(total int64, number string, unit int64) int64 {
 	return total + n*unit
 }
 
-// String writes the ttl as ParseTTL reads it, in days at most: 90d, 1d12h, 0s.
+// String formats the ttl as ParseTTL parses it, with days as the longest unit: 90d, 1d12h, 0s.
 func (t TTL) String() string {
 	if t <= 0 {
 		return "0s"
@@ -111,7 +111,7 @@ func (t TTL) String() string {
 	return b.String()
 }
 
-// ParseSet reads a set as Set.String writes it.
+// ParseSet parses the text of Set.String.
 func ParseSet(text string) (s Set, err error) {
 	ids := map[string]bool{}
 	for rest, more := text, true; more && err == nil; {
@@ -148,7 +148,7 @@ func (s *Set) parseRule(part string) (err error) {
 	return err
 }
 
-// parsePolicy reads the policy that a text begins with. ids are those of the policies before it.
+// parsePolicy parses the policy at the beginning of text. ids are the ids of earlier policies.
 func (s *Set) parsePolicy(text string, ids map[string]bool) (rest string, more bool, err error) {
 	p, length, err := parsePolicy(text)
 	if err != nil {
@@ -167,7 +167,7 @@ func (s *Set) parsePolicy(text string, ids map[string]bool) (rest string, more b
 	return rest, true, nil
 }
 
-// Round drops the units that do not matter beside the largest: an age for people.
+// Round rounds the ttl down to its largest unit, for people.
 func (t TTL) Round() TTL {
 	for _, u := range units[2:] {
 		if int64(t) >= u.seconds {
@@ -177,13 +177,13 @@ func (t TTL) Round() TTL {
 	return t
 }
 
-// ParseFloor reads a confidence floor from 0 to 1; 0 is off and gives nil.
+// ParseFloor parses a confidence floor from 0 to 1. 0 is no floor, and nil.
 func ParseFloor(text string) (*Floor, error) {
 	value, err := strconv.ParseFloat(strings.TrimSpace(text), 64)
 	switch {
 	case text == "":
 		return nil, errors.New("it is empty; a floor is a number from 0 to 1")
-	case err != nil && !errors.Is(err, strconv.ErrRange), strings.ContainsAny(text, "xX_"): // Go's own forms
+	case err != nil && !errors.Is(err, strconv.ErrRange), strings.ContainsAny(text, "xX_"): // forms that only Go has
 		return nil, errors.New("not a number from 0 to 1")
 	case !(value >= 0 && value <= 1): // written so that NaN fails
 		return nil, errors.New("a floor is a number from 0 to 1")
@@ -194,10 +194,10 @@ func ParseFloor(text string) (*Floor, error) {
 	return &floor, nil
 }
 
-// String writes the floor in the shortest form that reads back as the same number.
+// String formats the floor in the shortest form that ParseFloor parses to the same number.
 func (f Floor) String() string { return strconv.FormatFloat(float64(f), 'g', -1, 64) }
 
-// selects is strict at both ends: confidence 0 means retracted, and nothing is below a nil floor.
+// selects tells whether a confidence is above 0 and below the floor. A fact with 0 was retracted. A nil floor selects nothing.
 func (f *Floor) selects(confidence float64) bool {
 	return f != nil && confidence > 0 && confidence < float64(*f)
 }

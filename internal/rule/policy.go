@@ -11,31 +11,30 @@ import (
 	"decayctl/internal/fact"
 )
 
-// Mode is what a policy does to the facts it decides on.
+// Mode is what a policy does to the facts on which it decides.
 type Mode string
 
-// The modes. The last three are the node's specification's own words.
+// The modes. The last three have the names of the node's specification.
 const (
 	ModeExpire     Mode = "expire"     // as the ttl rule
 	ModeRetract    Mode = "retract"    // confidence 0, an expiry and a row in the retraction log
-	ModeConfidence Mode = "confidence" // the confidence halves with every half-life
+	ModeConfidence Mode = "confidence" // halves the confidence with each half-life
 	ModeDryRun     Mode = "dry_run"    // counts what it would do, apart from all other rules
 )
 
 // Modes are all modes.
 var Modes = []Mode{ModeExpire, ModeRetract, ModeConfidence, ModeDryRun}
 
-// DefaultMinStep keeps a daily sweep from rewriting every fact that fades a little every day.
+// DefaultMinStep is the default of MinStep. It keeps a daily sweep from writing every fact that fades a little each day.
 const DefaultMinStep = 0.01
 
-// MaxKeepLast bounds KeepLast: that many ids are in memory for each group of facts.
+// MaxKeepLast is the largest KeepLast. As many ids are kept in memory for each group of facts.
 const MaxKeepLast = 1000
 
-// NamePolicy is in front of a policy's id where rules are named.
+// NamePolicy is the prefix of a policy's id in the name of its rule.
 const NamePolicy = "policy:"
 
-// Policy is a rule for some facts. The first policy of a set that matches a fact decides on it, in the
-// place of the set's ttl.
+// Policy is a rule for some facts. The first matching policy of a set decides on a fact, and the set's ttl does not.
 type Policy struct {
 	ID       string
 	Relation string // a glob; * matches any
@@ -45,22 +44,21 @@ type Policy struct {
 	Tenant   string // "" is every tenant
 	Mode     Mode
 
-	TTL           *TTL     // with expire, retract, dry_run; 1 and more
-	HalfLife      TTL      // with confidence, dry_run; 0 is none
-	MinConfidence float64  // where fading stops
-	MinStep       float64  // the smallest change of confidence worth a write, 0 to 1
-	KeepLast      int      // newest live facts of an (entity, relation, scope, tenant) that are never expired or retracted; 0 is none
-	Exempt        []string // globs of relations that no rule touches where this policy matches
+	TTL           *TTL     // for the modes expire, retract, dry_run; 1 or more; nil is none
+	HalfLife      TTL      // for the modes confidence, dry_run; 0 is none
+	MinConfidence float64  // the confidence does not fade below this, 0 to 1
+	MinStep       float64  // the smallest change of confidence that is written, 0 to 1
+	KeepLast      int      // newest unexpired facts of each group that are never expired or retracted; 0 is none
+	Exempt        []string // globs of relations: such facts are left alone if this policy matches
 }
 
-// Name is the policy's name among rules.
+// Name is the name of the rule.
 func (p *Policy) Name() string { return NamePolicy + p.ID }
 
-// fades tells whether the policy lowers the confidence of facts, or would.
+// fades tells whether the policy reduces the confidence of facts, or would in another mode.
 func (p *Policy) fades() bool { return p.HalfLife > 0 }
 
-// Relations are the relations that the policy may match: one name, or with prefix all that begin so; ""
-// is all.
+// Relations are the relations that the policy may match: name alone or, with prefix, all that begin with name. "" is all.
 func (p *Policy) Relations() (name string, prefix bool) {
 	g := glob(p.Relation)
 	if g.exact() {
@@ -69,23 +67,22 @@ func (p *Policy) Relations() (name string, prefix bool) {
 	return g.prefix(), g.prefix() != ""
 }
 
-// Unlimited tells whether the policy matches every fact of every scope. A tenant is no limit: many stores
-// have one.
+// Unlimited tells whether the policy matches every fact, at least of one tenant: many stores have only one.
 func (p *Policy) Unlimited() bool {
 	return glob(p.Relation).any() && glob(p.Entity).any() && glob(p.Source).any() && p.Scope == ""
 }
 
-// exempts tells whether facts of a relation are left alone where the policy matches.
+// exempts tells whether the policy leaves facts of a relation alone.
 func (p *Policy) exempts(relation string) bool {
 	return slices.ContainsFunc(p.Exempt, func(pattern string) bool { return glob(pattern).matches(relation) })
 }
 
-// Fault is what is wrong with a field of a policy: one clause on what it is, and what to do.
+// Fault is what is wrong with a field of a policy, and what to do, in one clause.
 type Fault struct{ Field, Text string }
 
 func (f *Fault) Error() string { return f.Field + ": " + f.Text }
 
-// Check tells what is missing or contradicts itself: nil, or a *Fault.
+// Check fails with a *Fault if a field is missing, wrong, or contradicts another.
 func (p *Policy) Check() error {
 	for _, check := range []func() *Fault{p.checkNames, p.checkMode, p.checkNumbers} {
 		if fault := check(); fault != nil {
@@ -95,7 +92,7 @@ func (p *Policy) Check() error {
 	return nil
 }
 
-const longestID = 100 // bytes: it stands in every override the policy writes
+const longestID = 100 // bytes: every override that the policy writes has the id
 
 func (p *Policy) checkNames() *Fault {
 	switch {
@@ -175,7 +172,7 @@ func (p *Policy) checkNumbers() *Fault {
 	return nil
 }
 
-// policyText is a policy as a set's text has it. Its fields stand for good in the rows of jobs.
+// policyText is the JSON of a policy in the text of a set. Rows of jobs have this text, so its fields must not change.
 type policyText struct {
 	ID            string   `json:"id"`
 	Relation      string   `json:"relation"`
@@ -206,15 +203,15 @@ func (p Policy) String() string {
 	}
 	written, err := json.Marshal(text)
 	if err != nil {
-		return "{}" // not reached: Check lets no number pass that JSON cannot write
+		return "{}" // not reached: Check refuses numbers that JSON cannot express
 	}
 	return string(written)
 }
 
-// parsePolicy reads a policy at the beginning of a text as String writes it, and how long it is.
+// parsePolicy parses the text of String at the beginning of a text, and returns its length.
 func parsePolicy(text string) (p Policy, length int, err error) {
-	decoder := json.NewDecoder(strings.NewReader(text)) // reads on a little: a copy of all that follows would be quadratic
-	decoder.DisallowUnknownFields()                     // a field of a newer version may be what keeps facts alive
+	decoder := json.NewDecoder(strings.NewReader(text)) // Unmarshal would need a copy of the rest, and be quadratic
+	decoder.DisallowUnknownFields()                     // a field of a newer version may protect facts
 	var t policyText
 	if err := decoder.Decode(&t); err != nil {
 		return p, 0, err

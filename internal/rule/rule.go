@@ -1,5 +1,5 @@
-// Package rule decides whether a fact is stale, and why. It is pure: no I/O and no clock, so that
-// both databases, the dry run and the sweep share one judgement.
+// Package rule decides whether a fact is stale, and why. It does no I/O and has no clock, so that sweep and dry run judge alike on
+// both databases.
 package rule
 
 import (
@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// The rules' names, as they stand in reports and in JSON.
+// The names of rules in reports and in JSON.
 const (
 	NameTTL   = "ttl"
 	NameFloor = "min_confidence"
@@ -19,18 +19,16 @@ const (
 
 // Set is the rules of one sweep. A nil rule is off.
 type Set struct {
-	TTL      *TTL     // expire facts without an expiry of their own that are at least this old
-	Floor    *Floor   // expire facts whose effective confidence is above 0 and below this
+	TTL      *TTL     // expires facts without an expiry that are at least this old
+	Floor    *Floor   // expires facts whose effective confidence is above 0 and below this
 	Policies []Policy // in the order in which they are tried, see Order
-	Only     string   // the id of the one policy that acts; "" is all, with ttl and floor
+	Only     string   // id of the only policy that acts; "" is all rules
 }
 
-// Empty tells whether no rule is on. A sweep refuses an empty set: a cron line that silently does
-// nothing is how stores fill up.
+// Empty tells whether no rule is on. A sweep refuses an empty set: a cron job that does nothing would not be noticed.
 func (s Set) Empty() bool { return s.TTL == nil && s.Floor == nil && len(s.Policies) == 0 }
 
-// Names are the names of the rules that are on, in the order in which reports show them. Policies that
-// only count are among them.
+// Names are the names of the rules that are on, in the order of reports. Policies in mode dry_run are among them.
 func (s Set) Names() []string {
 	var names []string
 	if s.TTL != nil {
@@ -47,7 +45,7 @@ func (s Set) Names() []string {
 	return names
 }
 
-// Sources tells whether a policy asks who asserted a fact.
+// Sources tells whether a policy matches sources, so that stores must read them.
 func (s Set) Sources() bool {
 	for i := range s.Policies {
 		if !glob(s.Policies[i].Source).any() {
@@ -67,7 +65,7 @@ func (s Set) Policy(id string) *Policy {
 	return nil
 }
 
-// Words say the set to people, without what is in its policies.
+// Words is the set in words for people, with the number of its policies only.
 func (s Set) Words() string {
 	policies := s.Policies
 	s.Policies, s.Only = nil, ""
@@ -84,7 +82,7 @@ func (s Set) Words() string {
 	return words + strconv.Itoa(len(policies)) + " policies"
 }
 
-// String is the canonical text of the set: equal sets give equal texts. Policies are JSON in it.
+// String is the canonical text of the set: equal sets have equal texts. Policies are JSON.
 func (s Set) String() string {
 	var parts []string
 	if s.TTL != nil {
@@ -103,32 +101,30 @@ func (s Set) String() string {
 	return strings.Join(parts, textBetween)
 }
 
-// Fingerprint tells one set from others in twelve hex digits. It is that of String, so it stays what
-// it is from version to version.
+// Fingerprint is twelve hex digits of the hash of String. It must not change between versions of decayctl.
 func (s Set) Fingerprint() string {
 	sum := sha256.Sum256([]byte(s.String()))
 	return hex.EncodeToString(sum[:6])
 }
 
-// What stands before, and between, the parts of a set's text.
+// The prefixes and the separator of the parts of a set's text.
 const (
 	textPolicy  = "policy "
 	textOnly    = "only "
 	textBetween = ", "
 )
 
-// Cutoff is the latest stamp that is old enough for the TTL rule at asOf. It is false where no
-// stamp can be: the rule is off, or longer than the calendar.
+// Cutoff is the latest timestamp that is old enough for the set's ttl at asOf. It is false if there is none: the ttl is off, or
+// reaches back before the year 1.
 func (s Set) Cutoff(asOf time.Time) (time.Time, bool) { return s.TTL.Cutoff(asOf) }
 
-// Cutoff is the latest stamp that has this age at asOf; false where the ttl is off, or longer than the
-// calendar.
+// Cutoff is the latest timestamp that has this age at asOf. It is false if the ttl is nil, or reaches back before the year 1.
 func (t *TTL) Cutoff(asOf time.Time) (time.Time, bool) {
 	if t == nil {
 		return time.Time{}, false
 	}
 	earliest := time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC).Unix()
-	if int64(*t) > asOf.Unix()-earliest { // the subtraction below would overflow in the end
+	if int64(*t) > asOf.Unix()-earliest { // else the subtraction below could overflow
 		return time.Time{}, false
 	}
 	return time.Unix(asOf.Unix()-int64(*t), int64(asOf.Nanosecond())).UTC(), true

@@ -14,47 +14,47 @@ type Action int
 const (
 	// Ignore: no rule selects the fact.
 	Ignore Action = iota
-	// Keep: a rule would select the fact, but a protection holds. Counted in every report.
+	// Keep: a rule selects the fact, but a protection holds. Reports count it.
 	Keep
-	// Expire: the sweep marks the fact as expired.
+	// Expire: the sweep expires the fact.
 	Expire
-	// Retract: the sweep marks the fact as expired, and as of no confidence.
+	// Retract: the sweep expires the fact, and sets its confidence to 0.
 	Retract
-	// Reduce: the sweep lowers the confidence of the fact, which lives on.
+	// Reduce: the sweep only reduces the confidence of the fact.
 	Reduce
 )
 
-// Protection is why a fact is left alone although a rule would select it.
+// Protection is why a fact is left alone although a rule selects it.
 type Protection string
 
-// The protections, in the order in which the first that applies is the one reported.
+// The protections. If several apply, the first one is reported.
 const (
 	System               Protection = "system"                 // a stigmem: name, in entity or relation
 	Rel                  Protection = "rel"                    // a relation in rel:
 	LegalHold            Protection = "legal_hold"             // an active legal-hold tombstone on the entity
-	QuarantinePending    Protection = "quarantine_pending"     // awaiting a moderator
-	UnreadableTimestamp  Protection = "unreadable_timestamp"   // no age can be told
-	UnreadableValidUntil Protection = "unreadable_valid_until" // has an expiry that cannot be read
-	Exempt               Protection = "exempt"                 // named by exempt_relations of the policy that matches
-	KeptAsNewest         Protection = "kept_as_newest"         // among the newest that keep_last keeps
+	QuarantinePending    Protection = "quarantine_pending"     // a moderator has not decided yet
+	UnreadableTimestamp  Protection = "unreadable_timestamp"   // the timestamp cannot be read, so the fact has no age
+	UnreadableValidUntil Protection = "unreadable_valid_until" // the expiry cannot be read
+	Exempt               Protection = "exempt"                 // exempt_relations of the matching policy has the relation
+	KeptAsNewest         Protection = "kept_as_newest"         // among the newest facts that keep_last keeps
 )
 
-// ChangedMeanwhile: the fact changed between as-of and now, or between being read and being written. It is no
-// protection: such a fact counts as selected.
+// ChangedMeanwhile is not a protection: the fact changed between as-of and now, or between the read and the write. Such a fact
+// counts as selected.
 const ChangedMeanwhile Protection = "changed_meanwhile"
 
 // Verdict is what the rules say of one fact.
 type Verdict struct {
 	Action     Action
-	Rules      []string   // the rules that select the fact; none with Ignore and UnreadableTimestamp; shared, not to be changed
-	Kept       Protection // set with Keep, and with Reduce where keep_last keeps the fact from expiring
-	Policy     string     // id of the policy that has a part in what is to be written; "" is none
-	Confidence *float64   // to be written; nil keeps what is there
-	NeedsRank  bool       // it turns on whether the fact is among the newest of its group
+	Rules      []string   // names of the selecting rules; empty for Ignore and UnreadableTimestamp; must not be changed
+	Kept       Protection // set for Keep, and for Reduce if keep_last keeps the fact from expiring
+	Policy     string     // id of the policy that changes the fact; "" is none
+	Confidence *float64   // the confidence to write, 0 to 1; nil keeps what is there
+	NeedsRank  bool       // the verdict depends on whether the fact is among the newest of its group
 	Shadow     Shadow
 }
 
-// Shadow is what a policy in mode dry_run would do, were it to act. It is counted, and changes nothing.
+// Shadow is what a policy in mode dry_run would do. It is counted, and changes nothing.
 type Shadow struct {
 	Policy    string // its id; "" is none
 	Retract   bool
@@ -65,22 +65,22 @@ type Shadow struct {
 // Some tells whether there is anything to count.
 func (a Shadow) Some() bool { return a.Retract || a.Reduce }
 
-// Acts tells whether the verdict asks for a write.
+// Acts tells whether the fact is to be written.
 func (v Verdict) Acts() bool { return v.Action >= Expire }
 
-// Expires tells whether the fact ends.
+// Expires tells whether the fact gets an expiry.
 func (v Verdict) Expires() bool { return v.Action == Expire || v.Action == Retract }
 
-// Reduces tells whether the fact fades, whatever else becomes of it.
+// Reduces tells whether the confidence of the fact fades. The fact may expire too.
 func (v Verdict) Reduces() bool { return v.Acts() && v.Action != Retract && v.Confidence != nil }
 
-// Retracts tells whether the fact also gets a row in the retraction log: the floor rule's facts and those
-// of a policy that retracts do, facts that only grew old do not.
+// Retracts tells whether the fact also gets a row in the retraction log. Facts of the floor and of policies in mode retract do;
+// facts that are only old do not.
 func (v Verdict) Retracts() bool {
 	return v.Action == Retract || v.Action == Expire && len(v.Rules) > 0 && v.Rules[len(v.Rules)-1] == NameFloor
 }
 
-// Live tells whether a fact has not expired at asOf. An expiry that cannot be read has not come.
+// Live tells whether a fact has not expired at asOf. An expiry that cannot be read does not count.
 func Live(c *fact.Candidate, asOf time.Time) bool {
 	until := c.EffectiveValidUntil()
 	if until == nil {
@@ -90,7 +90,7 @@ func Live(c *fact.Candidate, asOf time.Time) bool {
 	return err != nil || end.After(asOf)
 }
 
-// Reason says in words why the rules of v select the fact: one sentence for a report.
+// Reason is why the rules of v select the fact, in words for a report.
 func (s Set) Reason(c *fact.Candidate, v Verdict, asOf time.Time) string {
 	confidence := c.EffectiveConfidence()
 	var parts []string
@@ -142,13 +142,13 @@ func agedWords(c *fact.Candidate, asOf time.Time) string {
 
 func number(value float64) string { return strconv.FormatFloat(value, 'g', -1, 64) }
 
-// isSystem: a stigmem: name is the node's own, but a stigmem:// name is ordinary content. Case is
-// ignored for ASCII letters on both databases; LIKE alone would ignore it on SQLite only.
+// isSystem tells whether a name begins with stigmem:, as the node's own do, and not with stigmem://, as ordinary names do. The case
+// of ASCII letters does not count.
 func isSystem(name string) bool {
 	return hasPrefixFold(name, "stigmem:") && !hasPrefixFold(name, "stigmem://")
 }
 
-// hasPrefixFold ignores the case of ASCII letters and of nothing else; prefix is in lower case.
+// hasPrefixFold tells whether s begins with prefix, and ignores the case of ASCII letters in s. prefix is in lower case.
 func hasPrefixFold(s, prefix string) bool {
 	if len(s) < len(prefix) {
 		return false
