@@ -58,6 +58,7 @@ themselves are checked. Warnings do not change the exit code.`,
 		},
 	}
 	config.AddRuleFlags(cmd.Flags())
+	addPages(cmd)
 	return cmd
 }
 
@@ -65,7 +66,7 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 	if len(c.Rules.Policies) == 0 {
 		return usageError{"there are no policies to check: name their file with --policies, DECAYCTL_POLICIES or policies in the config file, or set STIGMEM_DECAY_POLICIES"}
 	}
-	checked := report.Checked{Rules: c.Rules, Warnings: idlePolicies(c.Rules, c.Tenant)}
+	checked := report.Checked{Rules: c.Rules, Warnings: idlePolicies(c.Rules, c.Tenant), Made: a.made()}
 	if c.Store.Origin == config.DefaultOrigin {
 		if _, err := os.Stat(c.Store.Path); errors.Is(err, fs.ErrNotExist) {
 			checked.Notes = append(checked.Notes, "no store was looked at: none is named, and there is no "+c.Store.Display)

@@ -83,6 +83,55 @@ func (p *page) warnings(warnings []Warning) {
 	}
 }
 
+// usualTile says on the first screen whether a number is usual; nil if that is not known.
+func usualTile(r Run) []tile {
+	h, n := r.History, r.expired()
+	if !h.Known() || !r.job().Ended() {
+		return nil
+	}
+	t := tile{Value: humanize.Comma(h.Median), Label: "usual", Detail: fmt.Sprintf("the median of the last %d sweeps", h.Jobs)}
+	if n > 0 && h.Median > 0 {
+		t.Detail += "; this is " + times(n, h.Median) + " times that"
+	}
+	if h.FarAbove(n) {
+		t.Class = string(toneCare)
+	}
+	return []tile{t}
+}
+
+// historySection compares a run that came to its end with the last sweeps.
+func historySection(r Run) section {
+	s := section{ID: "history", Title: "Compared with the last sweeps"}
+	h := r.History
+	if !h.Known() || !r.job().Ended() {
+		return s
+	}
+	t := grid{Caption: fmt.Sprintf("The last %d sweeps by the same rules, of the same scope and tenant", h.Jobs), Columns: columns("what", "usual#", "this one#")}
+	ratio := ""
+	if n := r.expired(); n > 0 && h.Median > 0 {
+		ratio = " (" + times(n, h.Median) + " times)"
+	}
+	t.Rows = [][]cell{
+		{plain("facts that expire"), number(h.Median), {Text: humanize.Comma(r.expired()) + ratio, Number: true}},
+		{plain("time since the sweep before"), {Text: betweenSweeps(h.Interval), Number: true}, {Text: betweenSweeps(h.Gap), Number: true}},
+	}
+	s.Tables = []grid{t}
+	s.Intro = words("The last one ended at " + second(h.Last) + ". Usual is the median.")
+	return s
+}
+
+// proseOf are warnings with the names in them set apart.
+func proseOf(warnings []Warning) (all []prose) {
+	for _, w := range warnings {
+		if w.Policy == "" {
+			all = append(all, words(Clean(w.Text)))
+		} else {
+			all = append(all, words("Policy ").name(w.Policy).then(": "+Clean(w.Text)))
+		}
+	}
+	return all
+}
+
 // times is a ratio for people.
 func times(n, of int64) string {
 	ratio := float64(n) / float64(of)

@@ -21,6 +21,9 @@ func (s *summary) writeMarkdown(w io.Writer) error {
 	}
 	m.add("## " + mdText(title))
 	m.add("**" + m.prose(s.Answer) + "**")
+	for _, w := range s.Warnings {
+		m.add("> [!WARNING]\n> " + m.prose(w))
+	}
 	for _, note := range s.Notes {
 		m.add("> [!NOTE]\n> " + mdText(note))
 	}

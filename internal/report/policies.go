@@ -169,6 +169,15 @@ type Checked struct {
 	Found    *sweep.Survey // nil where no store was looked at
 	Warnings []Warning
 	Notes    []string
+	Made     Made
+}
+
+// verdict counts the warnings.
+func (c Checked) verdict() string {
+	if n := len(c.Warnings); n > 0 {
+		return counted(int64(n), "warning", "warnings")
+	}
+	return "no warnings"
 }
 
 // Warning is something about a policy, or about what a sweep expires, that is no error, and probably not meant.
@@ -263,11 +272,7 @@ func (c Checked) WriteText(w io.Writer, s Style) error {
 	if c.Target != "" {
 		where = " against " + Clean(c.Target)
 	}
-	verdict := "no warnings"
-	if n := len(c.Warnings); n > 0 {
-		verdict = counted(int64(n), "warning", "warnings")
-	}
-	p.WriteString(p.bold("Checked "+counted(int64(len(c.Rules.Policies)), "policy", "policies")+where+": "+verdict+". Nothing was written.") + "\n")
+	p.WriteString(p.bold("Checked "+counted(int64(len(c.Rules.Policies)), "policy", "policies")+where+": "+c.verdict()+". Nothing was written.") + "\n")
 	p.found(c)
 	p.warnings(c.Warnings)
 	for _, note := range c.Notes {

@@ -37,6 +37,7 @@ type summary struct {
 	Tone       tone   // of the state
 	Answer     prose  // the first sentence: what was found, or done
 	Tiles      []tile
+	Warnings   []prose
 	Notes      []string // to be known first
 	Paragraphs []prose  // of a page that has no numbers
 	Sections   []section
@@ -161,13 +162,13 @@ func columns(names ...string) (all []heading) {
 // summaryOf says what there is to say of a run, the most important first.
 func summaryOf(r Run) *summary {
 	j := r.job()
-	s := &summary{Answer: answerOf(r), Tiles: tilesOf(r), Made: r.Made}
+	s := &summary{Answer: answerOf(r), Tiles: tilesOf(r), Warnings: proseOf(r.Warnings()), Made: r.Made}
 	for _, note := range allNotes(r) {
 		s.Notes = append(s.Notes, Clean(note))
 	}
 	s.Kind, s.State, s.Tone = kindOf(r)
 	for _, of := range []section{
-		standingSection(r), groupSection(r), tenantSection(r), protectionSection(j), rulesSection(j), sampleSection(r),
+		standingSection(r), groupSection(r), tenantSection(r), historySection(r), protectionSection(j), rulesSection(j), sampleSection(r),
 		failureSection(j), jobSection(r), scopeSection(r),
 	} {
 		if len(of.Figures)+len(of.Tables)+len(of.Commands) > 0 {

@@ -56,6 +56,7 @@ func tilesOf(r Run) []tile {
 		return append(tiles, tile{humanize.Comma(c.Restored), "given back", humanize.Comma(c.LeftAlone) + " left alone: changed since by others", stats.Live.String()})
 	}
 	kept := keptIn(c)
+	tiles = append(tiles, usualTile(r)...)
 	return append(tiles,
 		tile{humanize.Comma(max(0, c.Examined-c.Due())), "stay as they are", "no rule selects " + humanize.Comma(max(0, c.Examined-c.Selected-kept)), stats.Live.String()},
 		tile{humanize.Comma(kept), "protected", "a rule selects them, a protection holds", stats.Protected.String()},
