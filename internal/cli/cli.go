@@ -115,17 +115,19 @@ needs no flags.
 		Example: `  decayctl dry-run --ttl 90d --min-confidence 0.4
   decayctl sweep --ttl 90d --store postgres://stigmem@localhost/stigmem
   decayctl demo`,
-		Args:              noArgs,
-		RunE:              func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
-		SilenceErrors:     true,
-		SilenceUsage:      true,
-		CompletionOptions: cobra.CompletionOptions{HiddenDefaultCmd: false},
+		Args:          noArgs,
+		RunE:          func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
+		SilenceErrors: true,
+		SilenceUsage:  true,
 	}
+	// Most values are no files.
+	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	config.AddGlobalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath())}
 	})
 	root.AddCommand(a.newSweepCmd(), a.newDryRunCmd(), a.newExplainCmd(), a.newPolicyCmd(), a.newJobsCmd(), a.newDoctorCmd(), a.newDemoCmd(), a.newVersionCmd())
+	a.completeFlags(root)
 	return root
 }
 
@@ -141,7 +143,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 
 // load reads the settings of a command.
 func (a *app) load(cmd *cobra.Command) (config.Config, error) {
-	c, err := config.Load(config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}, a.Now())
+	c, err := a.settings(cmd)
 	a.begin(cmd, c)
 	if err != nil {
 		return c, err
@@ -154,6 +156,11 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 		a.logger(c).Debug("left out variables that a container platform sets", "variables", c.Ignored)
 	}
 	return c, nil
+}
+
+// settings reads the settings of a command and says nothing.
+func (a *app) settings(cmd *cobra.Command) (config.Config, error) {
+	return config.Load(config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}, a.Now())
 }
 
 // forPeople tells whether somebody looks on: they get a line of text where a log would get another.

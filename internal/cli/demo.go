@@ -26,6 +26,7 @@ list on it, showing each command and its report. The folder stays, to try things
 			}
 			return nil
 		},
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveFilterDirs),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			for _, flag := range []string{"store", "config", "env-file", "pg-schema"} {
 				if cmd.Flags().Changed(flag) {

@@ -23,7 +23,8 @@ store does not say any more what the job wrote there. A note on stderr counts th
 		Example: `  decayctl jobs facts 3f2a
   decayctl jobs facts 3f2a --format csv > changed.csv
   decayctl jobs facts 3f2a --format ndjson | jq -r 'select(.before != null) | .fact_id'`,
-		Args: oneID,
+		Args:              oneID,
+		ValidArgsFunction: a.jobs(job.States...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load(cmd)
 			if err != nil {

@@ -31,6 +31,7 @@ stays expired; 'decayctl jobs undo' takes it back.`,
 
 func (a *app) newMoveCmd(to job.State, cmd *cobra.Command) *cobra.Command {
 	cmd.Args = oneID
+	cmd.ValidArgsFunction = a.jobs(job.Sources(to)...)
 	cmd.RunE = func(cmd *cobra.Command, args []string) error {
 		c, err := a.load(cmd)
 		if err != nil {

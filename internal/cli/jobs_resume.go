@@ -33,6 +33,7 @@ A job that a later sweep of the same facts has overtaken is not resumed.`,
 			}
 			return oneID(cmd, args)
 		},
+		ValidArgsFunction: a.jobs(job.Sources(job.Running)...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load(cmd)
 			if err != nil {

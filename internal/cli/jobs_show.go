@@ -17,7 +17,8 @@ func (a *app) newJobsShowCmd() *cobra.Command {
 		Short: "Show all there is to know of a job",
 		Example: `  decayctl jobs show 3f2a
   decayctl jobs show 3f2a -o json | jq .progress`,
-		Args: oneID,
+		Args:              oneID,
+		ValidArgsFunction: a.jobs(),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load(cmd)
 			if err != nil {

@@ -26,7 +26,8 @@ embeddings, the facts are marked for new ones.
 An undo may be interrupted or killed at any time; the same command goes on.`,
 		Example: `  decayctl jobs undo 3f2a --dry-run
   decayctl jobs undo 3f2a --yes`,
-		Args: oneID,
+		Args:              oneID,
+		ValidArgsFunction: a.jobs(job.Sources(job.Undoing)...),
 		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load(cmd)
 			if err != nil {

@@ -27,9 +27,14 @@ func addPages(cmd *cobra.Command) {
 	config.AddReportFlags(cmd.Flags())
 }
 
+// formsOf are the forms in which a command reports.
+func formsOf(cmd *cobra.Command) []string {
+	return append([]string{config.OutputText, config.OutputJSON}, strings.Fields(cmd.Annotations[pages])...)
+}
+
 // checkForm refuses a form that a command does not have, before it does anything.
 func checkForm(cmd *cobra.Command, form string) error {
-	forms := append([]string{config.OutputText, config.OutputJSON}, strings.Fields(cmd.Annotations[pages])...)
+	forms := formsOf(cmd)
 	for _, known := range forms {
 		if form == known {
 			return nil

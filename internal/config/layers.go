@@ -190,6 +190,8 @@ func (s *settings) ownVariables(environ []string) (map[string]entry, error) {
 		}
 		of, ok := known[name]
 		switch {
+		case name == variablePrefix+"ACTIVE_HELP", name == variablePrefix+"COMPLETION_DESCRIPTIONS":
+			continue // for cobra: its completion scripts set the one, and a user may set both
 		case !ok && s.linked(name):
 			s.ignored = append(s.ignored, name)
 			continue

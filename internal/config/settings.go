@@ -6,6 +6,7 @@ import (
 
 	"github.com/spf13/pflag"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 )
 
@@ -15,9 +16,10 @@ type setting struct {
 	short   string // of the flag
 	initial string // the default; "" is none, or one that other settings decide
 	usage   string
-	toggle  bool  // on or off; the flag needs no value
-	many    bool  // may be given more than once; as a flag only
-	reach   reach // where besides the flag it may stand
+	words   []string // every value there is; nil if there are too many to list
+	toggle  bool     // on or off; the flag needs no value
+	many    bool     // may be given more than once; as a flag only
+	reach   reach    // where besides the flag it may stand
 }
 
 // reach keeps what belongs to one run, such as --yes, out of places that outlive it.
@@ -42,9 +44,9 @@ func globalSettings() []setting {
 		{key: "env_file", usage: "the `FILE` with the node's settings (default: .env, where there is one)"},
 		{key: "pg_schema", initial: "public", usage: "the `SCHEMA` with the node's tables, PostgreSQL only"},
 		{key: "lock_timeout", initial: "30s", usage: "the `TIME` to wait for a lock that another process holds"},
-		{key: "output", short: "o", initial: OutputText, usage: "the `FORM` of the report: text or json; of some commands also markdown or html"},
-		{key: "log_format", initial: OutputText, usage: "the `FORM` of log lines: text or json"},
-		{key: "log_level", initial: "info", usage: "the least `LEVEL` to log: debug, info, warn or error"},
+		{key: "output", short: "o", initial: OutputText, words: outputs, usage: "the `FORM` of the report: text or json; of some commands also markdown or html"},
+		{key: "log_format", initial: OutputText, words: logForms, usage: "the `FORM` of log lines: text or json"},
+		{key: "log_level", initial: "info", words: logLevels, usage: "the least `LEVEL` to log: debug, info, warn or error"},
 		{key: "quiet", short: "q", toggle: true, usage: "print the report only"},
 		{key: "no_color", toggle: true, usage: "print without color"},
 	}
@@ -57,7 +59,7 @@ func ruleSettings() []setting {
 		{key: "min_confidence", usage: "expire facts whose confidence is below this `FLOOR`, 0 to 1; 0 switches the rule off"},
 		{key: "policies", usage: "the `FILE` with policies for some facts, YAML or JSON; off for none (default: the node's own)"},
 		{key: "policy", usage: "let only the policy with this `ID` act", reach: flagOnly},
-		{key: "scope", usage: "only facts in this `SCOPE`: local, team, company or public"},
+		{key: "scope", words: fact.Scopes, usage: "only facts in this `SCOPE`: local, team, company or public"},
 		{key: "tenant", initial: job.DefaultTenant, usage: "only facts of this `TENANT`"},
 		{key: "all_tenants", toggle: true, usage: "facts of every tenant"},
 		{key: "as_of", usage: "judge as of this `TIME`, as in 2026-06-15T12:00:00Z (default: now)", reach: flagOnly},
@@ -107,13 +109,13 @@ func rehearseSettings() []setting {
 
 func listSettings() []setting {
 	return []setting{
-		{key: "state", usage: "only jobs in this `STATE`, or in these, separated by commas", reach: flagOnly},
+		{key: "state", words: stateNames(), usage: "only jobs in this `STATE`, or in these, separated by commas", reach: flagOnly},
 		{key: "limit", initial: "20", usage: "the most `JOBS` to list; 0 is all", reach: flagOnly},
 	}
 }
 
 func factsSettings() []setting {
-	return []setting{{key: "format", usage: "the `FORM` of a fact: text, csv or ndjson (default: text, or ndjson with -o json)", reach: flagOnly}}
+	return []setting{{key: "format", words: factForms, usage: "the `FORM` of a fact: text, csv or ndjson (default: text, or ndjson with -o json)", reach: flagOnly}}
 }
 
 func pruneSettings() []setting {
@@ -138,6 +140,17 @@ func reportSettings() []setting {
 func allSettings() []setting {
 	return slices.Concat(globalSettings(), ruleSettings(), workSettings(), sweepSettings(), dryRunSettings(), yesSettings(),
 		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings(), reportSettings(), endingSettings())
+}
+
+// Words are all values that a flag takes, in the order to show them; nil if there are too many to list. Only --state takes several,
+// separated by commas.
+func Words(flag string) []string {
+	for _, s := range allSettings() {
+		if s.flag() == flag {
+			return s.words
+		}
+	}
+	return nil
 }
 
 // AddGlobalFlags adds the flags that every command has.

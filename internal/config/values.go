@@ -113,11 +113,14 @@ func parseStored(text string) (string, error) {
 
 func parseScope(text string) (string, error) { return oneOf(text, fact.Scopes...) }
 
-func parseForm(text string) (string, error) { return oneOf(text, OutputText, OutputJSON) }
+var (
+	outputs  = []string{OutputText, OutputJSON, OutputMarkdown, OutputHTML}
+	logForms = outputs[:2]
+)
 
-func parseOutput(text string) (string, error) {
-	return oneOf(text, OutputText, OutputJSON, OutputMarkdown, OutputHTML)
-}
+func parseForm(text string) (string, error) { return oneOf(text, logForms...) }
+
+func parseOutput(text string) (string, error) { return oneOf(text, outputs...) }
 
 // reportForms are the forms of report files, by the ending of their names.
 var reportForms = map[string]string{".html": OutputHTML, ".md": OutputMarkdown, ".json": OutputJSON, ".txt": OutputText}
@@ -155,14 +158,15 @@ func oneOf(text string, words ...string) (string, error) {
 	return text, nil
 }
 
+var logLevels = []string{"debug", "info", "warn", "error"}
+
 func parseLogLevel(text string) (slog.Level, error) {
-	words := []string{"debug", "info", "warn", "error"}
 	levels := []slog.Level{slog.LevelDebug, slog.LevelInfo, slog.LevelWarn, slog.LevelError}
-	_, err := oneOf(text, words...)
+	_, err := oneOf(text, logLevels...)
 	if err != nil {
 		return 0, err
 	}
-	return levels[slices.Index(words, text)], nil
+	return levels[slices.Index(logLevels, text)], nil
 }
 
 func parseToggle(text string) (bool, error) {
@@ -235,14 +239,17 @@ func parseLease(text string) (time.Duration, error) {
 	return lease, err
 }
 
-func parseStates(text string) ([]job.State, error) {
-	var words []string
+func stateNames() (names []string) {
 	for _, state := range job.States {
-		words = append(words, string(state))
+		names = append(names, string(state))
 	}
+	return names
+}
+
+func parseStates(text string) ([]job.State, error) {
 	var states []job.State
 	for word := range strings.SplitSeq(text, ",") {
-		state, err := oneOf(strings.TrimSpace(word), words...)
+		state, err := oneOf(strings.TrimSpace(word), stateNames()...)
 		if err != nil {
 			return nil, err
 		}
@@ -251,7 +258,9 @@ func parseStates(text string) ([]job.State, error) {
 	return states, nil
 }
 
-func parseFormat(text string) (string, error) { return oneOf(text, OutputText, "csv", "ndjson") }
+var factForms = []string{OutputText, "csv", "ndjson"}
+
+func parseFormat(text string) (string, error) { return oneOf(text, factForms...) }
 
 func parsePace(text string) (float64, error) {
 	share, err := strconv.ParseFloat(text, 64)

@@ -262,7 +262,7 @@ func TestCommandIsHarmless(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		id := rapid.OneOf(hostile, rapid.String(), rapid.SampledFrom([]string{"$(reboot)", "a;b", "-rf", "a b", "`x`", ""})).Draw(t, "id")
-		if out := Command("undo", job.Job{ID: id}); !regexp.MustCompile(`^decayctl jobs undo [0-9A-Za-z][0-9A-Za-z-]{0,7}$`).MatchString(out) {
+		if out := Command("undo", job.Job{ID: id}); !regexp.MustCompile(`^decayctl jobs undo [0-9A-Za-z_.:/@+][0-9A-Za-z_.:/@+-]{0,7}$`).MatchString(out) {
 			t.Fatalf("%q is to be copied", out)
 		}
 	})

@@ -81,6 +81,23 @@ func (l Jobs) WriteText(w io.Writer, s Style) error {
 	return flush()
 }
 
+// Hint is a job in a few words, for whoever chooses one: its state, its age and what it expired.
+func Hint(j job.Job, now time.Time) string {
+	words := []string{stateCell(j)}
+	if old := age(now, j.Created); old != "" {
+		words = append(words, old+" old")
+	}
+	if j.Node {
+		words = append(words, "of the node")
+	} else {
+		words = append(words, humanize.Comma(j.Counts.Expired())+" expired")
+	}
+	if j.Scope != "" {
+		words = append(words, "scope "+short(j.Scope))
+	}
+	return strings.Join(words, ", ")
+}
+
 // jobs is the table of jobs. A column in which no job has anything is left out.
 func (p *page) jobs(list []job.Job, now time.Time) {
 	apart := slices.ContainsFunc(list, func(j job.Job) bool { return !j.Node && j.Tenant != job.DefaultTenant })

@@ -7,6 +7,7 @@
 package report
 
 import (
+	"strings"
 	"time"
 
 	"decayctl/internal/job"
@@ -94,17 +95,18 @@ func ShortID(id string) string {
 // is not in it: the line is there to be copied, and the id comes from the store.
 func Command(verb string, j job.Job) string {
 	id := ShortID(j.ID)
-	for i, c := range id {
-		plain := c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || c == '-' && i > 0
-		if !plain {
-			id = ""
-			break
-		}
-	}
-	if id == "" {
+	if !Typable(id) {
 		id = "ID"
 	}
 	return "decayctl jobs " + verb + " " + id
+}
+
+// Typable tells whether a text from a store means the same to a shell: it is one word, no flag, and nothing that a shell would run.
+func Typable(text string) bool {
+	plain := func(c rune) bool {
+		return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("-_.:/@+", c)
+	}
+	return text != "" && text[0] != '-' && !strings.ContainsFunc(text, func(c rune) bool { return !plain(c) })
 }
 
 // age is how long ago an instant was, in its largest unit; "" where either is not known.

@@ -84,6 +84,24 @@ func (d FactDialect) CountFacts(found *Diagnosis, query Query) error {
 	})
 }
 
+// TenantNames is Facts.TenantNames. It looks up one name behind the other: to list distinct names, a database would read the whole
+// index.
+func (d FactDialect) TenantNames(from string, most int, query Query) (names []string, err error) {
+	var name string
+	facts := d.Table("facts")
+	err = query(`
+		WITH RECURSIVE tenants (name) AS (
+			SELECT min(tenant_id) FROM `+facts+` WHERE tenant_id >= $1
+			UNION ALL
+			SELECT (SELECT min(tenant_id) FROM `+facts+` WHERE tenant_id > tenants.name) FROM tenants WHERE tenants.name IS NOT NULL
+		)
+		SELECT name FROM tenants WHERE name IS NOT NULL LIMIT $2`, []any{from, most}, []any{&name}, func() error {
+		names = append(names, name)
+		return nil
+	})
+	return names, err
+}
+
 // Count counts one fact's timestamp and effective expiry, if they are not in the node's own form.
 func (s *Stamps) Count(timestamp string, until *string) {
 	count := func(text string, odd, unreadable *int64) {

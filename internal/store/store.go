@@ -90,6 +90,11 @@ type Facts interface {
 	// with the number of those facts.
 	OtherTenants(ctx context.Context, tenant string) (OtherTenants, error)
 
+	// TenantNames lists tenants that have facts, in the store's own order: the first of them from a name on, at most
+	// so many. "" is before every name. The cost grows with the tenants that it lists, if tenant_id is indexed; else with
+	// the store too.
+	TenantNames(ctx context.Context, from string, most int) ([]string, error)
+
 	// Tuning is the sizes and times that suit this kind of store.
 	Tuning() Tuning
 

@@ -19,3 +19,12 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 	})
 	return o, s.translate(err, "count the facts of other tenants")
 }
+
+// TenantNames reads the index on tenant_id in steps.
+func (s *Store) TenantNames(ctx context.Context, from string, most int) (names []string, err error) {
+	err = s.within(ctx, reading, func(tx pgx.Tx) error {
+		names, err = s.factSQL().TenantNames(from, most, onRows(ctx, tx))
+		return err
+	})
+	return names, s.translate(err, "list the tenants")
+}

@@ -31,6 +31,15 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 	return o, s.translate(err, "count the facts of other tenants")
 }
 
+// TenantNames reads the index on tenant_id in steps.
+func (s *Store) TenantNames(ctx context.Context, from string, most int) (names []string, err error) {
+	err = s.reading(ctx, func(tx querier) error {
+		names, err = factSQL.TenantNames(from, most, onRows(ctx, tx))
+		return err
+	})
+	return names, s.translate(err, "list the tenants")
+}
+
 // NextRange finds the range that comes next, without claiming it.
 func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (store.Range, error) {
 	next, err := s.nextRange(ctx, s.read, p)

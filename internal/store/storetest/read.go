@@ -10,6 +10,7 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
 
 	"decayctl/internal/fact"
@@ -207,11 +208,26 @@ func testOtherTenants(t *testing.T, d Database) {
 	check("acme", store.OtherTenants{Known: true, Tenants: 5, Facts: 8})
 	check("nobody", store.OtherTenants{Tenants: 6, Facts: 9})
 	check("' OR ''='", store.OtherTenants{Tenants: 6, Facts: 9})
+	checkTenantNames(t, s, []string{"Default", "acme", "default", "d\u00e9faut", "zeta", strings.Repeat("z", 2000)})
 	found, err := s.Diagnose(t.Context())
 	want := []store.TenantFacts{{Tenant: "zeta", Facts: 3}, {Tenant: "default", Facts: 2}, {Tenant: "Default", Facts: 1}, {Tenant: "acme", Facts: 1},
 		{Tenant: "d\u00e9faut", Facts: 1}, {Tenant: strings.Repeat("z", store.TenantChars), Facts: 1}}
 	if diff := cmp.Diff(want, found.Tenants); diff != "" || err != nil || found.OtherTenants != 0 {
 		t.Errorf("%v, %d others (-want +got):\n%s", err, found.OtherTenants, diff)
+	}
+}
+
+// checkTenantNames lists all tenants, each once, in whatever order the store has them, and then the first of them from each on.
+func checkTenantNames(t *testing.T, s store.Store, want []string) {
+	t.Helper()
+	all, err := s.TenantNames(t.Context(), "", 100)
+	if diff := cmp.Diff(want, all, cmpopts.SortSlices(strings.Compare)); diff != "" || err != nil {
+		t.Fatalf("tenants: %v (-want +got):\n%s", err, diff)
+	}
+	for i, from := range all {
+		if got, err := s.TenantNames(t.Context(), from, 2); err != nil || !slices.Equal(got, all[i:min(i+2, len(all))]) {
+			t.Errorf("two tenants from %.9q on: %.9q, %v; all are %.9q", from, got, err, all)
+		}
 	}
 }
 
