@@ -18,23 +18,29 @@ import (
 	_ "modernc.org/sqlite/vec" // vec0, for vec_facts
 )
 
+//go:embed schema.sql
+var schemaDDL string
+
 //go:embed sqlite.sql
 var sqliteDDL string
-
-//go:embed postgres.sql
-var postgresDDL string
 
 //go:embed newest.sql
 var newestDDL string
 
 // PostgresDDL is the newest node's schema for PostgreSQL. Its names are not qualified: search_path decides on the schema.
-func PostgresDDL() string { return postgresDDL + newestDDL }
+func PostgresDDL() string { return OlderPostgresDDL() + newestDDL }
 
 // OlderPostgresDDL is the schema of stigmem-node 0.9.0a2 to 0.9.0a10 for PostgreSQL.
-func OlderPostgresDDL() string { return postgresDDL }
+func OlderPostgresDDL() string {
+	return strings.NewReplacer("{serial}", "serial PRIMARY KEY", "{bigint}", "BIGINT").Replace(schemaDDL)
+}
 
 // SQLiteDDL is the newest node's schema for SQLite.
-func SQLiteDDL() string { return sqliteDDL + newestDDL }
+func SQLiteDDL() string { return olderSQLiteDDL() + newestDDL }
+
+func olderSQLiteDDL() string {
+	return strings.NewReplacer("{serial}", "INTEGER PRIMARY KEY AUTOINCREMENT", "{bigint}", "INTEGER").Replace(schemaDDL) + sqliteDDL
+}
 
 // DefaultFacts is the default of Options.Facts.
 const DefaultFacts = 20_000
@@ -57,7 +63,7 @@ func CreateSQLite(ctx context.Context, path string) error {
 
 // CreateOlderSQLite creates a store as stigmem-node 0.9.0a2 to 0.9.0a10 do.
 func CreateOlderSQLite(ctx context.Context, path string) error {
-	return createSQLite(ctx, path, sqliteDDL)
+	return createSQLite(ctx, path, olderSQLiteDDL())
 }
 
 func createSQLite(ctx context.Context, path, ddl string) (err error) {

@@ -1,10 +1,10 @@
--- The part of a Stigmem node's fact store that a sweep reads or writes, with its neighbours, as the
--- node's migrations up to 038 (0.9.0a2 to 0.9.0a10) leave it on PostgreSQL: 4-byte floats, no full-text
--- table, and no triggers that keep facts append-only. newest.sql goes on from there. Names carry no
--- schema; search_path says where the tables go.
+-- The part of a Stigmem node's fact store that a sweep reads or writes, with the tables around it, as the node's
+-- migrations up to 038 (0.9.0a2 to 0.9.0a10) leave it. newest.sql has what later migrations add. {serial} and {bigint}
+-- are types that differ between databases. sqlite.sql has what only SQLite has. Names have no schema: on PostgreSQL
+-- search_path decides.
 
 CREATE TABLE schema_migrations (
-    id         serial PRIMARY KEY,
+    id         {serial},
     version    TEXT NOT NULL UNIQUE,
     applied_at TEXT NOT NULL
 );
@@ -121,8 +121,8 @@ CREATE TABLE entity_edges (
     valid_until   TEXT,
     confidence    REAL NOT NULL,
     source_trust  REAL,
-    decay_epoch   BIGINT,
-    created_at    BIGINT NOT NULL
+    decay_epoch   {bigint},
+    created_at    {bigint} NOT NULL
 );
 CREATE INDEX idx_edges_object ON entity_edges (object, scope, confidence);
 CREATE INDEX idx_edges_subject ON entity_edges (subject, scope, confidence);
