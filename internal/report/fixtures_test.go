@@ -171,7 +171,7 @@ func asHTML(t tester, d pageWriter) string {
 // pages are what is shown as a page, one of each kind, by the names of their golden files.
 func pages() map[string]pageWriter {
 	return map[string]pageWriter{
-		"dry-run": dryRun(), "many-groups": manyGroups(), "nothing-to-expire": nothingToExpire(), "policies-sweep": sweptByPolicies(),
+		"dry-run": dryRun(), "pictured": pictured(), "many-groups": manyGroups(), "nothing-to-expire": nothingToExpire(), "policies-sweep": sweptByPolicies(),
 		"running": running(), "left-behind": leftBehind(), "failed-facts": failing(12), "undone": undone(), "node-done": nodes(job.Done),
 		"unusual": runs()["unusual"], "dry-run-unusual": runs()["dry-run-unusual"], "checked": notices()["checked"].(pageWriter), "checked-well": notices()["checked-well"].(pageWriter),
 		"no-job": notices()["no-job"].(pageWriter), "detached": notices()["detached"].(pageWriter), "undoable": notices()["undoable"].(pageWriter),

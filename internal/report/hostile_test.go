@@ -19,6 +19,7 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
+	"decayctl/internal/stats"
 	"decayctl/internal/sweep"
 )
 
@@ -90,6 +91,11 @@ func hostileDryRun(t *rapid.T) Run {
 	for range rapid.IntRange(0, 25).Draw(t, "groups") {
 		key := sweep.GroupKey{Tenant: draw("tenant"), Scope: draw("scope"), Relation: draw("relation")}
 		r.Preview.Groups[key] = both(count("ttl"), count("floor"), 0)
+	}
+	if rapid.Bool().Draw(t, "pictures") {
+		r.Stats = statistics()
+		r.Stats.Groups = append(r.Stats.Groups, stats.Group{Tenant: draw("tenant"), Scope: draw("scope"), Relation: draw("relation"), Counts: stats.Counts{stats.Live: 1}})
+		r.Stats.Forecast.Rules = append(r.Stats.Forecast.Rules, stats.RuleSeries{Rule: rule.NamePolicy + draw("policy"), Series: r.Stats.Forecast.Total})
 	}
 	until := draw("valid until")
 	r.Preview.Samples = []sweep.Sample{{

@@ -21,6 +21,9 @@ func (s *summary) writeMarkdown(w io.Writer) error {
 	}
 	m.add("## " + mdText(title))
 	m.add("**" + m.prose(s.Answer) + "**")
+	if len(s.Looked) > 0 {
+		m.add(m.prose(s.Looked))
+	}
 	for _, w := range s.Warnings {
 		m.add("> [!WARNING]\n> " + m.prose(w))
 	}
@@ -67,7 +70,7 @@ func (m *markdown) section(of section) {
 		m.add(m.prose(of.Intro))
 	}
 	for _, f := range of.Figures {
-		m.grid(f.Numbers)
+		m.figure(f)
 	}
 	for _, t := range of.Tables {
 		m.grid(t)
@@ -77,6 +80,19 @@ func (m *markdown) section(of section) {
 	}
 	if of.Folded {
 		m.add("</details>")
+	}
+}
+
+// figure shows the numbers of a picture: Markdown of a CI system has no place for the picture itself.
+func (m *markdown) figure(f figure) {
+	switch {
+	case len(f.Numbers.Rows) == 0:
+	case f.Details:
+		m.add("<details><summary>" + mdText(f.Caption) + "</summary>")
+		m.grid(f.Numbers)
+		m.add("</details>")
+	default:
+		m.grid(f.Numbers)
 	}
 }
 
@@ -189,5 +205,5 @@ func (n Nothing) WriteMarkdown(w io.Writer) error { return n.summary().writeMark
 func (n Nothing) WriteHTML(w io.Writer) error { return n.summary().writeHTML(w) }
 
 func (n Nothing) summary() *summary {
-	return &summary{Kind: "Nothing to do", Answer: words(Clean(job.ClipAt(n.Text, 1000)))}
+	return &summary{Kind: "Nothing to do", Answer: words(sentence(n.Text))}
 }

@@ -12,18 +12,20 @@ import (
 
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
+	"decayctl/internal/stats"
 	"decayctl/internal/sweep"
 )
 
 // Run is a job, or the dry run of one, to be shown.
 type Run struct {
-	Target  string        // the store, password masked
-	Job     job.Job       // a dry run's is made up from its parameters, without an id; it is done
-	Preview *sweep.Result // what a dry run found; nil for a job
-	History job.History   // of the last sweeps by the same rules
-	Notes   []string      // what the operator should know about the store
-	Now     time.Time     // for ages; zero leaves them out, as at the end of a sweep
-	Made    Made          // for the end of a page
+	Target  string            // the store, password masked
+	Job     job.Job           // a dry run's is made up from its parameters, without an id; it is done
+	Preview *sweep.Result     // what a dry run found; nil for a job
+	Stats   *stats.Statistics // of a dry run, for its pictures; nil is none
+	History job.History       // of the last sweeps by the same rules
+	Notes   []string          // what the operator should know about the store
+	Now     time.Time         // for ages; zero leaves them out, as at the end of a sweep
+	Made    Made              // for the end of a page
 }
 
 // job is the job with all there is to tell of it: what a dry run counted stands in its preview.

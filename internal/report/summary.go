@@ -36,6 +36,7 @@ type summary struct {
 	State      string // a word for the job's state; "" in a dry run
 	Tone       tone   // of the state
 	Answer     prose  // the first sentence: what was found, or done
+	Looked     prose  // what was looked at, and by which rules
 	Tiles      []tile
 	Warnings   []prose
 	Notes      []string // to be known first
@@ -73,13 +74,16 @@ func (p prose) name(text string) prose { return append(p, span{Text: clipped(tex
 // clipped makes a name fit to be shown. It may have any length.
 func clipped(text string) string { return Clean(job.Clip(text)) }
 
+// sentence makes a text with names in it fit to be shown.
+func sentence(text string) string { return Clean(job.ClipAt(text, 1000)) }
+
 // tile is one large number with what it counts.
 type tile struct {
 	Value, Label, Detail string
 	Class                string // a category's, or a tone
 }
 
-// section is a part of a page. One without figures, tables and commands is left out.
+// section is a part of a page. One with nothing in it is left out.
 type section struct {
 	ID, Title string
 	Intro     prose
@@ -162,16 +166,17 @@ func columns(names ...string) (all []heading) {
 // summaryOf says what there is to say of a run, the most important first.
 func summaryOf(r Run) *summary {
 	j := r.job()
-	s := &summary{Answer: answerOf(r), Tiles: tilesOf(r), Warnings: proseOf(r.Warnings()), Made: r.Made}
+	s := &summary{Answer: answerOf(r), Looked: lookedAt(j), Tiles: tilesOf(r), Warnings: proseOf(r.Warnings()), Made: r.Made}
 	for _, note := range allNotes(r) {
-		s.Notes = append(s.Notes, Clean(note))
+		s.Notes = append(s.Notes, sentence(note))
 	}
 	s.Kind, s.State, s.Tone = kindOf(r)
 	for _, of := range []section{
-		standingSection(r), groupSection(r), tenantSection(r), historySection(r), protectionSection(j), rulesSection(j), sampleSection(r),
+		standingSection(r), histogramSection(r), groupSection(r), tenantSection(r), forecastSection(r.forecast()), historySection(r), protectionSection(j), rulesSection(j),
+		sampleSection(r),
 		failureSection(j), jobSection(r), scopeSection(r),
 	} {
-		if len(of.Figures)+len(of.Tables)+len(of.Commands) > 0 {
+		if len(of.Intro)+len(of.Figures)+len(of.Tables)+len(of.Commands) > 0 {
 			s.Sections = append(s.Sections, of)
 		}
 	}
@@ -216,10 +221,13 @@ func answerOf(r Run) prose {
 	c := j.Counts
 	facts := func(n int64) string { return counted(n, "fact", "facts") }
 	switch {
+	case r.Stats != nil && c.Due() > 0:
+		live := r.Stats.Standing.Live()
+		return words(changeText(c.Due()-c.ReducedOnly, c.ReducedOnly, live, "live fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
 	case r.Preview != nil && c.Due() == 0:
 		return words("Nothing would expire of " + facts(c.Examined) + " in ").name(r.Target).then(".")
 	case r.Preview != nil:
-		return words(changeText(c.Due()-c.ReducedOnly, c.ReducedOnly, c.Examined, "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
+		return words(changeText(c.Due()-c.ReducedOnly, c.ReducedOnly, c.Examined, "fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
 	case j.State == job.Undone:
 		return words("The undo gave back " + facts(c.Restored) + " in ").name(r.Target).then(", and left " + facts(c.LeftAlone) + " alone: changed since by others.")
 	case j.State == job.Undoing:
@@ -229,23 +237,32 @@ func answerOf(r Run) prose {
 	case j.Ended() && c.Selected == 0:
 		return words("There was nothing to expire among " + facts(c.Examined) + " in ").name(r.Target).then(".")
 	case j.Ended():
-		return words(changeText(c.Expired(), c.ReducedOnly, c.Examined, "expired", "faded") + " in ").name(r.Target).then(".")
+		return words(changeText(c.Expired(), c.ReducedOnly, c.Examined, "fact", "expired", "faded") + " in ").name(r.Target).then(".")
 	}
 	_, standing := headline(r)
-	return words(changeText(c.Expired(), c.ReducedOnly, 0, "expired", "faded") + " so far in ").name(r.Target).then(strings.TrimSuffix(". "+standing, " "))
+	return words(changeText(c.Expired(), c.ReducedOnly, 0, "fact", "expired", "faded") + " so far in ").name(r.Target).then(strings.TrimSuffix(". "+standing, " "))
 }
 
 // changeText counts what changes; of 0 leaves the whole out.
-func changeText(ends, fades, of int64, end, fade string) string {
-	text := counted(ends, "fact", "facts")
+func changeText(ends, fades, of int64, one, end, fade string) string {
+	text := counted(ends, one, one+"s")
 	if of > 0 {
-		text = humanize.Comma(ends) + " of " + counted(of, "fact", "facts")
+		text = humanize.Comma(ends) + " of " + counted(of, one, one+"s")
 	}
 	text += " " + end
 	if fades > 0 {
 		text += " and " + humanize.Comma(fades) + " " + fade
 	}
 	return text
+}
+
+// lookedAt is a line on which facts were judged, and by which rules.
+func lookedAt(j job.Job) prose {
+	if j.Node {
+		return words("scope ").name(orAll(j.Scope))
+	}
+	line := words("as of " + second(j.AsOf) + " · scope ").name(orAll(j.Scope)).then(" · tenant ").name(orAll(j.Tenant)).then(" · rules ")
+	return line.name(j.Rules.Words())
 }
 
 // portionText is a part of a whole in percent, never rounded to nothing or to all.
@@ -261,7 +278,7 @@ func portionText(n, of int64) string {
 		return "<0.1%"
 	case percent > 99.9:
 		return ">99.9%"
-	case percent < 10 || percent > 99:
+	case percent < 9.95 || percent > 99:
 		return strconv.FormatFloat(percent, 'f', 1, 64) + "%"
 	}
 	return strconv.FormatFloat(percent, 'f', 0, 64) + "%"

@@ -44,7 +44,11 @@ func tilesOf(r Run) []tile {
 	if c.Examined == 0 && !j.Node {
 		return nil
 	}
-	tiles := []tile{{humanize.Comma(goes), label, portionText(goes, c.Examined) + " of " + counted(c.Examined, "fact", "facts"), stats.ByTTL.String()}}
+	of, what := c.Examined, "fact"
+	if r.Stats != nil {
+		of, what = r.Stats.Standing.Live(), "live fact"
+	}
+	tiles := []tile{{humanize.Comma(goes), label, portionText(goes, of) + " of " + counted(of, what, what+"s"), stats.ByTTL.String()}}
 	if j.Node {
 		tiles[0].Detail = "as the node counts"
 		return tiles
@@ -56,9 +60,13 @@ func tilesOf(r Run) []tile {
 		return append(tiles, tile{humanize.Comma(c.Restored), "given back", humanize.Comma(c.LeftAlone) + " left alone: changed since by others", stats.Live.String()})
 	}
 	kept := keptIn(c)
+	stay, why := max(0, c.Examined-c.Due()-kept), "no rule selects them"
+	if r.Stats != nil {
+		stay, why = r.Stats.Standing.Counts[stats.Live], "live, and no rule selects them"
+	}
 	tiles = append(tiles, usualTile(r)...)
 	return append(tiles,
-		tile{humanize.Comma(max(0, c.Examined-c.Due())), "stay as they are", "no rule selects " + humanize.Comma(max(0, c.Examined-c.Selected-kept)), stats.Live.String()},
+		tile{humanize.Comma(stay), "stay as they are", why, stats.Live.String()},
 		tile{humanize.Comma(kept), "protected", "a rule selects them, a protection holds", stats.Protected.String()},
 	)
 }
@@ -104,7 +112,11 @@ func standingOf(r Run) []portion {
 // standingSection is one bar of all facts.
 func standingSection(r Run) section {
 	s := section{ID: "standing", Title: "Where the facts stand"}
-	portions := slices.DeleteFunc(standingOf(r), func(p portion) bool { return p.n <= 0 })
+	standing := standingOf(r)
+	if r.Stats != nil {
+		standing = portionsOf(r.Stats.Standing)
+	}
+	portions := slices.DeleteFunc(standing, func(p portion) bool { return p.n <= 0 })
 	if len(portions) == 0 {
 		return s
 	}
@@ -150,6 +162,9 @@ func scopeSection(r Run) section {
 // groupSection is what a dry run selected by relation and scope, the most first.
 func groupSection(r Run) section {
 	s := section{ID: "groups", Title: "Relations and scopes"}
+	if r.Stats != nil && len(r.Stats.Groups) > 0 {
+		return groupsOf(r.Stats)
+	}
 	if r.Preview == nil || len(r.Preview.Groups) == 0 {
 		return s
 	}
@@ -337,7 +352,7 @@ func sampleRow(s sweep.Sample) []cell {
 	f := &s.Fact
 	return []cell{
 		name(f.ID), name(f.Entity), name(f.Relation), name(f.Scope), name(f.Tenant), name(f.Timestamp),
-		{Text: strconv.FormatFloat(f.EffectiveConfidence(), 'g', -1, 64), Number: true}, plain(Clean(s.Reason)),
+		{Text: strconv.FormatFloat(f.EffectiveConfidence(), 'g', -1, 64), Number: true}, plain(sentence(s.Reason)),
 	}
 }
 

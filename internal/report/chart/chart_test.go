@@ -43,7 +43,7 @@ func TestChartsAreWellFormed(t *testing.T) {
 		part := Part{name.Draw(t, "part"), "ttl", values.Draw(t, "parts")[0]}
 		wellFormed(t, Whole("whole", name.Draw(t, "whole"), name.Draw(t, "said"), []Part{part, {"live", "live", 3}, {"none", "gone", 0}}))
 		wellFormed(t, Cell([]Part{part}, part.Value))
-		panel := Panel{X: DayAxis(30), Y: NumberAxis(10), Curves: []Curve{{name.Draw(t, "curve"), "ttl", [][2]float64{{0, 1}, {30, 9}}}}}
+		panel := Panel{X: DayAxis(30), Y: NumberAxis(10), Curves: []Curve{{Name: name.Draw(t, "curve"), Class: "ttl", Area: true, Points: [][2]float64{{0, 1}, {30, 9}}}}}
 		wellFormed(t, panel.Draw("panel", name.Draw(t, "panel"), ""))
 	})
 }

@@ -22,6 +22,7 @@ type Panel struct {
 type Curve struct {
 	Name   string // at the end of the line; "" is none
 	Class  string // of the marks, letters, digits and hyphens only
+	Area   bool   // below the line is filled
 	Points [][2]float64
 }
 
@@ -122,6 +123,10 @@ func (p Panel) draw(b *svg) {
 				fmt.Fprintf(b, `<circle class="end %s" cx="%s" cy="%s" r="3.5"/>`+"\n", c.Class, place(x), place(y))
 			}
 			points = append(points, place(x)+","+place(y))
+		}
+		if c.Area {
+			first, last := p.X.At(c.Points[0][0]), p.X.At(c.Points[len(c.Points)-1][0])
+			fmt.Fprintf(b, `<polygon class="area %s" points="%s,%s %s %s,%[3]s"/>`+"\n", c.Class, place(first), place(p.Y.from), strings.Join(points, " "), place(last))
 		}
 		fmt.Fprintf(b, `<polyline class="line %s" points="%s"/>`+"\n", c.Class, strings.Join(points, " "))
 		last := c.Points[len(c.Points)-1]
