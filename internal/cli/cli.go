@@ -102,6 +102,13 @@ func (a *app) interruptible() (context.Context, func()) {
 	}
 }
 
+// Commands are all commands, for what documents them or makes scripts for shells. They are not to be run.
+func Commands() *cobra.Command {
+	root := (&app{}).newRootCmd()
+	root.InitDefaultCompletionCmd()
+	return root
+}
+
 func (a *app) newRootCmd() *cobra.Command {
 	root := &cobra.Command{
 		Use:   "decayctl",
