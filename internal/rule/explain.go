@@ -22,20 +22,6 @@ type Step struct {
 	Why     string // why it does, or does not, in words
 }
 
-// Outlook is when the fact will change if sweeps go on with the same rules, and no other process changes it.
-type Outlook struct {
-	Expires time.Time // by age; zero is never
-	By      string    // name of the rule by which it expires
-	Fades   []Ahead   // confidences on some later days; empty if it does not fade
-	Crosses time.Time // when the fading confidence gets below the floor; zero is never
-}
-
-// Ahead is a confidence some days after as-of.
-type Ahead struct {
-	Days       int
-	Confidence float64
-}
-
 // Explain judges a fact as Decide does, and explains the verdict.
 func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	e := Explanation{Verdict: j.Decide(c)}
@@ -52,10 +38,8 @@ func (j *Judge) Explain(c *fact.Candidate) Explanation {
 	if j.set.Floor != nil {
 		e.Steps = append(e.Steps, j.floorStep(&r, act, expired))
 	}
-	exempt := act != nil && act.exempts(c.Relation)
-	acting := j.set.Only == "" || act != nil && act.ID == j.set.Only
-	if !r.expiredBy(j.now) && protected(c) == "" && !exempt && acting {
-		e.Outlook = j.outlook(&r, act)
+	if p, acts := j.acting(&r); acts && !r.expiredBy(j.now) {
+		e.Outlook = j.outlook(&r, p)
 	}
 	return e
 }
@@ -182,40 +166,6 @@ func (j *Judge) floorStep(r *parsed, act *compiled, expired bool) Step {
 		step.Why = "confidence " + number(confidence) + " is not below " + floor
 	}
 	return step
-}
-
-// outlook is the outlook of a fact that has not expired and is not protected.
-func (j *Judge) outlook(r *parsed, p *compiled) (o Outlook) {
-	stamp, ok := r.timestamp()
-	ttl, by := j.set.TTL, NameTTL
-	if p != nil {
-		ttl, by = p.TTL, p.Name()
-	}
-	if !ok || r.hasUntil && !r.untilReadable {
-		return o
-	}
-	if ttl != nil && r.noExpiry() && !r.Newest {
-		if end, within := addSeconds(stamp, float64(*ttl)); within {
-			o.Expires, o.By = end, by
-		}
-	}
-	if p == nil || !p.fades() {
-		return o
-	}
-	effective := r.EffectiveConfidence()
-	for _, days := range []int{0, 7, 30, 90} {
-		o.Fades = append(o.Fades, Ahead{days, p.faded(r.Confidence, effective, stamp, j.asOf.AddDate(0, 0, days))})
-	}
-	if j.set.Floor != nil && effective > 0 {
-		if crosses, within := p.crossing(r.Confidence, stamp, float64(*j.set.Floor)); within {
-			o.Crosses = crosses
-		}
-		// The confidence of an override may be below the floor long before the fact's own confidence fades to it.
-		if j.set.Floor.selects(o.Fades[0].Confidence) && (o.Crosses.IsZero() || !o.Crosses.Before(j.asOf)) {
-			o.Crosses = j.asOf
-		}
-	}
-	return o
 }
 
 // Wrote tells whether an override is what a policy writes for a fact at an as-of. c is the fact before, with its override if it

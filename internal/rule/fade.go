@@ -48,20 +48,3 @@ func roundUp(value float64) float64 {
 	}
 	return rounded
 }
-
-// crossing is when a base confidence fades below a floor. It is false if that never happens, or after the year 9999.
-func (p *Policy) crossing(base float64, stamp time.Time, floor float64) (time.Time, bool) {
-	if !p.fades() || !(base > 0) || roundUp(p.MinConfidence) >= floor {
-		return time.Time{}, false
-	}
-	return addSeconds(stamp, max(0, math.Log2(base/floor))*float64(p.HalfLife))
-}
-
-// addSeconds adds seconds, rounded up to a whole number. It is false if the result is after the year 9999.
-func addSeconds(t time.Time, seconds float64) (time.Time, bool) {
-	const endOfTime = 253402300799 // 9999-12-31
-	if !(float64(t.Unix())+seconds < endOfTime) {
-		return time.Time{}, false
-	}
-	return time.Unix(t.Unix()+int64(math.Ceil(seconds)), int64(t.Nanosecond())).UTC(), true
-}

@@ -79,7 +79,7 @@ func TestOutlook(t *testing.T) {
 		t.Errorf("by ttl: %+v", o)
 	}
 	o := at("memory:x", same)
-	want := Outlook{Fades: []Ahead{{0, 0.4}, {7, 0.24622889}, {30, 0.05}, {90, 0.00078125}}, Crosses: time.Date(2026, 7, 5, 12, 0, 0, 500_000_000, time.UTC)}
+	want := Outlook{Fades: []Ahead{{0, 0.4}, {7, 0.24622889}, {30, 0.05}, {90, 0.00078125}}, Crosses: time.Date(2026, 7, 5, 12, 0, 1, 500_000_000, time.UTC)}
 	if !reflect.DeepEqual(o, want) {
 		t.Errorf("by half-life: %+v", o)
 	}

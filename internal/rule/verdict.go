@@ -71,6 +71,18 @@ func (v Verdict) Acts() bool { return v.Action >= Expire }
 // Expires tells whether the fact gets an expiry.
 func (v Verdict) Expires() bool { return v.Action == Expire || v.Action == Retract }
 
+// By is the one rule that a changed fact counts under if each fact counts once: age before the floor, and the floor before
+// the fading that brought the fact below it. It is "" if the fact is not changed.
+func (v Verdict) By() string {
+	switch {
+	case !v.Acts():
+		return ""
+	case v.Action == Expire && v.Confidence != nil:
+		return NameFloor
+	}
+	return v.Rules[0]
+}
+
 // Reduces tells whether the confidence of the fact fades. The fact may expire too.
 func (v Verdict) Reduces() bool { return v.Acts() && v.Action != Retract && v.Confidence != nil }
 
