@@ -40,6 +40,9 @@ func (j *decider) decideAlone(r *piece, found []fact.Candidate) {
 			r.live++
 		}
 		v := j.Decide(c)
+		if j.params.Ahead > 0 && j.NeedsRank(c, j.params.Ahead) {
+			v.NeedsRank = true
+		}
 		switch {
 		case v.NeedsRank || v.Shadow.NeedsRank:
 			clone := c.Clone() // not to keep all that was read with it

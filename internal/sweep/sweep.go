@@ -24,6 +24,7 @@ type Params struct {
 	Scope   string    // "" is every scope
 	Tenant  string    // "" is every tenant
 	Samples int       // selected facts to show one by one
+	Ahead   int       // days that a collector forecasts: of each fact that keep_last may keep by then, find out its rank
 	Live    bool      // read all facts not expired by now, and count them too
 
 	// Now is the instant of the work by the store's clock: an expiry that has passed by then stays as it is. If it is zero,

@@ -1,0 +1,132 @@
+package stats
+
+import (
+	"cmp"
+	"strings"
+	"time"
+
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+)
+
+// Params say what to count, and by which judgement.
+type Params struct {
+	Rules rule.Set
+	AsOf  time.Time
+	Now   time.Time // by the store's clock: what has ended by then is not live
+	Days  int       // to forecast, up to MaxDays; 0 is no forecast
+	By    Dimension // to break the forecast down by; "" is none
+}
+
+// Collector counts facts one by one, in any order. It belongs to one goroutine.
+type Collector struct {
+	params      Params
+	judge       *rule.Judge
+	standing    Standing
+	ages        ageCounts
+	confidences confidenceCounts
+	groups      bounded[groupKey, Counts]
+	forecast    *forecasting
+}
+
+// NewCollector makes a collector, which Begin makes ready.
+func NewCollector(p Params) *Collector { return &Collector{params: p} }
+
+// Begin forgets all that was counted. A pass that is repeated begins again.
+func (s *Collector) Begin() {
+	s.judge = s.params.Rules.Judge(s.params.AsOf, s.params.Now)
+	s.standing = Standing{Protected: map[rule.Protection]int64{}, Policies: map[string]int64{}}
+	s.ages = newAgeCounts(s.params)
+	s.confidences = confidenceCounts{}
+	s.groups = bounded[groupKey, Counts]{
+		most: maxGroups, compare: groupKey.compare, clone: groupKey.clone,
+		make: func() *Counts { return &Counts{} },
+		move: func(from, to *Counts) *Counts {
+			to.Add(*from)
+			*from = Counts{}
+			return from
+		},
+	}
+	if s.params.Days > 0 {
+		s.forecast = newForecasting(s.params, s.judge)
+	}
+}
+
+// Collect counts one fact, with what a sweep would do with it. A fact that is not live is none of those counted.
+func (s *Collector) Collect(c *fact.Candidate, v rule.Verdict) {
+	if !s.judge.Live(c) || v.Kept == rule.ChangedMeanwhile {
+		return
+	}
+	at := categoryOf(v)
+	s.standing.Counts[at]++
+	switch at {
+	case Protected:
+		s.standing.Protected[v.Kept]++
+	case ByPolicy:
+		s.standing.Policies[v.Policy]++
+	}
+	s.ages.add(c.Timestamp, at)
+	s.confidences.add(c.EffectiveConfidence(), at)
+	s.groups.at(groupKey{job.Clip(c.Tenant), job.Clip(c.Scope), job.Clip(c.Relation)})[at]++
+	if s.forecast != nil {
+		s.forecast.add(c)
+	}
+}
+
+func categoryOf(v rule.Verdict) Category {
+	if v.Action == rule.Keep {
+		return Protected
+	}
+	if v.Action == rule.Reduce {
+		return Reduced
+	}
+	switch v.By() {
+	case "":
+		return Live
+	case rule.NameTTL:
+		return ByTTL
+	case rule.NameFloor:
+		return ByFloor
+	}
+	return ByPolicy
+}
+
+// Statistics are what was counted since Begin.
+func (s *Collector) Statistics() *Statistics {
+	all := &Statistics{
+		AsOf: s.params.AsOf, Standing: s.standing,
+		Ages: s.ages.histogram(), Confidences: s.confidences.histogram(s.params.Rules),
+	}
+	for _, key := range s.groups.keys {
+		all.Groups = append(all.Groups, Group{key.tenant, key.scope, key.relation, *s.groups.values[key]})
+	}
+	if s.groups.others != nil {
+		all.Others = *s.groups.others
+	}
+	if s.forecast != nil {
+		all.Forecast = s.forecast.result()
+	}
+	return all
+}
+
+// CountExpired adds the facts that have expired already, if of all facts of the chosen tenant and scope so many were
+// examined: a store hands over those that live alone.
+func (s *Statistics) CountExpired(examined int64) {
+	s.Standing.Counts[Expired] = max(0, examined-s.Standing.Live())
+	s.Standing.KnowsExpired = true
+}
+
+const maxGroups = 1000
+
+// groupKey is what live facts are counted by, in short texts.
+type groupKey struct{ tenant, scope, relation string }
+
+func (k groupKey) compare(other groupKey) int {
+	return cmp.Or(cmp.Compare(k.tenant, other.tenant), cmp.Compare(k.scope, other.scope), cmp.Compare(k.relation, other.relation))
+}
+
+// clone is the key without the memory of all that it was read with.
+func (k groupKey) clone() groupKey {
+	return groupKey{strings.Clone(k.tenant), strings.Clone(k.scope), strings.Clone(k.relation)}
+}
