@@ -133,7 +133,7 @@ needs no flags.
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(a.newSweepCmd(), a.newDryRunCmd(), a.newExplainCmd(), a.newPolicyCmd(), a.newJobsCmd(), a.newDoctorCmd(), a.newDemoCmd(), a.newVersionCmd())
+	root.AddCommand(a.newSweepCmd(), a.newDryRunCmd(), a.newForecastCmd(), a.newExplainCmd(), a.newPolicyCmd(), a.newJobsCmd(), a.newDoctorCmd(), a.newDemoCmd(), a.newVersionCmd())
 	a.completeFlags(root)
 	return root
 }

@@ -12,6 +12,7 @@ import (
 
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
+	"decayctl/internal/stats"
 )
 
 // Source is where settings come from. Load looks at nothing else but the files they name.
@@ -62,6 +63,9 @@ type Config struct {
 
 	Samples          int
 	DetailedExitCode bool
+
+	Days int             // of a forecast, 1 to stats.MaxDays
+	By   stats.Dimension // "" is none
 
 	Output    string   // one of the forms of output
 	Reports   []Report // files that the report is also written to
@@ -138,6 +142,8 @@ func Load(src Source, now time.Time) (Config, error) {
 		LockTimeout:      value(s, "lock_timeout", parseLockTimeout),
 		Samples:          value(s, "samples", parseWhole),
 		DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
+		Days:             value(s, "days", parseDays),
+		By:               value(s, "by", parseDimension),
 		Output:           value(s, "output", parseOutput),
 		Reports:          s.reports(src.Flags),
 		LogFormat:        value(s, "log_format", parseForm),

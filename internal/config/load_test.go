@@ -13,6 +13,7 @@ import (
 
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
+	"decayctl/internal/stats"
 )
 
 var testNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
@@ -54,6 +55,7 @@ func (g given) source(t testingT, dir string) Source {
 	AddFactsFlags(flags)
 	AddPruneFlags(flags)
 	AddDoctorFlags(flags)
+	AddForecastFlags(flags)
 	AddReportFlags(flags)
 	AddEndingFlags(flags)
 	if err := flags.Parse(g.args); err != nil {
@@ -88,7 +90,7 @@ func TestDefaults(t *testing.T) {
 		Store:     Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
 		Tenant:    "default",
 		Threshold: 100_000, Pace: 0.5, MaxLag: 5 * time.Second, Workers: 1, Lease: time.Minute, LockTimeout: 30 * time.Second, Limit: 20,
-		Samples: 3, Output: "text", LogFormat: "text",
+		Samples: 3, Days: 30, Output: "text", LogFormat: "text",
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)
@@ -124,11 +126,11 @@ func TestFlagsPerRun(t *testing.T) {
 func TestJobFlags(t *testing.T) {
 	t.Parallel()
 	cfg := mustLoad(t, given{args: []string{"--detach", "--wait", "5m", "--max-runtime", "2h", "--workers", "3",
-		"--state", "paused, failed", "--limit", "0", "--format", "csv", "--older-than", "90d", "--ddl"}})
+		"--state", "paused, failed", "--limit", "0", "--format", "csv", "--older-than", "90d", "--ddl", "--days", "3660", "--by", "tenant"}})
 	if !cfg.Detach || cfg.Wait != 5*time.Minute || cfg.MaxRuntime != 2*time.Hour || cfg.Workers != 3 {
 		t.Errorf("got %+v", cfg)
 	}
-	if !slices.Equal(cfg.States, []job.State{job.Paused, job.Failed}) || cfg.Limit != 0 || cfg.Format != "csv" || cfg.OlderThan != 90*24*time.Hour || !cfg.DDL {
+	if !slices.Equal(cfg.States, []job.State{job.Paused, job.Failed}) || cfg.Limit != 0 || cfg.Format != "csv" || cfg.OlderThan != 90*24*time.Hour || !cfg.DDL || cfg.Days != 3660 || cfg.By != stats.ByTenant {
 		t.Errorf("got %+v", cfg)
 	}
 }

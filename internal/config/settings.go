@@ -2,12 +2,14 @@ package config
 
 import (
 	"slices"
+	"strconv"
 	"strings"
 
 	"github.com/spf13/pflag"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/stats"
 )
 
 // setting is one line of the table that flags, variables and file keys are made from.
@@ -133,13 +135,20 @@ func dryRunSettings() []setting {
 	}
 }
 
+func forecastSettings() []setting {
+	return []setting{
+		{key: "days", initial: strconv.Itoa(stats.DefaultDays), usage: "the `DAYS` to look ahead, 1 to " + strconv.Itoa(stats.MaxDays), reach: flagOnly},
+		{key: "by", words: dimensions(), usage: "break the forecast down by `WHAT`: relation, scope or tenant", reach: flagOnly},
+	}
+}
+
 func reportSettings() []setting {
 	return []setting{{key: "report", many: true, usage: "also write the report to this `FILE`; its ending says the form: .html, .md, .json or .txt", reach: flagOnly}}
 }
 
 func allSettings() []setting {
 	return slices.Concat(globalSettings(), ruleSettings(), workSettings(), sweepSettings(), dryRunSettings(), yesSettings(),
-		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings(), reportSettings(), endingSettings())
+		rehearseSettings(), listSettings(), factsSettings(), pruneSettings(), doctorSettings(), forecastSettings(), reportSettings(), endingSettings())
 }
 
 // Words are all values that a flag takes, in the order to show them; nil if there are too many to list. Only --state takes several,
@@ -166,6 +175,9 @@ func AddSweepFlags(fs *pflag.FlagSet) {
 
 // AddDryRunFlags adds the flags of a dry run.
 func AddDryRunFlags(fs *pflag.FlagSet) { addFlags(fs, dryRunSettings()) }
+
+// AddForecastFlags adds the flags of a forecast.
+func AddForecastFlags(fs *pflag.FlagSet) { addFlags(fs, forecastSettings()) }
 
 // AddResumeFlags adds the flags that say how to go on with a job.
 func AddResumeFlags(fs *pflag.FlagSet) { addFlags(fs, workSettings()) }

@@ -16,6 +16,7 @@ import (
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
+	"decayctl/internal/stats"
 )
 
 // ttl reads the ttl rule and says which setting decided on it. Each layer has its own way with 0.
@@ -261,6 +262,26 @@ func parseStates(text string) ([]job.State, error) {
 var factForms = []string{OutputText, "csv", "ndjson"}
 
 func parseFormat(text string) (string, error) { return oneOf(text, factForms...) }
+
+func parseDays(text string) (int, error) {
+	days, err := parseWhole(text)
+	if err != nil || days < 1 || days > stats.MaxDays {
+		return 0, fmt.Errorf("write a number of days from 1 to %d", stats.MaxDays)
+	}
+	return days, nil
+}
+
+func parseDimension(text string) (stats.Dimension, error) {
+	word, err := oneOf(text, dimensions()...)
+	return stats.Dimension(word), err
+}
+
+func dimensions() (words []string) {
+	for _, d := range stats.Dimensions() {
+		words = append(words, string(d))
+	}
+	return words
+}
 
 func parsePace(text string) (float64, error) {
 	share, err := strconv.ParseFloat(text, 64)

@@ -21,7 +21,7 @@ func TestDocumentation(t *testing.T) {
 	examples, _, _ := strings.Cut(rest, "## With jq")
 	blocks := regexp.MustCompile("(?s)```([a-z]+)\n(.*?)```\n").FindAllStringSubmatch(examples, -1)
 	goldens := []string{
-		"failed-facts.json", "dry-run.json", "jobs.json", "detached.json", "undoable.json", "pruned.json", "ill.json", "explained.json", "policies.json", "checked.json", "error.json", "error-detail.json",
+		"failed-facts.json", "dry-run.json", "jobs.json", "detached.json", "undoable.json", "pruned.json", "ill.json", "explained.json", "forecast.json", "policies.json", "checked.json", "error.json", "error-detail.json",
 		"changes.ndjson", "changes.csv",
 	}
 	if len(blocks) != len(goldens) {

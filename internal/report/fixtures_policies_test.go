@@ -106,6 +106,6 @@ func checkedPolicies() Checked {
 func policyNotices() map[string]writer {
 	return map[string]writer{
 		"explained": explainedFading(), "explained-kept": explainedKept(), "policies": shownPolicies(), "policies-none": Policies{},
-		"checked": checkedPolicies(), "checked-well": Checked{Rules: policySet(), Notes: []string{"no store was looked at"}},
+		"forecast": forecastForTwoDays(), "checked": checkedPolicies(), "checked-well": Checked{Rules: policySet(), Notes: []string{"no store was looked at"}},
 	}
 }

@@ -55,6 +55,9 @@ func TestText(t *testing.T) {
 	for name, d := range notices() {
 		golden(t, name+".txt", asText(t, d, Style{}))
 	}
+	for name, d := range forecasts() {
+		golden(t, name+"-80.txt", asText(t, d, Style{Width: 80}))
+	}
 	for _, form := range ChangeForms {
 		golden(t, "changes."+form, stream(t, form, changes()...))
 		golden(t, "changes-none."+form, stream(t, form))

@@ -21,6 +21,7 @@ var documents = []struct {
 	{"no-job", []string{"jobs", "message"}},
 	{"doctor", []string{"privileges"}},
 	{"jobs-list", []string{"jobs"}},
+	{"forecast", []string{"not_forecast"}},
 	{"dry-run", []string{"groups"}},
 	{"job", []string{"examined"}},
 	{"undo-dry-run", []string{"left_alone"}},
