@@ -2,7 +2,6 @@ package storetest
 
 import (
 	"context"
-	"fmt"
 	"slices"
 	"strings"
 	"testing"
@@ -257,38 +256,6 @@ func testUpgraded(t *testing.T, d Database) {
 	}
 	d.TakeBack(t, j.ID)
 	d.expect(t, overrideRows, "b | "+farOff+" | - | - | 2026-02-01T00:00:00+00:00 | -")
-}
-
-// DrawPolicies draws policies for the facts that Draw draws.
-func DrawPolicies(t *rapid.T) rule.Set {
-	rules, _ := DrawRules(t)
-	var list []rule.Policy
-	for i := range rapid.IntRange(0, 4).Draw(t, "policies") {
-		p := rule.Policy{
-			ID:       fmt.Sprint("p", i),
-			Relation: rapid.SampledFrom([]string{"a", "*", "a*", "re*", "S*c", "*b"}).Draw(t, "policy relation"),
-			Entity:   rapid.SampledFrom([]string{"", "", "e1", "stigmem://*"}).Draw(t, "policy entity"),
-			Source:   rapid.SampledFrom([]string{"", "", "*agent/1", "none"}).Draw(t, "policy source"),
-			Mode:     rapid.SampledFrom(rule.Modes).Draw(t, "mode"),
-			KeepLast: rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "keep last"),
-			Exempt:   rapid.SampledFrom([][]string{nil, nil, nil, {"a"}}).Draw(t, "exempt"),
-		}
-		if p.Mode != rule.ModeConfidence {
-			p.TTL = ptr(rapid.SampledFrom([]rule.TTL{1, 86400, 1e11}).Draw(t, "policy ttl"))
-		}
-		if p.Mode == rule.ModeConfidence || p.Mode == rule.ModeDryRun {
-			p.HalfLife = rapid.SampledFrom([]rule.TTL{3600, 86400 * 30, 1e11}).Draw(t, "half-life")
-			p.MinConfidence = rapid.SampledFrom([]float64{0, 0.1, 0.3}).Draw(t, "least")
-			p.MinStep = rapid.SampledFrom([]float64{0, 0.01, 0.2}).Draw(t, "step")
-		}
-		list = append(list, p)
-	}
-	rule.Order(list)
-	rules.Policies = list
-	if len(list) > 0 && rapid.IntRange(0, 4).Draw(t, "only") == 0 {
-		rules.Only, rules.TTL, rules.Floor = list[0].ID, nil, nil
-	}
-	return rules
 }
 
 // testPolicyPrefilter draws stores and policies: the store must hand over each fact for which the policies do something.

@@ -231,63 +231,6 @@ func checkTenantNames(t *testing.T, s store.Store, want []string) {
 	}
 }
 
-// stamps are stamps near every limit of a prefilter, in all forms.
-var stamps = []string{
-	asOfText, "2026-11-23T12:00:00.123457+00:00", "2026-11-23T12:00:00.123455+00:00", "2026-11-23T12:00:00+00:00",
-	"2026-11-22T12:00:00.123456+00:00", "2026-11-22T12:00:00.123457+00:00", "2026-11-22T12:00:00+00:00", "2026-11-22T12:00:01+00:00",
-	"2026-11-23T12:00:00.123456Z", "2026-11-23T12:00:00.1Z", "2026-11-23T21:00:00+09:00", "2026-11-23T06:00:00-05:00",
-	"2026-11-24T01:00:00.000000+14:00", "2026-11-22T01:00:00-12:00", "2026-11-23", "2026-11-23 23:00:00+00:00", "2026-11-24t00:00:00z",
-	"20261123T000000Z", "2999-01-01T00:00:00.000000+00:00", "1970-01-01T00:00:00.000000+00:00", "0000-01-01T00:00:00.000000+00:00",
-	"2026-02-30T00:00:00.000000+00:00", "2027-02-30T00:00:00.000000+00:00", "2028-02-29T00:00:00.000000+00:00", "2027-02-29T00:00:00.000000+00:00",
-	"2027-04-31T00:00:00.000000+00:00", "2027-13-01T00:00:00.000000+00:00", "2027-00-10T00:00:00.000000+00:00", "2027-01-01T24:00:00.000000+00:00",
-	"2027-01-01T00:60:00.000000+00:00", "2027-01-01T00:00:60.000000+00:00", "2027-12-31T23:59:59.999999+00:00", "2026-11-23T12:00:00.12345+00:00",
-	"２027-01-01T00:00:00.000000+00:00", "2027-01-01T00:00:00.000000+00:00 ", "2027-01-01T00:00:00.000000+00:00\n", " 2027-01-01T00:00:00.000000+00:00",
-	"2027-01-01T00:00:00.000000-00:00", "2027-01-01T00:00:00.000000+01:00", "4102444800", "1781524800000", "", "tomorrow", "not a date",
-}
-
-var confidences = []float64{0, 0.05, 0.1, 0.3, 0.35, 0.5, 0.6, 0.7, 0.9, 0.95, 1}
-
-// Draw draws a fact near the limits of the rules.
-func Draw(t *rapid.T, id string) fact.Candidate {
-	maybe := func(name string) *string {
-		if rapid.Bool().Draw(t, name+" null") {
-			return nil
-		}
-		return ptr(rapid.SampledFrom(stamps).Draw(t, name))
-	}
-	return Fact(id, func(c *fact.Candidate) {
-		c.Timestamp, c.ValidUntil = rapid.SampledFrom(stamps).Draw(t, "timestamp"), maybe("valid_until")
-		c.Confidence = rapid.SampledFrom(confidences).Draw(t, "confidence")
-		c.Relation = rapid.SampledFrom([]string{"a", "rel:b", "STIGMEM:c"}).Draw(t, "relation")
-		if rapid.Bool().Draw(t, "overridden") {
-			o := fact.Override{ValidUntil: maybe("override valid_until"), UpdatedAt: "x"}
-			if rapid.Bool().Draw(t, "override confidence") {
-				o.Confidence = ptr(rapid.SampledFrom(confidences).Draw(t, "override confidence"))
-			}
-			c.Override = &o
-		}
-	})
-}
-
-// DrawRules draws a set of at least one rule, and its prefilter.
-func DrawRules(t *rapid.T) (rule.Set, store.Prefilter) {
-	var rules rule.Set
-	var prefilter store.Prefilter
-	if rapid.Bool().Draw(t, "ttl rule") {
-		rules.TTL = ptr(rapid.SampledFrom([]rule.TTL{0, 1, 86400, 1e11}).Draw(t, "ttl"))
-		prefilter.Age = true
-		if cutoff, possible := rules.Cutoff(AsOf); possible {
-			prefilter.Before = cutoff
-		}
-	}
-	if rules.TTL == nil || rapid.Bool().Draw(t, "floor rule") {
-		floor := rapid.SampledFrom([]float64{0.05, 0.1, 0.35, 0.6, 0.60000001, 0.59999999, 0.7, 0.9, 0.95, 1}).Draw(t, "floor")
-		rules.Floor = ptr(rule.Floor(floor))
-		prefilter.Below = &floor
-	}
-	return rules, prefilter
-}
-
 // drawRange adds a few facts to a store, after all others, and returns their range.
 func (d Database) drawRange(t *testing.T, rt *rapid.T, s store.Store, round int) (written []fact.Candidate, r store.Range) {
 	after := store.Cursor{}
