@@ -6,12 +6,12 @@ import (
 	"unicode/utf8"
 )
 
-// parseDotenv reads a .env file as the node's own reader (python-dotenv) does, into NAME=value
-// lines. The readers made for Go differ where it hurts most: they end an unquoted value at any #
-// and expand $WORD, so that a database password loses its end and another store is swept.
+// parseDotenv parses a .env file into NAME=value lines, as the node's reader (python-dotenv) does. Readers for Go end
+// an unquoted value at any # and expand $WORD: a database password would lose its end, and another store would be
+// swept.
 //
-// Lines that the node cannot read it leaves out. So does this, but not where a STIGMEM_ name is in
-// them: then the node works with other settings than the file seems to say.
+// It skips lines that the node cannot read, as the node does. If such a line has a STIGMEM_ name, it fails: the node
+// works with other settings than the file seems to have.
 func parseDotenv(file, text string, environ map[string]string) ([]string, error) {
 	if !utf8.ValidString(text) {
 		return nil, errorf("%s is not UTF-8 text; save it as such", file)
@@ -50,10 +50,10 @@ const (
 	broken
 )
 
-// dotenvReader takes the text apart from the left.
+// dotenvReader parses the text from the left.
 type dotenvReader struct{ rest string }
 
-// until takes everything before the first of some bytes, or all there is.
+// until reads all bytes before the first of some bytes, or all of the text.
 func (r *dotenvReader) until(stops string) string {
 	end := strings.IndexAny(r.rest, stops)
 	if end < 0 {
@@ -64,7 +64,7 @@ func (r *dotenvReader) until(stops string) string {
 	return taken
 }
 
-// blanks skips white space within the line and tells whether there was any.
+// blanks skips white space within the line, and tells whether there was any.
 func (r *dotenvReader) blanks() bool {
 	rest := strings.TrimLeftFunc(r.rest, func(c rune) bool { return c != '\n' && unicode.IsSpace(c) })
 	skipped := len(rest) < len(r.rest)
@@ -72,7 +72,7 @@ func (r *dotenvReader) blanks() bool {
 	return skipped
 }
 
-// line reads [export] NAME[=value] [# comment]. After a broken line, rest is where it broke.
+// line reads [export] NAME[=value] [# comment]. If the line is broken, rest begins where it is.
 func (r *dotenvReader) line() (name, value string, kind lineKind) {
 	if after, ok := strings.CutPrefix(r.rest, "export"); ok {
 		behind := dotenvReader{after}
@@ -91,7 +91,7 @@ func (r *dotenvReader) line() (name, value string, kind lineKind) {
 	if after, ok := strings.CutPrefix(r.rest, "="); ok {
 		r.rest, kind = after, assignment
 		spaced := r.blanks()
-		// A # right behind the = belongs to the value; behind a blank it starts a comment.
+		// A # directly after the = belongs to the value. After a blank it starts a comment.
 		if !spaced || !strings.HasPrefix(r.rest, "#") {
 			if value, ok = r.value(); !ok {
 				return "", "", broken
@@ -150,7 +150,7 @@ func endsInSpace(s string) bool {
 	return unicode.IsSpace(last)
 }
 
-// quoted takes a quoted text, over several lines if need be, and leaves its escapes alone.
+// quoted reads a quoted text, which may have several lines. It does not decode escapes.
 func (r *dotenvReader) quoted(quote byte) (string, bool) {
 	for i := 1; i < len(r.rest); i++ {
 		switch r.rest[i] {
@@ -165,7 +165,7 @@ func (r *dotenvReader) quoted(quote byte) (string, bool) {
 	return "", false
 }
 
-// expand fills in ${NAME} and ${NAME:-default}: from the lines above, then from the environment.
+// expand replaces ${NAME} and ${NAME:-default} by values of earlier lines, else of the environment.
 func expand(text string, values, environ map[string]string) string {
 	var b strings.Builder
 	for {

@@ -10,18 +10,17 @@ import (
 	"strings"
 )
 
-// DSN is a PostgreSQL address. However it is printed, logged or encoded, it shows user, host, port
-// and database and nothing else; only Reveal gives the whole.
+// DSN is a PostgreSQL address. Printed, logged or encoded, it shows user, host, port and database only. Reveal returns
+// all of it.
 type DSN struct {
-	// A pointer: fmt cannot call methods on unexported fields, and where a DSN is inside of one, it
-	// prints an address in memory in place of the secret.
+	// A pointer, since fmt does not call methods of unexported fields: it prints the pointer and not the secret.
 	secret  *string
 	display string
 }
 
 func newDSN(text string, parts address) DSN { return DSN{secret: &text, display: parts.String()} }
 
-// Reveal gives the address with its password, for the driver.
+// Reveal is the address with its password, for the driver.
 func (d DSN) Reveal() string {
 	if d.secret == nil {
 		return ""
@@ -31,23 +30,23 @@ func (d DSN) Reveal() string {
 
 func (d DSN) String() string { return d.display }
 
-// GoString keeps the secret out of %#v.
+// GoString is the masked form, for %#v.
 func (d DSN) GoString() string { return d.display }
 
-// Format gives the masked form for every verb.
+// Format prints the masked form for every verb.
 func (d DSN) Format(f fmt.State, _ rune) { _, _ = io.WriteString(f, d.display) }
 
-// MarshalJSON gives the masked form.
+// MarshalJSON encodes the masked form.
 func (d DSN) MarshalJSON() ([]byte, error) { return json.Marshal(d.display) }
 
-// LogValue gives the masked form.
+// LogValue is the masked form.
 func (d DSN) LogValue() slog.Value { return slog.StringValue(d.display) }
 
-// address is the part of a DSN that may be seen: user, host, port, database and service, under
-// these names. Hosts and ports may be lists with commas.
+// address is the parts of a DSN that may be shown, by name: user, host, port, database and service. Hosts and ports may
+// be lists with commas.
 type address map[string]string
 
-// keep takes over a parameter if it may be seen.
+// keep adds a parameter if it may be shown.
 func (a address) keep(key, text string) {
 	switch key {
 	case "user", "host", "port", "database", "service":
@@ -57,9 +56,8 @@ func (a address) keep(key, text string) {
 	}
 }
 
-// complete checks the parts, and adds what the driver would take from the environment: the target
-// that is shown must be the one that is meant. Its errors blame the variable that a part is from; from is
-// the setting with the address.
+// complete checks the parts, and adds those that the driver takes from the environment, so that the shown target is the
+// real one. Its errors name the variable that a part comes from. from is the setting with the address.
 func (a address) complete(environ map[string]string, from string) error {
 	taken := map[string]string{} // variables, by the part
 	wrong := func(part, variable, inAddress string) error {
@@ -71,7 +69,7 @@ func (a address) complete(environ map[string]string, from string) error {
 	if a["service"] == "" && environ["PGSERVICE"] != "" {
 		a["service"] = environ["PGSERVICE"]
 	}
-	// A service's own host and database come before the environment's. They are not known here.
+	// Host and database of a service win over those of the environment. They are not known here.
 	if a["service"] == "" {
 		for key, name := range map[string]string{"user": "PGUSER", "host": "PGHOST", "port": "PGPORT", "database": "PGDATABASE"} {
 			if a[key] == "" && environ[name] != "" {
@@ -88,14 +86,14 @@ func (a address) complete(environ map[string]string, from string) error {
 			return wrong("port", " is "+quote(a["port"])+": write the number of a port, as in 5432", "its port is not a number; in a password, write / as %2F and @ as %40")
 		}
 	}
-	// libpq takes an address for a database name too, password and all.
+	// libpq accepts an address, with its password, as the name of a database.
 	if strings.Contains(a["database"], "://") || strings.Contains(a["database"], "=") {
 		return wrong("database", " is an address; write a database's name, or give the address as the store", "its database is an address of its own; write that one only")
 	}
 	return nil
 }
 
-// String is an address that psql would understand, on one line.
+// String is the masked address on one line, as psql would understand it.
 func (a address) String() string {
 	var b strings.Builder
 	b.WriteString("postgres://")
@@ -121,7 +119,7 @@ func (a address) String() string {
 	return clean(b.String())
 }
 
-// hosts pairs hosts and ports; a single port goes with every host.
+// hosts pairs hosts with ports. A single port belongs to every host.
 func (a address) hosts() string {
 	ports := strings.Split(a["port"], ",")
 	hosts := strings.Split(a["host"], ",")

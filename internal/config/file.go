@@ -17,7 +17,7 @@ const (
 	defaultEnvFile    = ".env"
 )
 
-// configFile reads the config file: the named one, which must exist, or the default one.
+// configFile reads the config file. A named file must exist, the default one need not.
 func (s *settings) configFile() (map[string]entry, error) {
 	name, data, err := s.readNamed("config", defaultConfigFile)
 	if err != nil || data == nil {
@@ -26,7 +26,7 @@ func (s *settings) configFile() (map[string]entry, error) {
 	return s.parseConfigFile(clean(name), data)
 }
 
-// dotenvFile reads the node's .env file in the same way. It also returns the file's name.
+// dotenvFile reads the node's .env file as configFile does, and returns its name too.
 func (s *settings) dotenvFile() (map[string]string, string, error) {
 	name, data, err := s.readNamed("env_file", defaultEnvFile)
 	if err != nil || data == nil {
@@ -41,8 +41,7 @@ func (s *settings) dotenvFile() (map[string]string, string, error) {
 	return variables, name, err
 }
 
-// readNamed reads the file that a setting names, or the default one where that is a file. Nil data
-// without an error is a default that is not there.
+// readNamed reads the file that a setting names, or the default one. data is nil if the default file does not exist.
 func (s *settings) readNamed(key, byDefault string) (name string, data []byte, err error) {
 	name = value(s, key, parseText)
 	if s.err != nil {
@@ -51,7 +50,7 @@ func (s *settings) readNamed(key, byDefault string) (name string, data []byte, e
 	from, named := s.origins[key]
 	if !named {
 		name = byDefault
-		// A directory of this name is common: Python's virtual environments are called .env too.
+		// A directory with this name is common: virtual environments of Python are named .env too.
 		if info, err := os.Stat(s.path(name)); errors.Is(err, fs.ErrNotExist) || err == nil && info.IsDir() {
 			return name, nil, nil
 		}
@@ -75,7 +74,8 @@ func (s *settings) readNamed(key, byDefault string) (name string, data []byte, e
 		name, reason, strings.ReplaceAll(key, "_", "-"))
 }
 
-// largestFile is more than anybody writes; a device, or a database, may have been named by mistake.
+// largestFile is the largest size of a file of settings in bytes. A larger one is a mistake, such as a device or a
+// database.
 const largestFile = 16 << 20
 
 var errTooLarge = errors.New("too large")
@@ -93,9 +93,8 @@ func readFile(path string) ([]byte, error) {
 	return data, err
 }
 
-// parseConfigFile takes values as they are written: 90 stays "90", and the reader that asks for a
-// unit sees that it has none. Viper's own reading would turn it into a number, take the last of two
-// equal keys that differ in case, and know no line numbers.
+// parseConfigFile keeps values as they are written: 90 stays "90", so that the parser of a duration sees the missing
+// unit. Viper would make a number of it, accept keys that differ in case only, and know no line numbers.
 func (s *settings) parseConfigFile(file string, data []byte) (map[string]entry, error) {
 	decoder := yaml.NewDecoder(bytes.NewReader(data))
 	var document, more yaml.Node

@@ -13,7 +13,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// layer is one place that settings come from. A stronger layer comes first.
+// layer is a place with settings. A stronger layer comes first.
 type layer int
 
 const (
@@ -24,19 +24,19 @@ const (
 	byDotenv // the node's variables in its .env file
 )
 
-// entry is what one layer says about one setting.
+// entry is the value of one setting in one layer.
 type entry struct {
 	text string
-	name string // what to call the setting, so that its reader finds the place
+	name string // the name of the setting in this layer, for errors
 }
 
-// origin is where the value of a setting came from. The zero origin is the default.
+// origin is where the value of a setting comes from. The zero origin is the default.
 type origin struct {
 	layer layer
 	name  string
 }
 
-// settings is every setting as text, with its origin.
+// settings is all settings as text, with their origins.
 type settings struct {
 	viper   *viper.Viper
 	origins map[string]origin
@@ -44,14 +44,14 @@ type settings struct {
 	node    node
 	dir     string
 	ignored []string // variables that a container platform set
-	err     error    // the first that value met
+	err     error    // the first error of value
 
-	inline     *yaml.Node // policies that stand in the config file; nil is none
+	inline     *yaml.Node // policies of the config file; nil is none
 	inlineFile string
 }
 
-// collect goes through the layers from the strongest to the weakest. That order lets each say
-// where the next is to be found, such as the config file's place.
+// collect reads the layers from the strongest to the weakest. A stronger layer may name the file of a weaker one, such
+// as the config file.
 func collect(src Source) (*settings, error) {
 	s := &settings{
 		viper:   viper.New(),
@@ -68,7 +68,7 @@ func collect(src Source) (*settings, error) {
 		if err := s.viper.BindPFlag(known.key, flag); err != nil {
 			return nil, err
 		}
-		// Comparing with the default instead would lose a flag that repeats it.
+		// A comparison with the default would lose a flag that is set to the default.
 		if flag.Changed {
 			s.origins[known.key] = origin{byFlag, "--" + known.flag()}
 		}
@@ -100,8 +100,8 @@ func collect(src Source) (*settings, error) {
 	return s, nil
 }
 
-// fill takes from a layer what no stronger one has said. Viper's own reading of the environment is
-// not used: it looks at the process, skips empty variables and does not tell where a value is from.
+// fill adds the settings of a layer that no stronger layer has. Viper does not read the environment here: it would read
+// that of the process, skip empty variables, and not tell the origin of a value.
 func (s *settings) fill(from layer, entries map[string]entry) {
 	for key, e := range entries {
 		if _, taken := s.origins[key]; taken {
@@ -112,14 +112,14 @@ func (s *settings) fill(from layer, entries map[string]entry) {
 	}
 }
 
-// value reads one setting. Where it is not given and has no default, that is the zero value.
+// value parses one setting. Without a value and a default, the result is the zero value.
 func value[T any](s *settings, key string, parse func(string) (T, error)) T {
 	var none T
 	text, from := s.viper.GetString(key), s.origins[key]
 	if from.layer == 0 && text == "" {
 		return none
 	}
-	// A variable that was meant to be filled must not turn into "everything" or "the default".
+	// An empty variable is a mistake: it must not mean "everything" or "the default".
 	if strings.TrimSpace(text) == "" {
 		s.fail("%s is empty; give it a value or leave it out", from.name)
 		return none
@@ -142,7 +142,7 @@ func (s *settings) fail(format string, args ...any) {
 	}
 }
 
-// path takes a file's name from the working directory.
+// path is a file's name, relative to the working directory.
 func (s *settings) path(name string) string {
 	if filepath.IsAbs(name) {
 		return filepath.Clean(name)
@@ -159,12 +159,12 @@ func environMap(environ []string) map[string]string {
 	return variables
 }
 
-// serviceLink matches the variables that Kubernetes and Docker make in a container beside a service whose
-// name is decayctl, or begins so. No operator has set them, so they are no misspelt settings.
+// serviceLink matches variables that Kubernetes and Docker set in a container for a service whose name begins with
+// decayctl. The operator has not set them, so they are not misspelt settings.
 var serviceLink = regexp.MustCompile(`^DECAYCTL_([A-Z0-9_]+_)?(SERVICE_HOST|SERVICE_PORT(_[A-Z0-9_]+)?|PORT(_[0-9]+_(TCP|UDP|SCTP)(_(PROTO|PORT|ADDR))?)?)$`)
 
-// containerLink matches two more that Docker makes beside a linked container: the link's name, which begins with a slash,
-// and beside it the variables of that container.
+// containerLink matches two more variables that Docker sets for a linked container: the name of the link, which begins
+// with a slash, and the container's own variables.
 var containerLink = regexp.MustCompile(`^(DECAYCTL_(?:[A-Z0-9_]+?_)?)(?:NAME|ENV_.+)$`)
 
 // linked tells whether a container platform has set a variable.
@@ -191,7 +191,7 @@ func (s *settings) ownVariables(environ []string) (map[string]entry, error) {
 		of, ok := known[name]
 		switch {
 		case name == variablePrefix+"ACTIVE_HELP", name == variablePrefix+"COMPLETION_DESCRIPTIONS":
-			continue // for cobra: its completion scripts set the one, and a user may set both
+			continue // for cobra: its completion scripts set the first, and a user may set both
 		case !ok && s.linked(name):
 			s.ignored = append(s.ignored, name)
 			continue
@@ -205,14 +205,14 @@ func (s *settings) ownVariables(environ []string) (map[string]entry, error) {
 	return entries, nil
 }
 
-// nearest is the known name that takes the fewest edits to get to.
+// nearest is the known name with the smallest distance.
 func nearest(name string, known []string) string {
 	return slices.MinFunc(known, func(a, b string) int {
 		return cmp.Compare(distance(name, a), distance(name, b))
 	})
 }
 
-// distance counts the letters to insert, delete or change between two words (Levenshtein).
+// distance is the Levenshtein distance of two words.
 func distance(a, b string) int {
 	row := make([]int, len(b)+1)
 	for j := range row {

@@ -7,22 +7,22 @@ import (
 	"strings"
 )
 
-// The readers here follow libpq, as the driver does. net/url does not: it knows no lists of hosts
-// and ends a password at other characters. Their errors hold nothing of what they read.
+// The parsers here follow libpq, as the driver does. net/url does not know lists of hosts, and ends a password at other
+// characters. Their errors repeat nothing of the address.
 
 func isPostgresURL(text string) bool {
 	text = strings.TrimSpace(text)
 	return strings.HasPrefix(text, "postgres://") || strings.HasPrefix(text, "postgresql://")
 }
 
-// isKeywordDSN tells host=… dbname=… from a file's name. A file of such a name can be had as ./NAME.
+// isKeywordDSN tells host=… dbname=… from a file's name. A file with such a name can be given as ./NAME.
 func isKeywordDSN(text string) bool {
 	begins := regexp.MustCompile(`^\s*[a-z_]+\s*=`)
 	telling := regexp.MustCompile(`(^|\s)(host|hostaddr|port|dbname|user|password|passfile|sslpassword|service)\s*=`)
 	return begins.MatchString(text) && telling.MatchString(text)
 }
 
-// parseURL reads [postgres:]//[user[:password]@][host[:port],…][/database][?key=value&…].
+// parseURL parses [postgres:]//[user[:password]@][host[:port],…][/database][?key=value&…].
 func parseURL(text string) (address, error) {
 	if strings.ContainsAny(text, " \t\r\n\x00") {
 		return nil, errors.New("it has a blank in it; write %20 instead")
@@ -37,8 +37,7 @@ func parseURL(text string) (address, error) {
 		}
 		rest = rest[i+1:]
 	}
-	// Most often this is a password with an @ or a / of its own: its end would pass for a host or
-	// a database, and be shown.
+	// Mostly a password that has an @ or a /: its end would be taken for a host or a database, and be shown.
 	if strings.Contains(rest, "@") {
 		return nil, errors.New("it has one @ too many; in a password, write @ as %40 and / as %2F")
 	}
@@ -60,7 +59,7 @@ func parseURL(text string) (address, error) {
 	return found, parseQuery(strings.TrimSuffix(query, "&"), found)
 }
 
-// splitHosts makes two lists of host:port,host:port.
+// splitHosts splits host:port,host:port into two lists.
 func splitHosts(netlocs string) (hosts, ports string, err error) {
 	for i, netloc := range strings.Split(netlocs, ",") {
 		host, port, _ := strings.Cut(netloc, ":")
@@ -79,7 +78,7 @@ func splitHosts(netlocs string) (hosts, ports string, err error) {
 	return hosts, ports, nil
 }
 
-// parseQuery lets the parameters of a URL override its earlier parts.
+// parseQuery parses the parameters of a URL, which win over its earlier parts.
 func parseQuery(query string, found address) error {
 	if query == "" {
 		return nil
@@ -110,7 +109,7 @@ func decode(text string) (string, error) {
 	return plain, nil
 }
 
-// parseKeywords reads key=value key='value'…, where a backslash takes the next character as it is.
+// parseKeywords parses key=value key='value'…. A character after a backslash stands for itself.
 func parseKeywords(text string) (address, error) {
 	const blanks = " \t\n\r\v\f"
 	if strings.Contains(text, "\x00") {
@@ -143,8 +142,8 @@ func parseKeywords(text string) (address, error) {
 	return found, nil
 }
 
-// cutValue takes the text before the first of some bytes and drops that byte. It is false where
-// the text ends first.
+// cutValue cuts a value that ends before the first of some bytes, and drops that byte. It is false if there is no such
+// byte.
 func cutValue(text, ends string) (value, rest string, ended bool) {
 	var b strings.Builder
 	for i := 0; i < len(text); i++ {
@@ -152,7 +151,7 @@ func cutValue(text, ends string) (value, rest string, ended bool) {
 		case text[i] == '\\' && i+1 < len(text):
 			i++
 			b.WriteByte(text[i])
-		case text[i] == '\\': // at the very end it is dropped
+		case text[i] == '\\': // a backslash at the end is dropped
 		case strings.IndexByte(ends, text[i]) >= 0:
 			return b.String(), text[i+1:], true
 		default:

@@ -11,11 +11,11 @@ var (
 	keywordSecret = regexp.MustCompile(`(?i)((?:ssl)?(?:password|passwd|pwd))(\s*=\s*)('[^']*'|[^\s"'&;]+)`)
 )
 
-// hint is how messages say that an address looks.
+// hint is the form of an address, for messages.
 const hint = "postgres://user@host:5432/database"
 
-// Mask takes passwords out of any text, wherever something in it looks like a database address: a
-// last net below the forms that are masked by design.
+// Mask removes passwords from a text, for everything in it that looks like a database address. It is a second
+// protection for texts that should not have any.
 func Mask(text string) string {
 	const user, hidden = "postgres://user@", "postgres://\x00"
 	text = strings.ReplaceAll(text, hint, strings.Replace(hint, user, hidden, 1))

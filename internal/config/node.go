@@ -14,7 +14,7 @@ import (
 
 const nodePrefix = "STIGMEM_"
 
-// The node's variables that matter here, as the node's documentation spells them.
+// The variables of the node that decayctl uses.
 const (
 	nodeBackend     = "STIGMEM_STORAGE_BACKEND"
 	nodePath        = "STIGMEM_DB_PATH"
@@ -26,17 +26,17 @@ const (
 	nodeFloor       = "STIGMEM_DECAY_MIN_CONFIDENCE"
 	nodePolicies    = "STIGMEM_DECAY_POLICIES"
 	nodeThreshold   = "STIGMEM_ASYNC_JOB_THRESHOLD"
-	bareDatabaseURL = "DATABASE_URL" // the node reads it from its environment only, never from .env
+	bareDatabaseURL = "DATABASE_URL" // the node reads it from its environment only, not from .env
 )
 
-// node is the node's own settings by upper-case name: its environment, and below that its .env.
+// node is the node's settings by upper-case name: those of its environment, which win, and those of its .env file.
 type node struct {
 	environ    map[string]string
 	dotenv     map[string]string
 	dotenvName string
 }
 
-// lookup finds one of the node's settings and says what to call it.
+// lookup finds one of the node's settings, and its name for errors.
 func (n node) lookup(name string) (text, from string, ok bool) {
 	if text, ok := n.environ[name]; ok {
 		return text, name, true
@@ -45,8 +45,8 @@ func (n node) lookup(name string) (text, from string, ok bool) {
 	return text, inFile(name, n.dotenvName), ok
 }
 
-// namesStore tells whether a place chooses a store. Other settings there, such as a DSN without a
-// backend, do not: the node would go on with its SQLite file.
+// namesStore tells whether a place chooses a store. A DSN without a backend does not: the node would use its SQLite
+// file.
 func namesStore(variables map[string]string) bool {
 	_, backend := variables[nodeBackend]
 	_, path := variables[nodePath]
@@ -60,8 +60,8 @@ func inFile(name, file string) string {
 	return name + " in " + file
 }
 
-// foldNames keeps the node's variables. The node ignores their case, and takes the last where two
-// differ in case only; which one that is depends on the order of the environment.
+// foldNames picks the node's variables. The node ignores their case. If two differ in case only, the last one in the
+// environment wins.
 func foldNames(lines []string, place string) (map[string]string, error) {
 	spelt := map[string]string{}
 	folded := map[string]string{}
@@ -79,8 +79,8 @@ func foldNames(lines []string, place string) (map[string]string, error) {
 	return folded, nil
 }
 
-// nodeEntries are the node's variables that are settings here too. Those that choose the store are
-// not: they count together.
+// nodeEntries are the node's variables that are settings of decayctl. Those that choose the store are not among them,
+// since they count together.
 func nodeEntries(variables map[string]string, file string) map[string]entry {
 	entries := map[string]entry{}
 	for name, key := range map[string]string{nodeSchema: "pg_schema", nodeTTL: "ttl", nodeFloor: "min_confidence", nodePolicies: "policies", nodeThreshold: "threshold"} {
@@ -88,7 +88,7 @@ func nodeEntries(variables map[string]string, file string) map[string]entry {
 			entries[key] = entry{text, inFile(name, file)}
 		}
 	}
-	// To the node, an empty schema is the default one.
+	// For the node, an empty schema is the default schema.
 	if e, ok := entries["pg_schema"]; ok && e.text == "" {
 		entries["pg_schema"] = entry{"public", e.name}
 	}
@@ -97,7 +97,7 @@ func nodeEntries(variables map[string]string, file string) map[string]entry {
 
 var nodeWhole = regexp.MustCompile(`^([+-]?)([0-9]+(?:_[0-9]+)*)(?:\.0+)?$`)
 
-// nodeDigits reads a whole number as the node does: blanks around, a sign, 1_000 and 60.0 are fine.
+// nodeDigits parses a whole number as the node does, which accepts surrounding blanks, a sign, 1_000 and 60.0.
 func nodeDigits(text string) (digits string, negative, ok bool) {
 	parts := nodeWhole.FindStringSubmatch(strings.TrimSpace(text))
 	if parts == nil {
@@ -106,7 +106,7 @@ func nodeDigits(text string) (digits string, negative, ok bool) {
 	return strings.ReplaceAll(parts[2], "_", ""), parts[1] == "-", true
 }
 
-// parseNodeTTL reads seconds as the node does. 0 and below is off.
+// parseNodeTTL parses seconds as the node does. 0 or less is off.
 func parseNodeTTL(text string) (*rule.TTL, error) {
 	digits, negative, ok := nodeDigits(text)
 	if !ok {
@@ -119,7 +119,7 @@ func parseNodeTTL(text string) (*rule.TTL, error) {
 	return &ttl, nil
 }
 
-// parseNodeThreshold reads a number of facts as the node does: one below 0 makes a job of any sweep.
+// parseNodeThreshold parses a number of facts as the node does. A number below 0 makes every sweep a job.
 func parseNodeThreshold(text string) (int64, error) {
 	digits, negative, ok := nodeDigits(text)
 	switch {
@@ -127,20 +127,20 @@ func parseNodeThreshold(text string) (int64, error) {
 		return 0, errors.New("not a whole number of facts; the node would not start with it")
 	case negative:
 		return -1, nil
-	case len(digits) > len("1000000000000000000"): // more than there can be facts
+	case len(digits) > len("1000000000000000000"): // more facts than a store can have
 		return math.MaxInt64, nil
 	}
 	return strconv.ParseInt(digits, 10, 64)
 }
 
-// parseNodeFloor reads a floor as the node does, but for the upper bound: above 1 the node would
-// retract every fact it has. 0 and below, and nan, is off.
+// parseNodeFloor parses a floor as the node does, but refuses one above 1, with which the node would retract every
+// fact. 0 or less, and nan, is off.
 func parseNodeFloor(text string) (*rule.Floor, error) {
 	text = strings.TrimSpace(text)
 	if strings.EqualFold(strings.TrimLeft(text, "+-"), "nan") {
 		return nil, nil
 	}
-	// Go also reads hexadecimal numbers; the node does not.
+	// Go also parses hexadecimal numbers, and the node does not.
 	value, err := strconv.ParseFloat(text, 64)
 	if err != nil && !errors.Is(err, strconv.ErrRange) || strings.ContainsAny(text, "xX") {
 		return nil, errors.New("not a number; the node would not start with it")
@@ -188,14 +188,14 @@ func (s *settings) nodeSQLite(from string, named bool) (Store, error) {
 	if strings.TrimSpace(path) == "" {
 		return Store{}, errorf("%s is empty; give it the path of the store's file or leave it out", from)
 	}
-	// The node takes even this for a file's name.
+	// The node takes this for a file's name too.
 	if looksLikeAddress(path) {
 		return Store{}, errorf("%s looks like a database address, but it takes a file's path; for PostgreSQL set %s=postgres and %s", from, nodeBackend, nodeDSN)
 	}
 	return s.sqlite(path, from), nil
 }
 
-// nodePostgres takes the first variable that is not empty, as the node does.
+// nodePostgres uses the first variable that is not empty, as the node does.
 func (s *settings) nodePostgres(backendFrom string) (Store, error) {
 	for _, name := range []string{nodeDSN, nodeDatabaseURL} {
 		if text, from, _ := s.node.lookup(name); text != "" {

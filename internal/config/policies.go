@@ -14,13 +14,13 @@ import (
 	"decayctl/internal/rule"
 )
 
-// PolicyOrigin is where the values of one policy were given.
+// PolicyOrigin is where the values of one policy come from.
 type PolicyOrigin struct {
 	Place  string            // of the policy: a file with its line, or a variable
-	Fields map[string]string // by the field's name in a policy file; those that are not in it have their default
+	Fields map[string]string // by the field's name in a policy file; other fields have their default
 }
 
-// From is where a field of the policy was set, whichever form it was set in; "" is its default.
+// From is where a field of the policy was set, in either of its forms; "" is the default.
 func (o PolicyOrigin) From(field string) string {
 	if at, given := o.Fields[field]; given {
 		return at
@@ -28,11 +28,11 @@ func (o PolicyOrigin) From(field string) string {
 	return o.Fields[field+"_s"]
 }
 
-// noPolicies is what switches policies off that a weaker place names.
+// noPolicies is the value that switches off the policies of a weaker place.
 const noPolicies = "off"
 
-// policies reads the policies, and tells where each value of theirs is from. Only commands that have the
-// flag do: a file that has gone must not keep a job from being resumed, which has policies of its own.
+// policies reads the policies and the origins of their values. Only commands with the flag do: a missing file must not
+// prevent the resume of a job, which has its own policies.
 func (s *settings) policies(has bool) ([]rule.Policy, map[string]PolicyOrigin) {
 	from := s.origins["policies"]
 	if !has || from.layer == 0 {
@@ -61,13 +61,12 @@ func (s *settings) policies(has bool) ([]rule.Policy, map[string]PolicyOrigin) {
 	return s.readPolicies(policyReader{place: clean(name), byLine: true}, root)
 }
 
-// nodePolicies reads what the node's specification says of its variable: a JSON array, with its fields and
-// no others.
+// nodePolicies parses the node's variable: a JSON array with the fields of the node's specification only.
 func (s *settings) nodePolicies(place, text string) ([]rule.Policy, map[string]PolicyOrigin) {
 	list, err := jsonNode([]byte(text))
 	var syntax *json.SyntaxError
 	switch {
-	case !utf8.ValidString(text): // of which encoding/json would make other text
+	case !utf8.ValidString(text): // encoding/json would change such text
 		s.fail("%s is not UTF-8 text; write an array of policies", place)
 		return nil, nil
 	case errors.As(err, &syntax):
@@ -80,11 +79,11 @@ func (s *settings) nodePolicies(place, text string) ([]rule.Policy, map[string]P
 	return s.readPolicies(policyReader{place: place, byLine: strings.Contains(text, "\n"), node: true}, list)
 }
 
-// policyReader reads a list of policies from one place.
+// policyReader parses a list of policies from one place.
 type policyReader struct {
 	place  string
-	byLine bool // lines tell more of the place
-	node   bool // the node's variable, which has the specified fields only
+	byLine bool // errors name lines
+	node   bool // the node's variable, with the specified fields only
 }
 
 func (r policyReader) at(line int) string {
@@ -130,9 +129,9 @@ func (s *settings) readPolicies(r policyReader, list *yaml.Node) ([]rule.Policy,
 // policyField is a key of a policy file.
 type policyField struct {
 	name string
-	node bool                                       // the specification has it
-	set  func(p *rule.Policy, val *yaml.Node) error // error: what is wrong with the value
-	same string                                     // the field that says the same in another form
+	node bool                                       // the node's specification has the field
+	set  func(p *rule.Policy, val *yaml.Node) error // an error is what is wrong with the value
+	same string                                     // the field with the same meaning in another form
 }
 
 var policyFields = []policyField{
@@ -156,7 +155,7 @@ var policyFields = []policyField{
 func setTTL(p *rule.Policy, ttl rule.TTL)      { p.TTL = &ttl }
 func setHalfLife(p *rule.Policy, ttl rule.TTL) { p.HalfLife = ttl }
 
-// read reads one policy.
+// read parses one policy.
 func (r policyReader) read(node *yaml.Node) (p rule.Policy, origin PolicyOrigin, err error) {
 	if node.Kind != yaml.MappingNode {
 		return p, origin, errorf("%s: not a policy; write its fields, as in  id: heartbeats", r.at(node.Line))
@@ -173,7 +172,7 @@ func (r policyReader) read(node *yaml.Node) (p rule.Policy, origin PolicyOrigin,
 		if _, again := lines[field.name]; again {
 			return p, origin, errorf("%s: %s is set twice; keep one", r.at(key.Line), field.name)
 		}
-		if val.ShortTag() == "!!null" && r.node { // how many programs write a field that is not there
+		if val.ShortTag() == "!!null" && r.node { // many programs write a missing field so
 			continue
 		}
 		if _, both := lines[field.same]; both {
@@ -217,7 +216,7 @@ func (r policyReader) field(key *yaml.Node) (policyField, error) {
 	return policyField{}, errorf("%s: a policy has no field %s; did you mean %s?", r.at(key.Line), plainName(key.Value), nearest(key.Value, names))
 }
 
-// fault gives what is wrong with a policy as a whole the line it is about, and the name it was given by.
+// fault adds to a *rule.Fault the line of its field, and the name by which the field was given.
 func (r policyReader) fault(fault *rule.Fault, p rule.Policy, line int, lines map[string]int) error {
 	name := fault.Field
 	for _, field := range []string{name, name + "_s"} {
@@ -232,7 +231,7 @@ func (r policyReader) fault(fault *rule.Fault, p rule.Policy, line int, lines ma
 	return errorf("%s: %s: %s: %s", r.at(line), which, name, fault.Text)
 }
 
-// shown is a value as an error repeats it.
+// shown is a value for an error.
 func shown(val *yaml.Node) string {
 	if val.Kind != yaml.ScalarNode {
 		return "no plain value"
@@ -240,7 +239,7 @@ func shown(val *yaml.Node) string {
 	return quote(val.Value)
 }
 
-// scalar is the text of a plain value. JSON and YAML know numbers and switches too, which are no names.
+// scalar is the text of a plain value with one of some tags. A number or a switch is not a name.
 func scalar(val *yaml.Node, tags ...string) (string, error) {
 	if val.Kind != yaml.ScalarNode {
 		return "", errors.New("write one plain value, not a list, a group or an alias")
@@ -254,7 +253,7 @@ func scalar(val *yaml.Node, tags ...string) (string, error) {
 	return parseStored(val.Value)
 }
 
-// textField sets a field of text. What stands for any leaves it empty.
+// textField sets a field of text. The value that means any leaves it empty.
 func textField(field func(*rule.Policy) *string, any string) func(*rule.Policy, *yaml.Node) error {
 	return func(p *rule.Policy, val *yaml.Node) error {
 		text, err := scalar(val, "!!str")
@@ -267,7 +266,7 @@ func textField(field func(*rule.Policy) *string, any string) func(*rule.Policy, 
 
 func durationField(set func(*rule.Policy, rule.TTL)) func(*rule.Policy, *yaml.Node) error {
 	return func(p *rule.Policy, val *yaml.Node) error {
-		text, err := scalar(val, "!!str", "!!int", "!!float") // 90 too, of which ParseSeconds says that it needs a unit
+		text, err := scalar(val, "!!str", "!!int", "!!float") // a number too, so that ParseSeconds reports the missing unit
 		if err != nil {
 			return err
 		}

@@ -11,7 +11,7 @@ import (
 	"go.yaml.in/yaml/v3"
 )
 
-// parsePolicyFile finds the list of policies in a file: the document itself, or under the key policies.
+// parsePolicyFile finds the list of policies in a file: the whole document, or the value of its key policies.
 func parsePolicyFile(file string, data []byte) (*yaml.Node, error) {
 	root, err := policyDocument(file, data)
 	if err != nil {
@@ -31,7 +31,7 @@ func parsePolicyFile(file string, data []byte) (*yaml.Node, error) {
 	return root.Content[1], nil
 }
 
-// policyDocument reads a file as JSON if it is that, and else as YAML.
+// policyDocument parses a file as JSON if it is JSON, else as YAML.
 func policyDocument(file string, data []byte) (*yaml.Node, error) {
 	if root, err := jsonNode(bytes.TrimPrefix(data, []byte("\ufeff"))); err == nil && utf8.Valid(data) {
 		return root, nil
@@ -51,12 +51,12 @@ func policyDocument(file string, data []byte) (*yaml.Node, error) {
 	return document.Content[0], nil
 }
 
-// jsonNode reads a JSON document as YAML's reader would give it, with lines, and with keys given twice. As
-// YAML, JSON cannot be read in general: its escapes \/ and \ud83d\ude00, which Python writes for every emoji,
-// its tabs, and a line end before a colon are none there. The error is encoding/json's own.
+// jsonNode parses a JSON document into a node of YAML, with lines and repeated keys. A parser of YAML does not accept
+// all JSON: not the escapes \/ and \ud83d\ude00, which Python writes for every emoji, nor tabs, nor a line end before a
+// colon. The error is that of encoding/json.
 func jsonNode(data []byte) (*yaml.Node, error) {
 	var whole json.RawMessage
-	if err := json.Unmarshal(data, &whole); err != nil { // bounds the depth, too
+	if err := json.Unmarshal(data, &whole); err != nil { // this limits the depth too
 		return nil, err
 	}
 	decoder := json.NewDecoder(bytes.NewReader(data))
@@ -67,11 +67,11 @@ func jsonNode(data []byte) (*yaml.Node, error) {
 type jsonReader struct {
 	*json.Decoder
 	data []byte
-	line int // in which the last token ended, and began: no token goes over a line end
-	seen int // bytes of data that line counts
+	line int // of the last token, which has no line end in it
+	seen int // bytes of data in which lines were counted
 }
 
-// value reads the next value; nil is the end of a list or a group.
+// value parses the next value. nil is the end of a list or an object.
 func (r *jsonReader) value() (*yaml.Node, error) {
 	token, err := r.Token()
 	if err != nil {
@@ -104,10 +104,10 @@ func (r *jsonReader) value() (*yaml.Node, error) {
 	case nil:
 		return scalar("!!null", "null")
 	}
-	return nil, errors.New("not JSON") // not reached: these are all tokens there are
+	return nil, errors.New("not JSON") // not reached: there are no other tokens
 }
 
-// all reads what is in a list or a group.
+// all parses the values of a list or an object.
 func (r *jsonReader) all(in *yaml.Node) (*yaml.Node, error) {
 	for {
 		each, err := r.value()

@@ -11,24 +11,24 @@ const (
 	Postgres = "postgres"
 )
 
-// The node's default, in the working directory.
+// The node's default store, in the working directory.
 const defaultStore = "stigmem.db"
 
-// DefaultOrigin says that no setting chose.
+// DefaultOrigin is the Origin of a store that no setting chose.
 const DefaultOrigin = "default"
 
-// Store is the fact store to work on.
+// Store is the fact store of a run.
 type Store struct {
 	Kind    string
 	Path    string // of SQLite's file, absolute
 	DSN     DSN    // of PostgreSQL
 	Schema  string // of PostgreSQL, safe as a name in SQL
-	Display string // what to print: one line, without a password
-	Origin  string // the setting that chose it, or DefaultOrigin
+	Display string // the name for output, on one line and without a password
+	Origin  string // the setting that chose the store, or DefaultOrigin
 }
 
-// store chooses the store. Where the node's environment names one, that comes before the config file
-// as a whole: its backend, path and address belong together.
+// store chooses the store. If the node's environment names one, it wins over the config file as a whole: backend, path
+// and address belong together.
 func (s *settings) store() (Store, error) {
 	text := value(s, "store", parseText)
 	if s.err != nil {
@@ -43,14 +43,14 @@ func (s *settings) store() (Store, error) {
 	default:
 		chosen, err = s.nodeStore()
 	}
-	// Whoever names a schema has a database in mind, and would sweep a file.
+	// An operator who names a schema means a PostgreSQL database, and must not sweep a file.
 	if err == nil && chosen.Kind == SQLite && s.origins["pg_schema"].layer == byFlag {
 		return Store{}, errorf("--pg-schema is for PostgreSQL, but the store is %s (%s); name the database with --store", chosen.Display, chosen.Origin)
 	}
 	return chosen, err
 }
 
-// namedStore takes a store as decayctl's own settings write it.
+// namedStore parses a store as decayctl's own settings name it.
 func (s *settings) namedStore(text, from string) (Store, error) {
 	if isPostgresURL(text) || isKeywordDSN(text) {
 		return s.postgres(text, from)
@@ -73,8 +73,8 @@ func (s *settings) namedStore(text, from string) (Store, error) {
 	return s.sqlite(text, from), nil
 }
 
-// refuse turns down what is no plain path. None of its errors repeats more than the scheme: the
-// rest may hold a password.
+// refuse fails for a text that is not a plain path. Its errors repeat only the scheme, since the rest may hold a
+// password.
 func (s *settings) refuse(text, from string) error {
 	switch scheme := schemeOf(text); {
 	case scheme == "postgres" || scheme == "postgresql":
@@ -88,8 +88,8 @@ func (s *settings) refuse(text, from string) error {
 	return nil
 }
 
-// looksLikeAddress tells whether a text that is to be a file's name may be a database address. Paths
-// are printed, and an address may hold a password.
+// looksLikeAddress tells whether a file's name may be a database address. File names are printed, and an address may
+// hold a password.
 func looksLikeAddress(text string) bool {
 	if isRooted(text) {
 		return false
@@ -98,7 +98,7 @@ func looksLikeAddress(text string) bool {
 	return isKeywordDSN(text) || schemeOf(text) != "" && strings.HasPrefix(behind, "//") || strings.Contains(behind, "@")
 }
 
-// schemeOf is the scheme of a URL. A single letter is a drive.
+// schemeOf is the scheme of a URL, and "" for a drive letter.
 func schemeOf(text string) string {
 	parts := regexp.MustCompile(`^([A-Za-z][A-Za-z0-9+.-]+):`).FindStringSubmatch(text)
 	if parts == nil {
@@ -107,7 +107,7 @@ func schemeOf(text string) string {
 	return parts[1]
 }
 
-// isRooted tells whether a text is a path beyond doubt: /x, ./x, ../x or a drive, but not //x.
+// isRooted tells whether a text is surely a path: /x, ./x, ../x or a drive, but not //x.
 func isRooted(text string) bool {
 	return regexp.MustCompile(`^(/[^/]|\.\.?[/\\]|[A-Za-z]:[/\\])`).MatchString(text)
 }

@@ -5,11 +5,11 @@ import (
 	"strings"
 )
 
-// The longest piece of a setting that an error repeats.
+// The length of the longest value that an error repeats.
 const quoteLimit = 60
 
-// quote repeats a value in an error: on one line, and not at length. A database address may stand in
-// the wrong place, so whatever looks like one is not repeated.
+// quote is a value for an error: on one line, and shortened. It does not repeat what looks like a database address,
+// which may have been given for the wrong setting.
 func quote(text string) string {
 	if strings.Contains(text, "@") || strings.Contains(text, "://") || strings.Contains(text, "password") {
 		return "a text that is not shown, as it may hold a password"
@@ -20,8 +20,8 @@ func quote(text string) string {
 	return strconv.Quote(text)
 }
 
-// clean makes text fit for one line of output. Paths and names from outside may hold line breaks
-// and terminal codes; those are shown quoted.
+// clean makes a text fit for one line of output. Paths and names may hold line breaks and terminal codes, which it
+// quotes.
 func clean(text string) string {
 	for _, r := range text {
 		if !strconv.IsPrint(r) || r == '\uFFFD' {
@@ -31,8 +31,8 @@ func clean(text string) string {
 	return text
 }
 
-// plainName repeats a name that decayctl does not know. Whatever does not look like a name may be
-// a value that went astray, a password among them, and is not repeated.
+// plainName is an unknown name for an error. It does not repeat what does not look like a name, which may be a password
+// in the wrong place.
 func plainName(name string) string {
 	odd := func(r rune) bool {
 		return !strings.ContainsRune("abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ0123456789_-.", r)
