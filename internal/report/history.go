@@ -89,7 +89,7 @@ func usualTile(r Run) []tile {
 	if !h.Known() || !r.job().Ended() {
 		return nil
 	}
-	t := tile{Value: humanize.Comma(h.Median), Label: "usual", Detail: fmt.Sprintf("the median of the last %d sweeps", h.Jobs)}
+	t := tile{Value: humanize.Comma(h.Median), Label: "is usual", Detail: fmt.Sprintf("the median of the last %d sweeps", h.Jobs)}
 	if n > 0 && h.Median > 0 {
 		t.Detail += "; this is " + times(n, h.Median) + " times that"
 	}
