@@ -129,11 +129,12 @@ needs no flags.
 	}
 	// Most values are no files.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
+	root.SetUsageFunc(a.printUsage)
 	config.AddGlobalFlags(root.PersistentFlags())
 	root.SetFlagErrorFunc(func(cmd *cobra.Command, err error) error {
 		return usageError{fmt.Sprintf("%v; see '%s --help'", err, cmd.CommandPath())}
 	})
-	root.AddCommand(a.newSweepCmd(), a.newDryRunCmd(), a.newForecastCmd(), a.newExplainCmd(), a.newPolicyCmd(), a.newJobsCmd(), a.newDoctorCmd(), a.newDemoCmd(), a.newVersionCmd())
+	root.AddCommand(a.newSweepCmd(), a.newDryRunCmd(), a.newForecastCmd(), a.newExplainCmd(), a.newPolicyCmd(), a.newJobsCmd(), a.newDoctorCmd(), a.newConfigCmd(), a.newDemoCmd(), a.newVersionCmd())
 	a.completeFlags(root)
 	return root
 }
@@ -146,6 +147,11 @@ func noArgs(cmd *cobra.Command, args []string) error {
 		return usageError{fmt.Sprintf("unknown command %q; see '%s --help'", report.Clean(args[0]), cmd.CommandPath())}
 	}
 	return usageError{fmt.Sprintf("unexpected argument %q; '%s' takes flags only", report.Clean(args[0]), cmd.CommandPath())}
+}
+
+// source is where the settings of a command are read from.
+func (a *app) source(cmd *cobra.Command) config.Source {
+	return config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}
 }
 
 // load reads the settings of a command.
@@ -167,7 +173,7 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 
 // settings reads the settings of a command and says nothing.
 func (a *app) settings(cmd *cobra.Command) (config.Config, error) {
-	return config.Load(config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}, a.Now())
+	return config.Load(a.source(cmd), a.Now())
 }
 
 // forPeople tells whether somebody looks on: they get a line of text where a log would get another.

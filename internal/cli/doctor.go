@@ -35,7 +35,7 @@ administrator to run where the role may not.`,
 		},
 	}
 	config.AddDoctorFlags(cmd.Flags())
-	config.AddEndingFlags(cmd.Flags())
+	addEnding(cmd)
 	return cmd
 }
 

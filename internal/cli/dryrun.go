@@ -38,7 +38,7 @@ only SELECT.
 	config.AddRuleFlags(cmd.Flags())
 	config.AddDryRunFlags(cmd.Flags())
 	addPages(cmd)
-	config.AddEndingFlags(cmd.Flags())
+	addEnding(cmd)
 	return cmd
 }
 

@@ -30,9 +30,25 @@ type run struct {
 	waits   waits
 }
 
+const hasEnding = "decayctl_ending"
+
+// addEnding adds the flags that say who hears of the end of a command.
+func addEnding(cmd *cobra.Command) {
+	config.AddEndingFlags(cmd.Flags())
+	annotate(cmd, hasEnding, "true")
+}
+
+// annotate notes something about a command, next to what is noted already.
+func annotate(cmd *cobra.Command, key, value string) {
+	if cmd.Annotations == nil {
+		cmd.Annotations = map[string]string{}
+	}
+	cmd.Annotations[key] = value
+}
+
 // begin notes that a command begins, and tells who wants to know.
 func (a *app) begin(cmd *cobra.Command, c config.Config) {
-	if cmd.Flags().Lookup("metrics-file") == nil {
+	if cmd.Annotations[hasEnding] == "" {
 		return
 	}
 	a.run = run{command: cmd.CommandPath()[len(cmd.Root().Name())+1:], began: a.Now(), config: c}

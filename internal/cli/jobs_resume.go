@@ -44,7 +44,7 @@ A job that a later sweep of the same facts has overtaken is not resumed.`,
 	}
 	config.AddResumeFlags(cmd.Flags())
 	addPages(cmd)
-	config.AddEndingFlags(cmd.Flags())
+	addEnding(cmd)
 	return cmd
 }
 

@@ -38,7 +38,7 @@ An undo may be interrupted or killed at any time; the same command goes on.`,
 	}
 	config.AddUndoFlags(cmd.Flags())
 	addPages(cmd)
-	config.AddEndingFlags(cmd.Flags())
+	addEnding(cmd)
 	return cmd
 }
 

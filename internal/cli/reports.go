@@ -23,7 +23,7 @@ const allPages = config.OutputMarkdown + " " + config.OutputHTML
 
 // addPages gives a command all forms of reports, and the flag --report.
 func addPages(cmd *cobra.Command) {
-	cmd.Annotations = map[string]string{pages: allPages}
+	annotate(cmd, pages, allPages)
 	config.AddReportFlags(cmd.Flags())
 }
 

@@ -52,7 +52,7 @@ run at once. Without --tenant or --all-tenants it is of the tenant default.
 	config.AddRuleFlags(cmd.Flags())
 	config.AddSweepFlags(cmd.Flags())
 	addPages(cmd)
-	config.AddEndingFlags(cmd.Flags())
+	addEnding(cmd)
 	return cmd
 }
 

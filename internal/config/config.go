@@ -113,9 +113,15 @@ func (e *Error) Error() string { return e.Text }
 // waits for the end of a run is to hear of a wrong setting too. Errors are *Error, or a *store.Error where the settings are sound but
 // name a kind of store that is not supported.
 func Load(src Source, now time.Time) (Config, error) {
+	_, cfg, err := loadFrom(src, now)
+	return cfg, err
+}
+
+// loadFrom also gives what the settings were read from.
+func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	s, err := collect(src)
 	if err != nil {
-		return Config{}, err
+		return nil, Config{}, err
 	}
 	cfg := Config{
 		Scope:            value(s, "scope", parseScope),
@@ -167,10 +173,10 @@ func Load(src Source, now time.Time) (Config, error) {
 		cfg.Lease = least
 	}
 	if s.err != nil {
-		return Config{Ending: cfg.Ending}, s.err
+		return nil, Config{Ending: cfg.Ending}, s.err
 	}
 	if cfg.Store, err = s.store(); err != nil {
-		return Config{Ending: cfg.Ending}, err
+		return nil, Config{Ending: cfg.Ending}, err
 	}
-	return cfg, nil
+	return s, cfg, nil
 }

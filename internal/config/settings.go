@@ -218,5 +218,6 @@ func addFlags(fs *pflag.FlagSet, settings []setting) {
 		default:
 			fs.StringP(s.flag(), s.short, s.initial, s.usage)
 		}
+		fs.Lookup(s.flag()).Annotations = map[string][]string{groupAnnotation: {groupOf(s.key)}}
 	}
 }

@@ -33,6 +33,8 @@ var documents = []struct {
 	{"change", []string{"edge_before"}},
 	{"ddl", []string{"ddl"}},
 	{"version", []string{"pgx_driver"}},
+	{"config-show", []string{"settings"}},
+	{"config-check", []string{"store", "rules"}},
 }
 
 // Schemas are those of a folder, compiled.
