@@ -46,7 +46,7 @@ test: export CGO_ENABLED = 1
 test: export STORETEST_NO_SKIP = 1
 # Without this, each process that the tests start waits a second for races when it ends.
 test: export GORACE = atexit_sleep_ms=10
-test: ## run all tests with the race detector, none skipped (installs PostgreSQL and pgbouncer on Debian)
+test: ## run all tests with the race detector, none skipped (installs PostgreSQL, pgbouncer and Chromium on Debian)
 	@bash .ci/install
 	$(GO) test $(RACE) -parallel 4 -timeout 20m $(TESTFLAGS) ./...
 

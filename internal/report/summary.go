@@ -116,6 +116,7 @@ func (k key) Swatch() template.HTML {
 // grid is a table.
 type grid struct {
 	Caption string
+	Repeats bool // the caption says no more than the heading above it
 	Columns []heading
 	Rows    [][]cell
 	Foot    [][]cell // sums of what has no row of its own

@@ -141,7 +141,7 @@ func standingSection(r Run) section {
 // scopeSection says what was looked at, and by which rules.
 func scopeSection(r Run) section {
 	j := r.job()
-	t := grid{Caption: "What was looked at", Columns: columns("setting", "value")}
+	t := grid{Caption: "What was looked at", Repeats: true, Columns: columns("setting", "value")}
 	row := func(label string, value cell) { t.Rows = append(t.Rows, []cell{plain(label), value}) }
 	row("store", name(r.Target))
 	if !j.Node {
@@ -359,7 +359,7 @@ func sampleRow(s sweep.Sample) []cell {
 // jobSection says how the work went.
 func jobSection(r Run) section {
 	j := r.job()
-	t := grid{Caption: "The job", Columns: columns("what", "value")}
+	t := grid{Caption: "The job", Repeats: true, Columns: columns("what", "value")}
 	row := func(label, value string) { t.Rows = append(t.Rows, []cell{plain(label), plain(value)}) }
 	if r.Preview == nil {
 		t.Rows = append(t.Rows, []cell{plain("job"), name(j.ID)})

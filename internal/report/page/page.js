@@ -1,7 +1,7 @@
 // Sorts tables by a click on a heading. Without it the page loses nothing.
 for (const table of document.querySelectorAll("table")) {
   const body = table.tBodies[0], heads = table.tHead.rows[0].cells;
-  if (body.rows.length < 3) continue;
+  if (body.rows.length < 3 || !table.tHead.querySelector(".n")) continue;
   for (const head of heads) {
     const button = document.createElement("button");
     button.type = "button";
