@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"errors"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 
 	"decayctl/internal/config"
 	"decayctl/internal/job"
+	"decayctl/internal/plan"
 	"decayctl/internal/report"
 	"decayctl/internal/sweep"
 )
@@ -22,9 +24,13 @@ would expire and what it would keep. The store is opened read-only: this works o
 a read-only file, beside a live node, on a hot standby, and with a role that may
 only SELECT.
 
+With --save the dry run is written down as a plan. 'decayctl sweep --plan' changes
+the facts that were reviewed, in the way that was reviewed, or nothing.
+
 ` + exitCodeHelp,
 		Example: `  decayctl dry-run --ttl 90d
   decayctl dry-run --ttl 90d --samples 5
+  decayctl dry-run --ttl 90d --save plan.json
   decayctl dry-run --ttl 90d --detailed-exitcode --quiet || echo "something to decay"`,
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {
@@ -46,6 +52,11 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	if err := checkRules(c.Rules); err != nil {
 		return err
 	}
+	if c.Save != "" {
+		if err := a.checkPlanPlace(c.Save); err != nil {
+			return err
+		}
+	}
 	s, err := a.open(ctx, c, true)
 	if err != nil {
 		return err
@@ -59,7 +70,12 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	p := sweep.ParamsOf(j)
 	p.Samples = c.Samples
 	engine, done := a.engine(c, s)
-	preview, err := engine.Preview(ctx, p)
+	sum := plan.NewSum(c.Rules, j.AsOf)
+	var with []sweep.Collector
+	if c.Save != "" {
+		with = append(with, sum)
+	}
+	preview, err := engine.Preview(ctx, p, with...)
 	done()
 	if err != nil {
 		return err // half a rehearsal is no report
@@ -78,7 +94,13 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	if !a.forPeople(c) {
 		a.logWarnings(c, j, run.Warnings())
 	}
-	if err := a.printDone(c, run, "the dry run is done"); err != nil {
+	var unsaved error
+	if c.Save != "" {
+		if unsaved = a.saveDryRun(ctx, c, s, j, sum); unsaved == nil {
+			run.Job.Plan, run.Saved = sum.Digest(), c.Save
+		}
+	}
+	if err := errors.Join(a.printDone(c, run, "the dry run is done"), unsaved); err != nil {
 		return err
 	}
 	if c.DetailedExitCode && preview.Due() > 0 {

@@ -14,6 +14,7 @@ import (
 
 	"decayctl/internal/config"
 	"decayctl/internal/job"
+	"decayctl/internal/plan"
 	"decayctl/internal/report"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
@@ -43,7 +44,8 @@ const exitCodeHelp = `Exit codes:
   1    failed, or cancelled by an operator while running
   2    usage or configuration
   3    stopped before the end (time limit, paused, lease lost); the job can be resumed
-  4    refused by a guard or declined at the prompt, no fact written; a superseded job
+  4    refused by a guard, a stale plan, or declined at the prompt, no fact written;
+       a superseded job
   5    another sweep is working on this store and scope
   6    no such job or fact
   7    not permitted by the store (read-only file or role, hot standby)
@@ -112,6 +114,8 @@ func classify(err error) (code string, exit int) {
 		return "usage", exitUsage
 	case is[*job.Illegal](err), is[*job.Foreign](err):
 		return "illegal_transition", exitUsage
+	case is[*plan.Stale](err):
+		return "stale_plan", exitRefused
 	case is[*sweep.Refused](err):
 		return "refused", exitRefused
 	case is[*job.Superseded](err):

@@ -12,6 +12,7 @@ import (
 
 	"decayctl/internal/config"
 	"decayctl/internal/job"
+	"decayctl/internal/plan"
 	"decayctl/internal/report"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
@@ -33,11 +34,16 @@ at any time: what was committed stays, 'decayctl jobs resume' goes on from there
 and 'decayctl jobs undo' takes it back. Two sweeps of overlapping scopes do not
 run at once. Without --tenant or --all-tenants it is of the tenant default.
 
+With --plan the rules, the scope, the tenant and the as-of are those of a plan that
+'decayctl dry-run --save' has made. If other facts would change now than those that
+were reviewed, nothing is written.
+
 ` + exitCodeHelp,
 		Example: `  decayctl sweep --ttl 90d --min-confidence 0.4
   decayctl sweep --ttl 30d --scope local --max-expire 5%
   decayctl sweep --ttl 30d --all-tenants
   decayctl sweep --policies policies.yaml
+  decayctl sweep --plan plan.json --allow-drift 1%
   decayctl sweep --wait 10m --max-runtime 2h
   decayctl sweep -o json | jq .decayed`,
 		Args: noArgs,
@@ -57,31 +63,37 @@ run at once. Without --tenant or --all-tenants it is of the tenant default.
 }
 
 func (a *app) runSweep(ctx context.Context, c config.Config) error {
-	if err := checkRules(c.Rules); err != nil {
-		return err
-	}
-	if c.AsOfAhead {
-		return usageError{"--as-of lies in the future; a sweep judges by a time that has come (a dry run may look ahead)"}
-	}
-	if why := sweep.ExpiresNearlyAll(c.Rules, c.Scope, c.Tenant); why != "" && !c.Yes {
-		if err := a.confirm(ctx, why, c.Store.Display, "add --scope, or --yes if that is what you want"); err != nil {
+	var saved *plan.Plan
+	if c.Plan != "" {
+		var err error
+		if saved, c, err = a.readPlan(c); err != nil {
 			return err
 		}
+	} else if err := a.checkSweep(ctx, c); err != nil {
+		return err
 	}
-	s, err := a.openToWork(ctx, c)
+	s, err := a.open(ctx, c, false)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	p := store.StartParams{
+		ID: uuid.NewString(), Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant,
+		MaxExpire: c.MaxExpire, Worker: a.worker(c),
+	}
+	if saved != nil {
+		if p.Plan, p.Check, err = forJob(ctx, c, s, saved); err != nil {
+			return err
+		}
+	}
+	if err := s.Prepare(ctx); err != nil {
+		return err
+	}
 	if err := checkWorkers(c, s); err != nil {
 		return err
 	}
 	a.announce(c)
 
-	p := store.StartParams{
-		ID: uuid.NewString(), Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant,
-		MaxExpire: c.MaxExpire, Worker: a.worker(c),
-	}
 	if p.Total, err = s.Estimate(ctx); err != nil {
 		return err
 	}
@@ -104,6 +116,21 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		a.logger(c).Info("began", "job", joined.Job.ID, "as_of", joined.Job.AsOf)
 	}
 	return a.sweepJob(ctx, c, s, joined)
+}
+
+// checkSweep refuses rules that no sweep is to have, and asks about those that expire nearly everything. A plan needs no
+// question: somebody has looked at its numbers.
+func (a *app) checkSweep(ctx context.Context, c config.Config) error {
+	if err := checkRules(c.Rules); err != nil {
+		return err
+	}
+	if c.AsOfAhead {
+		return usageError{"--as-of lies in the future; a sweep judges by a time that has come (a dry run may look ahead)"}
+	}
+	if why := sweep.ExpiresNearlyAll(c.Rules, c.Scope, c.Tenant); why != "" && !c.Yes {
+		return a.confirm(ctx, why, c.Store.Display, "add --scope, or --yes if that is what you want")
+	}
+	return nil
 }
 
 // start makes the job, and waits for an overlapping one to end if the settings say so.

@@ -38,6 +38,9 @@ type Config struct {
 	AsOf      time.Time // UTC, in microseconds; zero says to take the clock
 	AsOfAhead bool      // AsOf lies after the time that Load was given
 
+	Plan       string      // name of the file with a plan to apply; then rules, scope, tenant and as-of are not set
+	AllowDrift *rule.Limit // nil is none
+
 	MaxExpire *rule.Limit   // nil is no limit
 	Wait      time.Duration // 0 is not at all
 	Detach    bool
@@ -61,6 +64,7 @@ type Config struct {
 	DryRun    bool
 	DDL       bool
 
+	Save             string // name of the file for a plan; "" is none
 	Samples          int
 	DetailedExitCode bool
 
@@ -123,7 +127,10 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	if err != nil {
 		return nil, Config{}, err
 	}
+	s.planned()
 	cfg := Config{
+		Plan:             value(s, "plan", parseText),
+		AllowDrift:       value(s, "allow_drift", rule.ParseLimit),
 		Scope:            value(s, "scope", parseScope),
 		Tenant:           s.tenant(),
 		AsOf:             value(s, "as_of", asOfParser(now)),
@@ -146,6 +153,7 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 		DryRun:           value(s, "dry_run", parseToggle),
 		DDL:              value(s, "ddl", parseToggle),
 		LockTimeout:      value(s, "lock_timeout", parseLockTimeout),
+		Save:             value(s, "save", parseText),
 		Samples:          value(s, "samples", parseWhole),
 		DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
 		Days:             value(s, "days", parseDays),

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"log/slog"
+	"maps"
 	"net"
 	"net/url"
 	"strings"
@@ -16,9 +17,14 @@ type DSN struct {
 	// A pointer, since fmt does not call methods of unexported fields: it prints the pointer and not the secret.
 	secret  *string
 	display string
+	place   string
 }
 
-func newDSN(text string, parts address) DSN { return DSN{secret: &text, display: parts.String()} }
+func newDSN(text string, parts address) DSN {
+	place := maps.Clone(parts)
+	delete(place, "user")
+	return DSN{&text, parts.String(), place.String()}
+}
 
 // Reveal is the address with its password, for the driver.
 func (d DSN) Reveal() string {

@@ -83,6 +83,8 @@ func workSettings() []setting {
 
 func sweepSettings() []setting {
 	return []setting{
+		{key: "plan", usage: "apply the plan in this `FILE`, with its rules, scope, tenant and as-of, or nothing", reach: flagOnly},
+		{key: "allow_drift", usage: "apply a plan from which up to `N` facts differ, or N% of its facts", reach: flagOnly},
 		{key: "max_expire", usage: "refuse to expire more than `N` facts, or N% of the live ones"},
 		{key: "wait", usage: "wait up to this `TIME`, as in 5m, for an overlapping sweep to end", reach: flagOnly},
 		{key: "detach", toggle: true, usage: "leave a large sweep to 'jobs resume': write it down only", reach: flagOnly},
@@ -131,6 +133,7 @@ func doctorSettings() []setting {
 func dryRunSettings() []setting {
 	return []setting{
 		{key: "samples", initial: "3", usage: "show this `NUMBER` of facts as samples", reach: flagOnly},
+		{key: "save", usage: "write the plan to this `FILE`, for 'sweep --plan'", reach: flagOnly},
 		{key: "detailed_exitcode", toggle: true, usage: "exit 10 where there is something to decay", reach: flagOnly},
 	}
 }

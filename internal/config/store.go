@@ -27,6 +27,15 @@ type Store struct {
 	Origin  string // the setting that chose the store, or DefaultOrigin
 }
 
+// Address tells the store from others, whoever opens it from wherever: the file's whole path, or the database without a
+// user. It is one line.
+func (s Store) Address() string {
+	if s.Kind == Postgres {
+		return s.DSN.place + " (schema " + s.Schema + ")"
+	}
+	return "sqlite:" + clean(s.Path)
+}
+
 // store chooses the store. If the node's environment names one, it wins over the config file as a whole: backend, path
 // and address belong together.
 func (s *settings) store() (Store, error) {

@@ -79,6 +79,25 @@ func (s *settings) only(rules *rule.Set) {
 	rules.Only, rules.TTL, rules.Floor = id, nil, nil
 }
 
+// planned leaves the rules to the plan, if one is to be applied. Those of a flag contradict it; those that hold for every
+// run are not meant, and need not even be readable.
+func (s *settings) planned() {
+	plan, drift := s.origins["plan"], s.origins["allow_drift"]
+	if plan.layer == 0 {
+		if drift.layer != 0 {
+			s.fail("%s is given without --plan: it says how far a plan may be from what it was", drift.name)
+		}
+		return
+	}
+	for _, each := range ruleSettings() {
+		if from := s.origins[each.key]; from.layer == byFlag {
+			s.fail("%s is given next to %s, and a plan has its own rules, scope, tenant and as-of; leave %[1]s out, or save a new plan with it", from.name, plan.name)
+		}
+		delete(s.origins, each.key)
+		s.viper.SetDefault(each.key, each.initial)
+	}
+}
+
 // tenant is the one tenant to sweep, or "" for all. The two settings are one decision: the stronger layer that
 // makes it wins. White space around a name is dropped, except from a flag: a secret file ends with a line break.
 func (s *settings) tenant() string {

@@ -28,6 +28,7 @@ type Job struct {
 	Tenant string    // "" is every tenant
 
 	MaxExpire *rule.Limit // to be checked before the first write; nil where there is no limit, and once it was checked
+	Plan      string      // the digest of the plan that it applies; "" is none
 	Total     int64       // facts in the store when the job was made, an estimate
 	Counts    Counts      // of what is committed, exactly
 

@@ -60,6 +60,22 @@ func beginning() Run {
 	return r
 }
 
+const digest = "39ffb3eb41c3bff7fddd9cd1779d470d59c0bce37d6686b0da778fb88f10aaf4"
+
+// applied is a job that applied a plan.
+func applied() Run {
+	r := swept()
+	r.Job.Plan = digest
+	return r
+}
+
+// saved is a dry run that was saved as a plan.
+func saved() Run {
+	r := dryRun()
+	r.Job.Plan, r.Saved = digest, "plans/2026-11-23.json"
+	return r
+}
+
 // manyTenants is a sweep with more tenants than the table shows.
 func manyTenants() Run {
 	r := swept()
@@ -175,8 +191,8 @@ func nodes(state job.State) Run {
 func runs() map[string]Run {
 	return map[string]Run{
 		"policies-sweep": sweptByPolicies(), "policies-dry-run": dryRunByPolicies(),
-		"dry-run": dryRun(), "nothing-to-expire": nothingToExpire(),
-		"sweep": swept(), "nothing": nothingToDo(), "pending": pending(), "running": running(), "left-behind": leftBehind(),
+		"dry-run": dryRun(), "dry-run-saved": saved(), "nothing-to-expire": nothingToExpire(),
+		"sweep": swept(), "sweep-planned": applied(), "nothing": nothingToDo(), "pending": pending(), "running": running(), "left-behind": leftBehind(),
 		"paused": paused(), "failed": failed(), "failed-facts": failing(1), "cancelled": cancelled(), "cancelled-before": cancelledBefore(),
 		"undoing": undoing(), "left-undoing": leftUndoing(), "undone": undone(),
 		"usual": compared(swept(), 8120, 1), "unusual": compared(swept(), 812, 46), "few-sweeps": beginning(), "nothing-usual": compared(nothingToDo(), 0, 1),

@@ -61,6 +61,8 @@ func next(r Run) string {
 		live = ", should it stop"
 	}
 	switch {
+	case r.Preview != nil && r.Saved != "":
+		return "To apply the plan: decayctl sweep --plan " + fileArgument(r.Saved)
 	case r.Preview != nil:
 		return ""
 	case j.Node:

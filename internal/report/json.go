@@ -27,6 +27,7 @@ type document struct {
 	AsOf          *string                   `json:"as_of"`
 	Rules         *ruleSet                  `json:"rules"`
 	Fingerprint   *string                   `json:"fingerprint"`
+	Plan          *string                   `json:"plan"`
 	Stamp         *string                   `json:"stamp"`
 	Scope         *string                   `json:"scope"`
 	Tenant        *string                   `json:"tenant"`
@@ -194,6 +195,7 @@ func documentOf(target string, j job.Job, notes []string) document {
 		AsOf:          instant(j.AsOf),
 		Rules:         ruleSetOf(j.Rules),
 		Fingerprint:   orNull(j.Rules.Fingerprint()),
+		Plan:          orNull(j.Plan),
 		Scope:         orNull(j.Scope),
 		Tenant:        orNull(j.Tenant),
 		Examined:      c.Examined,

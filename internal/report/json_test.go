@@ -30,7 +30,7 @@ func decode(t *testing.T, d writer) map[string]any {
 func TestJSONFields(t *testing.T) {
 	t.Parallel()
 	always := []string{
-		"schema_version", "job_id", "source", "status", "dry_run", "store", "as_of", "rules", "fingerprint", "stamp", "scope", "tenant",
+		"schema_version", "job_id", "source", "status", "dry_run", "store", "as_of", "rules", "fingerprint", "plan", "stamp", "scope", "tenant",
 		"examined", "scanned", "decayed", "reduced", "swept_at", "facts_evaluated", "facts_retracted", "facts_reduced",
 		"dry_run_would_retract", "dry_run_would_reduce", "policies_applied", "dry_run_by_policy", "by_rule", "skipped", "by_tenant", "failed", "failed_count", "restored", "left_alone", "before_images",
 		"stop_reason", "notes", "warnings", "history", "progress", "batches", "retries", "longest_lock_ms", "workers", "estimated_s", "created_at", "started_at", "completed_at",

@@ -24,6 +24,7 @@ type Run struct {
 	Stats   *stats.Statistics // of a dry run, for its pictures; nil is none
 	History job.History       // of the last sweeps by the same rules
 	Notes   []string          // what the operator should know about the store
+	Saved   string            // the file that a dry run was saved to as a plan; "" is none
 	Now     time.Time         // for ages; zero leaves them out, as at the end of a sweep
 	Made    Made              // for the end of a page
 }
@@ -109,6 +110,14 @@ func Typable(text string) bool {
 		return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("-_.:/@+", c)
 	}
 	return text != "" && text[0] != '-' && !strings.ContainsFunc(text, func(c rune) bool { return !plain(c) })
+}
+
+// fileArgument is a file's name as a command line takes it. One that a shell would make something else of is not shown.
+func fileArgument(name string) string {
+	if Typable(name) {
+		return name
+	}
+	return "FILE"
 }
 
 // age is how long ago an instant was, in its largest unit; "" where either is not known.

@@ -152,6 +152,9 @@ func scopeSection(r Run) section {
 		row("tenant", orAllCell(j.Tenant))
 		row("rules", name(j.Rules.Words()))
 		row("fingerprint of the rules", name(j.Rules.Fingerprint()))
+		if j.Plan != "" {
+			row("digest of the plan", name(j.Plan))
+		}
 	}
 	if r.Preview != nil && r.Preview.Oldest != nil {
 		row("stamps of what would change", plain(second(*r.Preview.Oldest)+" to "+second(*r.Preview.Newest)))

@@ -91,6 +91,9 @@ func (p *page) settings(j job.Job) {
 	}
 	p.row("scope", orAll(j.Scope))
 	p.row("tenant", orAll(j.Tenant))
+	if j.Plan != "" {
+		p.row("plan", Clean(j.Plan))
+	}
 	p.WriteString("\n")
 }
 

@@ -18,6 +18,7 @@ var documents = []struct {
 	keys []string
 }{
 	{"error", []string{"error"}},
+	{"plan", []string{"digest", "checksum"}},
 	{"no-job", []string{"jobs", "message"}},
 	{"doctor", []string{"privileges"}},
 	{"jobs-list", []string{"jobs"}},

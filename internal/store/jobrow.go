@@ -9,9 +9,12 @@ import (
 	"decayctl/internal/rule"
 )
 
-// JobColumns are the columns of decayctl_jobs that JobRow holds, in the order of JobRow.Fields.
+// JobColumns are the columns of decayctl_jobs that JobRow holds, in the order of JobRow.Fields. The last is PlanColumn.
 const JobColumns = `job_id, state, rules, as_of, stamp, scope, tenant, max_expire, total, end_reached,
-	undone_up_to, counts, created_at, started_at, completed_at, changed_at, stop_reason`
+	undone_up_to, counts, created_at, started_at, completed_at, changed_at, stop_reason, `
+
+// PlanColumn is a column that tables before version 5 lack.
+const PlanColumn = "plan"
 
 // JobRow is a row of decayctl_jobs.
 type JobRow struct {
@@ -22,13 +25,14 @@ type JobRow struct {
 	undoneUpTo                              *string
 	counts, created                         string
 	started, completed, changed, whyStopped *string
+	plan                                    *string
 }
 
 // Fields are the destinations for a driver that scans JobColumns.
 func (r *JobRow) Fields() []any {
 	return []any{
 		&r.id, &r.state, &r.rules, &r.asOf, &r.stamp, &r.scope, &r.tenant, &r.maxExpire, &r.total, &r.end,
-		&r.undoneUpTo, &r.counts, &r.created, &r.started, &r.completed, &r.changed, &r.whyStopped,
+		&r.undoneUpTo, &r.counts, &r.created, &r.started, &r.completed, &r.changed, &r.whyStopped, &r.plan,
 	}
 }
 
@@ -37,6 +41,7 @@ func (r *JobRow) Job() (job.Job, error) {
 	j := job.Job{
 		ID: r.id, State: job.State(r.state), Scope: orNone(r.scope), Tenant: orNone(r.tenant), Total: r.total,
 		End: r.end != 0, UndoneUpTo: orNone(r.undoneUpTo), UndoneAny: r.undoneUpTo != nil, StopReason: orNone(r.whyStopped),
+		Plan: orNone(r.plan),
 	}
 	var err error
 	note := func(failed error) {

@@ -45,6 +45,24 @@ type Jobs interface {
 	// Renew.
 	ClearMaxExpire(ctx context.Context, l Lease) error
 
+	// PlanCheck reads StartParams.Check of a job. open is false if the job applies no plan, or after ClearPlanCheck.
+	PlanCheck(ctx context.Context, id string) (check string, open bool, err error)
+
+	// AddReviewed stores a part, counted from 0, of what this worker found that the plan lets the job change. Calling it
+	// again replaces the part. After ClearPlanCheck it changes nothing. Errors: *job.Lost.
+	AddReviewed(ctx context.Context, l Lease, part int, content string) error
+
+	// ClearPlanCheck notes that the job keeps to its plan, so that a resume does not check it again. From then on the
+	// parts of this worker are the job's. If another worker was first, that worker's are. Errors: *job.Lost.
+	ClearPlanCheck(ctx context.Context, l Lease) error
+
+	// ReadReviewed calls use with each part of the job, in order. There are none once the job cannot be resumed.
+	ReadReviewed(ctx context.Context, id string, use func(part string) error) error
+
+	// NodeID is the id of the node, from its table node_meta; "" if there is none, or if the role may not read the
+	// table, which also has the node's private key.
+	NodeID(ctx context.Context) (string, error)
+
 	// Claim gives a worker facts to sweep: the claim of a dead worker if there is one, else up to size facts from the
 	// frontier on. If Claim.End is true, no facts are left to claim; other workers may still have open claims. Errors:
 	// *job.Lost; Uncertain, together with the claim that may have been made, to be checked by LookupClaim.
@@ -115,6 +133,8 @@ type StartParams struct {
 	Scope     string      // "" is every scope
 	Tenant    string      // "" is every tenant
 	MaxExpire *rule.Limit // nil is no limit
+	Plan      string      // the digest of the plan that the job applies; "" is none
+	Check     string      // what the job compares with before it writes; set with Plan
 	Total     int64       // facts to examine, an estimate
 	Later     bool        // leave the job pending, without a worker
 	Worker    WorkerParams

@@ -14,7 +14,7 @@ func NewJob(p StartParams, now time.Time, last string) job.Job {
 	now = now.UTC().Truncate(time.Microsecond) // the store holds no more digits
 	j := job.Job{
 		ID: p.ID, State: job.Pending, Rules: p.Rules, AsOf: p.AsOf, Scope: p.Scope, Tenant: p.Tenant,
-		MaxExpire: p.MaxExpire, Total: p.Total, Created: now, Updated: now, Stamp: now.Truncate(time.Second),
+		MaxExpire: p.MaxExpire, Plan: p.Plan, Total: p.Total, Created: now, Updated: now, Stamp: now.Truncate(time.Second),
 	}
 	if j.AsOf.IsZero() {
 		j.AsOf = now

@@ -49,7 +49,7 @@ func (j *decider) decideAlone(r *piece, found []fact.Candidate) {
 			r.text += clone.Text()
 			r.undecided = append(r.undecided, judged{&clone, v})
 		case j.matters(v):
-			facts = append(facts, judged{c, v})
+			facts = append(facts, judged{c, j.params.spare(c, v)})
 		}
 	}
 	j.keep(r, facts)
@@ -91,7 +91,8 @@ func (j *decider) decideByRank(ctx context.Context, r *piece) error {
 		return err
 	}
 	for i := range r.undecided {
-		r.undecided[i].Verdict = j.Decide(r.undecided[i].Candidate)
+		c := r.undecided[i].Candidate
+		r.undecided[i].Verdict = j.params.spare(c, j.Decide(c))
 	}
 	j.keep(r, slices.DeleteFunc(r.undecided, func(f judged) bool { return !j.matters(f.Verdict) }))
 	r.undecided = nil

@@ -10,9 +10,14 @@ import (
 )
 
 // Refused is a sweep that a guard stopped before the first write.
-type Refused struct{ Text string }
+type Refused struct {
+	Text string
+	Err  error // what refused it, such as a *plan.Stale; nil if the text says all
+}
 
 func (r *Refused) Error() string { return r.Text }
+
+func (r *Refused) Unwrap() error { return r.Err }
 
 func checkLimit(l rule.Limit, selected, live int64) error {
 	if !l.Exceeded(selected, live) {
@@ -22,7 +27,7 @@ func checkLimit(l rule.Limit, selected, live int64) error {
 	if l.Percent > 0 {
 		share = fmt.Sprintf("of %d live facts (%.1f%%)", live, float64(selected)*100/float64(live))
 	}
-	return &Refused{fmt.Sprintf("refused by --max-expire %s: the rules select %d %s; look at a dry run, then raise the limit if that is right", l, selected, share)}
+	return &Refused{Text: fmt.Sprintf("refused by --max-expire %s: the rules select %d %s; look at a dry run, then raise the limit if that is right", l, selected, share)}
 }
 
 // ExpiresNearlyAll says why a sweep would expire nearly all it can reach, or "" if it would not. Such a

@@ -12,6 +12,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/plan"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
@@ -31,8 +32,9 @@ type Params struct {
 	// the engine reads the clock.
 	Now time.Time
 
-	every bool // facts that no rule concerns are wanted too
-	write bool // the facts are going to be written, and are packed
+	reviewed *plan.Reviewed // the only facts to change; nil is all that the rules select
+	every    bool           // facts that no rule concerns are wanted too
+	write    bool           // the facts are going to be written, and are packed
 }
 
 // ParamsOf say how a job judges.
@@ -114,7 +116,7 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		if err != nil {
 			return in.Job, err
 		}
-		if err := e.allow(ctx, in, p); err != nil {
+		if p.reviewed, err = e.allow(ctx, in, p); err != nil {
 			return in.Job, err
 		}
 		counts, err := e.prescan(ctx, in, p)
@@ -129,7 +131,7 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 			}
 			if err := workers.Wait(); err != nil {
 				if store.Is(err, store.Irreversible) && b.counts.Decayed == 0 {
-					err = &Refused{err.Error()}
+					err = &Refused{Text: err.Error()}
 				}
 				return in.Job, err
 			}
@@ -155,23 +157,6 @@ func (e *Engine) finish(ctx context.Context, l store.Lease) (j job.Job, done boo
 		return again(err)
 	})
 	return j, done, err
-}
-
-// allow checks the job's limit, once in its life: before anything is written.
-func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) error {
-	limit := in.Job.MaxExpire
-	if limit == nil {
-		return nil
-	}
-	p.Live = limit.Percent > 0 // only a share needs to know of how many
-	counted, err := e.judge(ctx, p, Counting)
-	if err != nil {
-		return err
-	}
-	if err := checkLimit(*limit, counted.Due()-counted.ReducedOnly, counted.Live); err != nil {
-		return err
-	}
-	return e.retry(ctx, func() error { return again(e.Store.ClearMaxExpire(ctx, in.Lease)) })
 }
 
 // withLease keeps the lease while work goes on, and leaves the job in good order if it does not end well.

@@ -4,6 +4,7 @@ package jobtable
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"decayctl/internal/store"
@@ -88,8 +89,9 @@ var _ store.Jobs = (*Table)(nil)
 type Table struct {
 	db                 Dialect
 	params             store.OpenParams
-	singleWorkerReason string // see store.Tuning
-	broken             error  // why decayctl's own tables of a read-only store cannot be used; nil if they can
+	singleWorkerReason string      // see store.Tuning
+	hasPlan            atomic.Bool // see planColumn
+	broken             error       // why decayctl's own tables of a read-only store cannot be used; nil if they can
 }
 
 // New makes the job table of a store. singleWorkerReason is that of store.Tuning.

@@ -31,6 +31,9 @@ func (t *Table) Start(ctx context.Context, p store.StartParams) (joined store.Jo
 		if err := t.insert(ctx, tx, j); err != nil {
 			return err
 		}
+		if err := t.insertPlan(ctx, tx, p); err != nil {
+			return err
+		}
 		if !p.Later {
 			if joined.Lease, err = t.addWorker(ctx, tx, &j, p.Worker, now); err != nil {
 				return err

@@ -90,6 +90,7 @@ func (t *Table) Prune(ctx context.Context, ids []string, before time.Time) (stor
 		for _, where := range []string{
 			t.db.Table("decayctl_workers") + ` WHERE ` + t.db.In("job_id", 1),
 			t.db.Table("decayctl_claims") + ` WHERE ` + t.db.In("job_id", 1),
+			t.db.Table("decayctl_plans") + ` WHERE ` + t.db.In("job_id", 1),
 			t.db.Table("jobs") + ` WHERE ` + t.db.In("id", 1) + ` AND ` + t.db.NoIndex("job_type") + ` = 'decay'`,
 		} {
 			if _, err := tx.Exec(ctx, `DELETE FROM `+where, t.db.Array(removed)); err != nil {

@@ -71,13 +71,30 @@ func (t *Table) lost(ctx context.Context, tx Tx, id string) error {
 
 // readJobs reads jobs of decayctl, without workers and claims.
 func (t *Table) readJobs(ctx context.Context, tx Tx, where string, args ...any) (found []job.Job, err error) {
+	plan, err := t.planColumn(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
 	var row store.JobRow
 	err = tx.Query(ctx, row.Fields(), func() error {
 		j, err := row.Job()
 		found = append(found, j)
 		return err
-	}, "SELECT "+store.JobColumns+" FROM "+t.db.Table("decayctl_jobs")+" "+where, args...)
+	}, "SELECT "+store.JobColumns+plan+" FROM "+t.db.Table("decayctl_jobs")+" "+where, args...)
 	return found, err
+}
+
+// planColumn is the column, or NULL if the tables are older than it. A command that only reads does not upgrade them.
+func (t *Table) planColumn(ctx context.Context, tx Tx) (string, error) {
+	if t.hasPlan.Load() {
+		return store.PlanColumn, nil
+	}
+	there, err := t.db.HasColumn(ctx, tx, "decayctl_jobs", store.PlanColumn)
+	t.hasPlan.Store(there)
+	if err != nil || there {
+		return store.PlanColumn, err
+	}
+	return "CAST(NULL AS text)", nil
 }
 
 // readWorkers adds the workers and the number of open claims to jobs.
@@ -184,7 +201,7 @@ func (t *Table) removeAllWorkers(ctx context.Context, tx Tx, j *job.Job) error {
 	return t.deleteClaims(ctx, tx, j)
 }
 
-// deleteClaims deletes the claims of a job that will not be resumed. It skips a claim that a batch has locked. That batch
+// deleteClaims deletes the claims of a job that will not be resumed, and what it needs of its plan. It skips a claim that a batch has locked. That batch
 // waits for the job's row, finds the job in another state, and is rolled back.
 func (t *Table) deleteClaims(ctx context.Context, tx Tx, j *job.Job) error {
 	j.OpenClaims = 0
@@ -192,6 +209,10 @@ func (t *Table) deleteClaims(ctx context.Context, tx Tx, j *job.Job) error {
 	_, err := tx.Exec(ctx, `
 		DELETE FROM `+claims+`
 		WHERE job_id = $1 AND `+t.db.Among("claim", `SELECT claim FROM `+claims+` WHERE job_id = $1`+t.db.Lock("SKIP LOCKED")), j.ID)
+	if err != nil || j.Plan == "" {
+		return err
+	}
+	_, err = tx.Exec(ctx, `DELETE FROM `+t.db.Table("decayctl_plans")+` WHERE job_id = $1`, j.ID)
 	return err
 }
 

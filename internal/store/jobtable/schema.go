@@ -50,8 +50,11 @@ var claimedIDsSQL string
 //go:embed migrations/0004_job_indexes.sql
 var jobIndexesSQL string
 
+//go:embed migrations/0005_plans.sql
+var plansSQL string
+
 // migrations create and change decayctl's own tables. The first is version 1.
-var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL, jobIndexesSQL}
+var migrations = []string{jobsSQL, edgeConfidenceSQL, claimedIDsSQL, jobIndexesSQL, plansSQL}
 
 // Prepare creates or upgrades the tables in one transaction. A node on SQLite may fail a write if it compiles a statement
 // while the schema changes; so the schema must change only once.

@@ -173,7 +173,10 @@ func TestPrivileges(t *testing.T) {
 	if err := s.Prepare(context.Background()); err != nil {
 		t.Errorf("with the administrator's tables: %v", err)
 	}
-	for _, change := range []string{"DROP INDEX decayctl_jobs_state", "DROP INDEX decayctl_jobs_completed", "DELETE FROM decayctl_migrations WHERE version_id = 4"} {
+	for _, change := range []string{
+		"ALTER TABLE decayctl_jobs DROP COLUMN plan", "DROP TABLE decayctl_plans", "DROP INDEX decayctl_jobs_state", "DROP INDEX decayctl_jobs_completed",
+		"DELETE FROM decayctl_migrations WHERE version_id >= 4",
+	} {
 		d.Exec(t, change)
 	}
 	err = s.Prepare(context.Background())

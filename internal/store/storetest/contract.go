@@ -82,6 +82,8 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"each batch moves its claim and adds its counts", testClaims},
 		{"the facts that a scan found are claimed, and none between", testEnqueued},
 		{"a scan that finds nothing completes the sweep", testNothingEnqueued},
+		{"a plan is checked once, and decides from then on", testPlans},
+		{"the node's id is read", testNodeID},
 		{"a job is done when every fact is claimed and no claim is open", testFinish},
 		{"a worker that leaves a job gives its claims back", testLeave},
 		{"the counts of several workers add up", testTwoCounts},

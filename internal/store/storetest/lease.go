@@ -17,6 +17,8 @@ func (h *share) writes(b store.Batch, changes store.Changes) map[string]func() e
 	return map[string]func() error{
 		"Renew":          func() error { return h.s.Renew(h.ctx, h.Lease) },
 		"ClearMaxExpire": func() error { return h.s.ClearMaxExpire(h.ctx, h.Lease) },
+		"AddReviewed":    func() error { return h.s.AddReviewed(h.ctx, h.Lease, 0, "") },
+		"ClearPlanCheck": func() error { return h.s.ClearPlanCheck(h.ctx, h.Lease) },
 		"Claim":          func() error { _, err := h.s.Claim(h.ctx, h.Lease, 2); return err },
 		"Apply":          func() error { _, err := h.s.Apply(h.ctx, b); return err },
 		"Finish":         func() error { _, _, err := h.s.Finish(h.ctx, h.Lease); return err },

@@ -30,6 +30,7 @@ func ExerciseOwnLost(t *testing.T, d Database) {
 		names      string // what the error is about
 	}
 	damages := []damage{
+		{"a column of version 5", []string{"ALTER TABLE decayctl_jobs DROP COLUMN plan"}, "decayctl_jobs has no column plan"},
 		{"a column of version 3", []string{"ALTER TABLE decayctl_claims DROP COLUMN ids"}, "decayctl_claims has no column ids"},
 		{"a column of version 2", []string{"ALTER TABLE decayctl_before DROP COLUMN edge_confidence"}, "decayctl_before has no column edge_confidence"},
 		{"a column of version 1", []string{"ALTER TABLE decayctl_jobs DROP COLUMN frontier"}, "decayctl_jobs has no column frontier"},
@@ -38,6 +39,7 @@ func ExerciseOwnLost(t *testing.T, d Database) {
 		}, "decayctl_before has lost its primary key"},
 		{"an older history", []string{"DELETE FROM decayctl_migrations WHERE version_id > 2"}, "decayctl_claims is newer than decayctl_migrations says"},
 		{"a little older history", []string{"DELETE FROM decayctl_migrations WHERE version_id > 3"}, "decayctl_jobs is newer than decayctl_migrations says"},
+		{"the history before plans", []string{"DELETE FROM decayctl_migrations WHERE version_id > 4"}, "decayctl_jobs is newer than decayctl_migrations says"},
 		{"no history", []string{"DELETE FROM decayctl_migrations"}, "is newer than decayctl_migrations says"},
 		{"the history's column", []string{"ALTER TABLE decayctl_migrations RENAME COLUMN version_id TO version"}, "is newer than decayctl_migrations says"},
 		{"two tables", []string{"DROP TABLE decayctl_jobs", "DROP TABLE decayctl_claims"}, "decayctl_claims, decayctl_jobs are missing"},

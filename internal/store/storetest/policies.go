@@ -228,7 +228,7 @@ func testUpgraded(t *testing.T, d Database) {
 	older := func() {
 		t.Helper()
 		for _, change := range []string{
-			"DROP INDEX decayctl_jobs_state", "DROP INDEX decayctl_jobs_completed", "ALTER TABLE decayctl_before DROP COLUMN edge_confidence",
+			"ALTER TABLE decayctl_jobs DROP COLUMN plan", "DROP TABLE decayctl_plans", "DROP INDEX decayctl_jobs_state", "DROP INDEX decayctl_jobs_completed", "ALTER TABLE decayctl_before DROP COLUMN edge_confidence",
 			"ALTER TABLE decayctl_claims DROP COLUMN ids", "DELETE FROM decayctl_migrations WHERE version_id >= 2",
 		} {
 			d.Exec(t, change)
@@ -239,7 +239,7 @@ func testUpgraded(t *testing.T, d Database) {
 		t.Errorf("undoable %d, %v", n, err)
 	}
 	ddl, err := d.openBare(t, true).DDL(context.Background())
-	if err != nil || strings.Contains(ddl, "CREATE TABLE") || !strings.Contains(ddl, "edge_confidence") {
+	if err != nil || strings.Contains(ddl, "decayctl_workers (") || !strings.Contains(ddl, "edge_confidence") {
 		t.Errorf("the statements are %s, %v", ddl, err)
 	}
 	for _, byHand := range []bool{true, false} {
@@ -249,7 +249,7 @@ func testUpgraded(t *testing.T, d Database) {
 		if err := d.openBare(t, false).Prepare(t.Context()); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4", "5")
 		if byHand {
 			older()
 		}

@@ -13,7 +13,7 @@ import (
 )
 
 // ownTables are decayctl's own tables, in an order in which they can be dropped.
-var ownTables = []string{"decayctl_before", "decayctl_claims", "decayctl_workers", "decayctl_jobs", "decayctl_store", "decayctl_migrations"}
+var ownTables = []string{"decayctl_plans", "decayctl_before", "decayctl_claims", "decayctl_workers", "decayctl_jobs", "decayctl_store", "decayctl_migrations"}
 
 // forgetTables drops decayctl's own tables.
 func (d Database) forgetTables(t testing.TB) {
@@ -51,7 +51,7 @@ func testPrepare(t *testing.T, d Database) {
 		if err := first.Prepare(ctx); err != nil {
 			t.Fatal(err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4", "5")
 		d.expect(t, "SELECT id, last_stamp, pruned_before FROM decayctl_store", "1 | - | -")
 	}
 	g := d.scene(t)
@@ -59,9 +59,9 @@ func testPrepare(t *testing.T, d Database) {
 	g.start().sweep(2)
 
 	// Tables of a newer decayctl are not written.
-	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 5, is_applied FROM decayctl_migrations WHERE version_id = 1")
+	d.Exec(t, "INSERT INTO decayctl_migrations (version_id, is_applied) SELECT 6, is_applied FROM decayctl_migrations WHERE version_id = 1")
 	err := d.openBare(t, false).Prepare(ctx)
-	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 5")
+	d.Exec(t, "DELETE FROM decayctl_migrations WHERE version_id = 6")
 	if !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "newer") {
 		t.Errorf("tables of a newer decayctl: %v", err)
 	}
@@ -84,7 +84,7 @@ func testPrepare(t *testing.T, d Database) {
 		if err := make(d.openBare(t, false)); err != nil {
 			t.Errorf("after a history alone: %v", err)
 		}
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4", "5")
 		if err := d.openBare(t, false).Prepare(ctx); err != nil {
 			t.Error(err)
 		}
@@ -108,7 +108,7 @@ func testPrepareAtOnce(t *testing.T, d Database) {
 		})
 	}
 	all.Wait()
-	d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
+	d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4", "5")
 	d.expect(t, "SELECT count(*) FROM decayctl_store", "1")
 }
 
@@ -141,7 +141,7 @@ func testDDL(t *testing.T, d Database) {
 			t.Fatal(err)
 		}
 		d.expect(t, versions, before...)
-		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4")
+		d.expect(t, "SELECT version_id FROM decayctl_migrations ORDER BY version_id", "0", "1", "2", "3", "4", "5")
 	}
 	g := d.scene(t)
 	g.many(5)
@@ -189,6 +189,8 @@ func testJobsReadOnly(t *testing.T, d Database) {
 		"Join":               func() error { _, err := s.Join(g.ctx, store.JoinParams{ID: h.Job.ID, Worker: g.worker()}); return err },
 		"Renew":              func() error { return s.Renew(g.ctx, h.Lease) },
 		"ClearMaxExpire":     func() error { return s.ClearMaxExpire(g.ctx, h.Lease) },
+		"AddReviewed":        func() error { return s.AddReviewed(g.ctx, h.Lease, 0, "") },
+		"ClearPlanCheck":     func() error { return s.ClearPlanCheck(g.ctx, h.Lease) },
 		"Claim":              func() error { _, err := s.Claim(g.ctx, h.Lease, 2); return err },
 		"Apply":              func() error { _, err := s.Apply(g.ctx, b); return err },
 		"Restore":            func() error { _, err := s.Restore(g.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job}); return err },

@@ -1,0 +1,129 @@
+package cli
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"os"
+	"path/filepath"
+
+	"decayctl/internal/config"
+	"decayctl/internal/fact"
+	"decayctl/internal/job"
+	"decayctl/internal/plan"
+	"decayctl/internal/report"
+	"decayctl/internal/store"
+	"decayctl/internal/wholefile"
+)
+
+// readPlan reads the plan that is to be applied, and takes over what it says of the facts.
+func (a *app) readPlan(c config.Config) (*plan.Plan, config.Config, error) {
+	data, err := readUpTo(a.inDir(c.Plan), plan.MaxSize)
+	if err != nil {
+		return nil, c, planError(c, "cannot be read: "+reasonOf(err).Error())
+	}
+	p, err := plan.Parse(data)
+	if err != nil {
+		return nil, c, planError(c, err.Error())
+	}
+	if p.AsOf.After(a.Now()) {
+		return nil, c, planError(c, "is as of "+fact.FormatInstant(p.AsOf)+", and a sweep judges by a time that has come; apply it then")
+	}
+	c.Rules, c.Scope, c.Tenant, c.AsOf = p.Rules, p.Scope, p.Tenant, p.AsOf
+	return &p, c, nil
+}
+
+func planError(c config.Config, text string) error {
+	return usageError{"the plan " + report.Clean(c.Plan) + " " + text}
+}
+
+// forJob is what a job needs to apply a plan, unless that was made for another store.
+func forJob(ctx context.Context, c config.Config, s store.Store, p *plan.Plan) (digest, check string, err error) {
+	here, err := planStore(ctx, c, s)
+	if err != nil {
+		return "", "", err
+	}
+	if err := p.CheckStore(here); err != nil {
+		return "", "", planError(c, err.Error())
+	}
+	of := plan.Check{Sum: p.Sum}
+	if c.AllowDrift != nil {
+		of.Allow = *c.AllowDrift
+	}
+	return p.Sum.Digest(), of.String(), nil
+}
+
+// readUpTo reads a file that must not have more than so many bytes.
+func readUpTo(path string, most int64) ([]byte, error) {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer func() { _ = file.Close() }()
+	data, err := io.ReadAll(io.LimitReader(file, most+1))
+	if err == nil && int64(len(data)) > most {
+		err = errors.New("it is too large to be one")
+	}
+	return data, err
+}
+
+// checkPlanPlace refuses a file that cannot be written, before the work is done for it.
+func (a *app) checkPlanPlace(name string) error {
+	path := a.inDir(name)
+	if there, err := os.Stat(path); err == nil && there.IsDir() {
+		return usageError{fmt.Sprintf("--save %s: it is a folder; name a file", report.Clean(name))}
+	}
+	folder, err := os.Stat(filepath.Dir(path))
+	switch {
+	case err != nil:
+		return usageError{fmt.Sprintf("--save %s: its folder cannot be used: %s", report.Clean(name), reasonOf(err))}
+	case !folder.IsDir():
+		return usageError{fmt.Sprintf("--save %s: it is in no folder", report.Clean(name))}
+	}
+	return nil
+}
+
+// saveDryRun writes a dry run down as a plan.
+func (a *app) saveDryRun(ctx context.Context, c config.Config, s store.Store, j job.Job, sum *plan.Sum) error {
+	here, err := planStore(ctx, c, s)
+	if err != nil {
+		return err
+	}
+	return a.savePlan(c.Save, plan.Plan{
+		Version: builtWith().Version, Created: j.Completed, Store: here,
+		Rules: j.Rules, AsOf: j.AsOf, Scope: j.Scope, Tenant: j.Tenant, Sum: sum,
+	})
+}
+
+// savePlan writes a plan. Only its owner may read it: it names tenants and relations.
+func (a *app) savePlan(name string, p plan.Plan) error {
+	data, err := p.Encode()
+	if err != nil {
+		return err
+	}
+	err = wholefile.Write(a.inDir(name), 0o600, func(w io.Writer) error {
+		_, err := w.Write(data)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("the dry run is done, but the plan %s could not be written: %w", report.Clean(name), reasonOf(err))
+	}
+	return nil
+}
+
+// planStore tells the store from others.
+func planStore(ctx context.Context, c config.Config, s store.Store) (plan.Store, error) {
+	id, err := s.NodeID(ctx)
+	return plan.Store{NodeID: id, Kind: c.Store.Kind, Address: c.Store.Address()}, err
+}
+
+// reasonOf is an error of the file system without the file, which the message has named.
+func reasonOf(err error) error {
+	var of *fs.PathError
+	if errors.As(err, &of) {
+		return of.Err
+	}
+	return err
+}

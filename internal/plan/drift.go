@@ -1,0 +1,209 @@
+package plan
+
+import (
+	"cmp"
+	"encoding/json"
+	"fmt"
+	"maps"
+	"slices"
+	"strconv"
+	"strings"
+	"time"
+
+	"decayctl/internal/job"
+	"decayctl/internal/rule"
+)
+
+// Drift is how what a sweep would do differs from a plan.
+type Drift struct {
+	More, Fewer, Otherwise Part
+	Fades                  bool // some of them would be reduced, or would have been
+	Unknown                bool // too many facts differ to tell them apart, and the parts are empty
+}
+
+// Part is facts that differ in one way.
+type Part struct {
+	Facts  int64
+	ByRule map[string]int64 // facts by each rule that selects them now, or of Fewer by those of the plan
+}
+
+func (p *Part) add(rules []string) {
+	p.Facts++
+	if p.ByRule == nil {
+		p.ByRule = map[string]int64{}
+	}
+	for _, name := range rules {
+		p.ByRule[name]++
+	}
+}
+
+// Facts is how many facts differ. It is no use if the drift is unknown.
+func (d Drift) Facts() int64 { return d.More.Facts + d.Fewer.Facts + d.Otherwise.Facts }
+
+// DriftTo is how now differs from s. Both are of the same rules and as-of.
+func (s *Sum) DriftTo(now *Sum) (d Drift) {
+	if s.digest == now.digest && s.Facts == now.Facts {
+		return d
+	}
+	added, removed, all := now.sketch.minus(s.sketch).entries(s.rules)
+	if !all || len(added)+len(removed) == 0 {
+		return Drift{Unknown: true}
+	}
+	planned := make(map[[2]uint64]entry, len(removed))
+	for _, e := range removed {
+		planned[e.id] = e
+	}
+	for _, e := range slices.Concat(added, removed) {
+		d.Fades = d.Fades || lives(e.effect)
+	}
+	for _, e := range added {
+		if _, both := planned[e.id]; both {
+			delete(planned, e.id)
+			d.Otherwise.add(s.rules.ruleNames(e.effect))
+		} else {
+			d.More.add(s.rules.ruleNames(e.effect))
+		}
+	}
+	for _, e := range planned {
+		d.Fewer.add(s.rules.ruleNames(e.effect))
+	}
+	return d
+}
+
+// String says how many facts differ: "12 more facts would expire, 3 fewer, 2 otherwise (by rule: ttl 12 more, 3 fewer)".
+func (d Drift) String() string {
+	verb := " would expire"
+	if d.Fades {
+		verb += " or fade"
+	}
+	words := d.words(func(p Part) int64 { return p.Facts }, verb)
+	names := map[string]int64{}
+	for _, p := range []Part{d.More, d.Fewer, d.Otherwise} {
+		for name, n := range p.ByRule {
+			names[name] += n
+		}
+	}
+	return words + " (by rule: " + listed(names, func(name string) string {
+		return d.words(func(p Part) int64 { return p.ByRule[name] }, "")
+	}) + ")"
+}
+
+// words are the numbers that are not 0. If there is a verb, the first of them has it, and is of facts.
+func (d Drift) words(of func(Part) int64, verb string) string {
+	var words []string
+	for _, way := range []struct {
+		n    int64
+		text string
+	}{{of(d.More), "more"}, {of(d.Fewer), "fewer"}, {of(d.Otherwise), "otherwise"}} {
+		if way.n == 0 {
+			continue
+		}
+		noun := " facts"
+		if way.n == 1 {
+			noun = " fact"
+		}
+		text := strconv.FormatInt(way.n, 10)
+		switch {
+		case len(words) > 0 || verb == "":
+			text += " " + way.text
+		case way.text == "otherwise":
+			text += noun + verb + " otherwise"
+		default:
+			text += " " + way.text + noun + verb
+		}
+		words = append(words, text)
+	}
+	return strings.Join(words, ", ")
+}
+
+const shownRules = 5 // there may be a thousand policies
+
+// listed names the rules with the most facts.
+func listed(rules map[string]int64, words func(name string) string) string {
+	names := slices.SortedFunc(maps.Keys(rules), func(a, b string) int {
+		return cmp.Or(cmp.Compare(rules[b], rules[a]), cmp.Compare(a, b))
+	})
+	more := len(names) - shownRules
+	var parts []string
+	for _, name := range names[:min(len(names), shownRules)] {
+		parts = append(parts, job.Clip(name)+" "+words(name))
+	}
+	if more > 0 {
+		parts = append(parts, fmt.Sprintf("and %d more rules", more))
+	}
+	return strings.Join(parts, "; ")
+}
+
+// Check is what a job that applies a plan has to find before it writes.
+type Check struct {
+	Sum   *Sum
+	Allow rule.Limit // facts that may differ, or a share of those of the plan
+}
+
+// Stale is a plan that a sweep would not do as it was reviewed.
+type Stale struct{ text string }
+
+func (e *Stale) Error() string { return e.text }
+
+// Verify compares what a sweep would do now. Errors: *Stale. If some facts differ and that is allowed, the drift has them.
+func (c Check) Verify(now *Sum) (Drift, error) {
+	d := c.Sum.DriftTo(now)
+	allowed := ""
+	if c.Allow != (rule.Limit{}) {
+		allowed = "; --allow-drift allows " + c.Allow.String()
+	}
+	switch {
+	case d.Unknown:
+		return d, &Stale{fmt.Sprintf("the plan is stale: it changes %d facts, and now %d would change (by rule: %s); more facts differ than a plan can tell apart; review a new plan",
+			c.Sum.Facts, now.Facts, c.byRule(now))}
+	case d.Facts() > 0 && c.Allow.Exceeded(d.Facts(), c.Sum.Facts):
+		return d, &Stale{"the plan is stale: " + d.String() + allowed + "; review a new plan"}
+	}
+	return d, nil
+}
+
+// byRule says how many facts each rule selects now, and in the plan, if that differs.
+func (c Check) byRule(now *Sum) string {
+	rules := map[string]int64{}
+	for _, name := range c.Sum.rules.names {
+		if a, b := c.Sum.ByRule[name], now.ByRule[name]; a != b {
+			rules[name] = max(a-b, b-a)
+		}
+	}
+	if len(rules) == 0 {
+		return "as many as planned, but others"
+	}
+	return listed(rules, func(name string) string {
+		return fmt.Sprintf("%d instead of %d", now.ByRule[name], c.Sum.ByRule[name])
+	})
+}
+
+// checkDocument is a Check as the job's rows hold it. The rules and the as-of stand in the job.
+type checkDocument struct {
+	sumDocument
+	Allow string `json:"allow_drift"`
+}
+
+// String writes the check as JSON.
+func (c Check) String() string {
+	text, err := json.Marshal(checkDocument{c.Sum.document(), c.Allow.String()})
+	if err != nil {
+		return "" // not reached: numbers and text always marshal
+	}
+	return string(text)
+}
+
+// ParseCheck reads what String writes.
+func ParseCheck(text string, rules rule.Set, asOf time.Time) (c Check, err error) {
+	var d checkDocument
+	if err = json.Unmarshal([]byte(text), &d); err != nil {
+		return c, err
+	}
+	allow, err := rule.ParseLimit(d.Allow)
+	if err != nil {
+		return c, err
+	}
+	c.Allow = *allow
+	c.Sum, err = d.sum(rules, asOf)
+	return c, err
+}
