@@ -1,6 +1,7 @@
 package report
 
 import (
+	"encoding/json"
 	"maps"
 	"os"
 	"path/filepath"
@@ -49,7 +50,7 @@ func TestSchemas(t *testing.T) {
 		}
 	}
 	// The scripts of cli, and the tests of plan, have the others.
-	for _, kind := range []string{"ddl", "plan", "version"} {
+	for _, kind := range []string{"config-check", "config-show", "ddl", "plan", "version"} {
 		seen[kind] = true
 	}
 	if known := slices.Sorted(maps.Keys(schemas)); !slices.Equal(known, slices.Sorted(maps.Keys(seen))) {
@@ -84,6 +85,43 @@ func strict(t *testing.T, path, key string, value any, check func() error) {
 			}
 			value[each] = kept
 			strict(t, path, each, kept, check)
+		}
+	}
+}
+
+// Each object in a schema says which other keys it may have. Those of documents that no golden file has are seen here too.
+func TestSchemasNameAllKeys(t *testing.T) {
+	t.Parallel()
+	paths, err := filepath.Glob(schemaFolder + "/*.json")
+	if err != nil || len(paths) == 0 {
+		t.Fatal(paths, err)
+	}
+	for _, path := range paths {
+		text, err := os.ReadFile(path)
+		if err != nil {
+			t.Fatal(err)
+		}
+		var schema map[string]any
+		if err := json.Unmarshal(text, &schema); err != nil {
+			t.Fatalf("%s: %v", path, err)
+		}
+		closed(t, filepath.Base(path), schema)
+	}
+}
+
+func closed(t *testing.T, at string, schema any) {
+	t.Helper()
+	switch schema := schema.(type) {
+	case []any:
+		for _, each := range schema {
+			closed(t, at, each)
+		}
+	case map[string]any:
+		if schema["type"] == "object" && schema["properties"] != nil && schema["additionalProperties"] == nil && at != "common.json/$defs/run" {
+			t.Errorf("%s lets any key pass", at)
+		}
+		for key, value := range schema {
+			closed(t, at+"/"+key, value)
 		}
 	}
 }
