@@ -1,6 +1,5 @@
-// Package config finds out with which settings to work: from flags, environment, files and the
-// node's own settings. It reads them once into a Config that nothing changes afterwards, and it is
-// the only package that knows how a database password is kept out of sight.
+// Package config reads the settings of a run: from flags, the environment, files and the node's settings. Load reads
+// them once into a Config, which does not change. It is the only package that masks database passwords.
 package config
 
 import (
@@ -15,9 +14,9 @@ import (
 	"decayctl/internal/stats"
 )
 
-// Source is where settings come from. Load looks at nothing else but the files they name.
+// Source is where settings come from. Load reads nothing else but the files that they name.
 type Source struct {
-	Flags   *pflag.FlagSet // parsed; flags that a command does not have are simply not given
+	Flags   *pflag.FlagSet // parsed; a flag that the command does not have is not set
 	Environ []string       // as os.Environ returns it
 	Dir     string         // the working directory
 }
@@ -26,17 +25,17 @@ type Source struct {
 type Config struct {
 	Store Store
 
-	Rules       rule.Set // may be empty; the commands refuse that
-	TTLOrigin   string   // the setting that decided on the ttl rule, on or off; "" is none
+	Rules       rule.Set // may be empty, which commands refuse
+	TTLOrigin   string   // the setting that switched the ttl rule on or off; "" is none
 	FloorOrigin string   // the same for the floor rule
 
-	PoliciesOrigin string                  // the setting that decided on the policies; "" is none
-	PolicyOrigins  map[string]PolicyOrigin // where the values of each policy are from, by its id
+	PoliciesOrigin string                  // the setting that named the policies; "" is none
+	PolicyOrigins  map[string]PolicyOrigin // origins of the values of policies, by id
 
 	Scope     string    // "" is every scope
 	Tenant    string    // "" is every tenant
-	AsOf      time.Time // UTC, in microseconds; zero says to take the clock
-	AsOfAhead bool      // AsOf lies after the time that Load was given
+	AsOf      time.Time // UTC, in microseconds; zero is now
+	AsOfAhead bool      // AsOf is later than the time given to Load
 
 	Plan       string      // name of the file with a plan to apply; then rules, scope, tenant and as-of are not set
 	AllowDrift *rule.Limit // nil is none
@@ -47,17 +46,17 @@ type Config struct {
 	Threshold int64
 	Yes       bool
 
-	BatchSize  int // 0 adapts to the store
+	BatchSize  int // facts in a transaction; 0 adapts to the store
 	Pace       float64
-	MaxRate    float64       // facts per second; 0 is any number
-	MaxLag     time.Duration // 0 is any
+	MaxRate    float64       // facts per second; 0 is no limit
+	MaxLag     time.Duration // 0 is no limit
 	Workers    int
 	MaxRuntime time.Duration // 0 is no limit
 	Lease      time.Duration // at least twice LockTimeout
 
 	LockTimeout time.Duration
 
-	States    []job.State   // none is all
+	States    []job.State   // empty is every state
 	Limit     int           // 0 is all
 	Format    string        // of a job's facts; "" follows Output
 	OlderThan time.Duration // 0 is not given
@@ -72,7 +71,7 @@ type Config struct {
 	By   stats.Dimension // "" is none
 
 	Output    string   // one of the forms of output
-	Reports   []Report // files that the report is also written to
+	Reports   []Report // files to which the report is written too
 	LogFormat string   // OutputText or OutputJSON
 	Ending    Ending
 
@@ -80,16 +79,16 @@ type Config struct {
 	Quiet    bool
 	NoColor  bool
 
-	Ignored []string // variables named as settings are, which a container platform set
+	Ignored []string // variables with names like settings that a container platform set
 }
 
-// Ending says who hears of the end of a run.
+// Ending says who is told about the end of a run.
 type Ending struct {
-	MetricsFile    string   // "" writes none
-	MetricsTenants bool     // tenants are labels too
-	OnSuccess      *url.URL // nil tells nobody; so do the others
+	MetricsFile    string   // "" is no file
+	MetricsTenants bool     // tenants become labels
+	OnSuccess      *url.URL // nil is no notification, here and below
 	OnFailure      *url.URL
-	Ping           *url.URL // by the protocol of healthchecks
+	Ping           *url.URL // uses the protocol of healthchecks
 }
 
 // The forms of output. Log lines have the first two.
@@ -100,22 +99,21 @@ const (
 	OutputHTML     = "html"
 )
 
-// Report is a file that a report is written to.
+// Report is a file to which a report is written.
 type Report struct {
-	Name string // as it was given
-	Path string // from the working directory
+	Name string // as the operator gave it
+	Path string // relative to the working directory
 	Form string // one of the forms of output
 }
 
-// Error is a setting that cannot be used: one line saying what is wrong, where it came from and
-// what to do. It holds no part of a database address.
+// Error is a setting that cannot be used. Its text is one line: what is wrong, where the setting comes from, and what
+// to do. It holds no part of a database address.
 type Error struct{ Text string }
 
 func (e *Error) Error() string { return e.Text }
 
-// Load reads every setting. If it fails, the Config has Ending all the same, as far as that can be read: who
-// waits for the end of a run is to hear of a wrong setting too. Errors are *Error, or a *store.Error where the settings are sound but
-// name a kind of store that is not supported.
+// Load reads every setting. If it fails, the Config still has Ending, as far as that could be read: a wrong setting is
+// an end of a run too. Errors are *Error, or *store.Error for a kind of store that is not supported.
 func Load(src Source, now time.Time) (Config, error) {
 	_, cfg, err := loadFrom(src, now)
 	return cfg, err
@@ -173,7 +171,7 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	cfg.PoliciesOrigin = s.origins["policies"].name
 	cfg.Rules.Policies, cfg.PolicyOrigins = s.policies(src.Flags.Lookup("policies") != nil)
 	s.only(&cfg.Rules)
-	// Waiting for a lock must not cost a worker its lease: it is renewed in between at best.
+	// A worker that waits for a lock may not renew its lease meanwhile, and must not lose it.
 	if least := 2 * cfg.LockTimeout; cfg.Lease < least {
 		if s.origins["lease"].layer != 0 {
 			s.fail("a lease of %s does not fit a lock timeout of %s: give --lease at least twice --lock-timeout", cfg.Lease, cfg.LockTimeout)

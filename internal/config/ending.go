@@ -5,7 +5,7 @@ import (
 	"net/url"
 )
 
-// secretError is what is wrong with a value that must not be repeated: its address may be all that a service asks for.
+// secretError is the error for a value that must not be repeated: the address of a service may be its only secret.
 type secretError struct{ error }
 
 func (s *settings) ending() Ending {
@@ -21,7 +21,7 @@ func (s *settings) ending() Ending {
 	return e
 }
 
-// parseService reads an address to post to.
+// parseService parses the address of a service to post to.
 func parseService(text string) (*url.URL, error) {
 	u, err := url.Parse(text)
 	if err != nil || u.Host == "" || u.Scheme != "http" && u.Scheme != "https" {

@@ -12,19 +12,19 @@ import (
 	"decayctl/internal/stats"
 )
 
-// setting is one line of the table that flags, variables and file keys are made from.
+// setting is one line of the table from which flags, variables and keys of files are made.
 type setting struct {
 	key     string // in the config file
 	short   string // of the flag
-	initial string // the default; "" is none, or one that other settings decide
+	initial string // the default; "" is none, or one that depends on other settings
 	usage   string
-	words   []string // every value there is; nil if there are too many to list
+	words   []string // all possible values; nil if there are too many
 	toggle  bool     // on or off; the flag needs no value
-	many    bool     // may be given more than once; as a flag only
-	reach   reach    // where besides the flag it may stand
+	many    bool     // may be given several times, as a flag only
+	reach   reach    // where it may be set, besides the flag
 }
 
-// reach keeps what belongs to one run, such as --yes, out of places that outlive it.
+// reach keeps settings of one run, such as --yes, out of places that outlive the run.
 type reach int
 
 const (
@@ -68,7 +68,7 @@ func ruleSettings() []setting {
 	}
 }
 
-// workSettings say how a process goes about a job: its choice, not the job's.
+// workSettings are settings of the process that works on a job. They are not stored in the job.
 func workSettings() []setting {
 	return []setting{
 		{key: "batch_size", initial: "0", usage: "`FACTS` per transaction; 0 adapts to the store"},
@@ -92,7 +92,7 @@ func sweepSettings() []setting {
 	}
 }
 
-// endingSettings say who hears of the end of a run.
+// endingSettings say who is told about the end of a run.
 func endingSettings() []setting {
 	return []setting{
 		{key: "metrics_file", usage: "write the run's numbers into this Prometheus text `FILE` (*.prom)"},
@@ -168,10 +168,10 @@ func Words(flag string) []string {
 // AddGlobalFlags adds the flags that every command has.
 func AddGlobalFlags(fs *pflag.FlagSet) { addFlags(fs, globalSettings()) }
 
-// AddRuleFlags adds the flags that say which facts are stale.
+// AddRuleFlags adds the flags of rules.
 func AddRuleFlags(fs *pflag.FlagSet) { addFlags(fs, ruleSettings()) }
 
-// AddSweepFlags adds the flags that say how to sweep.
+// AddSweepFlags adds the flags of a sweep.
 func AddSweepFlags(fs *pflag.FlagSet) {
 	addFlags(fs, slices.Concat(sweepSettings(), workSettings(), yesSettings()))
 }
@@ -182,12 +182,12 @@ func AddDryRunFlags(fs *pflag.FlagSet) { addFlags(fs, dryRunSettings()) }
 // AddForecastFlags adds the flags of a forecast.
 func AddForecastFlags(fs *pflag.FlagSet) { addFlags(fs, forecastSettings()) }
 
-// AddResumeFlags adds the flags that say how to go on with a job.
+// AddResumeFlags adds the flags of a resume.
 func AddResumeFlags(fs *pflag.FlagSet) { addFlags(fs, workSettings()) }
 
 // AddUndoFlags adds the flags of an undo.
 func AddUndoFlags(fs *pflag.FlagSet) {
-	work := slices.DeleteFunc(workSettings(), func(s setting) bool { return s.key == "workers" }) // one at a time
+	work := slices.DeleteFunc(workSettings(), func(s setting) bool { return s.key == "workers" }) // an undo has one worker
 	addFlags(fs, slices.Concat(rehearseSettings(), work, yesSettings()))
 }
 
@@ -203,14 +203,14 @@ func AddPruneFlags(fs *pflag.FlagSet) { addFlags(fs, pruneSettings()) }
 // AddDoctorFlags adds the flags of a check of the store.
 func AddDoctorFlags(fs *pflag.FlagSet) { addFlags(fs, doctorSettings()) }
 
-// AddReportFlags adds the flags that say where else a report goes.
+// AddReportFlags adds the flags of report files.
 func AddReportFlags(fs *pflag.FlagSet) { addFlags(fs, reportSettings()) }
 
-// AddEndingFlags adds the flags that say who hears of the end of a run.
+// AddEndingFlags adds the flags that say who is told about the end of a run.
 func AddEndingFlags(fs *pflag.FlagSet) { addFlags(fs, endingSettings()) }
 
-// addFlags leaves all but switches as text: a value then gets the same reading and the same error
-// wherever it stands.
+// addFlags adds all flags but switches as text, so that a value is parsed in the same way, with the same error,
+// wherever it was set.
 func addFlags(fs *pflag.FlagSet, settings []setting) {
 	for _, s := range settings {
 		switch {

@@ -19,7 +19,7 @@ import (
 	"decayctl/internal/stats"
 )
 
-// ttl reads the ttl rule and says which setting decided on it. Each layer has its own way with 0.
+// ttl is the ttl rule and the setting that decided on it. The meaning of 0 depends on the layer.
 func (s *settings) ttl() (*rule.TTL, string) {
 	from, bySeconds := s.origins["ttl"], s.origins["ttl_seconds"]
 	if bySeconds.layer == byFlag {
@@ -39,8 +39,8 @@ func (s *settings) ttl() (*rule.TTL, string) {
 	return value(s, "ttl", parse), from.name
 }
 
-// parseLastingTTL reads a ttl that holds for every run to come. There, 0 is taken for a mistake:
-// to the node it means off, here it would expire every fact.
+// parseLastingTTL parses a ttl of a place that outlives the run. It refuses 0 there as a mistake: for the node it means
+// off, here it would expire every fact.
 func parseLastingTTL(text string) (*rule.TTL, error) {
 	ttl, err := rule.ParseTTL(text)
 	if err == nil && ttl != nil && *ttl == 0 {
@@ -58,7 +58,7 @@ func (s *settings) floor() (*rule.Floor, string) {
 	return value(s, "min_confidence", parse), from.name
 }
 
-// only leaves one policy to act, and switches the sweep-wide rules off.
+// only makes one policy the only rule that acts.
 func (s *settings) only(rules *rule.Set) {
 	id := value(s, "policy", parseStored)
 	if id == "" || s.err != nil {
@@ -98,8 +98,8 @@ func (s *settings) planned() {
 	}
 }
 
-// tenant is the one tenant to sweep, or "" for all. The two settings are one decision: the stronger layer that
-// makes it wins. White space around a name is dropped, except from a flag: a secret file ends with a line break.
+// tenant is the one tenant to sweep, or "" for all. Two settings decide on it: the one of the stronger layer wins.
+// White space around a name is removed, since a file of secrets ends with a line break, but not for a flag.
 func (s *settings) tenant() string {
 	one, all := s.origins["tenant"], s.origins["all_tenants"]
 	name := value(s, "tenant", func(text string) (string, error) {
@@ -119,8 +119,8 @@ func (s *settings) tenant() string {
 
 func parseText(text string) (string, error) { return text, nil }
 
-// parseStored reads text that is compared with text in the store. PostgreSQL would answer what it cannot hold
-// with an error of its own, after decayctl has begun.
+// parseStored parses text that is compared with text of the store. PostgreSQL would fail for text that it cannot store,
+// and only after the work has begun.
 func parseStored(text string) (string, error) {
 	switch {
 	case !utf8.ValidString(text):
@@ -142,17 +142,16 @@ func parseForm(text string) (string, error) { return oneOf(text, logForms...) }
 
 func parseOutput(text string) (string, error) { return oneOf(text, outputs...) }
 
-// reportForms are the forms of report files, by the ending of their names.
+// reportForms are the forms of report files, by extension.
 var reportForms = map[string]string{".html": OutputHTML, ".md": OutputMarkdown, ".json": OutputJSON, ".txt": OutputText}
 
-// reports reads the names of report files. A form is never guessed: a name with another ending is refused before
-// anything is done.
+// reports parses the names of report files. A name with another extension is refused before the run begins.
 func (s *settings) reports(flags *pflag.FlagSet) (all []Report) {
 	flag := flags.Lookup("report")
 	if flag == nil {
 		return nil
 	}
-	names, ok := flag.Value.(pflag.SliceValue) // GetStringArray loses a name that is empty
+	names, ok := flag.Value.(pflag.SliceValue) // GetStringArray drops an empty name
 	if !ok {
 		return nil
 	}
@@ -207,7 +206,7 @@ func parseWhole(text string) (int, error) {
 	return int(n), nil
 }
 
-// thresholdParser reads a number of facts. The node takes one below 0 for "always".
+// thresholdParser parses a number of facts. For the node, a number below 0 means always.
 func (s *settings) thresholdParser() func(string) (int64, error) {
 	from := s.origins["threshold"].layer
 	return func(text string) (int64, error) {
@@ -234,7 +233,7 @@ func parseWorkers(text string) (int, error) {
 
 const longestTime = 100 * 365 * 24 * time.Hour
 
-// parseTime reads a span of whole seconds, 1 and more.
+// parseTime parses a duration of whole seconds, 1 or more.
 func parseTime(text string) (time.Duration, error) {
 	seconds, err := rule.ParseSeconds(text)
 	switch {
@@ -250,7 +249,7 @@ func parseTime(text string) (time.Duration, error) {
 
 const longestLease = 48 * time.Hour // twice the longest lock timeout
 
-// parseLease bounds how long a job may seem to be worked on whose host is gone.
+// parseLease limits how long a job seems to have a live worker after its host is gone.
 func parseLease(text string) (time.Duration, error) {
 	lease, err := parseTime(text)
 	if err == nil && lease > longestLease {
@@ -310,7 +309,7 @@ func parsePace(text string) (float64, error) {
 	return share, nil
 }
 
-// parseRate reads a number of facts per second. A bare number is refused: per what is not to be guessed.
+// parseRate parses a number of facts per second. It refuses a number without a unit.
 func parseRate(text string) (float64, error) {
 	number, perSecond := strings.CutSuffix(text, "/s")
 	rate, err := strconv.ParseFloat(number, 64)
@@ -331,8 +330,8 @@ func parseLag(text string) (time.Duration, error) {
 	return lag, nil
 }
 
-// parseLockTimeout keeps to whole milliseconds of 1 and more: that is what the databases take, and
-// to PostgreSQL 0 means to wait for ever.
+// parseLockTimeout parses whole milliseconds, 1 or more, as the databases take them. For PostgreSQL, 0 would mean to
+// wait for ever.
 func parseLockTimeout(text string) (time.Duration, error) {
 	if strings.Trim(text, "0123456789.") == "" {
 		return 0, errors.New("a time needs a unit, as in 30s or 500ms")
@@ -347,8 +346,8 @@ func parseLockTimeout(text string) (time.Duration, error) {
 	return d.Truncate(time.Millisecond), nil
 }
 
-// asOfParser reads stamps as the store has them. It refuses those that the store could not hold, and
-// the one that stands for no as-of.
+// asOfParser parses stamps as the store has them. It refuses those that the store cannot hold, and the zero time, which
+// stands for now.
 func asOfParser(now time.Time) func(string) (time.Time, error) {
 	return func(text string) (time.Time, error) {
 		example := "; write it as in " + now.UTC().Format(time.RFC3339)
@@ -364,7 +363,7 @@ func asOfParser(now time.Time) func(string) (time.Time, error) {
 	}
 }
 
-// parseSchema checks what goes into SQL as a name.
+// parseSchema checks the name of a schema, which becomes part of SQL.
 func parseSchema(text string) (string, error) {
 	if text == "" || len(text) > 63 || text[0] < 'a' || text[0] > 'z' ||
 		strings.Trim(text, "abcdefghijklmnopqrstuvwxyz0123456789_") != "" {
