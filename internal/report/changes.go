@@ -12,17 +12,17 @@ import (
 	"decayctl/internal/job"
 )
 
-// ChangeForms are the forms in which changes can be written.
+// ChangeForms are the output formats of Changes.
 var ChangeForms = []string{"text", "csv", "ndjson"}
 
-// Changes writes what a job did to facts, one line a fact. It keeps nothing: there may be millions.
+// Changes writes the changes of a job, a line for each fact. It keeps none of them in memory: there may be millions.
 type Changes struct {
 	out  *bufio.Writer
-	csv  *csv.Writer // nil in other forms
+	csv  *csv.Writer // nil in other formats
 	line func(job.Change) error
 }
 
-// NewChanges begins in one of ChangeForms; "" is text. CSV has its header even where no change follows.
+// NewChanges makes a writer for one of ChangeForms; "" is text. CSV has a header even without changes.
 func NewChanges(w io.Writer, form string) (*Changes, error) {
 	c := &Changes{out: bufio.NewWriter(w)}
 	switch form {
@@ -43,7 +43,7 @@ func NewChanges(w io.Writer, form string) (*Changes, error) {
 // Write writes one change.
 func (c *Changes) Write(change job.Change) error { return c.line(change) }
 
-// Flush hands over what is still in a buffer. It comes after the last change.
+// Flush writes what is buffered. Call it after the last change.
 func (c *Changes) Flush() error {
 	if c.csv != nil {
 		c.csv.Flush()
@@ -54,14 +54,14 @@ func (c *Changes) Flush() error {
 	return c.out.Flush()
 }
 
-// text has the fact, the rule, and what the override was and is. No part of it is cut: ids are there to
-// be used.
+// text is a change as text: the fact, the rule, and the override before and after. Nothing is shortened, so that ids
+// can be copied.
 func (c *Changes) text(change job.Change) error {
 	_, err := fmt.Fprintf(c.out, "%s\t%s\t%s → %s\n", Clean(change.FactID), change.Rule(), inWords(change.Before), inWords(&change.After))
 	return err
 }
 
-// inWords is what an override means for its fact.
+// inWords is the meaning of an override for its fact.
 func inWords(o *fact.Override) string {
 	if o == nil {
 		return "no override"
@@ -83,7 +83,7 @@ var changeColumns = []string{
 	"retraction_id", "edge_before_valid_until", "edge_before_decay_epoch", "edge_before_confidence",
 }
 
-// record is a change in the order of changeColumns, NULL as nothing.
+// record is a change in the order of changeColumns, with "" for NULL.
 func record(c job.Change) []string {
 	before, edge := fact.Override{}, fact.Edge{}
 	if c.Before != nil {
@@ -114,7 +114,7 @@ func orNothing(s *string) string {
 	return *s
 }
 
-// decimal is the shortest number that reads back as the same; "" for none.
+// decimal is the shortest decimal that parses to the same number; "" for nil.
 func decimal(n *float64) string {
 	if n == nil {
 		return ""
@@ -122,7 +122,7 @@ func decimal(n *float64) string {
 	return strconv.FormatFloat(*n, 'g', -1, 64)
 }
 
-// changeLine is the JSON of a change. Its names are those of changeColumns, but for the two objects.
+// changeLine is the JSON of a change. Its names are those of changeColumns, except for the two objects.
 type changeLine struct {
 	FactID string    `json:"fact_id"`
 	Rule   string    `json:"rule"`

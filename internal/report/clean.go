@@ -8,10 +8,9 @@ import (
 	"unicode/utf8"
 )
 
-// Clean makes any text safe for one line of a terminal. What cannot be seen, or would move the
-// cursor or turn the direction of the text, is written as an escape such as \n, \x1b or \u202e;
-// so is every byte that is not UTF-8. A backslash stays as it is: the result is to be read, not
-// to be decoded.
+// Clean makes any text safe for one line of a terminal. It escapes characters that are invisible, move the cursor or
+// change the direction of the text, such as \n, \x1b or \u202e, and bytes that are not UTF-8. It does not escape a
+// backslash, since the result is read by people and not decoded.
 func Clean(s string) string {
 	if isClean(s) {
 		return s
@@ -37,7 +36,7 @@ func isClean(s string) bool {
 	return utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !unicode.IsPrint(r) }) < 0
 }
 
-// CleanLines makes text of several lines fit to be shown.
+// CleanLines is Clean for each line of a text.
 func CleanLines(s string) string {
 	lines := strings.Split(s, "\n")
 	for i, line := range lines {

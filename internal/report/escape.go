@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// write encodes v as an indented document, and writeLine as one line. Both escape, beyond what JSON
-// itself demands, all that a terminal might obey: people look at JSON on terminals too.
+// write encodes v as an indented document, writeLine on one line. Both also escape all that a terminal might obey,
+// since people read JSON on terminals too.
 func write(w io.Writer, v any) error { return encode(w, v, "  ") }
 
 func writeLine(w io.Writer, v any) error { return encode(w, v, "") }
@@ -26,13 +26,13 @@ func encode(w io.Writer, v any, indent string) error {
 	if err := encoder.Encode(v); err != nil {
 		return err
 	}
-	// A newline is layout: those in strings are escaped already.
+	// A newline is layout. In strings it is escaped already.
 	_, err := io.WriteString(w, escape(plain.String(), "\n"))
 	return err
 }
 
-// escape writes as \uXXXX what cannot be seen, would move the cursor or turn the direction of the
-// text, but for the characters of one string. Bytes that are not UTF-8 become U+FFFD.
+// escape replaces characters that are invisible, move the cursor or change the direction of the text by \uXXXX, except
+// for those in keep. Bytes that are not UTF-8 become U+FFFD.
 func escape(s string, but string) string {
 	harmless := func(r rune) bool { return unicode.IsPrint(r) || strings.ContainsRune(but, r) }
 	if utf8.ValidString(s) && strings.IndexFunc(s, func(r rune) bool { return !harmless(r) }) < 0 {
@@ -61,7 +61,7 @@ func orNull(s string) *string {
 	return &s
 }
 
-// instant is null for no time.
+// instant is null for the zero time.
 func instant(t time.Time) *string {
 	if t.IsZero() {
 		return nil
@@ -69,7 +69,7 @@ func instant(t time.Time) *string {
 	return stamp(&t)
 }
 
-// stamp is an instant of a fact, which may be any, the first of all too; nil is none.
+// stamp is an instant of a fact. The zero time is a valid one; nil is none.
 func stamp(t *time.Time) *string {
 	if t == nil {
 		return nil

@@ -11,7 +11,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Explanation is what would become of one fact, and why.
+// Explanation is what a sweep would do with one fact, and why.
 type Explanation struct {
 	Target    string // the store, password masked
 	AsOf      time.Time
@@ -20,7 +20,7 @@ type Explanation struct {
 	Notes     []string
 }
 
-// actions are the words for what a verdict asks for.
+// actions are the words for the actions of verdicts.
 var actions = map[rule.Action]string{
 	rule.Ignore: "none", rule.Keep: "keep", rule.Expire: "expire", rule.Retract: "retract", rule.Reduce: "reduce",
 }
@@ -134,7 +134,7 @@ func orNone(p rule.Protection) *rule.Protection {
 	return &p
 }
 
-// WriteText writes the explanation for people: the verdict first, then what led to it.
+// WriteText writes the explanation for people: the verdict first, then the reasons.
 func (x Explanation) WriteText(w io.Writer, s Style) error {
 	p, e := &page{Style: s}, x.Explained
 	p.WriteString(p.bold(x.headline()) + "\n")

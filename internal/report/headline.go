@@ -4,7 +4,7 @@ import (
 	"decayctl/internal/job"
 )
 
-// headline says in a line or two how the job stands. What to do about it comes last, see next.
+// headline is the state of the job in a line or two. The last part is what the operator can do, see next.
 func (p *page) headline(r Run) {
 	first, second := headline(r)
 	p.WriteString(p.bold(first) + "\n")
@@ -45,7 +45,7 @@ func headline(r Run) (first, second string) {
 	return first, standing(j)
 }
 
-// standing says what becomes of what a sweep that stopped has written.
+// standing says that what a stopped sweep has written stays.
 func standing(j job.Job) string {
 	if j.Counts.Decayed == 0 {
 		return "Nothing has expired."

@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Health is what a look over a store found.
+// Health is the result of a check of a store.
 type Health struct {
 	Target string // the store, password masked
 	Found  store.Diagnosis
@@ -22,14 +22,14 @@ type Health struct {
 	Now    time.Time // for ages
 }
 
-// LeftJob is a job that nobody works on, with the command that mends that.
+// LeftJob is an unfinished job without a live worker, with the command that continues it.
 type LeftJob struct {
 	Job     job.Job
 	Command string
 }
 
-// clockSlack is how far two clocks may be apart before an operator should know: as-of is read from one
-// and facts are stamped by the other.
+// clockSlack is the difference of two clocks from which on the operator is told: as-of is read from one, and facts get
+// timestamps of the other.
 const clockSlack = 5 * time.Second
 
 type leftJob struct {
@@ -51,7 +51,7 @@ type tenantFacts struct {
 	Facts  int64  `json:"facts"`
 }
 
-// WriteJSON writes what was found as one JSON document.
+// WriteJSON writes the result as one JSON document.
 func (h Health) WriteJSON(w io.Writer) error {
 	type privileges struct {
 		Role    *string  `json:"role"`
@@ -116,7 +116,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	})
 }
 
-// WriteText writes what was found for people: what is well in one line each, what is not with what to do.
+// WriteText writes the result for people: a line for each part that is well, and what to do for each part that is not.
 func (h Health) WriteText(w io.Writer, s Style) error {
 	p, d := &page{Style: s}, h.Found
 	p.WriteString(p.bold("Looked over "+Clean(h.Target)+". Nothing was written.") + "\n\n")
@@ -171,7 +171,7 @@ func (p *page) privileges(d store.Diagnosis) {
 	}
 }
 
-// indexes come with the statements that make them, for an administrator to run.
+// indexes lists missing indexes with the statements that create them, for an administrator.
 func (p *page) indexes(missing []store.MissingIndex) {
 	if len(missing) == 0 {
 		p.row("indexes", "none missing")
@@ -199,7 +199,7 @@ func (p *page) tenantFacts(d store.Diagnosis) {
 	}
 }
 
-// triggers are none in a store as the node makes it, and need no line there.
+// triggers lists triggers. The node makes none, and then there is no line.
 func (p *page) triggers(found []string) {
 	for i, trigger := range found {
 		name := ""

@@ -13,18 +13,18 @@ import (
 	"decayctl/internal/job"
 )
 
-// Jobs is a list of jobs. It is written while it is read: there may be very many.
+// Jobs is a list of jobs. It is written while it is read, since there may be very many.
 type Jobs struct {
 	Target string    // the store, password masked
 	Now    time.Time // for ages
 
-	// Each hands over the jobs in the order in which they are to be shown, and ends with the first error.
+	// Each calls use for each job, in the order in which jobs are shown. It ends with the first error.
 	Each func(use func(job.Job) error) error
 }
 
-// WriteJSON writes the list as one JSON document. Each job is in it as Run writes it alone.
+// WriteJSON writes the list as one JSON document. Each job is as in the JSON of Run.
 func (l Jobs) WriteJSON(w io.Writer) error {
-	const around = "  " // of what stands in the document, for every line
+	const around = "  " // indentation of a job within the document
 	head := fmt.Sprintf("{\n%[1]s\"schema_version\": %[2]d,\n%[1]s\"jobs\": [", around, schemaVersion)
 	tail := "]\n}\n"
 	if err := l.Each(func(j job.Job) error {
@@ -46,10 +46,11 @@ func (l Jobs) WriteJSON(w io.Writer) error {
 	return err
 }
 
-// tableRows is how many jobs one table has at most: how wide its columns are is known only behind its last row.
+// tableRows is how many jobs one table has at most. The widths of columns depend on all rows of a table, which are kept
+// in memory.
 const tableRows = 1_000
 
-// WriteText writes the list as a table, or as several of them.
+// WriteText writes the list as one or several tables.
 func (l Jobs) WriteText(w io.Writer, s Style) error {
 	var part []job.Job
 	listed := false
@@ -81,7 +82,7 @@ func (l Jobs) WriteText(w io.Writer, s Style) error {
 	return flush()
 }
 
-// Hint is a job in a few words, for whoever chooses one: its state, its age and what it expired.
+// Hint is a job in a few words, for a choice of jobs: its state, its age and what it expired.
 func Hint(j job.Job, now time.Time) string {
 	words := []string{stateCell(j)}
 	if old := age(now, j.Created); old != "" {
@@ -98,7 +99,7 @@ func Hint(j job.Job, now time.Time) string {
 	return strings.Join(words, ", ")
 }
 
-// jobs is the table of jobs. A column in which no job has anything is left out.
+// jobs is a table of jobs, without empty columns.
 func (p *page) jobs(list []job.Job, now time.Time) {
 	apart := slices.ContainsFunc(list, func(j job.Job) bool { return !j.Node && j.Tenant != job.DefaultTenant })
 	all := []struct {
@@ -110,7 +111,7 @@ func (p *page) jobs(list []job.Job, now time.Time) {
 		{column{"SOURCE", wordCells}, sourceCell},
 		{column{"SCOPE", nameCells}, func(j job.Job) string { return orAll(j.Scope) }},
 		{column{"TENANT", nameCells}, func(j job.Job) string {
-			if !apart || j.Node { // of the node's own jobs no tenant is read
+			if !apart || j.Node { // the tenant of the node's jobs is not read
 				return ""
 			}
 			return orAll(j.Tenant)
@@ -145,7 +146,7 @@ func (p *page) jobs(list []job.Job, now time.Time) {
 	p.table(columns, rows)
 }
 
-// stateCell tells a job that was left behind from one that is being worked on: their states are equal.
+// stateCell is the state of a job, and tells whether its workers are dead.
 func stateCell(j job.Job) string {
 	switch {
 	case dead(j) && j.State == job.Undoing:
@@ -163,7 +164,8 @@ func sourceCell(j job.Job) string {
 	return ""
 }
 
-// progressCell is empty where nobody knows: the node says of its jobs only that they are done.
+// progressCell is the progress of a job. It is empty for a job of the node that is not done, whose progress is not
+// known.
 func progressCell(j job.Job) string {
 	if j.Node && !j.Ended() {
 		return ""
@@ -171,7 +173,7 @@ func progressCell(j job.Job) string {
 	return strconv.Itoa(percent(j)) + "%"
 }
 
-// ownerCell names the first process that is at work on a job.
+// ownerCell is the first worker of a job.
 func ownerCell(j job.Job) string {
 	first, more := "", 0
 	for _, w := range j.Workers {

@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// schemaVersion changes only when a field changes its meaning. New fields do not change it.
+// schemaVersion changes only if a field changes its meaning, and not for a new field.
 const schemaVersion = 1
 
 // document is the JSON of a run. A field without a value is null, never missing.
@@ -60,7 +60,7 @@ type document struct {
 	CompletedAt   *string      `json:"completed_at"`
 }
 
-// preview is what only a dry run has.
+// preview is the fields that only a dry run has.
 type preview struct {
 	Oldest  *string  `json:"oldest"`
 	Newest  *string  `json:"newest"`
@@ -83,7 +83,7 @@ func ruleSetOf(s rule.Set) *ruleSet {
 	return set
 }
 
-// specified are the counters of the node's specification, beside decayctl's own.
+// specified is the counters of the node's specification, in addition to decayctl's own.
 type specified struct {
 	SweptAt       *string                `json:"swept_at"`
 	Evaluated     int64                  `json:"facts_evaluated"`
@@ -100,8 +100,8 @@ type wouldCounts struct {
 	WouldReduce  int64 `json:"would_reduce"`
 }
 
-// specifiedOf counts as the specification does: a dry run counts what it would do as what policies in
-// mode dry_run would do, and nothing as done.
+// specifiedOf counts as the specification does. A dry run counts what it would do as policies in mode dry_run do, and
+// nothing as done.
 func specifiedOf(j job.Job, dryRun bool) specified {
 	c, would := j.Counts, j.Counts.WouldAll()
 	s := specified{
@@ -164,7 +164,7 @@ type sample struct {
 	Reason     string   `json:"reason"`
 }
 
-// The words of the key source.
+// The values of the key source.
 const (
 	sourceOwn  = "decayctl"
 	sourceNode = "node"
@@ -176,7 +176,7 @@ func (r Run) WriteJSON(w io.Writer) error {
 	doc.Warnings, doc.History = warningsOf(r.Warnings()), pastOf(r.History)
 	if r.Preview != nil {
 		doc.specified = specifiedOf(r.job(), true)
-		doc.DryRun, doc.Stamp = true, nil // it writes nothing that a stamp could mark
+		doc.DryRun, doc.Stamp = true, nil // a dry run writes no stamp
 		doc.preview = &preview{
 			Oldest: stamp(r.Preview.Oldest), Newest: stamp(r.Preview.Newest), Groups: r.groups(), Samples: r.samples(),
 		}
@@ -227,7 +227,7 @@ func documentOf(target string, j job.Job, notes []string) document {
 	if !j.Stamp.IsZero() {
 		doc.Stamp = orNull(fact.FormatSecond(j.Stamp))
 	}
-	if j.Node { // what it did not write down is not known, and not nothing
+	if j.Node { // what the node did not store is not known, which is not 0
 		doc.Source, doc.AsOf, doc.Rules, doc.Fingerprint, doc.Stamp, doc.Progress = sourceNode, nil, nil, nil, nil, nil
 	}
 	for _, name := range j.Rules.Names() {
@@ -237,7 +237,7 @@ func documentOf(target string, j job.Job, notes []string) document {
 		doc.Skipped[p.name] = c.Kept[p.name]
 	}
 	for tenant, n := range c.Tenants {
-		doc.ByTenant[string([]rune(tenant))] += n // bytes that are not UTF-8 must not make the same key twice
+		doc.ByTenant[string([]rune(tenant))] += n // names that differ in invalid bytes become the same key
 	}
 	for _, f := range c.Failed {
 		doc.Failed = append(doc.Failed, failure(f))
@@ -248,7 +248,7 @@ func documentOf(target string, j job.Job, notes []string) document {
 	return doc
 }
 
-// groups are the counts by group and rule, the largest first; then what no group was kept for.
+// groups are the counts by group and rule, the largest first, and then the sum of the groups that were not kept.
 func (r Run) groups() []group {
 	groups := []group{}
 	for key, g := range r.Preview.Groups {
@@ -286,7 +286,7 @@ func sampleOf(s sweep.Sample) sample {
 	}
 }
 
-// finite is null for the numbers that PostgreSQL can store and JSON cannot write.
+// finite is null for numbers that PostgreSQL can store and JSON cannot express.
 func finite(n *float64) *float64 {
 	if n == nil || math.IsNaN(*n) || math.IsInf(*n, 0) {
 		return nil

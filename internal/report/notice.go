@@ -12,13 +12,13 @@ import (
 	"decayctl/internal/store"
 )
 
-// Pending is a sweep that was written down for later.
+// Pending is a sweep that was stored for later.
 type Pending struct {
 	Target string // the store, password masked
 	Job    job.Job
 }
 
-// WriteJSON writes what the node answers where it puts a sweep off.
+// WriteJSON writes the answer of the node for a sweep that it runs later.
 func (n Pending) WriteJSON(w io.Writer) error {
 	return write(w, struct {
 		SchemaVersion int       `json:"schema_version"`
@@ -28,17 +28,17 @@ func (n Pending) WriteJSON(w io.Writer) error {
 	}{schemaVersion, n.Job.ID, job.Pending, n.Job.EstimatedS()})
 }
 
-// WriteText says which job it is, and how to begin it.
+// WriteText writes the job's id, and how to start it.
 func (n Pending) WriteText(w io.Writer, _ Style) error {
 	return writeLines(w,
 		"Sweep of "+Clean(n.Target)+" written down as job "+short(n.Job.ID)+".",
 		"To begin: "+Command("resume", n.Job))
 }
 
-// Pruned is how many finished jobs were removed, with what an undo of them would need.
+// Pruned is how many finished jobs were removed, with their before-images.
 type Pruned struct {
 	Count  int64
-	Before time.Time // they had ended before this
+	Before time.Time // the jobs had ended before this
 }
 
 // WriteJSON writes the number as one JSON document.
@@ -59,11 +59,10 @@ func (n Pruned) WriteText(w io.Writer, _ Style) error {
 type Undoable struct {
 	Target string // the store, password masked
 	Job    job.Job
-	Count  int64 // facts that it would give back
+	Count  int64 // facts that the undo would restore
 }
 
-// leftAlone counts the facts that others have changed since: whatever the job expired, was not restored
-// yet, and is not as it left it.
+// leftAlone counts the facts that the job expired, that are not restored, and that another process has changed since.
 func (n Undoable) leftAlone() int64 {
 	return max(0, n.Job.Counts.Decayed-n.Job.Counts.Restored-n.Count)
 }
@@ -87,12 +86,12 @@ func (n Undoable) WriteText(w io.Writer, _ Style) error {
 		"It would leave "+counted(n.leftAlone(), "fact", "facts")+" alone: changed since by others.")
 }
 
-// Nothing is a command that found no job to do something about, which is no error.
+// Nothing is the result of a command that found no job to work on, which is not an error.
 type Nothing struct {
 	Text string // a sentence
 }
 
-// WriteJSON writes the sentence beside an empty list of jobs, as one JSON document.
+// WriteJSON writes the sentence and an empty list of jobs as one JSON document.
 func (n Nothing) WriteJSON(w io.Writer) error {
 	return write(w, struct {
 		SchemaVersion int        `json:"schema_version"`
@@ -104,9 +103,8 @@ func (n Nothing) WriteJSON(w io.Writer) error {
 // WriteText writes the sentence.
 func (n Nothing) WriteText(w io.Writer, _ Style) error { return writeLines(w, Clean(n.Text)) }
 
-// WriteErrorJSON writes what went wrong as one JSON document: a code for programs, a message for
-// people, lines to hand to somebody else, such as statements for an administrator, where there are
-// any, and the exit status.
+// WriteErrorJSON writes an error as one JSON document: a code for programs, a message for people, lines to pass on,
+// such as statements for an administrator, if there are any, and the exit code.
 func WriteErrorJSON(w io.Writer, code, message, detail string, exit int) error {
 	type details struct {
 		Code    string `json:"code"`
@@ -120,7 +118,8 @@ func WriteErrorJSON(w io.Writer, code, message, detail string, exit int) error {
 	}{schemaVersion, details{code, message, detail, exit}})
 }
 
-// TenantNotes says what a sweep of one tenant passed by: a typo in a name must not look like a clean store.
+// TenantNotes are notes on the tenants that a sweep of one tenant left alone: a typing error in a name must not look
+// like a clean store.
 func TenantNotes(tenant string, others store.OtherTenants) (notes []string) {
 	if !others.Known {
 		notes = append(notes, "no fact is of tenant "+strconv.Quote(job.Clip(tenant))+"; 'decayctl doctor' lists the tenants")

@@ -11,15 +11,15 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Style is what the reader's side can show.
+// Style is what the terminal, or the pipe, can show.
 type Style struct {
 	Color bool
-	Width int // columns; 0 where it is not a terminal
+	Width int // columns; 0 if the output is not a terminal
 }
 
 const longestName = 60 // columns of a name, an id or a stamp, whatever the width
 
-// page is a text report in the making. Labels and counts share a column, right-aligned.
+// page builds a text report. Labels, and right-aligned counts, share a column.
 type page struct {
 	strings.Builder
 	Style
@@ -29,7 +29,7 @@ func (p *page) row(label, text string) { fmt.Fprintf(p, "%16s  %s\n", label, tex
 
 func (p *page) count(n int64, text string) { p.row(humanize.Comma(n), text) }
 
-// part is a count below a count.
+// part is a part of the count above it.
 func (p *page) part(digits int, n int64, name, why string) {
 	line := fmt.Sprintf("%*s  %s", digits, humanize.Comma(n), name)
 	if why != "" {
@@ -38,7 +38,7 @@ func (p *page) part(digits int, n int64, name, why string) {
 	p.row("", line)
 }
 
-// line keeps to the width of the terminal, if it is one.
+// line wraps a line to the width of the terminal.
 func (p *page) line(indent, s string) {
 	if p.Width > 0 {
 		s = text.Snip(s, max(1, p.Width-len(indent)), "…")
@@ -50,7 +50,7 @@ func (p *page) bold(s string) string { return p.paint("\x1b[1m", s) }
 
 func (p *page) dim(s string) string { return p.paint("\x1b[2m", s) }
 
-// alert is for what must not be passed over.
+// alert is a line that must not be overlooked.
 func (p *page) alert(s string) string { return p.paint("\x1b[1;33m", s) }
 
 func (p *page) paint(code, s string) string {
@@ -60,7 +60,7 @@ func (p *page) paint(code, s string) string {
 	return code + s + "\x1b[0m"
 }
 
-// short makes a name from the store fit to be shown.
+// short cleans and shortens a name from the store.
 func short(s string) string { return text.Snip(Clean(s), longestName, "…") }
 
 func orAll(s string) string {
@@ -70,10 +70,10 @@ func orAll(s string) string {
 	return short(s)
 }
 
-// second writes an instant for people.
+// second is an instant for people, in whole seconds.
 func second(t time.Time) string { return t.UTC().Format("2006-01-02 15:04:05 UTC") }
 
-// brief drops what does not matter beside the largest unit.
+// brief rounds a duration to its largest unit.
 func brief(d time.Duration) string {
 	switch {
 	case d < time.Second:

@@ -11,14 +11,14 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Policies is a set of rules, to be shown with where each value is from.
+// Policies is a set of rules, with the origins of their values.
 type Policies struct {
 	Rules       rule.Set
 	Origin      string // of the policies; "" is none
 	TTLOrigin   string // "" is the default
 	FloorOrigin string
 	Place       func(id string) string        // of a policy
-	Field       func(id, field string) string // of a value of it; "" is the default
+	Field       func(id, field string) string // of a value of a policy; "" is the default
 }
 
 type shownPolicy struct {
@@ -39,7 +39,7 @@ type shownPolicy struct {
 	From          map[string]string `json:"from"`
 }
 
-// policyDocument is a policy with its defaults filled in.
+// policyDocument is the JSON of a policy, with defaults.
 func policyDocument(p rule.Policy) shownPolicy {
 	doc := shownPolicy{
 		ID: p.ID, Relation: p.Relation, Entity: orNull(p.Entity), Source: orNull(p.Source), Scope: orNull(p.Scope), Tenant: orNull(p.Tenant),
@@ -66,7 +66,7 @@ func policyDocuments(s rule.Set) []shownPolicy {
 	return documents
 }
 
-// policyLines are the values of a policy with the names of its fields, the defaults filled in.
+// policyLines are the names and values of a policy's fields, with defaults.
 func policyLines(p rule.Policy) (lines [][2]string) {
 	add := func(name, value string) { lines = append(lines, [2]string{name, value}) }
 	orAny := func(value string) string {
@@ -162,11 +162,11 @@ func (p *page) setting(name, value, from string) {
 	fmt.Fprintf(p, "%19s  %-24s  %s\n", name, value, p.dim(Clean(from)))
 }
 
-// Checked is what a look at policies found.
+// Checked is the result of a check of policies.
 type Checked struct {
-	Target   string // the store, password masked; "" where none was looked at
+	Target   string // the store, password masked; "" if no store was read
 	Rules    rule.Set
-	Found    *sweep.Survey // nil where no store was looked at
+	Found    *sweep.Survey // nil if no store was read
 	Warnings []Warning
 	Notes    []string
 	Made     Made
@@ -180,14 +180,15 @@ func (c Checked) verdict() string {
 	return "no warnings"
 }
 
-// Warning is something about a policy, or about what a sweep expires, that is no error, and probably not meant.
+// Warning is something about a policy, or about what a sweep expires, that is probably not intended. It is not an
+// error.
 type Warning struct {
 	Policy string // id; "" is none in particular
 	Code   string // a word for programs
-	Text   string // sentences, the last without its end
+	Text   string // sentences, without the last full stop
 }
 
-// each goes through the policies that were looked at, in the order in which they are tried.
+// each calls use for each policy that was checked, in the order in which they are tried.
 func (c Checked) each(use func(p rule.Policy, of *sweep.Surveyed)) {
 	if c.Found == nil {
 		return
@@ -199,8 +200,8 @@ func (c Checked) each(use func(p rule.Policy, of *sweep.Surveyed)) {
 	}
 }
 
-// found is a table of what each policy finds. Those in mode dry_run stand apart: they change nothing, and what they
-// match others decide on.
+// found is a table of what each policy finds. Policies in mode dry_run have their own table: they change nothing, and
+// other rules decide on the same facts.
 func (p *page) found(c Checked) {
 	acting, aside := [][]string{}, [][]string{}
 	c.each(func(policy rule.Policy, of *sweep.Surveyed) {
@@ -227,7 +228,7 @@ func (p *page) found(c Checked) {
 	}
 }
 
-// WriteJSON writes what was found as one JSON document.
+// WriteJSON writes the result as one JSON document.
 func (c Checked) WriteJSON(w io.Writer) error {
 	type found struct {
 		Policy      string    `json:"policy"`
@@ -265,7 +266,7 @@ func (c Checked) WriteJSON(w io.Writer) error {
 	}{schemaVersion, orNull(c.Target), len(c.Rules.Policies), orNull(c.Rules.Fingerprint()), all, warnings, append([]string{}, c.Notes...)})
 }
 
-// WriteText writes what was found for people.
+// WriteText writes the result for people.
 func (c Checked) WriteText(w io.Writer, s Style) error {
 	p := &page{Style: s}
 	where := ""
@@ -282,7 +283,7 @@ func (c Checked) WriteText(w io.Writer, s Style) error {
 	return err
 }
 
-// Share is a part of a whole as warnings say it.
+// Share is a part of a whole, in words for warnings.
 func Share(part, whole int64) string {
 	return fmt.Sprintf("%s of %s (%d%%)", humanize.Comma(part), humanize.Comma(whole), int(float64(part)*100/float64(max(1, whole))))
 }

@@ -13,45 +13,45 @@ import (
 )
 
 const (
-	redraw  = 100 * time.Millisecond // of the bar, at most
-	logPace = 10 * time.Second       // between log lines, at least
+	redraw  = 100 * time.Millisecond // shortest time between two redraws of the bar
+	logPace = 10 * time.Second       // shortest time between two log lines
 )
 
-// ProgressParams say where progress goes. It never goes to stdout.
+// ProgressParams say where progress is shown, which is never stdout.
 type ProgressParams struct {
 	Stderr   io.Writer
-	Terminal bool // Stderr is one: progress is a bar, which leaves nothing behind
+	Terminal bool // Stderr is a terminal: progress is a bar, which is removed at the end
 	Quiet    bool // show nothing
 	Log      *slog.Logger
 	Now      func() time.Time
 }
 
-// Progress shows how far a sweep or an undo has come: a bar on a terminal, a log line now and then
-// elsewhere. It is for one goroutine at a time.
+// Progress shows the progress of a sweep or an undo: a bar on a terminal, else log lines. Only one goroutine at a time
+// may use it.
 type Progress struct {
 	ProgressParams
-	bar      *progressbar.ProgressBar // nil while nothing shows
-	phase    sweep.Phase              // on the bar
-	from     mark                     // where the bar began, which for a resumed job is not at 0
-	over     bool                     // nothing is to show any more
+	bar      *progressbar.ProgressBar // nil if no bar is shown
+	phase    sweep.Phase              // that the bar shows
+	from     mark                     // where the bar began; not 0 for a resumed job
+	over     bool                     // nothing more is to be shown
 	examined int64
 	logged   time.Time
 }
 
-// mark is how far a sweep was at an instant.
+// mark is the progress of a sweep at an instant.
 type mark struct {
 	at       time.Time
 	examined int64
 }
 
-// NewProgress starts the clock. Nothing shows before the first Update.
+// NewProgress starts the clock. It shows nothing before the first Update.
 func NewProgress(params ProgressParams) *Progress {
 	return &Progress{ProgressParams: params, logged: params.Now(), over: params.Quiet}
 }
 
 // Update shows a new state.
 func (p *Progress) Update(now sweep.Progress) {
-	again := now.Examined < p.examined // a second pass, after counting or over a store that changed
+	again := now.Examined < p.examined // a second scan, after counting or of a store that changed
 	p.examined = now.Examined
 	switch {
 	case p.over:
@@ -74,10 +74,10 @@ func (p *Progress) log(now sweep.Progress) {
 	p.Log.Info(string(now.Phase), "done", now.Examined, "total", now.Total, "selected", now.Selected, "decayed", now.Decayed)
 }
 
-// draw changes the bar. Every change is a redraw that holds the others back, so there are no more of
-// them than needed, and a new phase comes first: it says why the count stands still.
+// draw changes the bar. Each change is a redraw, which delays the next one. So there are few changes, and that of the
+// phase comes first: it explains why the count does not change.
 func (p *Progress) draw(now sweep.Progress) {
-	full := max(now.Total, now.Examined+1) // a bar that is full once stays so
+	full := max(now.Total, now.Examined+1) // a bar that was full would not go back
 	if p.bar == nil {
 		p.start(full, now)
 	}
@@ -90,16 +90,16 @@ func (p *Progress) draw(now sweep.Progress) {
 		p.bar.ChangeMax64(full)
 	}
 	if err := p.bar.Set64(now.Examined); err != nil {
-		p.bar, p.over = nil, true // the terminal has gone away; the sweep goes on
+		p.bar, p.over = nil, true // the terminal was closed; the sweep goes on
 		return
 	}
-	p.bar.Describe(text) // for the next redraw, unless one is due
+	p.bar.Describe(text) // shown with the next redraw
 }
 
 func (p *Progress) start(full int64, now sweep.Progress) {
 	p.phase, p.from = now.Phase, mark{p.Now(), now.Examined}
 	p.bar = progressbar.NewOptions64(full,
-		progressbar.OptionSetWriter(p.Stderr), // it would be stdout
+		progressbar.OptionSetWriter(p.Stderr), // the default is stdout
 		progressbar.OptionSetTheme(progressbar.Theme{Saucer: "█", SaucerPadding: "░", BarStart: "", BarEnd: ""}),
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(redraw),
@@ -112,8 +112,8 @@ func (p *Progress) start(full int64, now sweep.Progress) {
 	)
 }
 
-// pace is how fast this process goes and how long it will go on, once that can be told. The bar's own
-// reckoning would take what a resumed job had done before for the work of its first moment.
+// pace is the speed of this process and the remaining time, if they are known. The bar's own estimate would count what
+// a resumed job had done before as work of its first moment.
 func (p *Progress) pace(now sweep.Progress) string {
 	took, done := p.Now().Sub(p.from.at), now.Examined-p.from.examined
 	if took < time.Second || done <= 0 {
@@ -124,13 +124,13 @@ func (p *Progress) pace(now sweep.Progress) string {
 	return fmt.Sprintf(", %.0f facts/s, %s left", perSecond, left)
 }
 
-// Aside takes the bar away for as long as something else is printed.
+// Aside removes the bar while something else is printed.
 func (p *Progress) Aside(say func()) {
 	p.clear()
 	say()
 }
 
-// Done takes the bar away for good, whether or not the sweep came to its end.
+// Done removes the bar at the end of the run.
 func (p *Progress) Done() {
 	p.clear()
 	p.over = true
@@ -138,7 +138,7 @@ func (p *Progress) Done() {
 
 func (p *Progress) clear() {
 	if p.bar != nil {
-		_ = p.bar.Finish() // fails where the terminal has gone away: nothing is left to clear
+		_ = p.bar.Finish() // fails if the terminal was closed: then there is nothing to clear
 		p.bar = nil
 	}
 }

@@ -1,9 +1,8 @@
-// Package report says what a sweep did, or would do, and how jobs stand: values, rendered as text for
-// people and as JSON for programs, and a progress bar for the time between. It is made of values: it
-// queries nothing and prints to writers it is handed.
+// Package report renders jobs and results: as text and pages for people, as JSON and CSV for programs, and as a
+// progress bar. It gets values, reads nothing from a store, and writes to the writers that it is given.
 //
-// Much of what it prints was written by strangers. Every name, id, stamp and message from a store
-// goes through Clean, or through the JSON writer's own escapes, so that none can steer a terminal.
+// Names, ids, stamps and messages from a store are hostile text. All of them go through Clean, or through the escapes
+// of JSON, so that none can control a terminal.
 package report
 
 import (
@@ -16,20 +15,20 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// Run is a job, or the dry run of one, to be shown.
+// Run is a job or a dry run, with what a report shows of it.
 type Run struct {
 	Target  string            // the store, password masked
-	Job     job.Job           // a dry run's is made up from its parameters, without an id; it is done
-	Preview *sweep.Result     // what a dry run found; nil for a job
+	Job     job.Job           // for a dry run, a job without an id that is done
+	Preview *sweep.Result     // the result of a dry run; nil for a job
 	Stats   *stats.Statistics // of a dry run, for its pictures; nil is none
 	History job.History       // of the last sweeps by the same rules
 	Notes   []string          // what the operator should know about the store
 	Saved   string            // the file that a dry run was saved to as a plan; "" is none
-	Now     time.Time         // for ages; zero leaves them out, as at the end of a sweep
+	Now     time.Time         // for ages; zero is without ages, as at the end of a sweep
 	Made    Made              // for the end of a page
 }
 
-// job is the job with all there is to tell of it: what a dry run counted stands in its preview.
+// job is the job with its counts. Those of a dry run are in its preview.
 func (r Run) job() job.Job {
 	j := r.Job
 	if r.Preview != nil {
@@ -41,8 +40,7 @@ func (r Run) job() job.Job {
 	return j
 }
 
-// protections are all reasons for leaving a fact alone, in the order in which they are counted, with
-// a few words for people.
+// protections are the protections in the order of reports, with words for people.
 var protections = []struct {
 	name rule.Protection
 	why  string
@@ -57,7 +55,7 @@ var protections = []struct {
 	{rule.KeptAsNewest, "among the newest, which keep_last keeps"},
 }
 
-// total is the number of facts in the store. It is known only at the end: before, it is an estimate.
+// total is the number of facts in the store. It is an estimate until the run has ended.
 func total(j job.Job) int64 {
 	if j.Ended() {
 		return j.Counts.Examined
@@ -65,7 +63,7 @@ func total(j job.Job) int64 {
 	return max(j.Total, j.Counts.Examined)
 }
 
-// percent is how far a job has come, or how far the undo of one. Only what has ended has 100.
+// percent is the progress of a job or of its undo. It is 100 only at the end.
 func percent(j job.Job) int {
 	n, of := j.Counts.Examined, total(j)
 	switch {
@@ -80,13 +78,12 @@ func percent(j job.Job) int {
 	return max(0, min(99, int(float64(n)/float64(of)*100)))
 }
 
-// dead tells whether all who worked on a job have left it behind. Who works on a job of the node's
-// nobody can tell.
+// dead tells whether all workers of a job are dead. The workers of a job of the node are not known.
 func dead(j job.Job) bool { return !j.Node && j.Dead() }
 
-const shownID = 8 // characters of a job's id that tell it from others
+const shownID = 8 // characters of a job's id, which mostly name one job
 
-// ShortID is the beginning of a job's id, as commands take it.
+// ShortID is the beginning of a job's id, which commands accept.
 func ShortID(id string) string {
 	if runes := []rune(id); len(runes) > shownID {
 		id = string(runes[:shownID])
@@ -94,8 +91,8 @@ func ShortID(id string) string {
 	return Clean(id)
 }
 
-// Command is what to type to do something with a job. An id that a shell would make something else of
-// is not in it: the line is there to be copied, and the id comes from the store.
+// Command is the command line to do something with a job, for copying. It leaves out an id that a shell would change,
+// since the id comes from the store.
 func Command(verb string, j job.Job) string {
 	id := ShortID(j.ID)
 	if !Typable(id) {
@@ -104,7 +101,7 @@ func Command(verb string, j job.Job) string {
 	return "decayctl jobs " + verb + " " + id
 }
 
-// Typable tells whether a text from a store means the same to a shell: it is one word, no flag, and nothing that a shell would run.
+// Typable tells whether a shell takes a text from a store as it is: as one word that is not a flag and runs nothing.
 func Typable(text string) bool {
 	plain := func(c rune) bool {
 		return c >= '0' && c <= '9' || c >= 'a' && c <= 'z' || c >= 'A' && c <= 'Z' || strings.ContainsRune("-_.:/@+", c)
@@ -120,7 +117,7 @@ func fileArgument(name string) string {
 	return "FILE"
 }
 
-// age is how long ago an instant was, in its largest unit; "" where either is not known.
+// age is how long ago an instant was, in its largest unit; "" if an instant is not known.
 func age(now, then time.Time) string {
 	if now.IsZero() || then.IsZero() {
 		return ""

@@ -17,9 +17,9 @@ import (
 
 const (
 	shownGroups  = 20
-	columnRules  = 4 // rules with a column of their own
+	columnRules  = 4 // rules that have their own column
 	widestRule   = len("MIN_CONFIDENCE")
-	narrowestCol = 8 // columns a name keeps, however narrow the terminal
+	narrowestCol = 8 // smallest width of a name, however narrow the terminal
 	gap          = 2 // columns between columns
 )
 
@@ -32,12 +32,12 @@ type column struct {
 type kind int
 
 const (
-	nameCells   kind = iota // give way where the terminal is too narrow
+	nameCells   kind = iota // are shortened if the terminal is too narrow
 	wordCells               // are shown whole
 	numberCells             // are shown whole, right-aligned
 )
 
-// tenants breaks a sweep down by tenant, where there is more than one.
+// tenants is a table of counts by tenant, if there are several.
 func (p *page) tenants(selected map[string]int64) {
 	if len(selected) < 2 {
 		return
@@ -58,7 +58,7 @@ func (p *page) tenants(selected map[string]int64) {
 		rows = append(rows, []string{fmt.Sprintf("… %d more", len(names)-len(shown)), humanize.Comma(rest)})
 	}
 	p.WriteString("\n")
-	p.table([]column{{"TENANT", nameCells}, {"SELECTED", numberCells}}, rows) // not all of them need have expired
+	p.table([]column{{"TENANT", nameCells}, {"SELECTED", numberCells}}, rows) // not all selected facts may have expired
 }
 
 // groupRow is a group of facts, or the sum of the groups that are not shown.
@@ -68,7 +68,7 @@ type groupRow struct {
 	byRule map[string]int64
 }
 
-// groups is the table of what a dry run selected, the largest groups first.
+// groups is a table of the facts that a dry run selected, the largest groups first.
 func (p *page) groups(r Run) {
 	if len(r.Preview.Groups) == 0 {
 		return
@@ -105,8 +105,8 @@ func (p *page) groups(r Run) {
 	p.table(columns, rows)
 }
 
-// ruleHeader is a rule's name above its numbers. A policy's id keeps its letters, so that it can be found in
-// the file, and no more of them than leave room for others.
+// ruleHeader is the heading of a rule's column. The case of a policy's id stays, so that it can be found in the file. A
+// long id is cut.
 func ruleHeader(name string) string {
 	if id, byPolicy := strings.CutPrefix(name, rule.NamePolicy); byPolicy {
 		return text.Snip(Clean(id), widestRule, "…")
@@ -114,7 +114,7 @@ func ruleHeader(name string) string {
 	return strings.ToUpper(name)
 }
 
-// largestGroups are the largest groups, and the others in one row; nil if there are no others.
+// largestGroups are the largest groups, and the sum of all others; nil if there are no others.
 func largestGroups(result *sweep.Result, most int) (shown []groupRow, others *groupRow) {
 	var rows []groupRow
 	for key, g := range result.Groups {
@@ -136,7 +136,7 @@ func largestGroups(result *sweep.Result, most int) (shown []groupRow, others *gr
 	}
 	rest.Relation = fmt.Sprintf("… %d more", len(rows)-len(shown))
 	if result.Other.Facts > 0 {
-		rest.Relation = "… all others" // nobody knows how many groups those are
+		rest.Relation = "… all others" // the number of these groups is not known
 	}
 	return slices.Clip(shown), &rest
 }
@@ -148,7 +148,7 @@ func (g *groupRow) add(facts int64, byRule map[string]int64) {
 	}
 }
 
-// table writes rows of cells below a header.
+// table writes a header and rows of cells.
 func (p *page) table(columns []column, rows [][]string) {
 	widths := make([]int, len(columns))
 	header := make([]string, len(columns))
@@ -190,7 +190,7 @@ func (p *page) table(columns []column, rows [][]string) {
 	p.WriteString(p.bold(first) + "\n" + rest + "\n")
 }
 
-// shrink takes from the widest name, one column at a time, until the table fits.
+// shrink makes the widest column of names narrower, one by one, until the table fits.
 func shrink(columns []column, widths []int, width int) {
 	over := gap*(len(widths)-1) - width
 	for _, w := range widths {

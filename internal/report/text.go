@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/rule"
 )
 
-const shownFailed = 10 // of the failed facts; JSON has more
+const shownFailed = 10 // failed facts in a text; JSON has more
 
 // WriteText writes the run for people.
 func (r Run) WriteText(w io.Writer, s Style) error {
@@ -37,7 +37,7 @@ func (r Run) WriteText(w io.Writer, s Style) error {
 	return err
 }
 
-// identity says which job it is, and since when it stands as it does.
+// identity is the lines on the job's id, its state and its times.
 func (p *page) identity(r Run) {
 	if r.Preview != nil {
 		return
@@ -61,7 +61,7 @@ func (p *page) identity(r Run) {
 	}
 }
 
-// settings says by which rules facts were judged, and which facts. The node keeps the scope only.
+// settings is the lines on the rules and the facts of the job. The node stores the scope only.
 func (p *page) settings(j job.Job) {
 	if j.Node {
 		p.row("scope", orAll(j.Scope))
@@ -140,7 +140,7 @@ func examined(j job.Job) string {
 	return fmt.Sprintf("of about %s facts examined, %d%%", humanize.Comma(total(j)), percent(j))
 }
 
-// decayed counts the facts that the rules are about: those that a dry run selects, or a sweep changed.
+// decayed is the lines on the facts that a dry run selects, or that a sweep changed.
 func (p *page) decayed(r Run, digits int) {
 	j := r.job()
 	n, ends, fades := j.Counts.Decayed, "expired", "faded"
@@ -193,7 +193,7 @@ func (p *page) aside(j job.Job) {
 	}
 }
 
-// kept names every protection that held: one that cannot be seen looks like a sweep that missed.
+// kept is the lines on every protection that held: without them, kept facts would look like a fault of the sweep.
 func (p *page) kept(c job.Counts, digits int) {
 	total := int64(0)
 	for _, protection := range protections {
@@ -218,7 +218,7 @@ func written(c job.Counts) string {
 	return s
 }
 
-// workers says who works on the job, or was the last to.
+// workers is the lines on the workers of the job.
 func (p *page) workers(r Run) {
 	for _, w := range r.Job.Workers {
 		joined := second(w.Joined)
@@ -265,7 +265,7 @@ func (p *page) failed(c job.Counts) {
 	}
 }
 
-// allNotes are the notes of a run, with what holds for every undo.
+// allNotes are the notes of a run, with those of every undo.
 func allNotes(r Run) []string {
 	if r.Job.State == job.Undone && r.Job.Counts.Restored > 0 {
 		return append([]string{"memory cards of restored facts stay marked as stale, and the node has to make their vectors anew"}, r.Notes...)
