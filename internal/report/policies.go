@@ -203,11 +203,11 @@ func (c Checked) each(use func(p rule.Policy, of *sweep.Surveyed)) {
 // found is a table of what each policy finds. Policies in mode dry_run have their own table: they change nothing, and
 // other rules decide on the same facts.
 func (p *page) found(c Checked) {
-	acting, aside := [][]string{}, [][]string{}
+	acting, shadow := [][]string{}, [][]string{}
 	c.each(func(policy rule.Policy, of *sweep.Surveyed) {
 		row := []string{short(policy.ID), humanize.Comma(of.Matched), humanize.Comma(of.Expired()), humanize.Comma(of.Reduces)}
 		if policy.Mode == rule.ModeDryRun {
-			aside = append(aside, row)
+			shadow = append(shadow, row)
 		} else {
 			acting = append(acting, append(row, humanize.Comma(of.Kept)))
 		}
@@ -219,11 +219,11 @@ func (p *page) found(c Checked) {
 		p.WriteString("\n")
 		p.table(columns("POLICY", column{"KEPT", numberCells}), acting)
 	}
-	if len(aside) > 0 {
+	if len(shadow) > 0 {
 		p.WriteString("\n")
-		p.table(columns("IN MODE DRY_RUN"), aside)
+		p.table(columns("IN MODE DRY_RUN"), shadow)
 	}
-	if len(acting)+len(aside) > 0 {
+	if len(acting)+len(shadow) > 0 {
 		p.WriteString("\n")
 	}
 }

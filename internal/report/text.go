@@ -105,7 +105,7 @@ func (p *page) counts(r Run) {
 	}
 	digits := partDigits(c)
 	p.decayed(r, digits)
-	p.aside(j)
+	p.shadow(j)
 	if r.Preview != nil && r.Preview.Oldest != nil {
 		p.row("stamped", second(*r.Preview.Oldest)+" to "+second(*r.Preview.Newest))
 	}
@@ -177,8 +177,8 @@ func (p *page) decayed(r Run, digits int) {
 	}
 }
 
-// aside counts what policies in mode dry_run would do.
-func (p *page) aside(j job.Job) {
+// shadow is the lines on what policies in mode dry_run would do.
+func (p *page) shadow(j job.Job) {
 	for i := range j.Rules.Policies {
 		id := j.Rules.Policies[i].ID
 		w := j.Counts.Would[id]
