@@ -12,6 +12,8 @@ import (
 	"decayctl/internal/job"
 	"decayctl/internal/plan"
 	"decayctl/internal/report"
+	"decayctl/internal/stats"
+	"decayctl/internal/store"
 	"decayctl/internal/sweep"
 )
 
@@ -69,27 +71,28 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	j.Started = j.Created
 	p := sweep.ParamsOf(j)
 	p.Samples = c.Samples
-	engine, done := a.engine(c, s)
 	sum := plan.NewSum(c.Rules, j.AsOf)
 	var with []sweep.Collector
 	if c.Save != "" {
 		with = append(with, sum)
 	}
-	preview, err := engine.Preview(ctx, p, with...)
-	done()
+	counted, preview, err := a.preview(ctx, c, s, p, with)
 	if err != nil {
 		return err // half a rehearsal is no report
 	}
-	others, err := tenantNotes(ctx, s, c.Tenant)
+	notes, others, err := countOthers(ctx, s, c.Tenant)
 	if err != nil {
 		return err
+	}
+	if counted != nil && c.Scope == "" { // how many facts other scopes have is not known
+		counted.CountExpired(preview.Examined - others)
 	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
 	a.came(ctx, s, j, true)
 	history, unread := lastSweeps(ctx, s, j)
 	run := report.Run{
 		Target: c.Store.Display, Job: j, Preview: preview, History: history,
-		Notes: slices.Concat(s.Notes(), others, unread), Now: j.Completed, Made: a.made(),
+		Notes: slices.Concat(s.Notes(), notes, unread), Stats: counted, Now: j.Completed, Made: a.made(),
 	}
 	if !a.forPeople(c) {
 		a.logWarnings(c, j, run.Warnings())
@@ -107,4 +110,32 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 		return errSomething
 	}
 	return nil
+}
+
+// preview judges everything. It counts what pictures show if an output has any: then all live facts are read, and not only
+// those that a rule may select.
+func (a *app) preview(ctx context.Context, c config.Config, s store.Store, p sweep.Params, with []sweep.Collector) (*stats.Statistics, *sweep.Result, error) {
+	engine, done := a.engine(c, s)
+	defer done()
+	if !hasPictures(c) {
+		found, err := engine.Preview(ctx, p, with...)
+		return nil, found, err
+	}
+	p.Live, p.Ahead = true, stats.DefaultDays
+	p, err := engine.Clocked(ctx, p)
+	if err != nil {
+		return nil, nil, err
+	}
+	counted := stats.NewCollector(stats.Params{Rules: p.Rules, AsOf: p.AsOf, Now: p.Now, Days: p.Ahead})
+	found, err := engine.Preview(ctx, p, append(with, counted)...)
+	if err != nil {
+		return nil, nil, err
+	}
+	return counted.Statistics(), found, nil
+}
+
+// hasPictures tells whether a report is a page, on stdout or in a file.
+func hasPictures(c config.Config) bool {
+	page := func(form string) bool { return form == config.OutputMarkdown || form == config.OutputHTML }
+	return page(c.Output) || slices.ContainsFunc(c.Reports, func(r config.Report) bool { return page(r.Form) })
 }

@@ -37,6 +37,7 @@ do to confidence, expiries, holds and the newest facts of a group.`,
 	}
 	config.AddRuleFlags(cmd.Flags())
 	config.AddForecastFlags(cmd.Flags())
+	addPages(cmd)
 	return cmd
 }
 
@@ -46,7 +47,7 @@ func (a *app) runForecast(ctx context.Context, c config.Config) error {
 	}
 	p := a.judgedBy(c, c.Rules)
 	p.Live, p.Ahead = true, c.Days
-	forecast := report.Forecast{Target: c.Store.Display, Rules: c.Rules, Scope: c.Scope, Tenant: c.Tenant}
+	forecast := report.Forecast{Target: c.Store.Display, Rules: c.Rules, Scope: c.Scope, Tenant: c.Tenant, Made: a.made()}
 	err := a.withStore(ctx, c, func(s store.Store) error {
 		engine, done := a.engine(c, s)
 		defer done()
@@ -66,5 +67,5 @@ func (a *app) runForecast(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	return a.printTo(c, forecast)
+	return a.printDone(c, forecast, "the forecast is done")
 }

@@ -196,14 +196,20 @@ func jobIs(j job.Job) string { return "job " + report.ShortID(j.ID) + " is " + s
 
 // tenantNotes says how many facts a sweep of one tenant leaves alone, and whether the tenant has any.
 func tenantNotes(ctx context.Context, s store.Store, tenant string) ([]string, error) {
+	notes, _, err := countOthers(ctx, s, tenant)
+	return notes, err
+}
+
+// countOthers counts the facts that a sweep of one tenant leaves alone, and says so in notes.
+func countOthers(ctx context.Context, s store.Store, tenant string) (notes []string, others int64, err error) {
 	if tenant == "" {
-		return nil, nil
+		return nil, 0, nil
 	}
-	others, err := s.OtherTenants(ctx, tenant)
+	found, err := s.OtherTenants(ctx, tenant)
 	if err != nil {
-		return nil, err
+		return nil, 0, err
 	}
-	return report.TenantNotes(tenant, others), nil
+	return report.TenantNotes(tenant, found), found.Facts, nil
 }
 
 // hinted is an error with what to do about it.

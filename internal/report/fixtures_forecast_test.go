@@ -65,8 +65,8 @@ func forecastBounded() Forecast {
 }
 
 // forecasts are shown as text alone: the JSON of a long one is long.
-func forecasts() map[string]writer {
-	return map[string]writer{
+func forecasts() map[string]Forecast {
+	return map[string]Forecast{
 		"forecast-30": forecastOf(policySet(), 30, stats.ByRelation), "forecast-14": forecastOf(rules("90d", "0.4"), 14, ""),
 		"forecast-3660": forecastOf(policySet(), stats.MaxDays, ""), "forecast-nothing": forecastOf(rules("3650d", ""), 30, stats.ByTenant),
 		"forecast-bounded": forecastBounded(),

@@ -174,6 +174,7 @@ func pages() map[string]pageWriter {
 		"dry-run": dryRun(), "pictured": pictured(), "many-groups": manyGroups(), "nothing-to-expire": nothingToExpire(), "policies-sweep": sweptByPolicies(),
 		"running": running(), "left-behind": leftBehind(), "failed-facts": failing(12), "undone": undone(), "node-done": nodes(job.Done),
 		"unusual": runs()["unusual"], "dry-run-unusual": runs()["dry-run-unusual"], "checked": notices()["checked"].(pageWriter), "checked-well": notices()["checked-well"].(pageWriter),
+		"forecast": forecastForTwoDays(), "forecast-30": forecasts()["forecast-30"], "forecast-bounded": forecastBounded(), "forecast-nothing": forecasts()["forecast-nothing"],
 		"no-job": notices()["no-job"].(pageWriter), "detached": notices()["detached"].(pageWriter), "undoable": notices()["undoable"].(pageWriter),
 	}
 }

@@ -23,6 +23,7 @@ type Forecast struct {
 	Tenant   string // "" is every tenant
 	Forecast *stats.Forecast
 	Notes    []string
+	Made     Made // for the end of a page
 }
 
 type forecastDocument struct {
@@ -169,7 +170,7 @@ func (r Forecast) headline() (first, second string) {
 	case ends == 0:
 		return first, "No rule will expire a fact" + within + "."
 	}
-	return first, Share(ends, f.Live) + " live facts will expire" + within + "."
+	return first, humanize.Comma(ends) + " of " + counted(f.Live, "live fact", "live facts") + " (" + portionText(ends, f.Live) + ") will expire" + within + "."
 }
 
 const mostPeriods = 15 // lines
@@ -253,29 +254,18 @@ func (p *page) forecastGroups(f *stats.Forecast) {
 	if len(f.Groups) == 0 {
 		return
 	}
-	groups := slices.SortedFunc(slices.Values(f.Groups), func(a, b stats.GroupSeries) int {
-		return cmp.Or(cmp.Compare(stats.Sum(b.Ends), stats.Sum(a.Ends)), cmp.Compare(b.Live, a.Live), cmp.Compare(a.Key, b.Key))
-	})
 	var rows [][]string
-	add := func(name string, live, ends, reduces int64) {
-		share := fmt.Sprintf("%.1f%%", 100*float64(ends)/float64(max(1, live)))
-		rows = append(rows, []string{name, humanize.Comma(live), humanize.Comma(ends), share, humanize.Comma(reduces)})
+	add := func(name string, g stats.GroupSeries) {
+		ends, reduces := stats.Sum(g.Ends), stats.Sum(g.Reduces)
+		share := fmt.Sprintf("%.1f%%", 100*float64(ends)/float64(max(1, g.Live)))
+		rows = append(rows, []string{name, humanize.Comma(g.Live), humanize.Comma(ends), share, humanize.Comma(reduces)})
 	}
-	shown := min(shownGroups, len(groups))
-	rest := groups[shown:]
-	for _, g := range groups[:shown] {
-		add(short(g.Key), g.Live, stats.Sum(g.Ends), stats.Sum(g.Reduces))
+	shown, rest := largestForecasts(f, shownGroups)
+	for _, g := range shown {
+		add(short(g.Key), g)
 	}
-	words := fmt.Sprintf("… %d more", len(rest))
-	if f.Others != nil {
-		rest, words = append(slices.Clip(rest), *f.Others), "… all others"
-	}
-	if len(rest) > 0 {
-		var live, ends, reduces int64
-		for _, g := range rest {
-			live, ends, reduces = live+g.Live, ends+stats.Sum(g.Ends), reduces+stats.Sum(g.Reduces)
-		}
-		add(words, live, ends, reduces)
+	if rest != nil {
+		add(rest.Key, *rest)
 	}
 	p.WriteString("\n")
 	columns := []column{{strings.ToUpper(string(f.By)), nameCells}, {"LIVE", numberCells}, {"EXPIRE", numberCells}, {"OF LIVE", numberCells}, {"FADE", numberCells}}

@@ -108,9 +108,21 @@ func hostileDryRun(t *rapid.T) Run {
 	return r
 }
 
+func hostileForecast(t *rapid.T) Forecast {
+	draw, count := drawer(t)
+	r := Forecast{Target: draw("target"), Rules: rules("90d", "0.4"), Scope: draw("asked scope"), Tenant: draw("asked tenant"), Notes: []string{draw("note")}}
+	r.Forecast = forecast(30)
+	r.Forecast.By = stats.ByRelation
+	r.Forecast.Rules = append(r.Forecast.Rules, stats.RuleSeries{Rule: rule.NamePolicy + draw("policy"), Series: r.Forecast.Total})
+	for range rapid.IntRange(0, 25).Draw(t, "groups") {
+		r.Forecast.Groups = append(r.Forecast.Groups, stats.GroupSeries{Key: draw("relation"), Live: count("live"), Series: r.Forecast.Total})
+	}
+	return r
+}
+
 // hostileDocument draws any document there is.
 func hostileDocument(t *rapid.T) writer {
-	switch rapid.IntRange(0, 5).Draw(t, "document") {
+	switch rapid.IntRange(0, 6).Draw(t, "document") {
 	case 0:
 		return hostileRun(t)
 	case 1:
@@ -120,6 +132,8 @@ func hostileDocument(t *rapid.T) writer {
 	case 3:
 		return Nothing{Text: hostile.Draw(t, "text")}
 	case 4:
+		return hostileForecast(t)
+	case 5:
 		return Pending{Target: hostile.Draw(t, "target"), Job: hostileJob(t)}
 	}
 	return Undoable{Target: hostile.Draw(t, "target"), Job: hostileJob(t), Count: 1}
@@ -185,7 +199,7 @@ func TestTextIsHarmless(t *testing.T) {
 
 // hostilePage draws any document that is also shown as a page.
 func hostilePage(t *rapid.T) pageWriter {
-	switch rapid.IntRange(0, 4).Draw(t, "page") {
+	switch rapid.IntRange(0, 5).Draw(t, "page") {
 	case 0:
 		return hostileRun(t)
 	case 1:
@@ -193,6 +207,8 @@ func hostilePage(t *rapid.T) pageWriter {
 	case 2:
 		return Nothing{Text: hostile.Draw(t, "text")}
 	case 3:
+		return hostileForecast(t)
+	case 4:
 		return Pending{Target: hostile.Draw(t, "target"), Job: hostileJob(t)}
 	}
 	return Undoable{Target: hostile.Draw(t, "target"), Job: hostileJob(t), Count: 1}
