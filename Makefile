@@ -3,6 +3,7 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
+# With -trimpath, as a release: what one compiles the other finds.
 LDFLAGS  := -X decayctl/internal/cli.version=$(or $(VERSION),dev) -X decayctl/internal/cli.commit=$(COMMIT)
 FUZZTIME ?= 30s
 # What to measure: sizes, stores and cases, as internal/bench knows them.
@@ -24,9 +25,14 @@ RACE := -race -gcflags='modernc.org/sqlite/lib=-race=false'
 GOLANGCI_LINT_VERSION := v2.15.0
 GORELEASER_VERSION    := v2.15.0
 ACTIONLINT_VERSION    := v1.7.12
+CYCLONEDX_VERSION     := v1.10.0
 
 LINT       := bin/golangci-lint-$(GOLANGCI_LINT_VERSION)
 GORELEASER := $(GO) run github.com/goreleaser/goreleaser/v2@$(GORELEASER_VERSION)
+CYCLONEDX  := bin/cyclonedx-gomod-$(CYCLONEDX_VERSION)/cyclonedx-gomod
+# goreleaser with the program that lists modules. Homebrew's cask names where the archives will be; a release sets the real places.
+RELEASE     = PATH="$(CURDIR)/$(dir $(CYCLONEDX)):$$PATH" RELEASE_OWNER="$${RELEASE_OWNER:-decayctl}" \
+	RELEASE_URL="$${RELEASE_URL:-https://example.org/releases/download}" $(GORELEASER) release --clean
 PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 windows/arm64
 
 # Releases are static, so everything but the race detector goes without cgo. (One setting for
@@ -34,13 +40,13 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo recording bench profile soak interop fuzz workflows release release-check clean $(PLATFORMS)
+.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo recording bench profile soak interop fuzz workflows release release-check release-quick clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
 
 build: ## build bin/decayctl
-	$(GO) build -ldflags '$(LDFLAGS)' -o bin/ ./cmd/decayctl
+	$(GO) build -trimpath -ldflags '$(LDFLAGS)' -o bin/ ./cmd/decayctl
 
 test: export CGO_ENABLED = 1
 test: export STORETEST_NO_SKIP = 1
@@ -75,7 +81,7 @@ vet: ## run go vet, on the soak and the interop tests too
 cross: $(PLATFORMS) ## build a static binary for every platform of a release
 
 $(PLATFORMS):
-	GOOS=$(@D) GOARCH=$(@F) $(GO) build -ldflags '$(LDFLAGS)' \
+	GOOS=$(@D) GOARCH=$(@F) $(GO) build -trimpath -ldflags '$(LDFLAGS)' \
 		-o bin/decayctl_$(@D)_$(@F)$(if $(filter windows,$(@D)),.exe) ./cmd/decayctl
 
 demo: build ## run the demo in a folder that is removed afterwards
@@ -114,12 +120,22 @@ workflows: ## check the workflows in .github, and .goreleaser.yaml
 	$(GO) run github.com/rhysd/actionlint/cmd/actionlint@$(ACTIONLINT_VERSION)
 	$(GORELEASER) check
 
-release: ## make the archives of the tag that is checked out, in dist/; publish nothing
-	$(GORELEASER) release --clean
+release: $(CYCLONEDX) ## make the archives and packages of the tag that is checked out, in dist/; publish nothing
+	$(RELEASE)
 
-release-check: ## try the release: check .goreleaser.yaml, make the archives in dist/, publish nothing
+release-check: $(CYCLONEDX) ## try a release: make archives and packages in dist/, install them in empty folders, run them; publish nothing
 	$(GORELEASER) check
-	$(GORELEASER) release --snapshot --clean
+	$(RELEASE) --snapshot
+	@bash .ci/packages
+
+release-quick: $(CYCLONEDX) ## the same for this machine alone
+	@mkdir -p bin
+	sed 's/goos: \[.*\]/goos: [linux]/; s/goarch: \[.*\]/goarch: ['"$$($(GO) env GOARCH)"']/' .goreleaser.yaml >bin/goreleaser-quick.yaml
+	$(RELEASE) --snapshot --config bin/goreleaser-quick.yaml
+	@bash .ci/packages
+
+$(CYCLONEDX):
+	GOBIN='$(CURDIR)/$(@D)' $(GO) install github.com/CycloneDX/cyclonedx-gomod/cmd/cyclonedx-gomod@$(CYCLONEDX_VERSION)
 
 clean: ## remove what the other targets made
 	rm -rf bin dist coverage.out

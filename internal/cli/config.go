@@ -99,6 +99,7 @@ if it is not given, and - is standard output. A file that exists is left alone.`
 			}
 			return nil
 		},
+		ValidArgsFunction: cobra.FixedCompletions(nil, cobra.ShellCompDirectiveDefault),
 		RunE: func(_ *cobra.Command, args []string) error {
 			name := newConfigFile
 			if len(args) == 1 {

@@ -45,17 +45,12 @@ func (a *app) worker(c config.Config) store.WorkerParams {
 	return store.WorkerParams{Owner: here, Lease: c.Lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
 }
 
-// progress shows progress on stderr.
-func (a *app) progress(c config.Config) *report.Progress {
-	return report.NewProgress(report.ProgressParams{
-		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
-	})
-}
-
 // engine builds the engine with this process's clock, progress and time limit. done takes the
 // progress away.
 func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
-	progress := a.progress(c)
+	progress := report.NewProgress(report.ProgressParams{
+		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
+	})
 	began := a.Now()
 	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
 	return &sweep.Engine{

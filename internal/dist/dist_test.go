@@ -91,6 +91,24 @@ func TestPagesAreWhole(t *testing.T) {
 	}
 }
 
+// TestCask: the cask of Homebrew installs each page. A cask knows no patterns, so .goreleaser.yaml names them.
+func TestCask(t *testing.T) {
+	t.Parallel()
+	config, err := os.ReadFile("../../.goreleaser.yaml")
+	if err != nil {
+		t.Fatal(err)
+	}
+	pages, err := os.ReadDir(filepath.Join(written(t), "man"))
+	if err != nil || len(pages) == 0 {
+		t.Fatal(pages, err)
+	}
+	for _, page := range pages {
+		if !strings.Contains(string(config), "\n      - man/"+page.Name()+"\n") {
+			t.Errorf("add - man/%s to homebrew_casks in .goreleaser.yaml", page.Name())
+		}
+	}
+}
+
 // TestSameBytes: one commit makes the same files each time.
 func TestSameBytes(t *testing.T) {
 	t.Parallel()

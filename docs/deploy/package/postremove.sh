@@ -1,0 +1,5 @@
+#!/bin/sh
+# Makes systemd forget the units.
+if [ -d /run/systemd/system ]; then
+	systemctl daemon-reload || true
+fi
