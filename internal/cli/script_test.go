@@ -26,7 +26,10 @@ import (
 
 // programs are what tests run as processes.
 var programs = map[string]func(){
-	"decayctl": func() { os.Exit(checked(cli.ThisProcess())) },
+	"decayctl": func() {
+		cli.CompleteWithin(time.Minute)
+		os.Exit(checked(cli.ThisProcess()))
+	},
 }
 
 // schemasVariable names the folder of the schemas that the JSON in a script has to fit.
