@@ -97,6 +97,55 @@ func (c *Counts) Add(more Counts) {
 	c.LeftAlone += more.LeftAlone
 }
 
+// Outcome is what became of a fact that was judged.
+type Outcome int
+
+const (
+	// Planned: nothing was written. The verdict asks for nothing, or this is a dry run.
+	Planned Outcome = iota
+	// Written: what the verdict asks for was written.
+	Written
+	// Changed: the fact was not what it had been when it was read, and was left alone.
+	Changed
+	// Refused: the fact could not be written. AddFailure has the reason.
+	Refused
+)
+
+// AddFact counts one fact of a tenant: it alone says what a verdict counts as. A dry run and a sweep count by it, so
+// that they agree.
+func (c *Counts) AddFact(tenant string, v rule.Verdict, o Outcome) {
+	c.Examined++
+	c.addShadow(v.Shadow)
+	changed := v.Kept == rule.ChangedMeanwhile
+	if v.Kept != "" {
+		add(&c.Kept, v.Kept, 1)
+	}
+	if v.Acts() && o == Changed {
+		changed = true
+		add(&c.Kept, rule.ChangedMeanwhile, 1)
+	}
+	if !v.Acts() && !changed {
+		return
+	}
+	c.Selected++
+	c.AddTenant(tenant, 1)
+	if changed || o == Refused {
+		return
+	}
+	for _, name := range v.Rules {
+		add(&c.ByRule, name, 1)
+	}
+	if v.Reduces() {
+		c.Reduced++
+		if !v.Expires() {
+			c.ReducedOnly++
+		}
+	}
+	if o == Written {
+		c.Decayed++
+	}
+}
+
 // AddTenant counts selected facts of one tenant.
 func (c *Counts) AddTenant(name string, n int64) {
 	name = Clip(name)
@@ -106,23 +155,8 @@ func (c *Counts) AddTenant(name string, n int64) {
 	add(&c.Tenants, name, n)
 }
 
-// AddRules counts one fact under each of some rules.
-func (c *Counts) AddRules(names []string) {
-	for _, name := range names {
-		add(&c.ByRule, name, 1)
-	}
-}
-
-// AddReduced counts one fact whose confidence fades. expires: it also ends.
-func (c *Counts) AddReduced(expires bool) {
-	c.Reduced++
-	if !expires {
-		c.ReducedOnly++
-	}
-}
-
-// AddShadow counts what a policy in mode dry_run would do with one fact.
-func (c *Counts) AddShadow(a rule.Shadow) {
+// addShadow counts what a policy in mode dry_run would do with one fact.
+func (c *Counts) addShadow(a rule.Shadow) {
 	var w Would
 	if a.Retract {
 		w.Retract = 1
@@ -156,15 +190,6 @@ func (c Counts) WouldAll() (w Would) {
 		w.Reduce += each.Reduce
 	}
 	return w
-}
-
-// AddKept counts one fact of a tenant that is left alone. One that changed meanwhile was selected all the same.
-func (c *Counts) AddKept(why rule.Protection, tenant string) {
-	add(&c.Kept, why, 1)
-	if why == rule.ChangedMeanwhile {
-		c.Selected++
-		c.AddTenant(tenant, 1)
-	}
 }
 
 // AddFailure counts one fact that cannot be written. Its id, and what the database says, may be long, and stand in the

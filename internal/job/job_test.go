@@ -45,12 +45,13 @@ func drawCounts(t *rapid.T) job.Counts {
 	var c job.Counts
 	n := rapid.Int64Range(0, 1000)
 	c.Examined, c.Selected, c.Decayed = n.Draw(t, "examined"), n.Draw(t, "selected"), n.Draw(t, "decayed")
-	c.AddRules(rapid.SliceOfN(rapid.SampledFrom([]string{rule.NameTTL, rule.NameFloor}), 0, 3).Draw(t, "rules"))
 	for _, name := range rapid.SliceOfN(rapid.String(), 0, 4).Draw(t, "tenants") {
-		c.AddTenant(name, 1)
-	}
-	for _, why := range rapid.SliceOfN(rapid.SampledFrom([]rule.Protection{rule.Rel, rule.System, rule.ChangedMeanwhile}), 0, 3).Draw(t, "kept") {
-		c.AddKept(why, "t")
+		c.AddFact(name, rule.Verdict{
+			Action: rapid.SampledFrom([]rule.Action{rule.Ignore, rule.Keep, rule.Expire, rule.Retract, rule.Reduce}).Draw(t, "action"),
+			Rules:  rapid.SampledFrom([][]string{nil, {rule.NameTTL}, {rule.NameFloor}, {rule.NameTTL, rule.NameFloor}}).Draw(t, "rules"),
+			Kept:   rapid.SampledFrom([]rule.Protection{"", rule.Rel, rule.System, rule.ChangedMeanwhile}).Draw(t, "kept"),
+			Shadow: rule.Shadow{Policy: "p", Retract: rapid.Bool().Draw(t, "shadow")},
+		}, rapid.SampledFrom([]job.Outcome{job.Planned, job.Written, job.Changed, job.Refused}).Draw(t, "outcome"))
 	}
 	for i := range rapid.IntRange(0, 150).Draw(t, "failures") {
 		c.AddFailure(fmt.Sprint(i), "no")

@@ -93,8 +93,11 @@ func (v Verdict) Retracts() bool {
 }
 
 // Live tells whether a fact has not expired at asOf. An expiry that cannot be read does not count.
-func Live(c *fact.Candidate, asOf time.Time) bool {
-	until := c.EffectiveValidUntil()
+func Live(c *fact.Candidate, asOf time.Time) bool { return LiveUntil(c.EffectiveValidUntil(), asOf) }
+
+// LiveUntil tells whether an expiry, as stored, has not come at asOf; nil is no expiry. An expiry that cannot be read does not
+// count.
+func LiveUntil(until *string, asOf time.Time) bool {
 	if until == nil {
 		return true
 	}

@@ -53,7 +53,7 @@ func (b Batch) CloneForAttempt() Batch {
 func (b Batch) ExcludeExpired(now time.Time) {
 	for i := range b.Expiries {
 		e := &b.Expiries[i]
-		e.Excluded = !rule.Live(e.Fact, now)
+		e.Excluded = !rule.LiveUntil(e.EffectiveValidUntil(), now)
 	}
 }
 
@@ -61,19 +61,12 @@ func (b Batch) ExcludeExpired(now time.Time) {
 func (b Batch) Counts(locked time.Duration) job.Counts {
 	c := job.Counts{}
 	c.Add(b.Count)
-	for _, e := range b.Expiries {
-		c.Examined++
+	for i := range b.Expiries {
+		e, outcome := &b.Expiries[i], job.Changed
 		if e.Written {
-			c.Selected++
-			c.AddTenant(e.Fact.Tenant, 1)
-			c.Decayed++
-			c.AddRules(e.Rules)
-			if e.Faded() {
-				c.AddReduced(!e.KeepsExpiry)
-			}
-		} else {
-			c.AddKept(rule.ChangedMeanwhile, e.Fact.Tenant)
+			outcome = job.Written
 		}
+		c.AddFact(e.Shared.Tenant, e.Verdict(), outcome)
 	}
 	if len(b.Expiries) > 0 {
 		c.Batches, c.LongestLock = 1, locked
@@ -106,7 +99,7 @@ func (b Batch) Remaining() Claim {
 
 // WithoutOverride are the facts to be written that had no override.
 func (b Batch) WithoutOverride() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return !e.Excluded && e.Fact.Override == nil })
+	return b.filter(func(e *Expiry) bool { return !e.Excluded && e.Override() == nil })
 }
 
 // All are the facts of the batch.
@@ -114,7 +107,7 @@ func (b Batch) All() []*Expiry { return b.filter(func(*Expiry) bool { return tru
 
 // Overridden are the facts to be written that had an override.
 func (b Batch) Overridden() []*Expiry {
-	return b.filter(func(e *Expiry) bool { return !e.Excluded && e.Fact.Override != nil })
+	return b.filter(func(e *Expiry) bool { return !e.Excluded && e.Override() != nil })
 }
 
 // Done are the facts whose override was written.
@@ -162,7 +155,7 @@ func (b Batch) Changed() []int {
 type Card struct{ Entity, Tenant, Scope string }
 
 // Card is the memory card that may quote the fact.
-func (e *Expiry) Card() Card { return Card{e.Fact.Entity, e.Fact.Tenant, e.Fact.Scope} }
+func (e *Expiry) Card() Card { return Card{e.Entity, e.Shared.Tenant, e.Shared.Scope} }
 
 // Cards are the memory cards of the written facts, one for each fact.
 func (b Batch) Cards() []Card {

@@ -4,13 +4,15 @@ import (
 	"testing"
 
 	"decayctl/internal/fact"
+	"decayctl/internal/rule"
 	"decayctl/internal/store"
 )
 
 // TestFailedAttemptLeavesTheBatch: what a failed attempt found does not count for the next one.
 func TestFailedAttemptLeavesTheBatch(t *testing.T) {
 	t.Parallel()
-	b := store.Batch{Expiries: []store.Expiry{{Fact: &fact.Candidate{}}, {Fact: &fact.Candidate{}}}}
+	one := store.Decide(&fact.Candidate{}, rule.Verdict{}, &store.Shared{Verdict: rule.Verdict{Action: rule.Expire}})
+	b := store.Batch{Expiries: []store.Expiry{{Decision: &one}, {Decision: &one}}}
 	attempt := b.CloneForAttempt()
 	attempt.Expiries[1].Written, attempt.Expiries[1].Edge = true, &fact.Edge{}
 	if len(attempt.Done()) != 1 || len(attempt.Changed()) != 1 || attempt.Counts(0).Decayed != 1 {

@@ -8,15 +8,15 @@ func BeforeImages(done []*Expiry) []BeforeImage {
 	var images []BeforeImage
 	for _, e := range done {
 		edge := e.Edge
-		if edge != nil && e.Confidence == nil { // stays as it is
+		if edge != nil && e.NewConfidence() == nil { // stays as it is
 			edge = &fact.Edge{ValidUntil: edge.ValidUntil, DecayEpoch: edge.DecayEpoch}
 		}
-		plain := edge == nil || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.Fact.ValidUntil) &&
-			(edge.Confidence == nil || *edge.Confidence == e.Fact.Confidence)
-		if plain && e.Fact.Override == nil {
+		plain := edge == nil || edge.DecayEpoch == nil && equal(edge.ValidUntil, e.own().ValidUntil) &&
+			(edge.Confidence == nil || *edge.Confidence == e.Confidence)
+		if plain && e.Override() == nil {
 			continue
 		}
-		image := BeforeImage{FactID: e.Fact.ID, Override: e.Fact.Override}
+		image := BeforeImage{FactID: e.ID, Override: e.Override()}
 		if !plain {
 			image.Edge = edge
 		}
@@ -31,7 +31,7 @@ func WithEdges(done []*Expiry) (plain, withConfidence []*Expiry) {
 	for _, e := range done {
 		switch {
 		case e.Edge == nil:
-		case e.Confidence == nil:
+		case e.NewConfidence() == nil:
 			plain = append(plain, e)
 		default:
 			withConfidence = append(withConfidence, e)

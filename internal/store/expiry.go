@@ -8,13 +8,8 @@ import (
 // Expiry is one fact to expire, or whose confidence is to be reduced. The fact is written only if its override is what
 // was read, no legal hold or pending quarantine protects it by now, and it has not expired by the store's clock.
 type Expiry struct {
-	Fact       *fact.Candidate // as it was read
-	Rules      []string        // names of the rules that select the fact
-	Retraction string          // id of the row for the retraction log; "" is none
-
-	Policy      string   // id of the policy that selects the fact; "" is none
-	Confidence  *float64 // for the override and the edge, 0 to 1; nil keeps what is there
-	KeepsExpiry bool     // only the confidence changes
+	*Decision
+	Retraction string // id of the row for the retraction log; "" is none
 
 	// The transaction that writes the batch fills in the rest.
 	Excluded bool       // the fact has expired or is protected by now, and is not written
@@ -22,31 +17,28 @@ type Expiry struct {
 	Edge     *fact.Edge // the edge before the batch; nil is none
 }
 
-// Faded tells whether the fact's confidence is reduced to a value above 0. A retracted fact gets confidence 0.
-func (e Expiry) Faded() bool { return e.Confidence != nil && *e.Confidence > 0 }
-
 // After is the override that the fact gets. asOf and stamp are Batch.AsOf and Batch.Stamp as text.
 func (e Expiry) After(asOf, stamp string) fact.Override {
 	actor, reason := Actor, e.reason()
-	after := fact.Override{ValidUntil: &asOf, Confidence: e.Confidence, Reason: &reason, UpdatedAt: stamp, UpdatedBy: &actor}
-	if o := e.Fact.Override; o != nil {
-		if e.KeepsExpiry {
+	after := fact.Override{ValidUntil: &asOf, Confidence: e.NewConfidence(), Reason: &reason, UpdatedAt: stamp, UpdatedBy: &actor}
+	if o := e.Override(); o != nil {
+		if e.KeepsExpiry() {
 			after.ValidUntil = o.ValidUntil
 		}
-		if e.Confidence == nil {
+		if after.Confidence == nil {
 			after.Confidence = o.Confidence
 		}
-	} else if e.KeepsExpiry {
+	} else if e.KeepsExpiry() {
 		after.ValidUntil = nil
 	}
 	return after
 }
 
 func (e Expiry) reason() string {
-	if e.Policy == "" {
-		return Reason
+	if policy := e.Shared.Verdict.Policy; policy != "" {
+		return PolicyReason + policy
 	}
-	return PolicyReason + e.Policy
+	return Reason
 }
 
 // minVectorConfidence is the node's: it keeps no vector of a fact below this confidence.
@@ -54,13 +46,14 @@ const minVectorConfidence = 0.1
 
 // LosesVector tells whether the fact's vector is to be deleted: the fact expires, or its confidence gets too low.
 func (e Expiry) LosesVector() bool {
-	return !e.KeepsExpiry || e.Confidence != nil && *e.Confidence < minVectorConfidence
+	confidence := e.NewConfidence()
+	return !e.KeepsExpiry() || confidence != nil && *confidence < minVectorConfidence
 }
 
 // SweptAt is the expiry that an earlier sweep gave the fact, or "". If that expiry is later than the store's clock, the
 // fact is swept again, and the retraction log already has a row for it.
 func (e Expiry) SweptAt() string {
-	o := e.Fact.Override
+	o := e.Override()
 	if o == nil || o.ValidUntil == nil || o.Reason == nil || *o.Reason != Reason && job.PolicyOf(*o) == "" || o.UpdatedBy == nil || *o.UpdatedBy != Actor {
 		return ""
 	}
@@ -74,7 +67,7 @@ type ByID map[string]*Expiry
 func NewByID(expiries []*Expiry) ByID {
 	byID := make(ByID, len(expiries))
 	for _, e := range expiries {
-		byID[e.Fact.ID] = e
+		byID[e.ID] = e
 	}
 	return byID
 }
@@ -129,7 +122,7 @@ func GroupByOverride(of []*Expiry, asOf string) []OverrideGroup {
 	var groups []OverrideGroup
 	places := map[key]int{}
 	for _, e := range of {
-		k := key{e.Policy, e.KeepsExpiry, e.Confidence != nil}
+		k := key{e.Shared.Verdict.Policy, e.KeepsExpiry(), e.NewConfidence() != nil}
 		at, known := places[k]
 		if !known {
 			at, places[k] = len(groups), len(groups)

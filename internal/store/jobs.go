@@ -182,7 +182,7 @@ type Claim struct {
 type ScanResult struct {
 	Seen  Range      // all facts of the store
 	IDs   []string   // facts to change, in any order
-	Count job.Counts // of all other facts, without Examined
+	Count job.Counts // of the other facts that a rule concerns
 	Size  int        // facts in a claim, at most
 }
 
@@ -200,8 +200,9 @@ func (f ScanResult) Claims(ids []string) []Range {
 
 // Counts are the counts of all facts that the scan saw, without the left ones, which are to be claimed.
 func (f ScanResult) Counts(left int) job.Counts {
-	c := job.Counts{Examined: int64(max(0, f.Seen.Facts-left))}
+	c := job.Counts{}
 	c.Add(f.Count)
+	c.Examined = int64(max(0, f.Seen.Facts-left)) // most facts are known by number only
 	return c
 }
 

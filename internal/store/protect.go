@@ -85,25 +85,30 @@ func (p *Protections) addStatus(factID string, status *string) {
 
 // Protect sets LegalHold and QuarantinePending of a fact, as far as its protections were loaded.
 func (p *Protections) Protect(c *fact.Candidate) {
-	for _, h := range p.held[c.Entity] {
-		c.LegalHold = c.LegalHold || h.tenant == c.Tenant && (h.scope == "" || h.scope == c.Scope)
-	}
-	status := c.Quarantine
-	if own := p.status[c.ID]; own != nil {
+	c.LegalHold = c.LegalHold || p.holds(c.Entity, c.Tenant, c.Scope)
+	c.QuarantinePending = p.pending(c.ID, c.Quarantine)
+}
+
+func (p *Protections) holds(entity, tenant, scope string) bool {
+	return slices.ContainsFunc(p.held[entity], func(h hold) bool {
+		return h.tenant == tenant && (h.scope == "" || h.scope == scope)
+	})
+}
+
+// pending tells whether the quarantine status of a fact is pending: its own row's, or else that of the fact.
+func (p *Protections) pending(id string, status *string) bool {
+	if own := p.status[id]; own != nil {
 		status = own
 	}
-	c.QuarantinePending = status != nil && *status == "pending"
+	return status != nil && *status == "pending"
 }
 
 // ExcludeProtected excludes the facts of a batch that a legal hold or a pending quarantine protects by now. Holds and
 // quarantine states must be complete.
 func (p *Protections) ExcludeProtected(b Batch) {
 	for i := range b.Expiries {
-		now := *b.Expiries[i].Fact
-		now.LegalHold = false
-		if p.Protect(&now); now.LegalHold || now.QuarantinePending {
-			b.Expiries[i].Excluded = true
-		}
+		e := &b.Expiries[i]
+		e.Excluded = e.Excluded || p.holds(e.Entity, e.Shared.Tenant, e.Shared.Scope) || p.pending(e.ID, e.own().Quarantine)
 	}
 }
 

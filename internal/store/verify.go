@@ -50,7 +50,7 @@ func (t *Triggers) Verify(b Batch, v Verified, find func(v *Verified, done, ende
 // ended are the written facts whose edge ends.
 func ended(done []*Expiry) (edged []*Expiry) {
 	for _, e := range done {
-		if e.Edge != nil && !e.KeepsExpiry {
+		if e.Edge != nil && !e.KeepsExpiry() {
 			edged = append(edged, e)
 		}
 	}
@@ -68,7 +68,7 @@ func (v Verified) missed(done []*Expiry, ended int) string {
 		}
 	}
 	for _, e := range done {
-		if !found[e.Fact.ID] {
+		if !found[e.ID] {
 			return "an override"
 		}
 	}

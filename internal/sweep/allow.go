@@ -25,7 +25,7 @@ func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) (*plan.Re
 			with = append(with, sum)
 		}
 		p.Live = limit != nil && limit.Percent > 0 // only a share needs to know of how many
-		counted, err := e.judge(ctx, p, Counting, with...)
+		counted, err := e.preview(ctx, p, Counting, with...)
 		if err != nil {
 			return nil, err
 		}
@@ -38,12 +38,12 @@ func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) (*plan.Re
 			if err := checkLimit(*limit, counted.Due()-counted.ReducedOnly, counted.Live); err != nil {
 				return nil, err
 			}
-			if err := e.retry(ctx, func() error { return again(e.Store.ClearMaxExpire(ctx, in.Lease)) }); err != nil {
+			if err := e.retry(ctx, func() error { return repeatable(e.Store.ClearMaxExpire(ctx, in.Lease)) }); err != nil {
 				return nil, err
 			}
 		}
 		if check != nil {
-			if err := e.retry(ctx, func() error { return again(e.Store.ClearPlanCheck(ctx, in.Lease)) }); err != nil {
+			if err := e.retry(ctx, func() error { return repeatable(e.Store.ClearPlanCheck(ctx, in.Lease)) }); err != nil {
 				return nil, err
 			}
 		}
@@ -86,7 +86,7 @@ func (e *Engine) checkPlan(ctx context.Context, in store.Joined, check plan.Chec
 		e.Note("the plan has drifted as far as --allow-drift allows: " + drift.String())
 	}
 	for i, part := range found.Reviewed().Parts() {
-		if err := e.retry(ctx, func() error { return again(e.Store.AddReviewed(ctx, in.Lease, i, part)) }); err != nil {
+		if err := e.retry(ctx, func() error { return repeatable(e.Store.AddReviewed(ctx, in.Lease, i, part)) }); err != nil {
 			return err
 		}
 	}
@@ -115,7 +115,7 @@ func (e *Engine) reviewed(ctx context.Context, j job.Job) (*plan.Reviewed, error
 
 // spare leaves a fact alone that was not reviewed, or for which something else was.
 func (p Params) spare(c *fact.Candidate, v rule.Verdict) rule.Verdict {
-	if p.reviewed == nil || !v.Acts() || p.reviewed.Has(c, v) {
+	if p.Reviewed == nil || !v.Acts() || p.Reviewed.Has(c, v) {
 		return v
 	}
 	return rule.Verdict{Action: rule.Keep, Rules: v.Rules, Kept: rule.ChangedMeanwhile, Shadow: v.Shadow}

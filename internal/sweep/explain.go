@@ -36,33 +36,33 @@ func (e *Engine) Explain(ctx context.Context, p Params, id string) (Explained, e
 	case p.Tenant != "" && p.Tenant != x.Fact.Tenant:
 		x.Outside = "its tenant is not " + p.Tenant
 	}
-	j := newDecider(e, p)
-	if x.NeedsRank, err = j.rank(ctx, &x.Fact); err != nil {
+	d := newDecider(e, p, keepConcerned)
+	if x.NeedsRank, err = d.rank(ctx, &x.Fact); err != nil {
 		return x, err
 	}
-	x.Explanation = j.Explain(&x.Fact)
+	x.Explanation = d.judge.Explain(&x.Fact)
 	if x.Verdict.Acts() {
 		x.Reason = p.Rules.Reason(&x.Fact, x.Verdict, p.AsOf)
 	}
 	return x, nil
 }
 
-// rank tells a fact whether it is among the newest of its group, also where its verdict does not turn on
-// that yet: what is to come does.
-func (j *decider) rank(ctx context.Context, c *fact.Candidate) (byAct bool, err error) {
-	if !j.Live(c) {
+// rank notes on a fact whether it is among the newest of its group, even if its verdict does not depend on that yet: what is
+// to come does. It tells whether keep_last of the policy that decides may keep the fact.
+func (d *decider) rank(ctx context.Context, c *fact.Candidate) (needed bool, err error) {
+	if !d.judge.Live(c) {
 		return false, nil
 	}
-	f := rankQuery{Candidate: c}
-	act, aside := j.Policy(c)
+	q := rankQuery{fact: c}
+	act, shadow := d.judge.Policy(c)
 	if act != nil && act.KeepLast > 0 {
-		f.act = act.ID
+		q.act = act.ID
 	}
-	if aside != nil && aside.KeepLast > 0 {
-		f.aside = aside.ID
+	if shadow != nil && shadow.KeepLast > 0 {
+		q.shadow = shadow.ID
 	}
-	if f.act == "" && f.aside == "" {
+	if q.act == "" && q.shadow == "" {
 		return false, nil
 	}
-	return f.act != "", j.keepLast.mark(ctx, []rankQuery{f})
+	return q.act != "", d.keepLast.mark(ctx, []rankQuery{q})
 }

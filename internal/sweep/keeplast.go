@@ -18,9 +18,9 @@ import (
 // for longest ago: a group of a million facts is not read again for each of its ranges. It belongs to
 // one goroutine.
 type keepLast struct {
-	*Engine
-	judge *rule.Judge
-	stamp string // of the job's own overrides; "" where there is no job
+	engine *Engine
+	judge  *rule.Judge
+	stamp  string // of the job's own overrides; "" if there is no job
 
 	known map[store.Group]*list.Element // of *ranking, see shortOf
 	used  list.List                     // the last one asked for in front
@@ -65,7 +65,7 @@ const (
 )
 
 func newKeepLast(e *Engine, j *rule.Judge, p Params) *keepLast {
-	n := &keepLast{Engine: e, judge: j, known: map[store.Group]*list.Element{}}
+	n := &keepLast{engine: e, judge: j, known: map[store.Group]*list.Element{}}
 	if !p.Stamp.IsZero() {
 		n.stamp = fact.FormatSecond(p.Stamp)
 	}
@@ -74,8 +74,8 @@ func newKeepLast(e *Engine, j *rule.Judge, p Params) *keepLast {
 
 // rankQuery is a fact whose verdict turns on its rank.
 type rankQuery struct {
-	*fact.Candidate
-	act, aside string // policies whose keep_last it turns on; "" is none
+	fact        *fact.Candidate
+	act, shadow string // policies whose keep_last it turns on; "" is none
 }
 
 // mark sets Newest and NewestShadow of facts that are among the newest of their groups.
@@ -83,7 +83,7 @@ func (n *keepLast) mark(ctx context.Context, facts []rankQuery) error {
 	byGroup := map[store.Group][]rankQuery{}
 	var unknown []store.Group
 	for _, f := range facts {
-		full := store.GroupOf(f.Candidate)
+		full := store.GroupOf(f.fact)
 		g := shortOf(full)
 		if at, known := n.known[g]; known {
 			n.used.MoveToFront(at)
@@ -121,7 +121,7 @@ func atOnce(groups []store.Group) (n int) {
 }
 
 func (f rankQuery) set(r *ranking) {
-	f.Newest, f.NewestShadow = r.keeps(f.act, f.ID), r.keeps(f.aside, f.ID)
+	f.fact.Newest, f.fact.NewestShadow = r.keeps(f.act, f.fact.ID), r.keeps(f.shadow, f.fact.ID)
 }
 
 // keeps tells whether a policy keeps a fact. Where the store found no fact of the group, although there is
@@ -162,18 +162,18 @@ func (n *keepLast) rank(ctx context.Context, groups []store.Group) (map[store.Gr
 		policy string
 	}
 	var tops map[key]*topN
-	err := n.retry(ctx, func() error {
+	err := n.engine.retry(ctx, func() error {
 		tops = map[key]*topN{}
-		return n.Store.Groups(ctx, groups, func(c fact.Candidate) {
+		return n.engine.Store.Groups(ctx, groups, func(c fact.Candidate) {
 			live := n.judge.Live(&c)
 			if !live && !n.ended(&c) {
 				return
 			}
-			act, aside := n.judge.Policy(&c)
+			act, shadow := n.judge.Policy(&c)
 			if !live {
 				act = nil
 			}
-			for _, p := range []*rule.Policy{act, aside} {
+			for _, p := range []*rule.Policy{act, shadow} {
 				if p == nil || p.KeepLast == 0 {
 					continue
 				}

@@ -15,8 +15,8 @@ import (
 // one goes on. A job that cannot be removed keeps no other; its error is returned in the end. removed counts
 // jobs.
 func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed int64, err error) {
-	p := pruner{Engine: e, before: before}
-	jobs := newBatchSizer(e, w)
+	p := pruner{engine: e, before: before}
+	jobs := newBatchSizer(e.Store.Tuning(), w)
 	err = e.Store.Prunable(ctx, before, func(ids []string) error {
 		for len(ids) > 0 {
 			part := ids[:min(len(ids), jobs.next())]
@@ -28,14 +28,14 @@ func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed i
 		return nil
 	})
 	if err == nil {
-		err = p.images(ctx, newBatchSizer(e, w))
+		err = p.images(ctx, newBatchSizer(e.Store.Tuning(), w))
 	}
 	return p.removed, errors.Join(err, p.failed)
 }
 
 // pruner is one removal of old jobs on its way.
 type pruner struct {
-	*Engine
+	engine  *Engine
 	before  time.Time
 	removed int64
 	failed  error // of the first job that cannot be removed
@@ -45,15 +45,15 @@ type pruner struct {
 // jobs removes some jobs in one transaction. Where the database refuses one, or keeps it locked, halves find it.
 func (p *pruner) jobs(ctx context.Context, pace *batchSizer, ids []string) error {
 	var pruned store.Pruned
-	err := p.retry(ctx, func() (err error) {
-		pruned, err = p.Store.Prune(ctx, ids, p.before)
-		return again(err)
+	err := p.engine.retry(ctx, func() (err error) {
+		pruned, err = p.engine.Store.Prune(ctx, ids, p.before)
+		return repeatable(err)
 	})
-	alone := store.Is(err, store.Rejected) || store.Is(err, store.Busy) && p.Store.Tuning().RowLocks
+	alone := store.Is(err, store.Rejected) || store.Is(err, store.Busy) && p.engine.Store.Tuning().RowLocks
 	switch n := len(ids); {
 	case err == nil:
 		p.removed += int64(pruned.Rows)
-		return p.Sleep(ctx, pace.pause(pruned.Rows, pruned.Timing))
+		return p.engine.Sleep(ctx, pace.pause(pruned.Rows, pruned.Timing))
 	case !alone:
 		return err
 	case n == 1:
@@ -74,18 +74,18 @@ func (p *pruner) jobs(ctx context.Context, pace *batchSizer, ids []string) error
 
 // images removes the before-images of jobs that are gone, whoever has removed these.
 func (p *pruner) images(ctx context.Context, pace batchSizer) error {
-	ids, err := p.Store.OrphanedJobs(ctx)
+	ids, err := p.engine.Store.OrphanedJobs(ctx)
 	for part := range slices.Chunk(ids, idsAtOnce) {
 		for more := true; more && err == nil; {
 			var forgotten store.Pruned
 			size := pace.next()
-			err = p.retry(ctx, func() (err error) {
-				forgotten, err = p.Store.DeleteBeforeImages(ctx, part, size)
-				return again(err)
+			err = p.engine.retry(ctx, func() (err error) {
+				forgotten, err = p.engine.Store.DeleteBeforeImages(ctx, part, size)
+				return repeatable(err)
 			})
 			more = forgotten.Rows == size
 			if err == nil {
-				err = p.Sleep(ctx, pace.pause(forgotten.Rows, forgotten.Timing))
+				err = p.engine.Sleep(ctx, pace.pause(forgotten.Rows, forgotten.Timing))
 			}
 		}
 	}

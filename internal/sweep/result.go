@@ -55,28 +55,14 @@ const maxGroups = 1000 // keys; relation names are hostile text, and there may b
 
 func newResult(total int64) *Result { return &Result{Total: total, Groups: map[GroupKey]*Group{}} }
 
-// passed counts a range that is done. The facts that a rule concerns were examined one by one before;
-// the others, which the store left out or no rule concerns, are known by number only.
-func (r *Result) passed(done piece) {
-	r.Examined += int64(done.passed - len(done.facts))
-	r.Live += done.live
-}
-
-// judged counts one fact of a range.
-func (r *Result) judged(p Params, f judged) {
-	r.Examined++
-	addKept(&r.Counts, f.Verdict, f.Tenant)
-	if !f.Acts() {
+// add counts one fact that was judged.
+func (r *Result) add(p Params, f judged) {
+	r.AddFact(f.fact.Tenant, f.verdict, job.Planned)
+	if !f.verdict.Acts() {
 		return
 	}
-	if f.Reduces() {
-		r.AddReduced(f.Expires())
-	}
-	r.Selected++
-	r.AddRules(f.Rules)
-	r.AddTenant(f.Tenant, 1)
-	r.group(f).add(f.Rules)
-	if stamp, err := fact.ParseInstant(f.Timestamp); err == nil {
+	r.group(f.fact).add(f.verdict.Rules)
+	if stamp, err := fact.ParseInstant(f.fact.Timestamp); err == nil {
 		if r.Oldest == nil || stamp.Before(*r.Oldest) {
 			r.Oldest = &stamp
 		}
@@ -89,13 +75,13 @@ func (r *Result) judged(p Params, f judged) {
 
 // sample keeps the facts with the lowest ids, in whatever order they come.
 func (r *Result) sample(p Params, f judged) {
-	key := keyOf(f.ID)
+	key := keyOf(f.fact.ID)
 	at := sort.Search(len(r.Samples), func(i int) bool { return r.Samples[i].key > key })
 	if at >= p.Samples {
 		return
 	}
 	// A pointer would keep the whole range it was read with.
-	one := Sample{Fact: clipped(f.Candidate), Rules: f.Rules, Reason: p.Rules.Reason(f.Candidate, f.Verdict, p.AsOf), key: idKey(strings.Clone(string(key)))}
+	one := Sample{Fact: clipped(f.fact), Rules: f.verdict.Rules, Reason: p.Rules.Reason(f.fact, f.verdict, p.AsOf), key: idKey(strings.Clone(string(key)))}
 	r.Samples = slices.Insert(r.Samples, at, one)
 	r.Samples = r.Samples[:min(len(r.Samples), p.Samples)]
 }
@@ -132,8 +118,8 @@ func clipOptional(text *string) *string {
 
 // group is where a fact counts. The groups that are kept are the first by their keys, in whatever order facts come:
 // a key that has no place once never has one again, so none is counted in part.
-func (r *Result) group(f judged) *Group {
-	key := GroupKey{Tenant: job.Clip(f.Tenant), Scope: job.Clip(f.Scope), Relation: job.Clip(f.Relation)}
+func (r *Result) group(c *fact.Candidate) *Group {
+	key := GroupKey{Tenant: job.Clip(c.Tenant), Scope: job.Clip(c.Scope), Relation: job.Clip(c.Relation)}
 	if g := r.Groups[key]; g != nil {
 		return g
 	}

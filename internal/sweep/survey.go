@@ -38,7 +38,7 @@ func (e *Engine) Survey(ctx context.Context, p Params) (*Survey, error) {
 	}
 	p.Live = true
 	s := surveyor{judge: p.Rules.Judge(p.AsOf, p.Now), policies: p.Rules.Policies}
-	_, err = e.judge(ctx, p, Counting, &s)
+	_, err = e.preview(ctx, p, Counting, &s)
 	return s.found, err
 }
 
@@ -63,8 +63,8 @@ func (s *surveyor) Collect(c *fact.Candidate, v rule.Verdict) {
 		return
 	}
 	s.found.Live[c.Scope]++
-	act, aside := s.judge.Policy(c)
-	for _, policy := range []*rule.Policy{act, aside} {
+	act, shadow := s.judge.Policy(c)
+	for _, policy := range []*rule.Policy{act, shadow} {
 		if policy == nil {
 			continue
 		}
@@ -74,9 +74,9 @@ func (s *surveyor) Collect(c *fact.Candidate, v rule.Verdict) {
 			found.Faint++
 		}
 		switch {
-		case policy == act && v.Expires() && v.Policy == policy.ID, policy == aside && v.Shadow.Retract:
+		case policy == act && v.Expires() && v.Policy == policy.ID, policy == shadow && v.Shadow.Retract:
 			found.Expires[c.Scope]++
-		case policy == act && v.Action == rule.Reduce, policy == aside && v.Shadow.Reduce:
+		case policy == act && v.Action == rule.Reduce, policy == shadow && v.Shadow.Reduce:
 			found.Reduces++
 		case policy == act && v.Action == rule.Keep && v.Kept != rule.ChangedMeanwhile:
 			found.Kept++

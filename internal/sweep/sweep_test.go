@@ -154,7 +154,7 @@ func TestOneFactRefused(t *testing.T) {
 		s.tuning = &store.Tuning{RangeSize: 1000, BatchSize: 50, Target: time.Hour}
 		s.apply = func(b store.Batch) error {
 			for _, e := range b.Expiries {
-				if e.Fact.ID == "007" {
+				if e.ID == "007" {
 					return &store.Error{Kind: store.Rejected, Text: "a trigger says no"}
 				}
 			}

@@ -13,13 +13,9 @@ import (
 // begun again.
 func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
-		u := undo{
-			progress: &progress{
-				Engine: e, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
-				lease: in.Lease, maxLag: w.MaxLag,
-			},
-			job: in.Job, pace: newBatchSizer(e, w),
-		}
+		u := undo{engine: e, job: in.Job, lease: in.Lease, batches: newBatchSizer(e.Store.Tuning(), w), progress: &progress{
+			engine: e, lease: in.Lease, maxLag: w.MaxLag, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
+		}}
 		if err := u.run(ctx); err != nil {
 			return in.Job, err
 		}
@@ -80,53 +76,59 @@ func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use fu
 
 // undo is one undo on its way.
 type undo struct {
-	*progress
-	job  job.Job
-	pace batchSizer
+	engine   *Engine
+	progress *progress
+	job      job.Job
+	lease    store.Lease
+	batches  batchSizer
 
 	refused int // facts that the database would not have restored
 }
 
 func (u *undo) run(ctx context.Context) error {
 	at := store.Cursor{ID: u.job.UndoneUpTo, Set: u.job.UndoneAny}
-	return u.changes(ctx, u.job, at, func(c store.Changes) error {
+	return u.engine.changes(ctx, u.job, at, func(c store.Changes) error {
 		for {
-			part := c
-			if size := u.pace.next(); len(c.List) > size {
-				part.List = c.List[:size]
-				part.Last = store.After(part.List[len(part.List)-1].FactID)
-			}
-			if err := u.restore(ctx, part, job.Counts{}); err != nil {
+			batch, rest := upTo(c, u.batches.next())
+			if err := u.restore(ctx, batch, job.Counts{}); err != nil {
 				return err
 			}
-			if err := u.Halt(); err != nil {
+			if err := u.engine.Halt(); err != nil {
 				return err
 			}
-			c.List = c.List[len(part.List):]
-			if len(c.List) == 0 {
+			if c = rest; len(c.List) == 0 {
 				return nil
 			}
 		}
 	})
 }
 
-// restore undoes one batch. Where the connection is lost in its COMMIT the same batch is tried again:
-// what is restored already is not restored twice, and not counted twice. Where the database refuses a
-// row, halves find it; it is named in the counts, and the others are restored.
-func (u *undo) restore(ctx context.Context, c store.Changes, left job.Counts) error {
+// upTo is at most so many changes, 1 or more, and the rest.
+func upTo(c store.Changes, size int) (first, rest store.Changes) {
+	if len(c.List) <= size {
+		return c, store.Changes{Last: c.Last}
+	}
+	return store.Changes{List: c.List[:size], Last: store.After(c.List[size-1].FactID)}, store.Changes{List: c.List[size:], Last: c.Last}
+}
+
+// restore undoes one batch. If the connection is lost in its COMMIT, the same batch is tried again: what is restored
+// already is not restored twice, and not counted twice. If the database refuses a row, halves find it; it is named in the
+// counts, and the others are restored. leftOut counts facts that earlier batches had to leave out.
+func (u *undo) restore(ctx context.Context, c store.Changes, leftOut job.Counts) error {
 	var restored store.Restored
-	err := u.retry(ctx, func() (err error) {
-		defer u.watch()()
-		restored, err = u.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c, Count: left})
-		err = again(err)
-		if store.Is(err, store.Contention) || store.Is(err, store.Disconnected) {
-			u.show(Retrying)
+	err := u.engine.retry(ctx, func() error {
+		err := u.progress.whileWaiting(func() (err error) {
+			restored, err = u.engine.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c, Count: leftOut})
+			return repeatable(err)
+		})
+		if retriable(err) {
+			u.progress.show(Retrying)
 		}
 		return err
 	})
 	switch n := len(c.List); {
 	case err == nil:
-		return u.rest(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.pace.pause(n, restored.Timing))
+		return u.progress.pause(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.batches.pause(n, restored.Timing))
 	case n == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
 		return err
 	case n == 1:
@@ -137,11 +139,11 @@ func (u *undo) restore(ctx context.Context, c store.Changes, left job.Counts) er
 		one.AddFailure(c.List[0].FactID, "not restored: "+err.Error())
 		return u.restore(ctx, store.Changes{Last: c.Last}, one)
 	default:
-		u.pace.halve()
-		first := store.Changes{List: c.List[:n/2], Last: store.After(c.List[n/2-1].FactID)}
+		u.batches.halve()
+		first, rest := upTo(c, n/2)
 		if err := u.restore(ctx, first, job.Counts{}); err != nil {
 			return err
 		}
-		return u.restore(ctx, store.Changes{List: c.List[n/2:], Last: c.Last}, job.Counts{})
+		return u.restore(ctx, rest, job.Counts{})
 	}
 }

@@ -78,7 +78,7 @@ func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) err
 	var keepsExpiry []bool
 	var confidences []*float32
 	for _, e := range of {
-		keepsExpiry, confidences = append(keepsExpiry, e.KeepsExpiry), append(confidences, toFloat4(e.Confidence))
+		keepsExpiry, confidences = append(keepsExpiry, e.KeepsExpiry()), append(confidences, toFloat4(e.NewConfidence()))
 	}
 	_, err := w.tx.Exec(ctx, `
 		UPDATE `+w.table("entity_edges")+` e

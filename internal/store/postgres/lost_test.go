@@ -40,7 +40,7 @@ func claimed(t *testing.T, d storetest.Database, dsn string) (store.Store, store
 	}
 	return s, store.Batch{
 		Lease: joined.Lease, Claim: claim, UpTo: claim.Last, ClosesClaim: true, AsOf: asOf, Stamp: joined.Job.Stamp,
-		Expiries: []store.Expiry{{Fact: &c, Rules: []string{rule.NameFloor}}},
+		Expiries: []store.Expiry{{Decision: storetest.Decision(&c, rule.Verdict{Action: rule.Expire, Rules: []string{rule.NameFloor}})}},
 	}
 }
 

@@ -82,7 +82,7 @@ func (w *writer) verify(ctx context.Context) error {
 func readable(of []*store.Expiry) (n int) {
 	const others = 1_000 // bytes of text beside the id and the override that was there
 	for text := 0; n < len(of); n++ {
-		if text += len(of[n].Fact.ID) + of[n].Fact.Override.Text() + others; text > store.MaxPartText && n > 0 {
+		if text += len(of[n].ID) + of[n].Override().Text() + others; text > store.MaxPartText && n > 0 {
 			break
 		}
 	}

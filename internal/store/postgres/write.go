@@ -67,7 +67,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		var confidences []*float32 // none of them is NULL for each
 		if group.SetsConfidence {
 			for _, e := range group.List {
-				confidences = append(confidences, toFloat4(e.Confidence))
+				confidences = append(confidences, toFloat4(e.NewConfidence()))
 			}
 		}
 		ids := idArray(group.List)
@@ -151,7 +151,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	ids := idArray(overridden)
 	var was, becomes overrideArrays
 	for _, e := range overridden {
-		was.add(*e.Fact.Override)
+		was.add(*e.Override())
 		becomes.add(e.After(w.asOf, w.stamp))
 	}
 	if err := w.lockOverrides(ctx, w.tx, ids); err != nil {
@@ -275,7 +275,7 @@ func collect(ctx context.Context, tx pgx.Tx, add func(id string), query string, 
 func idArray(expiries []*store.Expiry) []string {
 	ids := make([]string, len(expiries))
 	for i, e := range expiries {
-		ids[i] = e.Fact.ID
+		ids[i] = e.ID
 	}
 	return ids
 }

@@ -46,7 +46,7 @@ func (w *writer) expireEdges(ctx context.Context) error {
 		UPDATE entity_edges
 		SET valid_until = CASE WHEN $2 THEN valid_until ELSE $3 END, decay_epoch = $4, confidence = $5
 		WHERE id = $1`, withConfidence, func(e *store.Expiry) []any {
-		return []any{e.Fact.ID, e.KeepsExpiry, w.asOf, w.batch.AsOf.UnixMilli(), *e.Confidence}
+		return []any{e.ID, e.KeepsExpiry(), w.asOf, w.batch.AsOf.UnixMilli(), *e.NewConfidence()}
 	}, nil); err != nil || len(plain) == 0 {
 		return err
 	}

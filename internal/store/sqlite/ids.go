@@ -81,7 +81,7 @@ func packIDs(ids []string) list {
 }
 
 func packFacts(expiries []*store.Expiry) list {
-	return pack([]string{"id"}, len(expiries), func(i int) []string { return []string{expiries[i].Fact.ID} })
+	return pack([]string{"id"}, len(expiries), func(i int) []string { return []string{expiries[i].ID} })
 }
 
 // packRows makes a JSON array of rowids.

@@ -78,7 +78,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		if group.SetsConfidence {
 			list, confidence = pack([]string{"id", "confidence"}, len(group.List), func(i int) []string {
 				e := group.List[i]
-				return []string{e.Fact.ID, strconv.FormatFloat(*e.Confidence, 'g', -1, 64)}
+				return []string{e.ID, strconv.FormatFloat(*e.NewConfidence(), 'g', -1, 64)}
 			}), "CAST(b.confidence AS REAL)"
 		}
 		n, err := jobTx{w.tx}.Exec(ctx, `
@@ -113,10 +113,10 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 		SET valid_until = $1, confidence = $2, reason = $3, updated_at = $4, updated_by = $5
 		WHERE fact_id = $6 AND valid_until IS $7 AND confidence IS $8 AND reason IS $9
 		  AND updated_at IS $10 AND updated_by IS $11`, w.batch.Overridden(), func(e *store.Expiry) []any {
-		o, becomes := e.Fact.Override, e.After(w.asOf, w.stamp)
+		o, becomes := e.Override(), e.After(w.asOf, w.stamp)
 		return []any{
 			becomes.ValidUntil, becomes.Confidence, becomes.Reason, w.stamp, store.Actor,
-			e.Fact.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy,
+			e.ID, o.ValidUntil, o.Confidence, o.Reason, o.UpdatedAt, o.UpdatedBy,
 		}
 	}, func(e *store.Expiry) {
 		e.Written = true
@@ -137,7 +137,7 @@ func (w *writer) retract(ctx context.Context) error {
 	}
 	for earlier, group := range byEarlier {
 		list := pack([]string{"id", "fact_id"}, len(group), func(i int) []string {
-			return []string{group[i].Retraction, group[i].Fact.ID}
+			return []string{group[i].Retraction, group[i].ID}
 		})
 		n, err := jobTx{w.tx}.Exec(ctx, `
 			INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by)
@@ -178,7 +178,7 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 		return nil
 	}
 	return execEach(ctx, w.tx, `DELETE FROM vec_facts WHERE fact_id = $1`, w.batch.LosingVectors(), func(e *store.Expiry) []any {
-		return []any{e.Fact.ID}
+		return []any{e.ID}
 	}, nil)
 }
 

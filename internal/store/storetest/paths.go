@@ -76,14 +76,14 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 			return c.LegalHold || c.QuarantinePending || !rule.Live(&c, time.Now().Add(time.Hour)) // it may have expired since as-of
 		})
 		half := len(found) / 2
-		b := byPolicies(h.batch(c, found[:half]))
+		b := byPolicies(h.batch(c, found[:half]), found[:half])
 		b.ClosesClaim = false
 		h.apply(b)
 		if now, there, err := g.s.LookupClaim(g.ctx, h.Lease, c.Number); err != nil || !there || now.After != b.UpTo {
 			t.Fatalf("%+v, %v, %v", now, there, err)
 		}
 		c = b.Remaining()
-		rest := byPolicies(h.batch(c, found[half:]))
+		rest := byPolicies(h.batch(c, found[half:]), found[half:])
 		rest.UpTo, rest.ClosesClaim = c.Last, true
 		if i == 1 {
 			override(meanwhile)
@@ -114,16 +114,20 @@ var pathPolicies = policies(
 )
 
 // byPolicies changes most facts of a batch in the ways that policies do.
-func byPolicies(b store.Batch) store.Batch {
+func byPolicies(b store.Batch, found []fact.Candidate) store.Batch {
 	for i := range b.Expiries {
-		e := &b.Expiries[i]
-		faded := pathPolicies.Decide(e.Fact, AsOf).Confidence
+		e, v := &b.Expiries[i], b.Expiries[i].Verdict()
+		faded := pathPolicies.Decide(&found[i], AsOf).Confidence
 		switch {
 		case i%4 == 2: // retracted
-			e.Policy, e.Confidence = "hard", ptr(0.0)
+			v.Action, v.Policy, v.Confidence = rule.Retract, "hard", ptr(0.0)
 		case i%2 == 1 && faded != nil: // less sure, and half of them expired too
-			e.Policy, e.Confidence, e.KeepsExpiry, e.Retraction = "slow", faded, i%4 == 1, ""
+			v.Action, v.Policy, v.Confidence, e.Retraction = rule.Expire, "slow", faded, ""
+			if i%4 == 1 {
+				v.Action = rule.Reduce
+			}
 		}
+		e.Decision = Decision(&found[i], v)
 	}
 	return b
 }

@@ -257,13 +257,19 @@ func batch(t testing.TB, s store.Store, candidates []fact.Candidate, retract boo
 	}
 	b := store.Batch{Lease: joined.Lease, Claim: claim, UpTo: claim.Last, ClosesClaim: true, AsOf: AsOf, Stamp: stamp}
 	for i := range candidates {
-		e := store.Expiry{Fact: &candidates[i]}
+		e := store.Expiry{Decision: Decision(&candidates[i], rule.Verdict{Action: rule.Expire})}
 		if retract {
 			e.Retraction = "retract_" + candidates[i].ID
 		}
 		b.Expiries = append(b.Expiries, e)
 	}
 	return b
+}
+
+// Decision is the decision on a fact alone.
+func Decision(c *fact.Candidate, v rule.Verdict) *store.Decision {
+	d := store.Decide(c, v, &store.Shared{Tenant: c.Tenant, Scope: c.Scope, Verdict: v})
+	return &d
 }
 
 // Touched reads all rows that a sweep may change, sorted, and without values that depend on when the sweep ran.

@@ -146,7 +146,7 @@ func (h *share) batch(c store.Claim, found []fact.Candidate) store.Batch {
 	b := store.Batch{Lease: h.Lease, Claim: c, UpTo: c.After, AsOf: h.Job.AsOf, Stamp: h.Job.Stamp}
 	for i := range found {
 		id := "retract_" + found[i].ID + "-" + h.Job.Tag()
-		b.Expiries = append(b.Expiries, store.Expiry{Fact: &found[i], Rules: []string{rule.NameFloor}, Retraction: id})
+		b.Expiries = append(b.Expiries, store.Expiry{Decision: Decision(&found[i], rule.Verdict{Action: rule.Expire, Rules: []string{rule.NameFloor}}), Retraction: id})
 		b.UpTo = store.After(found[i].ID)
 	}
 	b.ClosesClaim = b.UpTo == c.Last

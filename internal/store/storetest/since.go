@@ -138,7 +138,7 @@ func testExpiresMeanwhile(t *testing.T, d Database) {
 	all[3].ValidUntil = ptr(justNow())
 	before := slices.DeleteFunc(d.Rows(t, edgeRows), func(row string) bool { return row[0] == 'a' || row[0] == 'c' })
 	b := batch(t, s, all, true)
-	b.Expiries[3].KeepsExpiry, b.Expiries[3].Confidence = true, ptr(0.1) // fading is no better
+	b.Expiries[3].Decision = Decision(&all[3], rule.Verdict{Action: rule.Reduce, Confidence: ptr(0.1)}) // fading is no better
 	applied, err := s.Apply(t.Context(), b)
 	if err != nil || !slices.Equal(applied.Changed, []int{1, 3}) || applied.Counts.Kept[rule.ChangedMeanwhile] != 2 || applied.Counts.Selected != 4 {
 		t.Fatalf("%+v, %v", applied, err)

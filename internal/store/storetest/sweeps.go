@@ -81,7 +81,7 @@ type refuseOne struct {
 
 func (r refuseOne) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	for i := range b.Expiries {
-		if b.Expiries[i].Fact.ID == r.fact {
+		if b.Expiries[i].ID == r.fact {
 			b.Expiries[i].Retraction = "taken"
 		}
 	}

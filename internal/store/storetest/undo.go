@@ -90,8 +90,8 @@ func (h *share) expire() job.Job {
 	return h.sweepBy(3, func(c store.Claim) store.Batch {
 		b := h.whole(c)
 		for i, e := range b.Expiries {
-			if e.Fact.ID == "n by age alone" {
-				b.Expiries[i].Retraction, b.Expiries[i].Rules = "", []string{rule.NameTTL}
+			if e.ID == "n by age alone" {
+				b.Expiries[i].Retraction, e.Shared.Verdict.Rules = "", []string{rule.NameTTL}
 			}
 		}
 		return b
