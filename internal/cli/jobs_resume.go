@@ -54,14 +54,14 @@ func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string)
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	if err := checkWorkers(c, s); err != nil {
+	if err := checkWorkers(c.Workers, s); err != nil {
 		return err
 	}
 	var joined store.Joined
 	if len(args) == 1 {
 		j, err := own(ctx, s, args[0])
 		if err == nil {
-			joined, err = s.Join(ctx, store.JoinParams{ID: j.ID, Worker: a.worker(c)})
+			joined, err = s.Join(ctx, store.JoinParams{ID: j.ID, Worker: worker(c.Lease)})
 		}
 		if err != nil {
 			return err
@@ -79,14 +79,14 @@ func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string)
 // joinNext joins the first job that can be gone on with. A Joined without a job says that there is
 // none, and that the operator knows.
 func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (store.Joined, error) {
-	worker := a.worker(c)
-	ids, err := left(ctx, s, worker.Gone)
+	here := worker(c.Lease)
+	ids, err := left(ctx, s, here.Gone)
 	if err != nil {
 		return store.Joined{}, err
 	}
 	var busy error
 	for _, id := range ids {
-		joined, err := s.Join(ctx, store.JoinParams{ID: id, Worker: worker})
+		joined, err := s.Join(ctx, store.JoinParams{ID: id, Worker: here})
 		switch {
 		case err == nil:
 			return joined, nil

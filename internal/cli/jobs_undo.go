@@ -67,7 +67,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 			return err
 		}
 	}
-	joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Undo: true, Worker: a.worker(c)})
+	joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Undo: true, Worker: worker(c.Lease)})
 	if err != nil {
 		return err
 	}

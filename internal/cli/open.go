@@ -21,6 +21,6 @@ var kinds = map[string]func(context.Context, config.Store, store.OpenParams) (st
 
 // open opens the configured store.
 func (a *app) open(ctx context.Context, c config.Config, readOnly bool) (store.Store, error) {
-	p := store.OpenParams{ReadOnly: readOnly, LockTimeout: c.LockTimeout, Workers: c.Workers, Now: a.Now}
+	p := store.OpenParams{ReadOnly: readOnly, LockTimeout: c.LockTimeout, Connections: work(c).Connections(), Now: a.Now}
 	return kinds[c.Store.Kind](ctx, c.Store, p)
 }

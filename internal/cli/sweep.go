@@ -79,7 +79,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	defer func() { _ = s.Close() }()
 	p := store.StartParams{
 		ID: uuid.NewString(), Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant,
-		MaxExpire: c.MaxExpire, Worker: a.worker(c),
+		MaxExpire: c.MaxExpire, Worker: worker(c.Lease),
 	}
 	if saved != nil {
 		if p.Plan, p.Check, err = forJob(ctx, c, s, saved); err != nil {
@@ -89,7 +89,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	if err := s.Prepare(ctx); err != nil {
 		return err
 	}
-	if err := checkWorkers(c, s); err != nil {
+	if err := checkWorkers(c.Workers, s); err != nil {
 		return err
 	}
 	a.announce(c)

@@ -32,17 +32,17 @@ func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, err
 }
 
 // checkWorkers refuses more workers than help.
-func checkWorkers(c config.Config, s store.Store) error {
-	if alone := s.Tuning().SingleWorkerReason; alone != "" && c.Workers > 1 {
-		return usageError{fmt.Sprintf("--workers %d: %s", c.Workers, alone)}
+func checkWorkers(workers int, s store.Store) error {
+	if alone := s.Tuning().SingleWorkerReason; alone != "" && workers > 1 {
+		return usageError{fmt.Sprintf("--workers %d: %s", workers, alone)}
 	}
 	return nil
 }
 
 // worker is this process as it joins a job.
-func (a *app) worker(c config.Config) store.WorkerParams {
+func worker(lease time.Duration) store.WorkerParams {
 	here := thisOwner()
-	return store.WorkerParams{Owner: here, Lease: c.Lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
+	return store.WorkerParams{Owner: here, Lease: lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
 }
 
 // engine builds the engine with this process's clock, progress and time limit. done takes the

@@ -140,7 +140,7 @@ type OpenParams struct {
 	ReadOnly    bool             // write nothing, not even a file next to the database
 	LockTimeout time.Duration    // how long to wait for a lock that another process holds; 0 is not at all
 	Now         func() time.Time // this host's clock
-	Workers     int              // workers that will write at once, PostgreSQL only; 0 is one
+	Connections int              // database connections at once, at most, PostgreSQL only; 0 is what one worker needs
 }
 
 // OtherTenants is what a store holds of tenants other than a given one.

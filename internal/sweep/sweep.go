@@ -46,6 +46,10 @@ type Work struct {
 	MaxRate      float64       // facts to write per second, at most, by all workers of this process; 0 is any number
 }
 
+// Connections is how many database connections the work uses at once, at most: each worker claims a range, reads one and
+// reads or writes another, and the lease is renewed beside them.
+func (w Work) Connections() int { return 3*max(1, w.Workers) + 1 }
+
 // Engine is a store and the things a sweep must not reach for by itself.
 type Engine struct {
 	Store    store.Store

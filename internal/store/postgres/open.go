@@ -39,6 +39,8 @@ type Store struct {
 
 var _ store.Store = (*Store)(nil)
 
+const defaultConnections = 4 // what one worker uses at once
+
 // Open connects to a fact store, checks it, and changes nothing. dsn is a URL or a libpq string;
 // what it leaves out comes from the PG* variables, as with psql.
 func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, error) {
@@ -57,7 +59,9 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 		config.ConnConfig.ConnectTimeout = 10 * time.Second
 	}
 	config.MinConns = 0
-	config.MaxConns = int32(3*max(1, p.Workers) + 1) // each claims a range, reads one and reads or writes another; leases are renewed beside
+	if config.MaxConns = defaultConnections; p.Connections > 0 {
+		config.MaxConns = int32(p.Connections) //nolint:gosec // a few hundred at most
+	}
 	if s.pool, err = pgxpool.NewWithConfig(ctx, config); err != nil {
 		return nil, s.translate(err, "connect to the store")
 	}
