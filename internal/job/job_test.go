@@ -15,9 +15,9 @@ import (
 	"decayctl/internal/rule"
 )
 
-// TestPublic: what the node shows is an object, and never has a key of the node's own row: it would
+// TestPublicHasNoKeyOfTheNode: what the node shows is an object, and never has a key of the node's own row: it would
 // take that row's place.
-func TestPublic(t *testing.T) {
+func TestPublicHasNoKeyOfTheNode(t *testing.T) {
 	t.Parallel()
 	ttl := rule.TTL(90 * 86400)
 	for _, state := range job.States {
@@ -60,9 +60,9 @@ func drawCounts(t *rapid.T) job.Counts {
 	return c
 }
 
-// TestCountsAdd: it does not matter in which order batches are added, and the row gives back what was
+// TestCountsAddInAnyOrder: it does not matter in which order batches are added, and the row gives back what was
 // put there.
-func TestCountsAdd(t *testing.T) {
+func TestCountsAddInAnyOrder(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
 		a, b := drawCounts(t), drawCounts(t)
@@ -107,7 +107,7 @@ func TestTenantsAreBounded(t *testing.T) {
 	}
 }
 
-func TestOverlaps(t *testing.T) {
+func TestJobsOverlapByScopeAndTenant(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		one, two [2]string // scope and tenant
@@ -154,8 +154,8 @@ func TestErrorsSayWhatToDo(t *testing.T) {
 	}
 }
 
-// TestCountsOfNoText: tenants whose names are no text are counted together, before a batch and after it was stored.
-func TestCountsOfNoText(t *testing.T) {
+// TestInvalidTenantsAreCountedTogether: tenants whose names are no text are counted together, before a batch and after it was stored.
+func TestInvalidTenantsAreCountedTogether(t *testing.T) {
 	t.Parallel()
 	var c job.Counts
 	for range 3 {

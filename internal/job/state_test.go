@@ -19,7 +19,7 @@ var legal = []string{
 	"undoing → undoing", "undoing → undone",
 }
 
-func TestTransitions(t *testing.T) {
+func TestOnlyTransitionsOfTheTable(t *testing.T) {
 	t.Parallel()
 	for _, from := range job.States {
 		for _, to := range job.States {
@@ -52,7 +52,7 @@ func TestTransitionsAreDocumented(t *testing.T) {
 	}
 }
 
-func TestNodeStatus(t *testing.T) {
+func TestNodeStatusIsOneOfFour(t *testing.T) {
 	t.Parallel()
 	for state, want := range map[job.State]string{
 		job.Pending: "pending", job.Running: "running", job.Paused: "running", job.Undoing: "running",

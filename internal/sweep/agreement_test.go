@@ -24,10 +24,10 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestSweepsHoldTogether draws facts and rules, and sweeps them on both databases: what the dry run
+// TestSweepDoesWhatDryRunCounts draws facts and rules, and sweeps them on both databases: what the dry run
 // counts is what the sweep does, what is explained of a fact is what becomes of it, a second sweep does
 // nothing, and the databases agree on all of it.
-func TestSweepsHoldTogether(t *testing.T) {
+func TestSweepDoesWhatDryRunCounts(t *testing.T) {
 	t.Parallel()
 	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 	pg := storetest.Reuse(func() storetest.Database { return openPostgres(t, db) })
@@ -202,9 +202,9 @@ func openPostgres(t testing.TB, db *pgtest.Database) storetest.Database {
 	}}
 }
 
-// TestDatabasesAgree sweeps the same rows on both databases: the same verdicts, the same counts,
+// TestDatabasesAgreeOnSample sweeps the same rows on both databases: the same verdicts, the same counts,
 // the same rows afterwards.
-func TestDatabasesAgree(t *testing.T) {
+func TestDatabasesAgreeOnSample(t *testing.T) {
 	t.Parallel()
 	options := sample.Options{Facts: 3000, AsOf: asOf, Seed: 7}
 	onSQLite, lite := openNew(t, func(path string) error { return sample.FillSQLite(context.Background(), path, options) })

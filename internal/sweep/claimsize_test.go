@@ -41,9 +41,9 @@ func (g *growing) Tuning() store.Tuning {
 	return t
 }
 
-// TestClaimsGrow: more facts are claimed at once as long as they are written soon, take little memory, and leave some
+// TestClaimsGrowWhileWrittenSoon: more facts are claimed at once as long as they are written soon, take little memory, and leave some
 // for the other workers.
-func TestClaimsGrow(t *testing.T) {
+func TestClaimsGrowWhileWrittenSoon(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		work   sweep.Work

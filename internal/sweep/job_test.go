@@ -52,8 +52,8 @@ func wholeAgain(t *testing.T, s store.Store, d storetest.Database, stopped job.J
 	}
 }
 
-// TestHalt: a limit ends a sweep between two batches, with the job paused.
-func TestHalt(t *testing.T) {
+// TestLimitPausesBetweenBatches: a limit ends a sweep between two batches, with the job paused.
+func TestLimitPausesBetweenBatches(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	engine := storetest.Engine(s)
@@ -71,8 +71,8 @@ func TestHalt(t *testing.T) {
 	wholeAgain(t, s, d, j, 30)
 }
 
-// TestMoved: pause and cancel reach a running sweep within one batch, of which nothing is written.
-func TestMoved(t *testing.T) {
+// TestPauseAndCancelReachRunningSweep: pause and cancel reach a running sweep within one batch, of which nothing is written.
+func TestPauseAndCancelReachRunningSweep(t *testing.T) {
 	t.Parallel()
 	for _, to := range []job.State{job.Paused, job.Cancelled} {
 		s, d := newStore(t, 30)
@@ -98,10 +98,10 @@ func TestMoved(t *testing.T) {
 	}
 }
 
-// TestPausedWhileWaiting: the heartbeat tells a process that is waiting of an operator's word, and the
+// TestPauseReachesWaitingProcess: the heartbeat tells a process that is waiting of an operator's word, and the
 // wait it was in marks nothing as done or failed. (Trap 5: an interrupted wait that marks work done or
 // failed that never ran.)
-func TestPausedWhileWaiting(t *testing.T) {
+func TestPauseReachesWaitingProcess(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	engine := storetest.Engine(s)
@@ -128,8 +128,8 @@ func TestPausedWhileWaiting(t *testing.T) {
 	wholeAgain(t, s, d, j, 30)
 }
 
-// TestUncertainCommit: where the connection is lost in a COMMIT, the claim tells whether it happened.
-func TestUncertainCommit(t *testing.T) {
+// TestUncertainBatchIsCountedOnce: where the connection is lost in a COMMIT, the claim tells whether it happened.
+func TestUncertainBatchIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	for _, happened := range []bool{true, false} {
 		s, d := newStore(t, 30)
@@ -169,8 +169,8 @@ func (u *uncertain) Apply(ctx context.Context, b store.Batch) (store.Applied, er
 	return store.Applied{}, lost
 }
 
-// TestConnectionComesBack: a server that restarts does not end a sweep.
-func TestConnectionComesBack(t *testing.T) {
+// TestServerRestartDoesNotEndSweep: a server that restarts does not end a sweep.
+func TestServerRestartDoesNotEndSweep(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	s.apply = func(store.Batch) error {
@@ -188,9 +188,9 @@ func TestConnectionComesBack(t *testing.T) {
 	}
 }
 
-// TestErrorAfterResume: the first error after a resume does not touch the place that was saved. (Trap
+// TestErrorAfterResumeKeepsSavedPlace: the first error after a resume does not touch the place that was saved. (Trap
 // 3: an error right after a resume that overwrites the saved cursor with nothing.)
-func TestErrorAfterResume(t *testing.T) {
+func TestErrorAfterResumeKeepsSavedPlace(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	engine := storetest.Engine(s)
@@ -222,9 +222,9 @@ func TestErrorAfterResume(t *testing.T) {
 	wholeAgain(t, s, d, j, 30)
 }
 
-// TestRefusedJob: a job that its limit refuses is cancelled and says why, and resuming one checks the
+// TestRefusedJobIsCancelled: a job that its limit refuses is cancelled and says why, and resuming one checks the
 // limit if it was not checked before.
-func TestRefusedJob(t *testing.T) {
+func TestRefusedJobIsCancelled(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	p := weak()
@@ -246,8 +246,8 @@ func TestRefusedJob(t *testing.T) {
 	}
 }
 
-// TestUndoGoesOn: an undo that is stopped goes on where it was, and gives everything back once.
-func TestUndoGoesOn(t *testing.T) {
+// TestStoppedUndoGoesOn: an undo that is stopped goes on where it was, and gives everything back once.
+func TestStoppedUndoGoesOn(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	before := d.Touched(t)
@@ -365,9 +365,9 @@ func (r *readsAhead) Restore(ctx context.Context, p store.RestoreParams) (store.
 	}
 }
 
-// TestUncertainClaim: a claim that may have been made is looked up. One that nobody knows of would keep
+// TestUncertainClaimIsLookedUp: a claim that may have been made is looked up. One that nobody knows of would keep
 // the job from ever being finished.
-func TestUncertainClaim(t *testing.T) {
+func TestUncertainClaimIsLookedUp(t *testing.T) {
 	t.Parallel()
 	for _, happened := range []bool{true, false} {
 		s, _ := newStore(t, 30)
@@ -411,8 +411,8 @@ func (u *uncertainClaims) Finish(ctx context.Context, l store.Lease) (job.Job, b
 	return job.Job{}, false, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
 }
 
-// TestOthersFinish: of two processes on one job, the one that is not the last to finish tells the same.
-func TestOthersFinish(t *testing.T) {
+// TestJobFinishedByAnotherProcessIsDone: of two processes on one job, the one that is not the last to finish tells the same.
+func TestJobFinishedByAnotherProcessIsDone(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 30)
 	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 10, Target: time.Hour}
@@ -436,9 +436,9 @@ func TestOthersFinish(t *testing.T) {
 	}
 }
 
-// TestUndoLeavesOutTheRefused: a fact that the database refuses to restore does not hold up the others,
+// TestUndoLeavesOutRefusedFacts: a fact that the database refuses to restore does not hold up the others,
 // nor the undo.
-func TestUndoLeavesOutTheRefused(t *testing.T) {
+func TestUndoLeavesOutRefusedFacts(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 30)
 	j, err := storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens)

@@ -39,7 +39,7 @@ var keepsTwo = rule.Set{Policies: []rule.Policy{{ID: "p", Relation: "memory:*", 
 
 // Which facts of one stamp are kept is told by the bytes of their ids, whatever the order in which a database
 // reads them.
-func TestKeepLastTies(t *testing.T) {
+func TestKeepLastBreaksTiesByBytesOfIDs(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
 		for _, id := range []string{"a", "B", "ä", "C", "b"} {
@@ -59,7 +59,7 @@ func TestKeepLastTies(t *testing.T) {
 }
 
 // Groups whose names differ at the end of a long text alone are two groups, each with a newest fact.
-func TestKeepLastLongNames(t *testing.T) {
+func TestKeepLastTellsLongNamesApart(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
 		long, facts := strings.Repeat("x", 600), 0
@@ -83,7 +83,7 @@ func TestKeepLastLongNames(t *testing.T) {
 }
 
 // SQLite finds no group of a name that is a blob: its facts are kept.
-func TestKeepLastUnfound(t *testing.T) {
+func TestKeepLastKeepsFactsOfUnfoundGroups(t *testing.T) {
 	t.Parallel()
 	d := openLite(t)
 	d.Exec(t, `INSERT INTO facts (id, entity, relation, value_type, value_v, source, timestamp, confidence, scope)
@@ -95,7 +95,7 @@ func TestKeepLastUnfound(t *testing.T) {
 }
 
 // A fact that keep_last will keep is told no day to expire on, also while it is too young for the policy.
-func TestExplainNewest(t *testing.T) {
+func TestExplainTellsKeptFactNoExpiry(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
 		young := []string{"2026-11-23T11:00:00Z", "2026-11-23T11:00:01Z", "2026-11-23T11:00:02Z"}
@@ -117,7 +117,7 @@ func TestExplainNewest(t *testing.T) {
 }
 
 // What a policy in mode dry_run counts does not turn on what the same job has expired before it was resumed.
-func TestDryRunPolicyResumed(t *testing.T) {
+func TestDryRunPolicyCountsAlikeAfterResume(t *testing.T) {
 	t.Parallel()
 	rules := rule.Set{Policies: []rule.Policy{
 		{ID: "p", Relation: "memory:*", Mode: rule.ModeExpire, TTL: ptr(rule.TTL(86400))},
@@ -177,8 +177,8 @@ func (a *askedLater) Groups(ctx context.Context, groups []store.Group, use func(
 	return a.Store.Groups(ctx, groups, use)
 }
 
-// TestGroupsAreAskedLater: a range that is being read may hold the last connection that a pooler gives.
-func TestGroupsAreAskedLater(t *testing.T) {
+// TestGroupsAreReadAfterTheRange: a range that is being read may hold the last connection that a pooler gives.
+func TestGroupsAreReadAfterTheRange(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 10)
 	a := &askedLater{Store: s}

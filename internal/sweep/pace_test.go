@@ -14,7 +14,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-func TestPauses(t *testing.T) {
+func TestPausesFollowPace(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
 		pace  float64
@@ -129,9 +129,9 @@ func (a *alone) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	return applied, err
 }
 
-// TestAloneInBursts: while no other process writes, a transaction has three batches and is followed by a pause for one. The
+// TestSoleWriterWritesInBursts: while no other process writes, a transaction has three batches and is followed by a pause for one. The
 // first writer that comes waits for one such transaction; all later ones are short.
-func TestAloneInBursts(t *testing.T) {
+func TestSoleWriterWritesInBursts(t *testing.T) {
 	t.Parallel()
 	for name, test := range map[string]struct {
 		work   sweep.Work
@@ -167,8 +167,8 @@ func TestAloneInBursts(t *testing.T) {
 	}
 }
 
-// TestRate: what was written waits until its time is up, whatever the locks took.
-func TestRate(t *testing.T) {
+// TestRateBoundsWrites: what was written waits until its time is up, whatever the locks took.
+func TestRateBoundsWrites(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 40)
 	times := &lockTimes{Store: s}
@@ -206,8 +206,8 @@ func (m *manyOld) Prune(_ context.Context, ids []string, _ time.Time) (store.Pru
 	return store.Pruned{Rows: len(ids)}, nil
 }
 
-// TestPruneAtARate: a rate bounds what a removal of jobs removes at once, as it bounds a batch.
-func TestPruneAtARate(t *testing.T) {
+// TestRateBoundsPrune: a rate bounds what a removal of jobs removes at once, as it bounds a batch.
+func TestRateBoundsPrune(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 0)
 	if err := s.Prepare(t.Context()); err != nil {
@@ -235,8 +235,8 @@ func (l *lagging) Lag(context.Context) (store.Lag, error) {
 	return store.Lag{}, nil
 }
 
-// TestLag: a replica that is too far behind holds the next batch, and the job says so meanwhile.
-func TestLag(t *testing.T) {
+// TestLaggingReplicaHoldsNextBatch: a replica that is too far behind holds the next batch, and the job says so meanwhile.
+func TestLaggingReplicaHoldsNextBatch(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 20)
 	engine := storetest.Engine(&lagging{s, 3})
@@ -268,8 +268,8 @@ func TestLag(t *testing.T) {
 	}
 }
 
-// TestPausesAreQuiet: nothing takes the lock of the store while the node's writers are let in; claims did.
-func TestPausesAreQuiet(t *testing.T) {
+// TestNothingLocksDuringPauses: nothing takes the lock of the store while the node's writers are let in; claims did.
+func TestNothingLocksDuringPauses(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 200)
 	s.tuning = &store.Tuning{RangeSize: 10, BatchSize: 5, Target: time.Hour}

@@ -75,8 +75,8 @@ func newPrescanned(t *testing.T, d storetest.Database, weak int) *prescanned {
 	return s
 }
 
-// TestPrescan: where little is stale, only that is claimed. What is counted is what a dry run counts.
-func TestPrescan(t *testing.T) {
+// TestPrescanClaimsOnlyStaleFacts: where little is stale, only that is claimed. What is counted is what a dry run counts.
+func TestPrescanClaimsOnlyStaleFacts(t *testing.T) {
 	t.Parallel()
 	for stale, listed := range map[int]bool{3: true, 0: false, 30: false} {
 		t.Run(fmt.Sprint(stale), func(t *testing.T) {
@@ -103,8 +103,8 @@ func TestPrescan(t *testing.T) {
 	}
 }
 
-// TestPrescanInVain: where the first facts are stale, as all may be, the others are not looked through.
-func TestPrescanInVain(t *testing.T) {
+// TestPrescanStopsIfMuchIsStale: where the first facts are stale, as all may be, the others are not looked through.
+func TestPrescanStopsIfMuchIsStale(t *testing.T) {
 	t.Parallel()
 	for first, passes := range map[string]int{"a": 0, "weak": 1} {
 		d := openLite(t)
@@ -117,9 +117,9 @@ func TestPrescanInVain(t *testing.T) {
 	}
 }
 
-// TestPrescanMeanwhile: facts are judged once more when they are claimed, and those that came after the pass
+// TestPrescannedFactsAreJudgedAgain: facts are judged once more when they are claimed, and those that came after the pass
 // wait for the next sweep, unless they lie behind all others.
-func TestPrescanMeanwhile(t *testing.T) {
+func TestPrescannedFactsAreJudgedAgain(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
 		s := newPrescanned(t, d, 3)
@@ -139,8 +139,8 @@ func TestPrescanMeanwhile(t *testing.T) {
 	})
 }
 
-// TestPrescanUncertain: an offer whose COMMIT is uncertain is made once, and counted once.
-func TestPrescanUncertain(t *testing.T) {
+// TestUncertainPrescanIsCountedOnce: an offer whose COMMIT is uncertain is made once, and counted once.
+func TestUncertainPrescanIsCountedOnce(t *testing.T) {
 	t.Parallel()
 	for _, happened := range []bool{true, false} {
 		d := openLite(t)
@@ -171,9 +171,9 @@ func (u *uncertainOffer) EnqueueClaims(ctx context.Context, l store.Lease, f sto
 	return job.Counts{}, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
 }
 
-// TestPrescanHalted: a sweep that is stopped during its pass has done nothing. Resumed, it claims ranges: it
+// TestStoppedPrescanIsNotRepeated: a sweep that is stopped during its pass has done nothing. Resumed, it claims ranges: it
 // might be stopped during its pass every time.
-func TestPrescanHalted(t *testing.T) {
+func TestStoppedPrescanIsNotRepeated(t *testing.T) {
 	t.Parallel()
 	onEach(t, func(t *testing.T, d storetest.Database) {
 		s := newPrescanned(t, d, 3)
@@ -190,8 +190,8 @@ func TestPrescanHalted(t *testing.T) {
 	})
 }
 
-// TestPrescanBytes: an id that is not UTF-8 cannot stand in a list, and its fact is swept all the same.
-func TestPrescanBytes(t *testing.T) {
+// TestPrescanGivesUpOnInvalidID: an id that is not UTF-8 cannot stand in a list, and its fact is swept all the same.
+func TestPrescanGivesUpOnInvalidID(t *testing.T) {
 	t.Parallel()
 	d := openLite(t)
 	s := newPrescanned(t, d, 2)

@@ -11,8 +11,8 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// TestSurvey counts for each policy what a sweep would do by it, and each live fact once, under the first that matches.
-func TestSurvey(t *testing.T) {
+// TestSurveyCountsWhatASweepWouldDo counts for each policy what a sweep would do by it, and each live fact once, under the first that matches.
+func TestSurveyCountsWhatASweepWouldDo(t *testing.T) {
 	t.Parallel()
 	s, d := newStore(t, 0)
 	day := rule.TTL(86400)

@@ -130,8 +130,8 @@ func TestContentionIsRetried(t *testing.T) {
 	}
 }
 
-// TestContentionHalves: a batch of the same size may never get through, a smaller one does.
-func TestContentionHalves(t *testing.T) {
+// TestContentionHalvesBatches: a batch of the same size may never get through, a smaller one does.
+func TestContentionHalvesBatches(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 16)
 	s.apply = func(b store.Batch) error {
@@ -146,8 +146,8 @@ func TestContentionHalves(t *testing.T) {
 	}
 }
 
-// TestOneFactRefused: halving finds the fact, and the batches after it are as large as before.
-func TestOneFactRefused(t *testing.T) {
+// TestRefusedFactIsFoundByHalving: halving finds the fact, and the batches after it are as large as before.
+func TestRefusedFactIsFoundByHalving(t *testing.T) {
 	t.Parallel()
 	for _, size := range []int{0, 50} {
 		s, _ := newStore(t, 400)
@@ -170,8 +170,8 @@ func TestOneFactRefused(t *testing.T) {
 	}
 }
 
-// TestEveryFactRefused: where nothing can be written the sweep gives up, and says how far it came.
-func TestEveryFactRefused(t *testing.T) {
+// TestSweepGivesUpIfEveryFactIsRefused: where nothing can be written the sweep gives up, and says how far it came.
+func TestSweepGivesUpIfEveryFactIsRefused(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 300)
 	s.apply = func(b store.Batch) error {
@@ -214,8 +214,8 @@ func TestFailureKeepsTheCounts(t *testing.T) {
 	}
 }
 
-// TestInterrupted: in the pause after the first claim, or after the first batch.
-func TestInterrupted(t *testing.T) {
+// TestInterruptedSweepGoesOn: in the pause after the first claim, or after the first batch.
+func TestInterruptedSweepGoesOn(t *testing.T) {
 	t.Parallel()
 	for _, batches := range []int{0, 1} {
 		s, d := newStore(t, 30)
@@ -261,9 +261,9 @@ func (c *cutOff) ScanAll(ctx context.Context, p store.CandidatesParams, use func
 	return store.Range{}, true, errors.Join(use(found, all.Facts), c.err)
 }
 
-// TestCutOff: what cannot be read in one go is read range by range, and nothing of the first try counts. A
+// TestScanCutOffGoesOnInRanges: what cannot be read in one go is read range by range, and nothing of the first try counts. A
 // hot standby ends a long read that is in the way of what it has to apply.
-func TestCutOff(t *testing.T) {
+func TestScanCutOffGoesOnInRanges(t *testing.T) {
 	t.Parallel()
 	for name, err := range map[string]error{
 		"contention":   contention,
@@ -290,8 +290,8 @@ func (i interrupted) ScanAll(ctx context.Context, p store.CandidatesParams, use 
 	return i.Store.ScanAll(ctx, p, use)
 }
 
-// TestInterruptedPreview: what was cut short is never given as whole.
-func TestInterruptedPreview(t *testing.T) {
+// TestInterruptedPreviewFails: what was cut short is never given as whole.
+func TestInterruptedPreviewFails(t *testing.T) {
 	t.Parallel()
 	s, _ := newStore(t, 30)
 	ctx, interrupt := context.WithCancel(context.Background())
@@ -309,7 +309,7 @@ func limit(text string) *rule.Limit {
 	return l
 }
 
-func TestMaxExpire(t *testing.T) {
+func TestMaxExpireRefusesBeforeWriting(t *testing.T) {
 	t.Parallel()
 	for text, refused := range map[string]bool{"10": false, "9": true, "50%": false, "49%": true, "0": true} {
 		s, d := newStore(t, 10)
@@ -327,7 +327,7 @@ func TestMaxExpire(t *testing.T) {
 	}
 }
 
-func TestExpiresNearlyAll(t *testing.T) {
+func TestExpiresNearlyAllNamesTheRule(t *testing.T) {
 	t.Parallel()
 	zero, second, day, most, all := rule.TTL(0), rule.TTL(1), rule.TTL(86400), rule.Floor(0.99), rule.Floor(1)
 	policies := func(change func(*rule.Policy)) rule.Set {
