@@ -18,13 +18,13 @@ func thisOwner() job.Owner {
 	}
 	pid := os.Getpid()
 	_, start := processState(pid)
-	return job.Owner{Host: host, Space: processSpace(), PID: pid, Start: start}
+	return job.Owner{Host: host, PIDNamespace: processSpace(), PID: pid, Start: start}
 }
 
 // gone tells whether a process is surely gone: it would be in this one's table, and is not there any
 // more, or its number is another's by now. In doubt it is alive, and its lease is waited for.
 func gone(here, o job.Owner) bool {
-	if o.Host != here.Host || o.Space != here.Space {
+	if o.Host != here.Host || o.PIDNamespace != here.PIDNamespace {
 		return false
 	}
 	// Signal 0 goes to nobody; it only asks. Windows does not know it, and has the lease waited for.

@@ -10,52 +10,52 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Counts is what a job has counted. Counts of one batch are added to those of the job in the
-// transaction that writes the batch.
+// Counts is what a job has counted: numbers of facts, unless a field says otherwise. The transaction that writes a batch adds
+// the counts of the batch to those of the job.
 type Counts struct {
-	Examined int64                     `json:"examined"`            // facts passed over, whatever their scope and state
-	Selected int64                     `json:"scanned"`             // facts the rules select and no protection keeps, those that changed meanwhile included
-	Decayed  int64                     `json:"decayed"`             // facts expired, retracted or reduced
-	ByRule   map[string]int64          `json:"by_rule,omitempty"`   // of those, under each rule that selected them
-	Kept     map[rule.Protection]int64 `json:"skipped,omitempty"`   // facts left alone although a rule would select them
-	Tenants  map[string]int64          `json:"by_tenant,omitempty"` // facts selected, a bounded number of names
+	Examined int64                     `json:"examined"`            // in any scope, tenant and state
+	Selected int64                     `json:"scanned"`             // the rules select them and no protection keeps them; includes those that changed meanwhile
+	Decayed  int64                     `json:"decayed"`             // expired, retracted or reduced; 0 in a dry run
+	ByRule   map[string]int64          `json:"by_rule,omitempty"`   // written, or in a dry run selected, under each rule that selects them
+	Kept     map[rule.Protection]int64 `json:"skipped,omitempty"`   // a rule would select them, but a protection keeps them
+	Tenants  map[string]int64          `json:"by_tenant,omitempty"` // selected; a bounded number of names
 
-	Reduced     int64            `json:"reduced,omitempty"`      // facts whose confidence faded, also where they expired by that
-	ReducedOnly int64            `json:"reduced_only,omitempty"` // those among them that live on
+	Reduced     int64            `json:"reduced,omitempty"`      // their confidence faded, even if they expired by that
+	ReducedOnly int64            `json:"reduced_only,omitempty"` // their confidence faded, and they live on
 	Would       map[string]Would `json:"would,omitempty"`        // by the id of a policy in mode dry_run
 
-	Failed      []Failure `json:"failed,omitempty"` // the first of them
+	Failed      []Failure `json:"failed,omitempty"` // the first 100
 	FailedCount int64     `json:"failed_count,omitempty"`
 
-	Batches     int64         `json:"batches,omitempty"`         // transactions that wrote facts
+	Batches     int64         `json:"batches,omitempty"`         // number of transactions that wrote facts
 	LongestLock time.Duration `json:"longest_lock_ns,omitempty"` // the longest of them
-	Retries     int64         `json:"retries,omitempty"`         // transactions repeated: another session held a lock, or there was a deadlock or a serialization failure
+	Retries     int64         `json:"retries,omitempty"`         // number of repeated transactions: another session held a lock, or there was a deadlock or a serialization failure
 
-	Restored  int64 `json:"restored,omitempty"`   // facts an undo gave back
-	LeftAlone int64 `json:"left_alone,omitempty"` // facts an undo found changed by others
+	Restored  int64 `json:"restored,omitempty"`   // an undo gave them back
+	LeftAlone int64 `json:"left_alone,omitempty"` // an undo found them changed by another process
 }
 
-// Would is what a policy in mode dry_run would have done, were it to act.
+// Would is how many facts a policy in mode dry_run would have retracted or reduced.
 type Would struct {
 	Retract int64 `json:"retract,omitempty"`
 	Reduce  int64 `json:"reduce,omitempty"`
 }
 
-// Failure is a fact the database refused.
+// Failure is a fact that could not be written, and why.
 type Failure struct {
 	FactID string `json:"fact_id"`
 	Error  string `json:"error"`
 }
 
 const (
-	maxFailures = 100  // kept by name; the number goes on
+	maxFailures = 100  // kept by name; FailedCount has no bound
 	maxTenants  = 1000 // names are hostile text, and there may be a million of them
 	maxName     = 200  // bytes of a name in a key
 	maxError    = 1000 // bytes of what the database says of a failure
 )
 
-// Clip bounds the length of a name that is to be counted by. JSON has valid text alone: bytes that
-// are none would become the key of another count when it is stored, and one of the two would be lost.
+// Clip is the key that a name counts under: valid UTF-8 of 200 bytes at most, and an ellipsis. JSON holds only valid text: two
+// invalid names could become one key when counts are stored, and one count would be lost.
 func Clip(name string) string { return ClipAt(name, maxName) }
 
 // ClipAt bounds the length of a text, in bytes, at a whole character, and makes it valid.
@@ -70,10 +70,10 @@ func ClipAt(text string, most int) string {
 	return strings.ToValidUTF8(text[:end], "\uFFFD") + "…"
 }
 
-// OtherTenants is the key of the facts whose tenants are too many to count one by one.
+// OtherTenants is the key of all facts of tenants beyond the first 1,000.
 const OtherTenants = "(other tenants)"
 
-// Add adds what another batch, or another worker, counted.
+// Add adds other counts. It does not matter in which order.
 func (c *Counts) Add(more Counts) {
 	c.Examined += more.Examined
 	c.Selected += more.Selected
@@ -177,13 +177,13 @@ func (c *Counts) addWould(id string, more Would) {
 	c.Would[id] = Would{w.Retract + more.Retract, w.Reduce + more.Reduce}
 }
 
-// Expired is how many facts have ended: all that decayed, but for those that only faded.
+// Expired is how many facts have ended: Decayed without those that only faded.
 func (c Counts) Expired() int64 { return c.Decayed - c.ReducedOnly }
 
-// Due is how many facts are to be changed, or were to be: all that were selected, but for those that changed meanwhile.
+// Due is how many facts are, or were, to be changed: Selected without those that changed meanwhile.
 func (c Counts) Due() int64 { return c.Selected - c.Kept[rule.ChangedMeanwhile] }
 
-// WouldAll is what all policies in mode dry_run would have done.
+// WouldAll is the sum over all policies in mode dry_run.
 func (c Counts) WouldAll() (w Would) {
 	for _, each := range c.Would {
 		w.Retract += each.Retract
@@ -192,8 +192,8 @@ func (c Counts) WouldAll() (w Would) {
 	return w
 }
 
-// AddFailure counts one fact that cannot be written. Its id, and what the database says, may be long, and stand in the
-// job's row: both are shortened.
+// AddFailure names one fact that cannot be written, and why. Both are shortened: they stand in the job's row, and may be
+// long.
 func (c *Counts) AddFailure(factID, text string) {
 	c.FailedCount++
 	if len(c.Failed) < maxFailures {
@@ -212,7 +212,7 @@ func add[K ~string](to *map[K]int64, name K, n int64) {
 		*to = map[K]int64{}
 	}
 	if _, known := (*to)[name]; !known {
-		name = K(strings.Clone(string(name))) // of a fact that may be a part of a long text
+		name = K(strings.Clone(string(name))) // it may be a part of a long text, which would stay in memory
 	}
 	(*to)[name] += n
 }
@@ -232,7 +232,7 @@ func (c Counts) String() string {
 	return string(text)
 }
 
-// FailedFacts says that facts could not be written: why a job that came to its end has failed.
+// FailedFacts is the stop reason of a job that has failed because facts could not be written.
 func FailedFacts(n int64) string {
 	if n == 1 {
 		return "1 fact could not be written"

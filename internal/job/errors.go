@@ -6,7 +6,7 @@ import (
 	"time"
 )
 
-// Illegal is a transition that the table does not have.
+// Illegal is the error of a transition that the table of states does not have.
 type Illegal struct {
 	ID       string
 	From, To State
@@ -28,11 +28,11 @@ func (e *Illegal) Error() string {
 	return text
 }
 
-// Busy is another job at work where this one wants to be.
+// Busy is the error of a job that another job keeps from beginning.
 type Busy struct {
-	Job Job
+	Job Job       // the other job
 	Now time.Time // by the clock that Job.Started was read from
-	Why string    // this kind of store's reason, where it is not an overlap
+	Why string    // this kind of store's reason; "" if the jobs overlap
 }
 
 func (e *Busy) Error() string {
@@ -57,11 +57,10 @@ func (e *Busy) Error() string {
 	return text + fmt.Sprintf("; wait for it with --wait 5m, or stop it with 'decayctl jobs pause %s'", e.Job.ID)
 }
 
-// Superseded is a job that a later sweep has overtaken: it would judge by an older clock what has
-// since been judged.
+// Superseded is the error of a job whose facts a later sweep has judged by a later as-of.
 type Superseded struct {
 	Job Job // with its state as it is now
-	By  Job
+	By  Job // the later sweep
 }
 
 func (e *Superseded) Error() string {
@@ -69,11 +68,11 @@ func (e *Superseded) Error() string {
 		e.Job.ID, e.By.ID, e.By.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
-// Lost is a job that is no longer this process's to work on: its lease has ended, or an operator has
-// paused or cancelled the job. Nothing of the batch at hand was written.
+// Lost is the error of a worker that may not go on with a job: its lease has ended, or an operator has paused or cancelled the
+// job. Nothing of the current batch was written.
 type Lost struct {
 	ID    string
-	State State // as it is now; Running where others go on with it
+	State State // as it is now; Running if other workers go on with it
 }
 
 func (e *Lost) Error() string {
@@ -88,10 +87,10 @@ func (e *Lost) Error() string {
 	return "the job is " + string(e.State) + " by now"
 }
 
-// Unknown is a job that is not there.
+// Unknown is the error of a job that does not exist.
 type Unknown struct {
 	Prefix       string
-	PrunedBefore time.Time // finished jobs older than this are gone; zero where none ever were
+	PrunedBefore time.Time // finished jobs older than this were removed; zero if none were
 }
 
 func (e *Unknown) Error() string {
@@ -102,17 +101,17 @@ func (e *Unknown) Error() string {
 	return text
 }
 
-// Ambiguous is a prefix that several jobs share.
+// Ambiguous is the error of a prefix that several jobs share.
 type Ambiguous struct {
 	Prefix string
-	IDs    []string // some of them
+	IDs    []string // of some of those jobs
 }
 
 func (e *Ambiguous) Error() string {
 	return fmt.Sprintf("%q could be job %s; write more of the id", Clip(e.Prefix), strings.Join(e.IDs, " or "))
 }
 
-// Foreign is a job that the node made.
+// Foreign is the error of an operation on a job that the node made.
 type Foreign struct{ ID string }
 
 func (e *Foreign) Error() string {

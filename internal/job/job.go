@@ -1,6 +1,5 @@
-// Package job says what a sweep is beyond the process that runs it: its states and the transitions
-// between them, who works on it, how far it has come and what it counted. It is pure: stores write
-// jobs down, sweep works on them.
+// Package job says what a job is: its states and the transitions between them, its workers, how far it has come and what it
+// counted. It does no I/O and has no clock. Stores keep jobs, and package sweep works on them.
 package job
 
 import (
@@ -12,63 +11,63 @@ import (
 	"decayctl/internal/rule"
 )
 
-// DefaultTenant is the tenant of a node's facts unless the node has several, and of its public rows of jobs.
+// DefaultTenant is the tenant of a node's facts unless the node has several tenants, and of the rows in the node's jobs table.
 const DefaultTenant = "default"
 
-// Job is one sweep as its store remembers it.
+// Job is one sweep as its store keeps it. Times are zero unless they are said to be set.
 type Job struct {
 	ID    string // a UUIDv4, as the node gives its own jobs
-	Node  bool   // made by the node: it has no rules, no as-of, no workers and no counts but two
+	Node  bool   // made by the node: no rules, no as-of, no workers, and of the counts only Selected and Decayed
 	State State
 
 	Rules  rule.Set
 	AsOf   time.Time // the instant it judges by, in microseconds
-	Stamp  time.Time // updated_at of the overrides it writes, in whole seconds; no other job's
+	Stamp  time.Time // updated_at of the overrides it writes, in whole seconds; no other job has it
 	Scope  string    // "" is every scope
 	Tenant string    // "" is every tenant
 
-	MaxExpire *rule.Limit // to be checked before the first write; nil where there is no limit, and once it was checked
+	MaxExpire *rule.Limit // to be checked before the first write; nil if there is no limit, or after it was checked
 	Plan      string      // the digest of the plan that it applies; "" is none
 	Total     int64       // facts in the store when the job was made, an estimate
 	Counts    Counts      // of what is committed, exactly
 
 	End          bool   // no fact is left to claim
-	OpenClaims   int    // key ranges claimed and not finished
-	UndoneUpTo   string // the last fact id that an undo has passed
+	OpenClaims   int    // ranges that are claimed and not finished
+	UndoneUpTo   string // the last fact id that an undo has handled
 	UndoneAny    bool   // UndoneUpTo is set
 	BeforeImages int64  // rows kept for an undo; only Find fills it
 
 	Created    time.Time
-	Started    time.Time // zero before the first worker
+	Started    time.Time // when the first worker joined; zero before
 	Completed  time.Time // zero unless Finished
 	Updated    time.Time // of the last batch, or the last change of state
-	StopReason string    // why it did not go on; "" where it did
-	Workers    []Worker  // who works on it, by number
+	StopReason string    // why it stopped, or waits; "" if it did not
+	Workers    []Worker  // processes that work on it, by number
 }
 
 // Owner is a process that works on a job.
 type Owner struct {
-	Host  string
-	Space string // tells apart process tables that share a host's name; "" where the system has one only
-	PID   int
-	Start string // when the process started, in a form that only equal processes share
+	Host         string
+	PIDNamespace string // tells apart containers that share a host's name; "" if the system has no namespaces
+	PID          int
+	Start        string // when the process started, as the system says it; a later process with the same PID has another
 }
 
-// Worker is an owner's share in a job.
+// Worker is a process that works on a job, under a lease.
 type Worker struct {
 	Number int
 	Owner
 	Joined time.Time
 	Live   bool          // the lease has not ended
-	Left   time.Duration // of the lease; below 0 once it has ended
+	Left   time.Duration // until the lease ends; below 0 after its end
 }
 
-// Change is what a job did to one fact, and what it can be undone by.
+// Change is what a job did to one fact, and what an undo needs to restore it.
 type Change struct {
 	FactID     string
-	After      fact.Override  // as it stands now, and as the job wrote it
-	Before     *fact.Override // nil where there was no row
-	Edge       *fact.Edge     // the edge before, where it differed from its fact; else nil
+	After      fact.Override  // as the job wrote it, and as it still is
+	Before     *fact.Override // nil if there was no override
+	Edge       *fact.Edge     // the edge before, if it differed from what the node makes of the fact; else nil
 	Retraction string         // id of the row the job put into the retraction log; "" is none
 }
 
@@ -83,8 +82,8 @@ func (c Change) SetsConfidence(rules rule.Set) bool {
 	return p != nil && p.Mode != rule.ModeExpire
 }
 
-// Rule is the name of the rule that a change tells of. A policy leaves its id as the reason; else the floor
-// leaves a row in the retraction log, and age does not. A fact that both selected has the row.
+// Rule is the name of the rule that made the change. A policy leaves its id as the override's reason. Of the other two
+// rules only the floor leaves a row in the retraction log, even if both selected the fact.
 func (c Change) Rule() string {
 	if id := PolicyOf(c.After); id != "" {
 		return rule.NamePolicy + id
@@ -95,8 +94,8 @@ func (c Change) Rule() string {
 	return rule.NameTTL
 }
 
-// What decayctl writes as the reason of an override: the node's own word for a sweep, or that of the
-// node's specification with the policy that had a part in it.
+// What decayctl writes as the reason of an override: the node's own word for a sweep, or the word of the node's specification
+// followed by the policy's id.
 const (
 	Reason       = "decay_sweep"
 	PolicyReason = "decay_policy:"
@@ -114,14 +113,14 @@ func PolicyOf(o fact.Override) string {
 	return id
 }
 
-// Tag marks the rows that a job puts into the retraction log: their ids end with it. It is the last
-// group of the job's own id, 48 random bits.
+// Tag marks the rows that a job adds to the retraction log: their ids end with it. It is the last group of the job's id, 48
+// random bits as 12 hex digits.
 func (j Job) Tag() string { return j.ID[max(0, len(j.ID)-12):] }
 
-// EstimatedS is how long the node would say that the job takes, in seconds.
+// EstimatedS is how long the job takes by the node's own formula, in seconds.
 func (j Job) EstimatedS() int64 { return max(60, j.Total/1000) }
 
-// Live tells whether a process works on the job, as far as leases tell.
+// Live tells whether a worker has a lease that has not ended.
 func (j Job) Live() bool {
 	for _, w := range j.Workers {
 		if w.Live {
@@ -131,18 +130,17 @@ func (j Job) Live() bool {
 	return false
 }
 
-// Dead tells whether the job was left behind by all who worked on it.
+// Dead tells whether the job should have workers, but no lease of a worker lasts.
 func (j Job) Dead() bool { return j.State.Worked() && !j.Live() }
 
-// Overlaps tells whether two jobs may touch the same fact.
+// Overlaps tells whether two jobs may change the same fact.
 func (j Job) Overlaps(other Job) bool {
 	return (j.Scope == "" || other.Scope == "" || j.Scope == other.Scope) &&
 		(j.Tenant == "" || other.Tenant == "" || j.Tenant == other.Tenant)
 }
 
-// Public is what the node shows of the job, merged into its own answer at GET /v1/decay/jobs/{id}.
-// It never has a key that the node's row has: job_id, status, scope, estimated_s, created_at,
-// started_at, completed_at, error.
+// Public is the JSON object that the node merges into its answer at GET /v1/decay/jobs/{id}. It must have no key of the node's
+// own row, since it would replace that: job_id, status, scope, estimated_s, created_at, started_at, completed_at, error.
 func (j Job) Public() string {
 	document := map[string]any{
 		"tool": "decayctl", "state": j.State, "dry_run": false,

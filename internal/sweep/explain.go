@@ -7,13 +7,13 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Explained is one fact, and what a sweep would make of it.
+// Explained is one fact, and what a sweep would do with it.
 type Explained struct {
 	Fact      fact.Candidate
-	Outside   string // why a sweep would not look at the fact; "" where it would
-	NeedsRank bool   // keep_last of the policy that decides may keep the fact, now or later: Newest of it tells
+	Outside   string // why a sweep would not judge the fact; "" if it would
+	NeedsRank bool   // keep_last of the policy that decides may keep the fact, now or later; Fact.Newest tells whether it does
 	rule.Explanation
-	Reason string // the verdict in words; "" where nothing is to be done
+	Reason string // the verdict in words; "" if there is nothing to do
 }
 
 // Explain judges one fact as a sweep would. It writes nothing. Errors: *store.UnknownFact.

@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Refused is a sweep that a guard stopped before the first write.
+// Refused is the error of a sweep that a limit or a plan stopped before the first write.
 type Refused struct {
 	Text string
 	Err  error // what refused it, such as a *plan.Stale; nil if the text says all
@@ -30,8 +30,8 @@ func checkLimit(l rule.Limit, selected, live int64) error {
 	return &Refused{Text: fmt.Sprintf("refused by --max-expire %s: the rules select %d %s; look at a dry run, then raise the limit if that is right", l, selected, share)}
 }
 
-// ExpiresNearlyAll says why a sweep would expire nearly all it can reach, or "" if it would not. Such a
-// sweep is asked about first. No tenant is all of them.
+// ExpiresNearlyAll says why a sweep of a scope and a tenant would expire nearly every fact, or "" if it would not; "" is
+// all scopes, or all tenants. decayctl asks the operator before it begins such a sweep.
 func ExpiresNearlyAll(rules rule.Set, scope, tenant string) string {
 	inAll := func(tenant string) string {
 		if tenant == "" {
@@ -52,7 +52,7 @@ func ExpiresNearlyAll(rules rule.Set, scope, tenant string) string {
 		if rules.Only != "" && rules.Only != p.ID || p.Mode == rule.ModeDryRun || p.KeepLast > 0 || !p.Unlimited() {
 			continue
 		}
-		// 1s is as near to 0 as a policy comes.
+		// 1s is the shortest ttl of a policy.
 		if p.TTL != nil && *p.TTL <= 1 {
 			return "policy " + p.ID + " expires every fact that has no expiry of its own" + inAll(cmp.Or(tenant, p.Tenant))
 		}
@@ -63,12 +63,12 @@ func ExpiresNearlyAll(rules rule.Set, scope, tenant string) string {
 	return ""
 }
 
-// Stopped is work that ended between two batches because somebody, or a limit, wanted it to.
+// Stopped is the error of work that a limit ended between two batches. The job is paused.
 type Stopped struct{ Why string }
 
 func (s *Stopped) Error() string { return s.Why }
 
-// IsLost tells whether an error says that a job is not this process's any more.
+// IsLost tells whether an error says that the job does not belong to this process any more.
 func IsLost(err error) bool {
 	var lost *job.Lost
 	return errors.As(err, &lost)

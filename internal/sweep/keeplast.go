@@ -13,29 +13,28 @@ import (
 	"decayctl/internal/store"
 )
 
-// keepLast knows which facts are the newest of their groups, as keep_last of the policies has it. It looks
-// groups up as they are asked for, whatever range or batch their facts stand in, and forgets those asked
-// for longest ago: a group of a million facts is not read again for each of its ranges. It belongs to
-// one goroutine.
+// keepLast knows which facts keep_last of a policy keeps: the newest of their group. It looks groups up when they are
+// needed, and forgets the least recently used. So a group of a million facts is not read again for each of its ranges.
+// It belongs to one goroutine.
 type keepLast struct {
 	engine *Engine
 	judge  *rule.Judge
 	stamp  string // of the job's own overrides; "" if there is no job
 
 	known map[store.Group]*list.Element // of *ranking, see shortOf
-	used  list.List                     // the last one asked for in front
+	used  list.List                     // the most recently used first
 	ids   int                           // in all rankings
 	text  int                           // bytes of these and of their groups
 }
 
-// ranking is the ids of the newest facts of a group, by the policy that keeps them.
+// ranking is the ids that are kept of a group, by policy.
 type ranking struct {
 	group store.Group // see shortOf
 	kept  map[string]map[idKey]bool
 }
 
-// idKey is an id, or another text, that may be kept: one that is long is known by its beginning and a hash, and stands in
-// the order of ids by these.
+// idKey stands for an id, or another text, and is never long: the key of a long text is its beginning and a hash. Keys are
+// ordered as bytes.
 type idKey string
 
 const longID = 512
@@ -48,7 +47,7 @@ func keyOf(id string) idKey {
 	return idKey(id[:longID] + string(hash[:]))
 }
 
-// shortOf is a group whose names may be kept.
+// shortOf is the key of a group, whose names are never long.
 func shortOf(g store.Group) store.Group {
 	for _, name := range []*string{&g.Entity, &g.Relation, &g.Scope, &g.Tenant} {
 		*name = string(keyOf(*name))
@@ -72,13 +71,13 @@ func newKeepLast(e *Engine, j *rule.Judge, p Params) *keepLast {
 	return n
 }
 
-// rankQuery is a fact whose verdict turns on its rank.
+// rankQuery is a fact whose verdict depends on its rank in its group.
 type rankQuery struct {
 	fact        *fact.Candidate
-	act, shadow string // policies whose keep_last it turns on; "" is none
+	act, shadow string // ids of the policies whose keep_last may keep it; "" is none
 }
 
-// mark sets Newest and NewestShadow of facts that are among the newest of their groups.
+// mark sets Newest and NewestShadow of facts, and reads the groups that it does not know from the store.
 func (n *keepLast) mark(ctx context.Context, facts []rankQuery) error {
 	byGroup := map[store.Group][]rankQuery{}
 	var unknown []store.Group
@@ -112,7 +111,7 @@ func (n *keepLast) mark(ctx context.Context, facts []rankQuery) error {
 	return nil
 }
 
-// atOnce is how many groups to ask for next.
+// atOnce is how many groups one call of the store may have: their names are bounded too.
 func atOnce(groups []store.Group) (n int) {
 	for text := 0; n < min(len(groups), groupsAtOnce) && text <= textAtOnce; n++ {
 		text += groups[n].Text()
@@ -124,8 +123,8 @@ func (f rankQuery) set(r *ranking) {
 	f.fact.Newest, f.fact.NewestShadow = r.keeps(f.act, f.fact.ID), r.keeps(f.shadow, f.fact.ID)
 }
 
-// keeps tells whether a policy keeps a fact. Where the store found no fact of the group, although there is
-// this one (SQLite lets names be blobs, which equal no text), nobody knows its rank: it lives.
+// keeps tells whether a policy keeps a fact. If the store found no fact of the group, although there is this one, its rank
+// is unknown, and the fact lives. SQLite allows names that are blobs, which equal no text.
 func (r *ranking) keeps(policy, id string) bool {
 	ids, found := r.kept[policy]
 	return policy != "" && (!found || ids[keyOf(id)])
@@ -154,8 +153,8 @@ func (r *ranking) size() (ids, text int) {
 	return ids, text
 }
 
-// rank reads groups and keeps the newest facts of each. A policy ranks the live facts that it decides on,
-// or counts: newest first, those without a readable stamp last, and by id where stamps are equal.
+// rank reads groups and ranks their facts. A policy ranks the live facts that it decides on, or would: the newest first,
+// facts without a readable stamp last, and by id if stamps are equal.
 func (n *keepLast) rank(ctx context.Context, groups []store.Group) (map[store.Group]*ranking, error) {
 	type key struct {
 		store.Group
@@ -200,15 +199,15 @@ func (n *keepLast) rank(ctx context.Context, groups []store.Group) (map[store.Gr
 	return found, err
 }
 
-// ended tells whether the job itself has expired a fact, which was live when it began. A policy in mode
-// dry_run ranks such facts too: what it counts must not turn on how far other rules had come when the group
-// was read. For a policy that acts only what lives is kept.
+// ended tells whether the job itself has expired a fact that was live when the job began. A policy in mode dry_run ranks
+// such facts too: else its counts would depend on how far the job had come when the group was read. A policy that acts
+// ranks only live facts.
 func (n *keepLast) ended(c *fact.Candidate) bool {
 	o := c.Override
 	return n.stamp != "" && o != nil && o.UpdatedAt == n.stamp && o.UpdatedBy != nil && *o.UpdatedBy == store.Actor
 }
 
-// topN is the newest facts so far, the newest first.
+// topN is the newest facts so far, the newest first, at most size.
 type topN struct {
 	size  int
 	facts []dated
@@ -220,8 +219,8 @@ type dated struct {
 	readable bool
 }
 
-// add keeps a fact if it is among the newest so far. Facts may come in any order: databases sort ids by
-// collations of their own, and which of two facts of one stamp is kept must not turn on that.
+// add keeps a fact if it is among the newest so far. Facts may come in any order. Which of two facts with the same stamp is
+// kept must not depend on that order: databases sort ids by different collations.
 func (t *topN) add(c *fact.Candidate) {
 	stamp, err := fact.ParseInstant(c.Timestamp)
 	each := dated{keyOf(c.ID), stamp, err == nil}
@@ -233,7 +232,8 @@ func (t *topN) add(c *fact.Candidate) {
 	t.facts = t.facts[:min(len(t.facts), t.size)]
 }
 
-// compare puts the newer one first, those without a date last, and equal ones in the byte order of their ids.
+// compare puts newer facts first and facts without a readable stamp last. Facts with equal stamps are in the byte order of
+// their ids.
 func (s dated) compare(other dated) int {
 	if s.readable != other.readable {
 		return cmp.Compare(order(other.readable), order(s.readable))

@@ -9,22 +9,22 @@ import (
 )
 
 const (
-	smallest     = 250    // facts; below that a transaction is all overhead, and no shorter for fewer of them
-	largestBatch = 12_000 // larger ones take more memory than time they save
-	growth       = 1.2    // per batch, at most
-	flatOut      = 10     // times as long may a transaction be where nobody else minds
-	aim          = 0.6    // of the store's target: no two batches take equally long, and nearly all are to keep to it
+	smallest     = 250    // facts; a smaller transaction is all overhead, and takes no less time
+	largestBatch = 12_000 // facts; larger batches take more memory than they save time
+	growth       = 1.2    // of a batch against the one before, at most
+	flatOut      = 10     // times as long may a transaction take at pace 1
+	aim          = 0.6    // of the store's target: batches of one size differ in time, and nearly all have to keep to the target
 	burst        = 3      // batches in one transaction, and for one pause, while no other process writes
 )
 
-// batchSizer sets the size of batches, and the pauses between them.
+// batchSizer sets the size of batches, and the pauses between them. It belongs to one goroutine.
 type batchSizer struct {
-	target time.Duration // how long a batch should hold its locks, more or less
-	share  float64       // of the time that locks may be held
+	target time.Duration // how long a batch should hold its locks
+	share  float64       // of the time, in which locks may be held; 1 is all of it
 	rate   float64       // facts to write per second, at most; 0 is any number
-	fixed  bool          // the size was asked for
+	fixed  bool          // the operator chose the size
 	size   int           // facts in a batch, at most; 1 or more
-	burst  int           // batches that the next transaction writes
+	burst  int           // batches in the next transaction
 }
 
 func newBatchSizer(t store.Tuning, w Work) batchSizer {
@@ -44,16 +44,17 @@ func (p *batchSizer) next() int {
 	if p.burst > 1 {
 		n = max(p.size, min(n, largestBatch))
 	}
-	if p.rate > 0 { // a rate is not one burst a minute
+	if p.rate > 0 { // a rate is per second, not one burst a minute
 		n = max(1, min(n, int(p.rate)))
 	}
 	return n
 }
 
-// pause sets the size of the next transaction, and is how long to wait before it, to let the node's own writers in.
+// pause sets the size of the next transaction after one that wrote so many facts. It returns how long to wait before the next
+// one, so that the node can write.
 //
-// While no other process writes, no writer waits: a transaction then writes three batches, and the pause behind it is that
-// of one. Once a writer has come, the next transaction is short again.
+// While no other process writes, a transaction has three batches, and the pause after it is that of one batch. Once
+// another process has written, the next transaction has one batch again.
 func (p *batchSizer) pause(written int, t store.Timing) time.Duration {
 	if written == 0 {
 		if t.SoleWriterFor < store.SoleWriterAfter {
@@ -68,8 +69,7 @@ func (p *batchSizer) pause(written int, t store.Timing) time.Duration {
 	}
 	var pause time.Duration
 	if p.share < 1 {
-		// Never shorter than the lock it follows: a writer that waited for one whole batch must find a
-		// gap of its own length.
+		// Never shorter than the lock before it: a writer that waited for a whole batch must find a gap of that length.
 		pause = max(batch, time.Duration(float64(batch)*(1/p.share-1)))
 		p.burst = 1
 		if !p.fixed && t.SoleWriterFor >= store.SoleWriterAfter {
@@ -82,9 +82,8 @@ func (p *batchSizer) pause(written int, t store.Timing) time.Duration {
 	return max(0, pause-t.AfterCommit)
 }
 
-// adapt follows the target: down at once, up in small steps, and up only on the word of a batch
-// that was full. On a slow disk or a busy machine no size may be short enough; only contention makes
-// batches smaller than what is worth a transaction.
+// adapt follows the target: down at once, up in small steps, and up only after a full batch. On a slow disk no size may be
+// short enough, so only contention makes batches smaller than smallest.
 func (p *batchSizer) adapt(written int, locked time.Duration) {
 	switch {
 	case locked > 2*p.target:
@@ -97,7 +96,7 @@ func (p *batchSizer) adapt(written int, locked time.Duration) {
 	}
 }
 
-// halve makes the next batch smaller, unless its size was asked for.
+// halve makes the next batch smaller, unless the operator chose the size.
 func (p *batchSizer) halve() {
 	if !p.fixed {
 		p.size = max(1, p.size/2)
@@ -105,25 +104,25 @@ func (p *batchSizer) halve() {
 }
 
 const (
-	writtenIn    = 5 * time.Second // what was read of the facts of a range gets older
-	maxRangeText = 4 << 20         // bytes that the facts of a range may have to be kept
+	writtenIn    = 5 * time.Second // the longest time to write a range in: what was read of its facts gets old
+	maxRangeText = 4 << 20         // bytes of text to keep of a range, about
 )
 
-// claimSizer sets how many facts a worker claims and reads at once. The more there are the fewer pages are read, but
-// the first are to be written soon, the last not much later, and several workers are to end together.
+// claimSizer sets how many facts a worker claims and reads at once. A larger range reads fewer pages per fact. But its facts
+// are written later after they were read, and several workers should end at the same time.
 type claimSizer struct {
 	least, most int
 
 	mu    sync.Mutex
-	size  int           // what is claimed next, if enough is left
-	spent time.Duration // on the range that is being written
+	size  int           // facts to claim next, if enough are left
+	spent time.Duration // on writing the current range
 }
 
 func newClaimSizer(t store.Tuning) claimSizer {
 	return claimSizer{least: t.RangeSize, most: max(t.RangeSize, t.LargestRange), size: t.RangeSize}
 }
 
-// next is how many facts to claim, if a worker's share of what is left of all is known; 0 is not known.
+// next is how many facts to claim. share is the worker's share of the facts that are left; 0 is not known.
 func (s *claimSizer) next(share int64) int {
 	s.mu.Lock()
 	defer s.mu.Unlock()
@@ -133,19 +132,19 @@ func (s *claimSizer) next(share int64) int {
 	return int(min(int64(s.size), max(share, int64(s.least))))
 }
 
-// addTime adds to the time that is spent on a range.
+// addTime adds to the time spent on the current range.
 func (s *claimSizer) addTime(d time.Duration) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.spent += d
 }
 
-// adapt sets the size after a range: half as many facts more at most, and no more than are written in time or kept
-// in little memory.
+// adapt sets the size after a range of so many facts, of which so many bytes of text were kept. The size grows by half at
+// most, and not beyond what is written in time and kept in little memory.
 func (s *claimSizer) adapt(facts, text int) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if facts == 0 { // all that was left of a claim had come since
+	if facts == 0 { // no fact of the claim was left, only facts asserted since
 		return
 	}
 	inTime := writtenIn.Seconds() / max(s.spent, time.Millisecond).Seconds() * float64(facts)

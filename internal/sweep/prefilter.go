@@ -2,7 +2,7 @@ package sweep
 
 import "decayctl/internal/store"
 
-// candidates asks a store for the facts that the rules may concern.
+// candidates are the params to read the facts that the rules may concern.
 func (p Params) candidates() store.CandidatesParams {
 	return store.CandidatesParams{Scope: p.Scope, Tenant: p.Tenant, AsOf: p.AsOf, Source: p.Rules.Sources(), Prefilter: p.Prefilter()}
 }
@@ -40,7 +40,7 @@ func (p Params) Prefilter() store.Prefilter {
 	return f
 }
 
-// coarse is one filter that has all that others have.
+// coarse is one filter that lets through all that the given ones do.
 func coarse(filters []store.RelationFilter) (one store.RelationFilter) {
 	for _, p := range filters {
 		one.Age, one.Fades = one.Age || p.Age, one.Fades || p.Fades

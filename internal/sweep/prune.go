@@ -10,10 +10,9 @@ import (
 	"decayctl/internal/store"
 )
 
-// Prune removes the finished jobs that ended before an instant, with what an undo of them would need, in short
-// transactions with pauses. It may be stopped or killed at any moment: what is removed stays so, and the next
-// one goes on. A job that cannot be removed keeps no other; its error is returned in the end. removed counts
-// jobs.
+// Prune removes the finished jobs that ended before an instant, with their before-images, in short transactions with pauses.
+// It may be stopped or killed at any moment; the next Prune goes on. removed counts jobs. If a job cannot be removed, Prune
+// removes the others and returns the error of the first such job.
 func (e *Engine) Prune(ctx context.Context, before time.Time, w Work) (removed int64, err error) {
 	p := pruner{engine: e, before: before}
 	jobs := newBatchSizer(e.Store.Tuning(), w)
@@ -38,11 +37,11 @@ type pruner struct {
 	engine  *Engine
 	before  time.Time
 	removed int64
-	failed  error // of the first job that cannot be removed
-	refused int   // such jobs
+	failed  error // of the first job that could not be removed
+	refused int   // jobs that could not be removed
 }
 
-// jobs removes some jobs in one transaction. Where the database refuses one, or keeps it locked, halves find it.
+// jobs removes some jobs in one transaction. If the database refuses a job, or another process has it locked, halves find it.
 func (p *pruner) jobs(ctx context.Context, pace *batchSizer, ids []string) error {
 	var pruned store.Pruned
 	err := p.engine.retry(ctx, func() (err error) {
@@ -72,7 +71,7 @@ func (p *pruner) jobs(ctx context.Context, pace *batchSizer, ids []string) error
 	}
 }
 
-// images removes the before-images of jobs that are gone, whoever has removed these.
+// images removes the before-images of jobs that are gone. A killed Prune, or the node, may have left them.
 func (p *pruner) images(ctx context.Context, pace batchSizer) error {
 	ids, err := p.engine.Store.OrphanedJobs(ctx)
 	for part := range slices.Chunk(ids, idsAtOnce) {

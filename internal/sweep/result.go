@@ -11,7 +11,7 @@ import (
 	"decayctl/internal/job"
 )
 
-// Result is what a sweep would do.
+// Result is what a sweep would do, as a dry run counts it.
 type Result struct {
 	job.Counts       // Decayed is 0, and ByRule is about the facts selected
 	Total      int64 // facts in the store, an estimate
@@ -26,7 +26,7 @@ type Result struct {
 	keys []GroupKey // of Groups, in their order
 }
 
-// GroupKey is what selected facts are counted by.
+// GroupKey is what selected facts are counted by. Names are shortened at 200 bytes.
 type GroupKey struct{ Tenant, Scope, Relation string }
 
 // compare orders keys by their fields, as they are written.
@@ -40,7 +40,7 @@ type Group struct {
 	ByRule map[string]int64
 }
 
-// Sample is one selected fact, and why.
+// Sample is one selected fact, and why the rules select it.
 type Sample struct {
 	Fact   fact.Candidate // its texts are shortened
 	Rules  []string
@@ -73,7 +73,7 @@ func (r *Result) add(p Params, f judged) {
 	r.sample(p, f)
 }
 
-// sample keeps the facts with the lowest ids, in whatever order they come.
+// sample keeps the facts with the lowest ids, in any order of facts.
 func (r *Result) sample(p Params, f judged) {
 	key := keyOf(f.fact.ID)
 	at := sort.Search(len(r.Samples), func(i int) bool { return r.Samples[i].key > key })
@@ -86,7 +86,7 @@ func (r *Result) sample(p Params, f judged) {
 	r.Samples = r.Samples[:min(len(r.Samples), p.Samples)]
 }
 
-// clipped is a fact to be shown. Its texts may have any length.
+// clipped is a fact to show. The texts of a fact may have any length.
 func clipped(c *fact.Candidate) fact.Candidate {
 	shown := *c
 	for _, text := range []*string{&shown.ID, &shown.Entity, &shown.Relation, &shown.Source, &shown.Tenant, &shown.Scope, &shown.Timestamp} {
@@ -116,8 +116,8 @@ func clipOptional(text *string) *string {
 	return &clip
 }
 
-// group is where a fact counts. The groups that are kept are the first by their keys, in whatever order facts come:
-// a key that has no place once never has one again, so none is counted in part.
+// group is where a fact counts. The groups with the lowest keys are kept, in any order of facts: a key that was dropped is
+// higher than all that are kept, and never comes back, so no group is counted in part.
 func (r *Result) group(c *fact.Candidate) *Group {
 	key := GroupKey{Tenant: job.Clip(c.Tenant), Scope: job.Clip(c.Scope), Relation: job.Clip(c.Relation)}
 	if g := r.Groups[key]; g != nil {

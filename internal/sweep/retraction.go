@@ -6,9 +6,9 @@ import (
 	"decayctl/internal/store"
 )
 
-// retractions makes ids for the retraction log: retract_ and a UUIDv7, so that the index on them grows
-// at its end. Of the bits that RFC 9562 leaves free, the last 48 are the job's tag, by which an undo
-// knows the job's rows, and 14 the worker's number: the time part is unique in one process only.
+// retractions makes ids for the retraction log: retract_ and a UUIDv7, so that the index on them grows at its end. RFC 9562
+// leaves 62 bits free. The last 48 are the job's tag, by which an undo knows the job's rows. The first 14 are the
+// worker's number: the time part is unique within one process only.
 type retractions struct {
 	tag    string
 	worker uint16

@@ -16,7 +16,7 @@ type Survey struct {
 // Surveyed is what one policy finds.
 type Surveyed struct {
 	Matched int64            // live facts that it decides on, or counts
-	Faint   int64            // those of them whose base confidence is not above where its fading stops
+	Faint   int64            // matched facts whose base confidence is at or below its min_confidence, so that they never fade
 	Expires map[string]int64 // facts that it would expire or retract now, by scope
 	Reduces int64            // facts that it would lower the confidence of, and that live on
 	Kept    int64            // facts that a protection keeps from a rule; unknown of a policy in mode dry_run

@@ -1,6 +1,8 @@
-// Package sweep is the engine: it walks a store in id order, judges each fact and has the stale
-// ones expired, batch by batch, as the work of a job. It knows no database and no terminal; progress
-// leaves it as values.
+// Package sweep is the engine: it claims ranges of a store in the order of ids, judges each fact and has the stale ones
+// written in batches, as the work of a job. It knows no database and no terminal. Progress leaves it as values.
+//
+// A fact's way: scan.go reads, decide.go judges, decision.go keeps what a batch needs, worker.go and retry.go write, and
+// pace.go says how much at once.
 package sweep
 
 import (
@@ -13,14 +15,14 @@ import (
 	"decayctl/internal/store"
 )
 
-// Params say how facts are judged, and which.
+// Params say which facts are judged, and how.
 type Params struct {
 	Rules   rule.Set
-	AsOf    time.Time // the instant to judge by; microseconds
-	Stamp   time.Time // of the job's own overrides; zero where there is no job
+	AsOf    time.Time // the instant to judge by, in microseconds
+	Stamp   time.Time // updated_at of the job's own overrides; zero if there is no job
 	Scope   string    // "" is every scope
 	Tenant  string    // "" is every tenant
-	Samples int       // selected facts to show one by one
+	Samples int       // selected facts to keep as samples, at most
 	Ahead   int       // days that a collector forecasts: of each fact that keep_last may keep by then, find out its rank
 	Live    bool      // read all facts not expired by now, and count them too
 
@@ -36,13 +38,13 @@ func ParamsOf(j job.Job) Params {
 	return Params{Rules: j.Rules, AsOf: j.AsOf, Stamp: j.Stamp, Scope: j.Scope, Tenant: j.Tenant}
 }
 
-// Work says how to go about a job. It is this process's choice, not the job's.
+// Work says how this process goes about a job. The job does not keep it: each resume may choose another.
 type Work struct {
-	Workers      int           // that sweep at once, 1 or more
+	Workers      int           // goroutines that sweep at once, 1 or more
 	BatchSize    int           // facts per transaction; 0 adapts it to the store's target
-	Pace         float64       // share of the time that writes may hold their locks, above 0; 1 is flat out
+	Pace         float64       // share of the time in which writes may hold their locks, above 0; 1 is without pauses
 	MaxLag       time.Duration // how far a replica may be behind before the next batch; 0 is any time
-	Irreversible bool          // write facts also where a trigger keeps an undo from finding them
+	Irreversible bool          // write facts even if a trigger keeps an undo from finding them
 	MaxRate      float64       // facts to write per second, at most, by all workers of this process; 0 is any number
 }
 
@@ -50,13 +52,13 @@ type Work struct {
 // reads or writes another, and the lease is renewed beside them.
 func (w Work) Connections() int { return 3*max(1, w.Workers) + 1 }
 
-// Engine is a store and the things a sweep must not reach for by itself.
+// Engine is a store, and what a sweep may not do itself. No field may be nil.
 type Engine struct {
 	Store    store.Store
 	Sleep    func(context.Context, time.Duration) error
 	Progress func(Progress)   // called after every batch and before every pause, by one goroutine at a time
-	Note     func(why string) // told once why the work waits for something that may take long
-	Halt     func() error     // asked between batches; an error ends the work there, with the job paused
+	Note     func(why string) // called once if the work waits for something that may take long
+	Halt     func() error     // called between batches; an error ends the work there, a *Stopped with the job paused
 }
 
 // Preview judges everything and writes nothing. Each collector gets all facts that the store hands over.

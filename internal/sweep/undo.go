@@ -24,7 +24,7 @@ func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, er
 	})
 }
 
-// Undoable counts the facts that an undo would give back. It writes nothing.
+// Undoable counts the facts that an undo of a job would restore. It writes nothing.
 func (e *Engine) Undoable(ctx context.Context, j job.Job) (int64, error) {
 	n := int64(0)
 	err := e.changes(ctx, j, store.Cursor{}, func(c store.Changes) error {
@@ -34,7 +34,8 @@ func (e *Engine) Undoable(ctx context.Context, j job.Job) (int64, error) {
 	return n, err
 }
 
-// Changes hands over, in id order, what a job did to facts and what nobody has changed since.
+// Changes hands over what a job did to facts, in the order of ids. It leaves out facts that another process has changed
+// since. An error of use ends it.
 func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) error) error {
 	return e.changes(ctx, j, store.Cursor{}, func(c store.Changes) error {
 		for _, change := range c.List {
@@ -46,8 +47,8 @@ func (e *Engine) Changes(ctx context.Context, j job.Job, use func(job.Change) er
 	})
 }
 
-// changes walks the overrides of a store range by range. The next range is read while one is used, if readers and the
-// writer of the store do not block each other.
+// changes walks the overrides of a store range by range. It reads the next range while one is used, if reading does not keep
+// other processes from writing.
 func (e *Engine) changes(ctx context.Context, j job.Job, at store.Cursor, use func(store.Changes) error) error {
 	tuning, goroutines := e.Store.Tuning(), 1
 	if tuning.ReadersDontBlockWriters {

@@ -109,7 +109,7 @@ func (t *Table) readWorkers(ctx context.Context, tx Tx, jobs []job.Job) error {
 	var id, joined string
 	var w job.Worker
 	var left int64
-	if err := tx.Query(ctx, []any{&id, &w.Number, &w.Host, &w.Space, &w.PID, &w.Start, &joined, &left}, func() error {
+	if err := tx.Query(ctx, []any{&id, &w.Number, &w.Host, &w.PIDNamespace, &w.PID, &w.Start, &joined, &left}, func() error {
 		each := w
 		each.Joined, _ = fact.ParseInstant(joined) // for reports only
 		each.Left, each.Live = time.Duration(left)*time.Millisecond, left > 0
@@ -228,7 +228,7 @@ func (t *Table) addWorker(ctx context.Context, tx Tx, j *job.Job, p store.Worker
 	_, err := tx.Exec(ctx, `
 		INSERT INTO `+t.db.Table("decayctl_workers")+` (job_id, worker, host, space, pid, process_start, joined_at, lease_until)
 		VALUES ($1, $2, $3, $4, $5, $6, $7, `+t.leaseClock()+` + $8)`,
-		j.ID, w.Number, w.Host, w.Space, w.PID, w.Start, fact.FormatInstant(now), p.Lease.Milliseconds())
+		j.ID, w.Number, w.Host, w.PIDNamespace, w.PID, w.Start, fact.FormatInstant(now), p.Lease.Milliseconds())
 	j.Workers = append(slices.Clone(j.Workers), w)
 	return l, err
 }

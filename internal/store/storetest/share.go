@@ -51,7 +51,7 @@ func (g *scene) other() store.Store { return g.openAt(g.t, false, g.clock.now) }
 
 // worker is a new process.
 func (g *scene) worker() store.WorkerParams {
-	owner := job.Owner{Host: "mars", Space: "pid:[4026531836]", PID: int(g.pids.Add(1)), Start: "boot 7"}
+	owner := job.Owner{Host: "mars", PIDNamespace: "pid:[4026531836]", PID: int(g.pids.Add(1)), Start: "boot 7"}
 	return store.WorkerParams{Owner: owner, Lease: time.Hour, Gone: nobodyIsGone}
 }
 
