@@ -26,7 +26,7 @@ other job has.
 		Args: noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error { return cmd.Help() },
 	}
-	cmd.AddCommand(a.newJobsListCmd(), a.newJobsShowCmd(), a.newJobsFactsCmd(), a.newJobsResumeCmd(),
+	cmd.AddCommand(a.newJobsListCmd(), a.newJobsShowCmd(), a.newJobsWatchCmd(), a.newJobsFactsCmd(), a.newJobsResumeCmd(),
 		a.newJobsPauseCmd(), a.newJobsCancelCmd(), a.newJobsUndoCmd(), a.newJobsPruneCmd())
 	return cmd
 }

@@ -45,12 +45,17 @@ func worker(lease time.Duration) store.WorkerParams {
 	return store.WorkerParams{Owner: here, Lease: lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
 }
 
+// progress shows progress on stderr.
+func (a *app) progress(c config.Config) *report.Progress {
+	return report.NewProgress(report.ProgressParams{
+		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
+	})
+}
+
 // engine builds the engine with this process's clock, progress and time limit. done takes the
 // progress away.
 func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
-	progress := report.NewProgress(report.ProgressParams{
-		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
-	})
+	progress := a.progress(c)
 	began := a.Now()
 	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
 	return &sweep.Engine{
