@@ -208,6 +208,30 @@ func TestDocumented(t *testing.T) {
 	}
 }
 
+// TestPlanHasTheRules: next to a plan no rule is read that holds for every run, and one of this run is a mistake.
+func TestPlanHasTheRules(t *testing.T) {
+	t.Parallel()
+	everywhere := given{
+		args:   []string{"--plan", "plan.json", "--allow-drift", "2.5%"},
+		env:    []string{"DECAYCTL_TTL=soon", "DECAYCTL_SCOPE=all", "DECAYCTL_POLICIES=gone.yaml", "STIGMEM_DECAY_MIN_CONFIDENCE=x", "DECAYCTL_TENANT=", "DECAYCTL_MAX_EXPIRE=5%"},
+		file:   "min_confidence: 7\nall_tenants: true\n",
+		dotenv: "STIGMEM_DECAY_POLICIES=nothing\n",
+	}
+	cfg := mustLoad(t, everywhere)
+	if !cfg.Rules.Empty() || cfg.Scope != "" || cfg.Tenant != "default" || cfg.Plan != "plan.json" || *cfg.AllowDrift != (rule.Limit{Percent: 2.5}) || *cfg.MaxExpire != (rule.Limit{Percent: 5}) {
+		t.Errorf("got %+v", cfg)
+	}
+	for _, of := range []string{"--ttl=90d", "--ttl=off", "--ttl-seconds=1", "--min-confidence=0", "--policies=off", "--policy=a", "--scope=team", "--tenant=default", "--all-tenants=false", "--as-of=2026-06-15"} {
+		name, _, _ := strings.Cut(of, "=")
+		if _, _, err := load(t, given{args: []string{"--plan=plan.json", of}}); err == nil || !strings.HasPrefix(err.Error(), name+" is given next to --plan, ") {
+			t.Errorf("%s: %v", of, err)
+		}
+	}
+	if _, _, err := load(t, given{args: []string{"--allow-drift=5"}}); err == nil || !strings.HasPrefix(err.Error(), "--allow-drift is given without --plan") {
+		t.Errorf("drift of no plan: %v", err)
+	}
+}
+
 func TestLimit(t *testing.T) {
 	t.Parallel()
 	for text, want := range map[string]rule.Limit{

@@ -13,6 +13,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/plan"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
@@ -69,10 +70,12 @@ var notCompared = cmpopts.IgnoreFields(job.Counts{}, "LongestLock", "Batches")
 type outcome struct {
 	Counts job.Counts
 	Rows   [][]string
+	Digest string // of the plan
 }
 
 // sweepTwice runs a dry run and two sweeps, and takes the first one back in the end. It holds them
-// together: what was forecast is done, nothing is done twice, and everything can be undone.
+// together: what was forecast is done, nothing is done twice, and everything can be undone. The first sweep applies the dry
+// run as a plan.
 func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work) outcome {
 	t.Helper()
 	ctx := context.Background()
@@ -87,16 +90,22 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	}
 	start := store.StartParams{Rules: p.Rules, AsOf: p.AsOf}
 	before := d.Touched(t)
-	forecast, err := open(true).Preview(ctx, p)
+	sum := plan.NewSum(p.Rules, p.AsOf)
+	forecast, err := open(true).Preview(ctx, p, sum)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if sum.Facts != forecast.Due() || sum.Reduced != forecast.Reduced {
+		t.Errorf("the plan changes %d facts and reduces %d, the dry run %d and %d", sum.Facts, sum.Reduced, forecast.Due(), forecast.Reduced)
 	}
 	if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 		t.Errorf("the dry run wrote:\n%s", diff)
 	}
 	explained := explainAll(t, open(true), d, p)
 	engine := open(false)
-	first, err := storetest.Sweep(ctx, engine, start, w)
+	planned := start
+	planned.Plan, planned.Check = sum.Digest(), plan.Check{Sum: sum}.String()
+	first, err := storetest.Sweep(ctx, engine, planned, w)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -127,7 +136,7 @@ func sweepTwice(t *testing.T, d storetest.Database, p sweep.Params, w sweep.Work
 	if diff := cmp.Diff(before[:cards], d.Touched(t)[:cards]); diff != "" {
 		t.Errorf("the undo did not give back (-before +after):\n%s", diff)
 	}
-	return outcome{first.Counts, rows}
+	return outcome{first.Counts, rows, sum.Digest()}
 }
 
 // explainAll asks of every fact what would become of it.
@@ -222,13 +231,17 @@ func TestDatabasesAgreeOnSample(t *testing.T) {
 
 	ctx := context.Background()
 	dry := sweep.Params{Rules: rule.Set{TTL: ptr(rule.TTL(300 * 86400))}, AsOf: asOf}
-	one, err := storetest.Engine(onSQLite).Preview(ctx, dry)
+	lites, pgs := plan.NewSum(dry.Rules, asOf), plan.NewSum(dry.Rules, asOf)
+	one, err := storetest.Engine(onSQLite).Preview(ctx, dry, lites)
 	if err != nil {
 		t.Fatal(err)
 	}
-	two, err := storetest.Engine(onPostgres).Preview(ctx, dry)
+	two, err := storetest.Engine(onPostgres).Preview(ctx, dry, pgs)
 	if err != nil {
 		t.Fatal(err)
+	}
+	if lites.Digest() != pgs.Digest() || lites.Facts != one.Due() {
+		t.Errorf("the plan of %d facts has the digest %s on SQLite and %s on PostgreSQL", lites.Facts, lites.Digest(), pgs.Digest())
 	}
 	if diff := cmp.Diff(one, two, cmpopts.IgnoreFields(sweep.Result{}, "Total", "Samples"), cmpopts.IgnoreUnexported(sweep.Result{})); diff != "" || one.Selected == 0 {
 		t.Fatalf("selected %d (-sqlite +postgres):\n%s", one.Selected, diff)
@@ -248,7 +261,7 @@ func TestDatabasesAgreeOnSample(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if diff := cmp.Diff(outcome{one.Counts, lite.Touched(t)}, outcome{two.Counts, pg.Touched(t)}, notCompared); diff != "" || one.Counts.Selected == 0 {
+		if diff := cmp.Diff(outcome{Counts: one.Counts, Rows: lite.Touched(t)}, outcome{Counts: two.Counts, Rows: pg.Touched(t)}, notCompared); diff != "" || one.Counts.Selected == 0 {
 			t.Fatalf("%s selected %d (-sqlite +postgres):\n%s", p.Rules, one.Counts.Selected, diff)
 		}
 	}

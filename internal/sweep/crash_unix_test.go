@@ -9,6 +9,7 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"sync/atomic"
@@ -21,6 +22,7 @@ import (
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
+	"decayctl/internal/plan"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
@@ -86,6 +88,18 @@ func (p *places) EnqueueClaims(ctx context.Context, l store.Lease, f store.ScanR
 	p.here()
 	defer p.here()
 	return p.Store.EnqueueClaims(ctx, l, f)
+}
+
+func (p *places) AddReviewed(ctx context.Context, l store.Lease, part int, content string) error {
+	p.here()
+	defer p.here()
+	return p.Store.AddReviewed(ctx, l, part, content)
+}
+
+func (p *places) ClearPlanCheck(ctx context.Context, l store.Lease) error {
+	p.here()
+	defer p.here()
+	return p.Store.ClearPlanCheck(ctx, l)
 }
 
 func (p *places) Candidates(ctx context.Context, c store.CandidatesParams, use func([]fact.Candidate) error) error {
@@ -163,6 +177,9 @@ func crash(target string) error {
 		start.Worker = worker
 		var unknown *job.Unknown
 		if _, err := p.Find(ctx, start.ID); errors.As(err, &unknown) {
+			if err := crashPlan(ctx, p, &start); err != nil {
+				return err
+			}
 			if _, err := p.Start(ctx, start); err != nil {
 				return err
 			}
@@ -188,13 +205,27 @@ func crash(target string) error {
 	return err
 }
 
-// crashJob is a sweep by its name: the first one, or one of some nights later, when little is stale. Its
+// crashPlan has a sweep whose name says so apply what a dry run finds now.
+func crashPlan(ctx context.Context, s store.Store, p *store.StartParams) error {
+	if !strings.HasPrefix(os.Getenv(crashWork), "plan ") {
+		return nil
+	}
+	sum := plan.NewSum(p.Rules, p.AsOf)
+	_, err := storetest.Engine(s).Preview(ctx, sweep.Params{Rules: p.Rules, AsOf: p.AsOf}, sum)
+	p.Plan, p.Check = sum.Digest(), plan.Check{Sum: sum}.String()
+	return err
+}
+
+// crashJob is a sweep by its name: the first one, one that applies a plan, or one of some nights later, when little is stale. Its
 // ID is "" where the name is none.
 func crashJob(name string) (p store.StartParams) {
 	p.Rules = crashRules
+	number, planned := strings.CutPrefix(name, "plan ")
 	switch night, found := strings.CutPrefix(name, "night "); {
 	case name == "sweep":
 		p.ID, p.AsOf = "c0ffeeff-0000-4000-8000-0123456789ab", asOf
+	case planned:
+		p.ID, p.AsOf = "c0ffee"+number+"-0000-4000-8000-0123456789ab", asOf
 	case found:
 		p.ID, p.AsOf = "c0ffee0"+night+"-0000-4000-8000-0123456789ab", asOf.AddDate(0, 0, 5)
 	}
@@ -263,6 +294,61 @@ func TestKilledByNight(t *testing.T) {
 				if killed, err := crashed(t, disturbed, crashJob(work).ID, 0); killed || err != nil {
 					t.Fatal("the undo failed:", err)
 				}
+			}
+		})
+	}
+}
+
+// TestPlanKilled kills a sweep that applies a plan: while it checks, before and after what it has found is kept, and among its
+// batches. Whoever resumes it changes the facts that were reviewed and no others, also if facts have appeared since the
+// check.
+func TestPlanKilled(t *testing.T) {
+	t.Parallel()
+	for name, fresh := range crashStores() {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			d, target := fresh(t)
+			expired := func() []string {
+				t.Helper()
+				return d.Rows(t, "SELECT fact_id FROM fact_validity_overrides WHERE reason = 'decay_sweep' ORDER BY fact_id")
+			}
+			if killed, err := crashed(t, target, "plan 10", 0); killed || err != nil {
+				t.Fatal("the undisturbed sweep failed:", err)
+			}
+			reviewed := expired()
+			undo := func(work string) {
+				t.Helper()
+				if killed, err := crashed(t, target, crashJob(work).ID, 0); killed || err != nil {
+					t.Fatal("the undo failed:", err)
+				}
+			}
+			undo("plan 10")
+			before, after := 0, 0
+			for _, place := range []int{1, 2, 3, 5, 8, 12, 17, 23} {
+				work := fmt.Sprint("plan ", 10+place)
+				if killed, err := crashed(t, target, work, place); !killed || err != nil {
+					t.Fatalf("place %d: killed %t, %v", place, killed, err)
+				}
+				open := d.Rows(t, "SELECT count(*) FROM decayctl_plans WHERE job_id = $1 AND worker = 0", crashJob(work).ID)
+				appeared := fmt.Sprint("appeared ", place)
+				if open[0] == "0" {
+					after++
+					d.Insert(t, storetest.Fact(appeared))
+				} else {
+					before++
+				}
+				if killed, err := crashed(t, target, work, 0); killed || err != nil {
+					t.Fatal(err)
+				}
+				if got := expired(); !slices.Equal(got, reviewed) {
+					t.Errorf("killed at place %d (-reviewed +expired):\n%s", place, cmp.Diff(reviewed, got))
+				}
+				undo(work)
+				d.Exec(t, `INSERT INTO fact_validity_overrides (fact_id, valid_until, updated_at)
+					SELECT id, '2026-01-02T00:00:00Z', '2026-01-02T00:00:00Z' FROM facts WHERE id = $1`, appeared)
+			}
+			if before < 2 || after < 2 {
+				t.Errorf("killed %d times before and %d times after the check was through", before, after)
 			}
 		})
 	}
