@@ -42,8 +42,13 @@ func (d Drift) Facts() int64 { return d.More.Facts + d.Fewer.Facts + d.Otherwise
 
 // DriftTo is how now differs from s. Both are of the same rules and as-of.
 func (s *Sum) DriftTo(now *Sum) (d Drift) {
-	if s.digest == now.digest && s.Facts == now.Facts {
+	switch {
+	case s.digest == now.digest && s.Facts == now.Facts:
 		return d
+	case now.Facts == 0: // as after the plan was applied
+		return Drift{Fewer: Part{s.Facts, s.ByRule}, Fades: s.Reduced > 0}
+	case s.Facts == 0:
+		return Drift{More: Part{now.Facts, now.ByRule}, Fades: now.Reduced > 0}
 	}
 	added, removed, all := now.sketch.minus(s.sketch).entries(s.rules)
 	if !all || len(added)+len(removed) == 0 {

@@ -222,6 +222,19 @@ func TestStale(t *testing.T) {
 			t.Errorf("%s:\n got %v\nwant %s", c.name, err, c.want)
 		}
 	}
+	for _, allow := range []rule.Limit{{Facts: 5_000}, {Percent: 100}} {
+		var all []judged
+		for i := range 5_000 {
+			all = append(all, judged{fmt.Sprint(i), floor})
+		}
+		_, err := Check{Sum: sumOf(all), Allow: allow}.Verify(sumOf(nil))
+		if d := sumOf(all).DriftTo(sumOf(nil)); err != nil || d.String() != "5000 fewer facts would expire (by rule: min_confidence 5000 fewer)" {
+			t.Errorf("of a plan that was applied: %s, %v", d, err)
+		}
+		if d := sumOf(nil).DriftTo(sumOf(all)); d.String() != "5000 more facts would expire (by rule: min_confidence 5000 more)" {
+			t.Errorf("of a plan without facts: %s", d)
+		}
+	}
 	var many []judged
 	for i := range 5_000 {
 		many = append(many, judged{fmt.Sprint(i), floor})
