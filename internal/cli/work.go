@@ -269,7 +269,7 @@ func (a *app) printTo(c config.Config, d document) error {
 func (a *app) write(w io.Writer, c config.Config, d document) error {
 	style := report.Style{}
 	if isTerminal(a.Stdout) {
-		style = report.Style{Color: !c.NoColor && a.hasEscapes(a.Stdout), Width: terminalWidth(a.Stdout)}
+		style = report.Style{Color: !c.NoColor && a.hasEscapes(a.Stdout), Width: terminalWidth(a.Stdout), Draw: a.hasEscapes(a.Stdout)}
 	}
 	return writeForm(w, c.Output, d, style)
 }

@@ -43,6 +43,13 @@ func TestText(t *testing.T) {
 		golden(t, name+"-80.txt", asText(t, r, Style{Width: 80}))
 	}
 	golden(t, "failures-pipe.txt", asText(t, failing(12), Style{}))
+	golden(t, "pictured-80.txt", asText(t, pictured(), Style{Width: 80, Draw: true}))
+	golden(t, "pictured-120.txt", asText(t, pictured(), Style{Width: 120, Draw: true, Color: true}))
+	for name, s := range map[string]Style{"pipe": {Draw: true}, "narrow": {Width: narrowestPicture - 1, Draw: true}, "dumb": {Width: 80}} {
+		if got := asText(t, pictured(), s); strings.ContainsAny(got, "█░") {
+			t.Errorf("pictures for %s:\n%s", name, got)
+		}
+	}
 	golden(t, "many-groups-40.txt", asText(t, manyGroups(), Style{Width: 40}))
 	golden(t, "many-groups-80.txt", asText(t, manyGroups(), Style{Width: 80}))
 	golden(t, "many-groups-120.txt", asText(t, manyGroups(), Style{Width: 120, Color: true}))

@@ -14,7 +14,8 @@ import (
 // Style is what the terminal, or the pipe, can show.
 type Style struct {
 	Color bool
-	Width int // columns; 0 if the output is not a terminal
+	Width int  // columns; 0 if the output is not a terminal
+	Draw  bool // pictures of block characters
 }
 
 const longestName = 60 // columns of a name, an id or a stamp, whatever the width

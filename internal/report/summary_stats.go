@@ -51,34 +51,37 @@ func histogramSection(r Run) section {
 	if r.Stats == nil {
 		return s
 	}
-	unit := "days"
-	if r.Stats.Ages.Unit.Hours() < 24 {
-		unit = "hours"
-	}
-	ages := histogram{
-		id: "age", caption: "Live facts by age", axis: "age in " + unit, unit: " " + unit,
-		value: func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) },
-	}
-	if ttl := r.Job.Rules.TTL; ttl != nil {
-		ages.line = "ttl " + ttl.String()
-	}
 	confidences := histogram{
 		id: "confidence", caption: "Live facts by confidence", axis: "confidence",
-		value: func(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) },
+		value:     func(v float64) string { return strconv.FormatFloat(v, 'g', 3, 64) },
+		Histogram: r.Stats.Confidences.Coarse(mostBars),
 	}
 	if floor := r.Job.Rules.Floor; floor != nil {
 		confidences.line = "min_confidence " + floor.String()
 	}
-	for of, h := range map[*histogram]stats.Histogram{&ages: r.Stats.Ages, &confidences: r.Stats.Confidences} {
-		of.Histogram = h.Coarse(mostBars)
-	}
-	for _, h := range []histogram{ages, confidences} {
+	for _, h := range []histogram{agesOf(r, mostBars), confidences} {
 		if h.Total() > 0 {
 			s.Figures = append(s.Figures, h.figure())
 		}
 	}
 	s.Intro = leftOut(r.Stats)
 	return s
+}
+
+// agesOf are the ages of live facts, in no more than most bars.
+func agesOf(r Run, most int) histogram {
+	unit := "days"
+	if r.Stats.Ages.Unit.Hours() < 24 {
+		unit = "hours"
+	}
+	h := histogram{
+		id: "age", caption: "Live facts by age", axis: "age in " + unit, unit: " " + unit, Histogram: r.Stats.Ages.Coarse(most),
+		value: func(v float64) string { return strconv.FormatFloat(v, 'f', -1, 64) },
+	}
+	if ttl := r.Job.Rules.TTL; ttl != nil {
+		h.line = "ttl " + ttl.String()
+	}
+	return h
 }
 
 // leftOut says which facts have no place in the pictures.

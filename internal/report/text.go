@@ -23,6 +23,7 @@ func (r Run) WriteText(w io.Writer, s Style) error {
 	p.counts(r)
 	p.workers(r)
 	if r.Preview != nil {
+		p.pictures(r)
 		p.groups(r)
 		p.samples(r)
 	} else {

@@ -8,7 +8,6 @@ import (
 	"slices"
 	"strings"
 	"testing"
-	"unicode/utf8"
 
 	"pgregory.net/rapid"
 )
@@ -92,10 +91,10 @@ func TestBlock(t *testing.T) {
 			t.Errorf("%v is %q, want %q", share, got, want)
 		}
 	}
-	if got := Spark([]float64{0, 1, 50, 100}); got != " ▁▄█" {
-		t.Errorf("got %q", got)
+	if got, want := Columns([]float64{0, 1, 50, 75, 100}, 2), []string{"      ▄ █ ", "  ▁ █ █ █ "}; !slices.Equal(got, want) {
+		t.Errorf("got %q, want %q", got, want)
 	}
-	if got := Spark([]float64{0, 0}); utf8.RuneCountInString(got) != 2 {
+	if got := Columns([]float64{0, 0}, 1); got[0] != "    " {
 		t.Errorf("got %q", got)
 	}
 }

@@ -98,19 +98,26 @@ func Block(share float64, columns int) string {
 	return bar
 }
 
-// Spark is a row of upright bars of block characters, one for each value, the highest of them a full one.
-func Spark(values []float64) string {
+// Columns are upright bars of block characters, one for each value, with a gap behind each: so many lines of text, the
+// top one first. What is not 0 gets an eighth of a line.
+func Columns(values []float64, lines int) []string {
 	most := 0.0
 	for _, v := range values {
 		most = max(most, v)
 	}
-	var b strings.Builder
-	for _, v := range values {
-		level := 0
-		if v > 0 {
-			level = min(8, max(1, int(v/most*8+0.5)))
+	rows := make([]string, lines)
+	for i := range rows {
+		below := (lines - 1 - i) * 8 // eighths below this line
+		var b strings.Builder
+		for _, v := range values {
+			eighths := 0
+			if v > 0 {
+				eighths = max(1, int(v/most*float64(lines*8)+0.5))
+			}
+			b.WriteRune([]rune(" ▁▂▃▄▅▆▇█")[min(8, max(0, eighths-below))])
+			b.WriteByte(' ')
 		}
-		b.WriteRune([]rune(" ▁▂▃▄▅▆▇█")[level])
+		rows[i] = b.String()
 	}
-	return b.String()
+	return rows
 }
