@@ -88,8 +88,9 @@ demo: build ## run the demo in a folder that is removed afterwards
 	@dir=$$(mktemp -d bin/demo.XXXXXX) && trap 'rm -rf "$(CURDIR)/'"$$dir"'"' EXIT && \
 	cd "$$dir" && '$(CURDIR)/bin/decayctl' demo
 
-recording: ## record the demo anew, into docs/demo.svg
-	$(GO) test ./internal/cli -run '^TestRecording$$' -count=1 -update
+recording: ## record the demo and the example of a report anew, into docs/demo.svg, report.html and report.png
+	$(GO) test ./internal/cli -run '^(TestRecording|TestExampleReport)$$' -count=1 -update
+	chromium --headless --no-sandbox --hide-scrollbars --window-size=1200,1340 --screenshot='$(CURDIR)/docs/report.png' 'file://$(CURDIR)/docs/report.html'
 
 bench: build ## measure a sweep, beside a real node too, into docs/benchmarks.md (FACTS= STORES= CASES=)
 	$(if $(findstring node,$(CASES)),@bash internal/interop/install bin/node || echo "going on without a node")

@@ -117,7 +117,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 func (a *app) preview(ctx context.Context, c config.Config, s store.Store, p sweep.Params, with []sweep.Collector) (*stats.Statistics, *sweep.Result, error) {
 	engine, done := a.engine(c, s)
 	defer done()
-	if !hasPictures(c) {
+	if !a.hasPictures(c) {
 		found, err := engine.Preview(ctx, p, with...)
 		return nil, found, err
 	}
@@ -134,8 +134,8 @@ func (a *app) preview(ctx context.Context, c config.Config, s store.Store, p swe
 	return counted.Statistics(), found, nil
 }
 
-// hasPictures tells whether a report is a page, on stdout or in a file.
-func hasPictures(c config.Config) bool {
+// hasPictures tells whether an output shows pictures: a page, on stdout or in a file, or text on a terminal.
+func (a *app) hasPictures(c config.Config) bool {
 	page := func(form string) bool { return form == config.OutputMarkdown || form == config.OutputHTML }
-	return page(c.Output) || slices.ContainsFunc(c.Reports, func(r config.Report) bool { return page(r.Form) })
+	return page(c.Output) || c.Output == config.OutputText && a.style(c).Draws() || slices.ContainsFunc(c.Reports, func(r config.Report) bool { return page(r.Form) })
 }

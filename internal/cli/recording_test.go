@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"html"
 	"os"
+	"path/filepath"
 	"regexp"
 	"strings"
 	"testing"
@@ -14,9 +15,10 @@ import (
 	"github.com/google/go-cmp/cmp"
 
 	"decayctl/internal/cli"
+	"decayctl/internal/store/sample"
 )
 
-var update = flag.Bool("update", false, "record docs/demo.svg anew")
+var update = flag.Bool("update", false, "record docs/demo.svg and docs/report.html anew")
 
 // What differs from run to run in a recording: ids, times of day, durations, and the batches that durations decide on.
 var varying = []struct {
@@ -64,6 +66,40 @@ func TestRecording(t *testing.T) {
 	}
 	if diff := cmp.Diff(masked(recorded), masked(string(published))); diff != "" {
 		t.Errorf("docs/demo.svg is not what the demo prints; make recording renews it (-printed +published):\n%s", diff)
+	}
+}
+
+// TestExampleReport: docs/report.html is the page of a dry run of the demo's store. `make recording` renews it, and its picture.
+func TestExampleReport(t *testing.T) {
+	t.Parallel()
+	const file = "../../docs/report.html"
+	folder, noon := t.TempDir(), time.Date(2026, 11, 30, 12, 0, 0, 0, time.UTC)
+	store := filepath.Join(folder, "stigmem.db")
+	if err := sample.CreateSQLite(t.Context(), store); err != nil {
+		t.Fatal(err)
+	}
+	if err := sample.FillSQLite(t.Context(), store, sample.Options{AsOf: noon, Seed: 1, NearExpiries: true}); err != nil {
+		t.Fatal(err)
+	}
+	var stdout, stderr bytes.Buffer
+	exit := cli.Main(cli.Process{
+		Args: strings.Fields("dry-run --ttl 90d --min-confidence 0.4 -o html"), Dir: folder, Stdin: strings.NewReader(""), Stdout: &stdout, Stderr: &stderr,
+		Now: func() time.Time { return noon },
+	})
+	if exit != 0 {
+		t.Fatalf("dry-run ends with %d: %s", exit, &stderr)
+	}
+	if *update {
+		if err := os.WriteFile(file, stdout.Bytes(), 0o644); err != nil {
+			t.Fatal(err)
+		}
+	}
+	published, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(string(published), stdout.String()); diff != "" {
+		t.Errorf("docs/report.html is not what a dry run shows; make recording renews it (-published +shown):\n%s", diff)
 	}
 }
 

@@ -267,11 +267,16 @@ func (a *app) printTo(c config.Config, d document) error {
 
 // write writes a document for stdout, which may pass through something on its way there.
 func (a *app) write(w io.Writer, c config.Config, d document) error {
-	style := report.Style{}
-	if isTerminal(a.Stdout) {
-		style = report.Style{Color: !c.NoColor && a.hasEscapes(a.Stdout), Width: terminalWidth(a.Stdout), Draw: a.hasEscapes(a.Stdout)}
+	return writeForm(w, c.Output, d, a.style(c))
+}
+
+// style is what stdout can show.
+func (a *app) style(c config.Config) report.Style {
+	if !isTerminal(a.Stdout) {
+		return report.Style{}
 	}
-	return writeForm(w, c.Output, d, style)
+	escapes := a.hasEscapes(a.Stdout)
+	return report.Style{Color: !c.NoColor && escapes, Width: terminalWidth(a.Stdout), Draw: escapes}
 }
 
 func writeForm(w io.Writer, form string, d document, style report.Style) error {

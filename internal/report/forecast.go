@@ -146,7 +146,7 @@ func (r Forecast) WriteText(w io.Writer, s Style) error {
 	first, second := r.headline()
 	p.WriteString(p.bold(first) + "\n" + second + "\n\n")
 	p.settings(job.Job{AsOf: f.AsOf, Rules: r.Rules, Scope: r.Scope, Tenant: r.Tenant})
-	if p.draws() {
+	if p.Draws() {
 		p.ahead(f)
 		p.WriteString("\n")
 	}

@@ -17,7 +17,7 @@ func TestPagesAreBounded(t *testing.T) {
 	r.Target, r.Job.Scope, r.Job.Tenant = long, long, long
 	r.Stats = manyStatistics(10_000)
 	for i := range 10_000 {
-		r.Preview.Counts.AddTenant(fmt.Sprintf("%0200d", i), 1)
+		r.Preview.AddTenant(fmt.Sprintf("%0200d", i), 1)
 		r.Job.Rules.Policies = append(r.Job.Rules.Policies, rule.Policy{ID: fmt.Sprintf("policy-%d", i), Relation: "*", Mode: rule.ModeConfidence, HalfLife: 1})
 	}
 	r.Job.Rules.Policies[0].Relation, r.Job.Rules.Policies[1].Entity = long, long

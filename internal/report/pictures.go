@@ -40,12 +40,12 @@ const (
 	ageRows          = 12
 )
 
-// draws tells whether there is room for pictures, on a terminal that can show them.
-func (s Style) draws() bool { return s.Draw && s.Width >= narrowestPicture }
+// Draws tells whether pictures are shown: there is room for them, on a terminal that can show them.
+func (s Style) Draws() bool { return s.Draw && s.Width >= narrowestPicture }
 
 // pictures draws what a dry run counted.
 func (p *page) pictures(r Run) {
-	if !p.draws() || r.Stats == nil {
+	if !p.Draws() || r.Stats == nil {
 		return
 	}
 	p.standing(r.Stats.Standing)
