@@ -52,6 +52,9 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 			return err
 		}
 		a.countJobs(ctx, s)
+		if health.History, health.Stopped, err = a.lately(ctx, s); err != nil {
+			return err
+		}
 		health.Left, err = a.leftBehind(ctx, s)
 		return err
 	})
@@ -63,6 +66,29 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 	}
 	health.Now = a.Now()
 	return a.printTo(c, health)
+}
+
+// lately is how sweeps went: those by the rules of the newest one, and how many in a row a time limit stopped.
+func (a *app) lately(ctx context.Context, s store.Store) (h job.History, stopped int, err error) {
+	recent, err := recentSweeps(ctx, s)
+	if err != nil || len(recent) == 0 {
+		return h, 0, err
+	}
+	now := recent[0]
+	now.Started = a.Now()
+	h, _ = lastSweeps(ctx, s, now)
+	return h, job.StoppedInARow(recent), nil
+}
+
+// recentSweeps are the newest jobs of decayctl, the newest first.
+func recentSweeps(ctx context.Context, s store.Store) (recent []job.Job, err error) {
+	err = s.List(ctx, store.ListParams{Limit: job.PastJobs}, func(j job.Job) error {
+		if !j.Node {
+			recent = append(recent, j)
+		}
+		return nil
+	})
+	return recent, err
 }
 
 // leftBehind are the jobs that nobody works on and that somebody should decide about.

@@ -81,7 +81,7 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 		Halt: func() error {
 			if c.MaxRuntime > 0 && left() <= 0 {
 				limit := rule.TTL(c.MaxRuntime / time.Second) // in the form it was given in
-				return &sweep.Stopped{Why: "the time limit of " + limit.String() + " is up (--max-runtime)"}
+				return &sweep.Stopped{Why: "the time limit of " + limit.String() + " is up " + job.TimeLimit}
 			}
 			return nil
 		},
@@ -112,6 +112,11 @@ func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in s
 			others = []string{"the facts of other tenants could not be counted: " + failed.Error()}
 		}
 		run.Notes = append(run.Notes, others...)
+	}
+	if is[*sweep.Stopped](err) {
+		if recent, failed := recentSweeps(ctx, s); failed == nil { // a comparison is not worth an error
+			run.Stopped = job.StoppedInARow(recent)
+		}
 	}
 	if run.Job = j; !a.forPeople(c) {
 		a.logWarnings(c, j, slices.DeleteFunc(run.Warnings(), func(w report.Warning) bool {

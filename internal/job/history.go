@@ -2,6 +2,7 @@ package job
 
 import (
 	"slices"
+	"strings"
 	"time"
 )
 
@@ -66,6 +67,26 @@ func (h History) FarAbove(expired int64) bool {
 func (h History) LongGap() bool {
 	return h.Known() && h.Gap >= shortestGap && h.Gap > farAbove*h.Interval
 }
+
+// TimeLimit ends the reason of a stop by a time limit, and tells it from others.
+const TimeLimit = "(--max-runtime)"
+
+// fallsBehind is how many sweeps in a row a time limit stops until it is said.
+const fallsBehind = 3
+
+// StoppedInARow counts the newest of some jobs that a time limit has stopped and that no process has finished since. The
+// newest job comes first.
+func StoppedInARow(jobs []Job) int {
+	other := slices.IndexFunc(jobs, func(j Job) bool { return j.State != Paused || !strings.HasSuffix(j.StopReason, TimeLimit) })
+	if other < 0 {
+		return len(jobs)
+	}
+	return other
+}
+
+// FallsBehind tells whether so many sweeps in a row were stopped by a time limit that facts become stale faster than
+// sweeps take them away.
+func FallsBehind(stopped int) bool { return stopped >= fallsBehind }
 
 // median is the one in the middle, or halfway between the two in the middle, rounded up. There is at least one number.
 func median[N int64 | time.Duration](numbers []N) N {

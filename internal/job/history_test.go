@@ -112,3 +112,27 @@ func TestMedian(t *testing.T) {
 		}
 	})
 }
+
+func TestOnlyTheNewestSweepsThatATimeLimitStoppedAreInARow(t *testing.T) {
+	t.Parallel()
+	stopped := job.Job{State: job.Paused, StopReason: "the time limit of 2h is up " + job.TimeLimit}
+	byHand := job.Job{State: job.Paused, StopReason: "paused by an operator"}
+	resumed := job.Job{State: job.Done, StopReason: stopped.StopReason}
+	for name, c := range map[string]struct {
+		jobs   []job.Job
+		want   int
+		behind bool
+	}{
+		"none":     {nil, 0, false},
+		"two":      {[]job.Job{stopped, stopped, byHand, stopped}, 2, false},
+		"three":    {[]job.Job{stopped, stopped, stopped, resumed}, 3, true},
+		"all":      {[]job.Job{stopped, stopped, stopped, stopped}, 4, true},
+		"resumed":  {[]job.Job{resumed, stopped, stopped, stopped}, 0, false},
+		"by hand":  {[]job.Job{byHand, stopped, stopped, stopped}, 0, false},
+		"finished": {sweeps(1, 2, 3), 0, false},
+	} {
+		if got := job.StoppedInARow(c.jobs); got != c.want || job.FallsBehind(got) != c.behind {
+			t.Errorf("%s: %d in a row, behind: %t; want %d, %t", name, got, job.FallsBehind(got), c.want, c.behind)
+		}
+	}
+}

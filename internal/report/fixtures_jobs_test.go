@@ -295,7 +295,8 @@ func ill() Health {
 			Stamps:       store.Stamps{OddTimestamps: 1200, UnreadableTimestamps: 3, OddExpiries: 2, UnreadableExpiries: 1},
 			BeforeImages: 4321, BeforeImageMB: 1.5,
 		},
-		Left:  []LeftJob{{Job: left, Command: Command("resume", left)}, {Job: undo, Command: Command("undo", undo)}},
+		Left:    []LeftJob{{Job: left, Command: Command("resume", left)}, {Job: undo, Command: Command("undo", undo)}},
+		History: job.History{Jobs: 10, Median: 7, Interval: 24 * time.Hour, Gap: 9 * 24 * time.Hour}, Stopped: 4,
 		Notes: []string{"the role may not delete from vec_facts"},
 		Now:   asOf.Add(time.Hour),
 	}

@@ -18,8 +18,12 @@ type Health struct {
 	Target string // the store, password masked
 	Found  store.Diagnosis
 	Left   []LeftJob
-	Notes  []string
-	Now    time.Time // for ages
+
+	History job.History // of the sweeps by the rules of the newest one, up to now
+	Stopped int         // newest sweeps in a row that a time limit stopped
+
+	Notes []string
+	Now   time.Time // for ages
 }
 
 // LeftJob is an unfinished job without a live worker, with the command that continues it.
@@ -49,6 +53,19 @@ type missingIndex struct {
 type tenantFacts struct {
 	Tenant string `json:"tenant"`
 	Facts  int64  `json:"facts"`
+}
+
+// Warnings say what is wrong with how sweeps went lately.
+func (h Health) Warnings() (warnings []Warning) {
+	if job.FallsBehind(h.Stopped) {
+		warnings = append(warnings, behind(h.Stopped))
+	}
+	if h.History.LongGap() {
+		warnings = append(warnings, Warning{Code: longGap, Text: fmt.Sprintf(
+			"The last sweep that came to its end was %s ago; the usual interval is %s. Look whether it still runs, and at a dry run before the next one",
+			betweenSweeps(h.History.Gap), betweenSweeps(h.History.Interval))})
+	}
+	return warnings
 }
 
 // WriteJSON writes the result as one JSON document.
@@ -106,13 +123,14 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Stamps        stamps         `json:"stamps"`
 		Jobs          []leftJob      `json:"jobs"`
 		BeforeImages  images         `json:"before_images"`
+		Warnings      []runWarning   `json:"warnings"`
 		Notes         []string       `json:"notes"`
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.HeldPrivileges...), append([]string{}, d.MissingPrivileges...)},
 		indexes, clock, append([]string{}, d.Triggers...), d.Facts, tenants, d.OtherTenants,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
-		left, images{d.BeforeImages, d.BeforeImageMB}, append([]string{}, h.Notes...),
+		left, images{d.BeforeImages, d.BeforeImageMB}, warningsOf(h.Warnings()), append([]string{}, h.Notes...),
 	})
 }
 
@@ -153,6 +171,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	} else {
 		p.left(h.Left, h.Now)
 	}
+	p.warnings(h.Warnings())
 	for _, note := range h.Notes {
 		p.WriteString("note: " + Clean(note) + "\n")
 	}

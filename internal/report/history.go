@@ -15,6 +15,7 @@ import (
 const (
 	farAboveUsual = "far_above_usual"
 	longGap       = "long_gap"
+	fallingBehind = "falling_behind"
 )
 
 // expired is how many facts end: those that a sweep has expired, or that a dry run says it would. Facts that only fade
@@ -47,6 +48,9 @@ func (r Run) Warnings() (warnings []Warning) {
 		}
 		warnings = append(warnings, Warning{Code: farAboveUsual, Text: text + ", " + than + ". " + advice})
 	}
+	if job.FallsBehind(r.Stopped) {
+		warnings = append(warnings, behind(r.Stopped))
+	}
 	if h.LongGap() {
 		advice := "A dry run shows what a sweep would expire, and --max-expire limits it"
 		if r.Preview != nil {
@@ -57,6 +61,12 @@ func (r Run) Warnings() (warnings []Warning) {
 			betweenSweeps(h.Gap), betweenSweeps(h.Interval), advice)})
 	}
 	return warnings
+}
+
+// behind says that time limits stop sweeps again and again.
+func behind(stopped int) Warning {
+	return Warning{Code: fallingBehind, Text: fmt.Sprintf(
+		"The last %d sweeps were stopped by --max-runtime before their end: facts become stale faster than sweeps take them away. Give --max-runtime more time, or raise --pace", stopped)}
 }
 
 // history compares a run that came to its end with the last sweeps.

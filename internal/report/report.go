@@ -22,6 +22,7 @@ type Run struct {
 	Preview *sweep.Result     // the result of a dry run; nil for a job
 	Stats   *stats.Statistics // of a dry run, for its pictures; nil is none
 	History job.History       // of the last sweeps by the same rules
+	Stopped int               // newest sweeps in a row that a time limit stopped, this one included
 	Notes   []string          // what the operator should know about the store
 	Saved   string            // the file that a dry run was saved to as a plan; "" is none
 	Now     time.Time         // for ages; zero is without ages, as at the end of a sweep
