@@ -1,5 +1,5 @@
-// Package cli is the command line, and the only package that knows cobra. Each command is a file
-// with three parts: its options, its constructor, its run function.
+// Package cli is the command line. It is the only package that uses cobra. Each command has a file with a constructor
+// and a function that runs it.
 package cli
 
 import (
@@ -19,10 +19,10 @@ import (
 	"decayctl/internal/report"
 )
 
-// Process is everything a command gets from the process it runs in. Nothing below reads the
-// environment, the clock or the standard streams by itself.
+// Process is all that a command gets from its process. No package below reads the environment, the clock or the
+// standard streams.
 type Process struct {
-	Args    []string // without the program's name
+	Args    []string // without the name of the program
 	Environ []string
 	Dir     string
 	Stdin   io.Reader
@@ -31,11 +31,11 @@ type Process struct {
 	Now     func() time.Time
 }
 
-// ThisProcess is the process decayctl was started as.
+// ThisProcess is the process of decayctl.
 func ThisProcess() Process {
 	dir, err := os.Getwd()
 	if err != nil {
-		dir = "." // the folder is gone; what needs it will say so by its own name
+		dir = "." // the folder was removed; what needs it reports that
 	}
 	return Process{
 		Args: os.Args[1:], Environ: os.Environ(), Dir: dir,
@@ -46,13 +46,13 @@ func ThisProcess() Process {
 // app is one run of one command.
 type app struct {
 	Process
-	json   bool   // the report, or the error, is a JSON document
-	logs   string // form of log lines, and of the error
+	json   bool   // the report and the error are JSON
+	logs   string // format of log lines and of the error
 	signal chan os.Signal
 	run    run
 }
 
-// Main runs one command and returns the exit code. Every error is printed here and nowhere else.
+// Main runs one command and returns the exit code. It is the only place that prints errors.
 func Main(p Process) int {
 	out := &output{Writer: p.Stdout}
 	p.Stdout = out
@@ -66,27 +66,27 @@ func Main(p Process) int {
 	root.SetErr(p.Stderr)
 	err := root.ExecuteContext(ctx)
 	if err == nil {
-		err = out.err // cobra looks at no error when it prints a help text
+		err = out.err // cobra ignores errors when it prints a help text
 	}
 	if cause, ok := context.Cause(ctx).(interrupted); ok && err != nil { //nolint:errorlint // ours, never wrapped
 		err = withCause(err, cause)
 	}
-	a.logEnd(err) // before the error, which is the last line then
+	a.logEnd(err) // before the error, which must be the last line
 	code, exit := a.finish(err)
 	a.end(code, exit)
 	return exit
 }
 
-// interruptible gives a context that the first SIGINT, SIGTERM or SIGHUP ends. The second signal, of
-// whichever kind, finds the default handler again, and quits at once.
+// interruptible is a context that the first SIGINT, SIGTERM or SIGHUP ends. A second signal has its default effect, and
+// ends the process at once.
 func (a *app) interruptible() (context.Context, func()) {
 	ctx, cancel := context.WithCancelCause(context.Background())
 	for s := range endings {
-		if !signal.Ignored(s) { // as nohup, and a shell's background job, ask for
+		if !signal.Ignored(s) { // nohup and background jobs of a shell ignore some
 			signal.Notify(a.signal, s)
 		}
 	}
-	// A log that nobody reads any more must not end a sweep.
+	// A log without a reader must not end a sweep.
 	signal.Ignore(syscall.SIGPIPE)
 	go func() {
 		select {
@@ -102,7 +102,7 @@ func (a *app) interruptible() (context.Context, func()) {
 	}
 }
 
-// Commands are all commands, for what documents them or makes scripts for shells. They are not to be run.
+// Commands are all commands, for documents and scripts of shells. They must not be run.
 func Commands() *cobra.Command {
 	root := (&app{}).newRootCmd()
 	root.InitDefaultCompletionCmd()
@@ -127,7 +127,7 @@ needs no flags.
 		SilenceErrors: true,
 		SilenceUsage:  true,
 	}
-	// Most values are no files.
+	// Most values are not files.
 	root.CompletionOptions.SetDefaultShellCompDirective(cobra.ShellCompDirectiveNoFileComp)
 	root.SetUsageFunc(a.printUsage)
 	config.AddGlobalFlags(root.PersistentFlags())
@@ -149,7 +149,7 @@ func noArgs(cmd *cobra.Command, args []string) error {
 	return usageError{fmt.Sprintf("unexpected argument %q; '%s' takes flags only", report.Clean(args[0]), cmd.CommandPath())}
 }
 
-// source is where the settings of a command are read from.
+// source is the places from which the settings of a command are read.
 func (a *app) source(cmd *cobra.Command) config.Source {
 	return config.Source{Flags: cmd.Flags(), Environ: a.Environ, Dir: a.Dir}
 }
@@ -171,17 +171,17 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 	return c, nil
 }
 
-// settings reads the settings of a command and says nothing.
+// settings reads the settings of a command without warnings.
 func (a *app) settings(cmd *cobra.Command) (config.Config, error) {
 	return config.Load(a.source(cmd), a.Now())
 }
 
-// forPeople tells whether somebody looks on: they get a line of text where a log would get another.
+// forPeople tells whether output goes to a person at a terminal, who gets text in place of log lines.
 func (a *app) forPeople(c config.Config) bool {
 	return isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet
 }
 
-// variable is an environment variable; "" if it is not set. The last one holds, as for a program that asks the system.
+// variable is an environment variable; "" if it is not set. If it is set twice, the last one counts, as in the system.
 func (a *app) variable(name string) string {
 	found := ""
 	for _, line := range a.Environ {
@@ -192,8 +192,8 @@ func (a *app) variable(name string) string {
 	return found
 }
 
-// hasEscapes tells whether a stream is a terminal that understands escape sequences. TERM says so,
-// except on Windows, whose terminals set no TERM.
+// hasEscapes tells whether a stream is a terminal that understands escape sequences. TERM tells, except on Windows,
+// where terminals do not set it.
 func (a *app) hasEscapes(stream any) bool {
 	kind := a.variable("TERM")
 	return isTerminal(stream) && kind != "dumb" && (kind != "" || runtime.GOOS == "windows")

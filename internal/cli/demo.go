@@ -71,7 +71,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 		_, _ = fmt.Fprintf(a.Stdout, "$ decayctl %s\n", command)
 		step := a.Process
 		step.Args = append(strings.Fields(command), "--quiet")
-		// Neither a node's environment nor its folder may lead the walk to a real store.
+		// The environment or the folder of a node must not lead the demo to a real store.
 		step.Environ, step.Dir = []string{"TERM=" + a.variable("TERM")}, a.inDir(folder)
 		switch exit := Main(step); exit {
 		case exitDone:
@@ -93,7 +93,7 @@ func (a *app) runDemo(ctx context.Context, folder string) error {
 	return err
 }
 
-// newFolder makes the folder of the demo, and never uses one that is there already.
+// newFolder creates the folder of the demo. It fails if the folder exists.
 func (a *app) newFolder(folder string) (string, error) {
 	if folder != "" {
 		if err := os.Mkdir(a.inDir(folder), 0o755); err != nil {
@@ -116,7 +116,7 @@ func (a *app) newFolder(folder string) (string, error) {
 	}
 }
 
-// inDir is a path as the command's working directory sees it.
+// inDir is a path, relative to the working directory of the command.
 func (a *app) inDir(path string) string {
 	if filepath.IsAbs(path) {
 		return path

@@ -66,7 +66,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	defer func() { _ = s.Close() }()
 	j := job.Job{State: job.Done, Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant, Created: a.Now()}
 	if j.AsOf.IsZero() {
-		j.AsOf = j.Created.UTC().Truncate(time.Microsecond) // what the store can hold
+		j.AsOf = j.Created.UTC().Truncate(time.Microsecond) // the store holds no more digits
 	}
 	j.Started = j.Created
 	p := sweep.ParamsOf(j)
@@ -78,7 +78,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	}
 	counted, preview, err := a.preview(ctx, c, s, p, with)
 	if err != nil {
-		return err // half a rehearsal is no report
+		return err // an incomplete dry run has no report
 	}
 	notes, others, err := countOthers(ctx, s, c.Tenant)
 	if err != nil {

@@ -19,12 +19,12 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// run is what a command has come to so far, for those who hear of its end: a metrics file, and addresses.
+// run is the result of a command so far, for the metrics file and the notifications at its end.
 type run struct {
-	command string // "" is a command that nobody hears of
+	command string // "" is a command without metrics and notifications
 	began   time.Time
 	config  config.Config
-	job     *job.Job // as it was left; a dry run's; nil if the command came to none
+	job     *job.Job // the job at the end, or that of a dry run; nil if there was none
 	dryRun  bool
 	jobs    *metrics.Jobs // of the store; nil is not known
 	waits   waits
@@ -32,13 +32,13 @@ type run struct {
 
 const hasEnding = "decayctl_ending"
 
-// addEnding adds the flags that say who hears of the end of a command.
+// addEnding adds the flags of metrics and notifications.
 func addEnding(cmd *cobra.Command) {
 	config.AddEndingFlags(cmd.Flags())
 	annotate(cmd, hasEnding, "true")
 }
 
-// annotate notes something about a command, next to what is noted already.
+// annotate adds an annotation to a command.
 func annotate(cmd *cobra.Command, key, value string) {
 	if cmd.Annotations == nil {
 		cmd.Annotations = map[string]string{}
@@ -46,7 +46,7 @@ func annotate(cmd *cobra.Command, key, value string) {
 	cmd.Annotations[key] = value
 }
 
-// begin notes that a command begins, and tells who wants to know.
+// begin notes the begin of a command, and sends a notification if one is asked for.
 func (a *app) begin(cmd *cobra.Command, c config.Config) {
 	if cmd.Annotations[hasEnding] == "" {
 		return
@@ -57,7 +57,8 @@ func (a *app) begin(cmd *cobra.Command, c config.Config) {
 	}
 }
 
-// end writes the metrics of a run and tells how it ended. Nothing that fails here changes the exit code: the work is done.
+// end writes the metrics of a run and sends notifications. A failure here does not change the exit code, since the work
+// is done.
 func (a *app) end(code string, exit int) {
 	r := &a.run
 	if r.command == "" {
@@ -85,16 +86,15 @@ func (a *app) end(code string, exit int) {
 	}
 }
 
-// succeeded tells whether a command came to what was asked for.
+// succeeded tells whether a command did what was asked for.
 func succeeded(exit int) bool { return exit == exitDone || exit == exitSomething }
 
-// logEnd logs one line with the numbers of a job that was worked on. People at a terminal have the report, and so has who
-// reads a dry run. A run that failed is logged with
-// --quiet too: in the mail of cron its numbers are worth a line.
+// logEnd logs a line with the counts of a job. It does not for a person at a terminal or for a dry run, which have the
+// report. A failed run is logged even with --quiet, for the mail of cron.
 func (a *app) logEnd(err error) {
 	r := &a.run
 	_, exit := classify(err)
-	if a.forPeople(r.config) || r.job == nil || r.dryRun { // without a job there are no numbers, and the error says it all
+	if a.forPeople(r.config) || r.job == nil || r.dryRun { // without a job there are no counts, and the error tells everything
 		return
 	}
 	level := slog.LevelInfo
@@ -110,15 +110,15 @@ func (a *app) logEnd(err error) {
 		slog.Int64("failed", c.FailedCount), slog.Int64("restored", c.Restored))
 }
 
-// tell posts a text. It takes no context of the command: a signal may have ended that.
+// tell posts a text. It does not use the context of the command, which a signal may have ended.
 func (a *app) tell(u *url.URL, text string) {
 	if err := notify.Post(context.Background(), u, text); err != nil {
 		a.logger(a.run.config).Warn("a notification was not delivered", "error", report.Clean(err.Error()))
 	}
 }
 
-// summary says in a line or two how a run ended. It leaves the machine, so it has no address, no name and no message
-// of a database.
+// summary is how a run ended, in a line or two. It is sent to another machine, so it has no address, no name and no
+// message of a database.
 func (r *run) summary(code string, exit int) string {
 	text := fmt.Sprintf("decayctl %s: exit code %d", r.command, exit)
 	if code != "" {
@@ -145,14 +145,13 @@ func (a *app) measured(exit int, success bool) metrics.Run {
 	}
 }
 
-// came notes the job that a command came to, and how many jobs its store has.
+// came notes the job of a command, and the numbers of jobs in its store.
 func (a *app) came(ctx context.Context, s store.Store, j job.Job, dryRun bool) {
 	a.run.job, a.run.dryRun = &j, dryRun
 	a.countJobs(ctx, s)
 }
 
-// countJobs counts the jobs of a store for the metrics file, if there is to be one. The work is done by then, so what
-// cannot be counted is left out.
+// countJobs counts the jobs of a store for a metrics file. An error is ignored, since the work is done.
 func (a *app) countJobs(ctx context.Context, s store.Store) {
 	if a.run.config.Ending.MetricsFile == "" {
 		return
@@ -181,23 +180,23 @@ func (a *app) countJobs(ctx context.Context, s store.Store) {
 	}
 }
 
-const countingTime = 10 * time.Second // for a number that only a metrics file wants
+const countingTime = 10 * time.Second // for a number of the metrics file only
 
-// waits sums how long the workers of a run waited, by cause.
+// waits is how long the workers of a run waited, by cause.
 type waits struct {
 	mu    sync.Mutex
 	phase sweep.Phase
 	spent map[string]time.Duration
 
-	locked time.Time // since when a lock was waited for; zero is not
+	locked time.Time // when a wait for a lock began; zero is none
 }
 
-// causes are the phases that are waits, with their labels in the metrics.
+// causes are the labels of the phases that are waits, for metrics.
 var causes = map[sweep.Phase]string{
 	sweep.Pausing: "pace", sweep.Lagging: "lag", sweep.Locked: "lock", sweep.Retrying: "retry", sweep.Waiting: "other_process",
 }
 
-// update takes over a phase. A wait for a lock lasts until the next phase; the other waits are sleeps.
+// update notes a phase. A wait for a lock lasts until the next phase. Other waits are sleeps.
 func (w *waits) update(phase sweep.Phase, now time.Time) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -211,7 +210,7 @@ func (w *waits) update(phase sweep.Phase, now time.Time) {
 	}
 }
 
-// slept adds a sleep to the cause that the last phase tells.
+// slept adds a sleep to the cause of the last phase.
 func (w *waits) slept(d time.Duration) {
 	w.mu.Lock()
 	defer w.mu.Unlock()
@@ -229,7 +228,7 @@ func (w *waits) add(phase sweep.Phase, d time.Duration) {
 	w.spent[cause] += d
 }
 
-// all are the waits of every cause; nil if no work was done.
+// all is the waits by cause; nil if no work was done.
 func (w *waits) all() map[string]time.Duration {
 	w.mu.Lock()
 	defer w.mu.Unlock()

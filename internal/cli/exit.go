@@ -20,8 +20,7 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// The exit codes. Cron lines and CI steps depend on them; the help text and docs/exit-codes.md
-// say the same.
+// The exit codes. Cron jobs and CI depend on them. The help text and docs/exit-codes.md have the same list.
 const (
 	exitDone         = 0
 	exitFailed       = 1
@@ -56,23 +55,23 @@ const exitCodeHelp = `Exit codes:
   141  the reader of the output has gone
   143  terminated; the job can be resumed`
 
-// usageError is a command line that makes no sense.
+// usageError is the error for a wrong command line.
 type usageError struct{ text string }
 
 func (e usageError) Error() string { return e.text }
 
-// errSomething is the answer of dry-run --detailed-exitcode. It is no failure and prints nothing.
+// errSomething is the result of dry-run --detailed-exitcode. It is not a failure and is not printed.
 var errSomething = errors.New("there is something to decay")
 
-// interrupted is the cause of a context that a signal ended.
+// interrupted is the cause of a context that a signal has ended.
 type interrupted struct{ signal os.Signal }
 
 func (e interrupted) Error() string {
 	return endings[e.signal].text
 }
 
-// endings says how a command ends by a signal: in words, in JSON, and by an exit code, which is 128 and
-// the signal's number as in a shell.
+// endings are the words, the JSON name and the exit code for signals. The exit code is 128 plus the signal's number, as
+// in a shell.
 var endings = map[os.Signal]struct {
 	text, code string
 	exit       int
@@ -82,8 +81,8 @@ var endings = map[os.Signal]struct {
 	syscall.SIGHUP:  {"hung up", "hung_up", exitHungUp},
 }
 
-// withCause puts the signal in the place of the "context canceled" that it made, and keeps what to do
-// about it. What is reported stays so: stdout has its document.
+// withCause replaces "context canceled" by the signal that caused it, and keeps the hint. An error whose document is on
+// stdout stays as it is.
 func withCause(err error, cause interrupted) error {
 	if !errors.Is(err, context.Canceled) {
 		return fmt.Errorf("%w (%w)", err, cause)
@@ -99,7 +98,7 @@ func withCause(err error, cause interrupted) error {
 	return replaced
 }
 
-// classify maps every error to its exit code and its name in JSON.
+// classify is the exit code and the JSON name of an error.
 func classify(err error) (code string, exit int) {
 	var signal interrupted
 	switch {
@@ -143,7 +142,7 @@ func classify(err error) (code string, exit int) {
 	return "failed", exitFailed
 }
 
-// lostCode tells an operator's word from a lease that was lost.
+// lostCode is the exit code for a lost job: the operator may have paused or cancelled it, or the lease has ended.
 func lostCode(err error) (code string, exit int) {
 	var lost *job.Lost
 	errors.As(err, &lost)
@@ -156,20 +155,20 @@ func lostCode(err error) (code string, exit int) {
 	return "lease_lost", exitPaused
 }
 
-// is tells whether an error is, or wraps, one of a type.
+// is tells whether an error is, or wraps, an error of a type.
 func is[E error](err error) bool {
 	var e E
 	return errors.As(err, &e)
 }
 
-// reported is an error whose document is on stdout already.
+// reported is an error whose document has been written to stdout.
 type reported struct{ error }
 
 func (e reported) Unwrap() error { return e.error }
 
-// finish prints the error, if there is one, and gives its name and the exit code. Whatever an error quotes is
-// made safe here: file names, server messages and facts are other people's text, and an address with
-// its password may stand where a flag or a file's name belongs.
+// finish prints the error, if there is one, and returns its name and the exit code. It cleans and masks the text: file
+// names, messages of a server and facts are hostile text, and an address with its password may have been given in place
+// of a flag or a file's name.
 func (a *app) finish(err error) (code string, exit int) {
 	code, exit = classify(err)
 	if code == "" {
@@ -198,14 +197,14 @@ func (a *app) finish(err error) (code string, exit int) {
 	return code, exit
 }
 
-// wantsJSON finds the form of output before the settings are read, for errors in reading them.
+// wantsJSON finds the output format before the settings are read, for errors of reading them.
 func wantsJSON(args, environ []string) bool {
 	known := pflag.NewFlagSet("", pflag.ContinueOnError)
 	known.ParseErrorsAllowlist.UnknownFlags = true
 	known.Usage = func() {}
 	config.AddGlobalFlags(known)
 	known.BoolP("help", "h", false, "")
-	// What is wrong with the line is said elsewhere; here the last word on the output counts.
+	// Other code reports what is wrong with the command line. Here the last output format counts.
 	_ = known.ParseAll(args, func(flag *pflag.Flag, value string) error { return known.Set(flag.Name, value) })
 	if output := known.Lookup("output"); output.Changed {
 		return output.Value.String() == config.OutputJSON

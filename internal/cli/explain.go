@@ -61,7 +61,7 @@ func (a *app) runExplain(ctx context.Context, c config.Config, id string) error 
 	return a.printTo(c, x)
 }
 
-// judgedBy are the settings as a rehearsal judges by them: now, unless they name an as-of.
+// judgedBy is the parameters of a judgement without a job: as-of is now unless the settings have one.
 func (a *app) judgedBy(c config.Config, rules rule.Set) sweep.Params {
 	p := sweep.ParamsOf(job.Job{Rules: rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant})
 	if p.AsOf.IsZero() {
@@ -70,7 +70,7 @@ func (a *app) judgedBy(c config.Config, rules rule.Set) sweep.Params {
 	return p
 }
 
-// quietEngine is an engine for what takes no time.
+// quietEngine is an engine without progress, for quick work.
 func (a *app) quietEngine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
 	c.Quiet = true
 	return a.engine(c, s)

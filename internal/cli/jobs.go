@@ -31,7 +31,7 @@ other job has.
 	return cmd
 }
 
-// oneID wants the id of a job, or a prefix of it.
+// oneID checks for one argument: the id of a job, or a prefix of it.
 func oneID(cmd *cobra.Command, args []string) error {
 	if len(args) == 1 && args[0] != "" {
 		return nil
@@ -39,7 +39,7 @@ func oneID(cmd *cobra.Command, args []string) error {
 	return usageError{"give the id of one job, or the beginning of it; 'decayctl jobs list' shows them; see '" + cmd.CommandPath() + " --help'"}
 }
 
-// withStore runs what a command does with a store that is opened for reading.
+// withStore opens the store read-only and calls work.
 func (a *app) withStore(ctx context.Context, c config.Config, use func(store.Store) error) error {
 	s, err := a.open(ctx, c, true)
 	if err != nil {
@@ -48,7 +48,7 @@ func (a *app) withStore(ctx context.Context, c config.Config, use func(store.Sto
 	defer func() { _ = s.Close() }()
 	for {
 		err := use(s)
-		// A file that is read without locks may have changed under the reader.
+		// A file that is read without locks may have changed meanwhile.
 		unchanged, checkErr := store.Unchanged(ctx, s)
 		if unchanged || checkErr != nil || ctx.Err() != nil {
 			return errors.Join(err, checkErr)
@@ -56,7 +56,7 @@ func (a *app) withStore(ctx context.Context, c config.Config, use func(store.Sto
 	}
 }
 
-// own finds a job of decayctl's.
+// own finds a job of decayctl.
 func own(ctx context.Context, s store.Store, prefix string) (job.Job, error) {
 	j, err := s.Find(ctx, prefix)
 	if err == nil && j.Node {

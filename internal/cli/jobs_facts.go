@@ -57,14 +57,14 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 	}
 	listed := int64(0)
 	quiet := c
-	quiet.Quiet = true // the lines are progress enough
+	quiet.Quiet = true // the lines show the progress
 	engine, done := a.engine(quiet, s)
 	defer done()
 	err = engine.Changes(ctx, j, func(change job.Change) error {
 		listed++
 		return lines.Write(change)
 	})
-	// After a failed write Flush fails with the same error, which is said once.
+	// After a failed write, Flush fails with the same error, which is reported once.
 	if flushed := lines.Flush(); err == nil {
 		err = flushed
 	}
@@ -75,7 +75,7 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 		}
 	}
 	if err != nil && listed > 0 {
-		return reported{err} // a document would be one line too many among the lines
+		return reported{err} // a JSON error must not follow the lines
 	}
 	if err != nil {
 		return err

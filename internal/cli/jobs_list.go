@@ -51,19 +51,19 @@ func (a *app) runJobsList(ctx context.Context, c config.Config) error {
 	})
 	switch {
 	case err != nil && out.begun:
-		return reported{err} // half a document is on stdout, and one more would make it worse
+		return reported{err} // a part of a document is on stdout, and no other must follow
 	case err != nil:
 		return err
 	}
 	return out.flush()
 }
 
-// held keeps back the beginning of what is written, so that a short list that turns out to be wrong can be
-// written anew.
+// held buffers the beginning of the output, so that a short list can be written again if the store changed while it was
+// read.
 type held struct {
 	to    io.Writer
 	kept  bytes.Buffer
-	begun bool // some of it is written
+	begun bool // the buffer was exceeded and written
 }
 
 const mostHeld = 256 << 10 // bytes; some hundred jobs
@@ -83,7 +83,7 @@ func (h *held) flush() error {
 	return err
 }
 
-// takeBack forgets what was written, unless some of it cannot be taken back.
+// takeBack discards the buffer. It is false if a part has been written.
 func (h *held) takeBack() bool {
 	h.kept.Reset()
 	return !h.begun

@@ -76,8 +76,8 @@ func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string)
 	return a.sweepJob(ctx, c, s, joined)
 }
 
-// joinNext joins the first job that can be gone on with. A Joined without a job says that there is
-// none, and that the operator knows.
+// joinNext joins the first job that can be resumed. If there is none, it tells the operator and returns a Joined
+// without a job.
 func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (store.Joined, error) {
 	here := worker(c.Lease)
 	ids, err := left(ctx, s, here.Gone)
@@ -94,7 +94,7 @@ func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (sto
 			a.logger(c).Warn("left out a job", "job", id, "reason", err.Error())
 		case is[*job.Busy](err):
 			busy = errors.Join(busy, err)
-		case !is[*job.Illegal](err): // somebody else was faster
+		case !is[*job.Illegal](err): // another process was faster
 			return store.Joined{}, err
 		}
 	}
@@ -104,8 +104,8 @@ func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (sto
 	return store.Joined{}, a.printTo(c, report.Nothing{Text: "There is no job to resume in " + c.Store.Display + "."})
 }
 
-// left are the ids of the jobs that may be gone on with, in the order to try them: the oldest pending one first,
-// then the newest of the others.
+// left are the ids of the jobs that may be resumed, in the order to try them: pending jobs, the oldest first, then all
+// others, the newest first.
 func left(ctx context.Context, s store.Store, gone func(job.Owner) bool) (ids []string, err error) {
 	var pending, others []string
 	err = s.List(ctx, store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed}}, func(j job.Job) error {
@@ -118,19 +118,19 @@ func left(ctx context.Context, s store.Store, gone func(job.Owner) bool) (ids []
 		}
 		return nil
 	})
-	slices.Reverse(pending) // the list has the newest first
+	slices.Reverse(pending) // the list begins with the newest
 	return append(pending, others...), err
 }
 
-// deserted tells whether a job of decayctl's was left before its end, and nobody works on it. One that
-// failed at its end is not: a new sweep tries the facts again that could not be written.
+// deserted tells whether a job of decayctl stopped before its end and has no live worker. A job that failed at its end
+// is complete: a new sweep tries the facts again that could not be written.
 func deserted(j job.Job, gone func(job.Owner) bool) bool {
 	alive := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Live && !gone(w.Owner) })
 	ended := j.State == job.Failed && j.End && j.OpenClaims == 0
 	return !j.Node && !alive && !ended
 }
 
-// announceJob names the target and the job before anything is written.
+// announceJob prints the target and the job before anything is written.
 func (a *app) announceJob(c config.Config, doing string, j job.Job) {
 	if a.forPeople(c) {
 		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules.Words())

@@ -99,9 +99,9 @@ func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) erro
 	return a.printTo(c, undoable)
 }
 
-// warnOfNewer tells of later sweeps that stand: what they expired stays so, whatever is undone below.
+// warnOfNewer warns of later sweeps: the undo does not restore what they expired.
 func (a *app) warnOfNewer(ctx context.Context, c config.Config, s store.Store, j job.Job) error {
-	const most = 3 // there may be a year of them
+	const most = 3 // there may be very many
 	told, enough := 0, errors.New("enough")
 	p := store.ListParams{States: []job.State{job.Running, job.Paused, job.Done, job.Failed, job.Cancelled}, After: j.Stamp}
 	err := s.List(ctx, p, func(other job.Job) error {

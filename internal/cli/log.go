@@ -11,7 +11,7 @@ import (
 	"decayctl/internal/config"
 )
 
-// logger writes to stderr. Quiet leaves warnings and errors.
+// logger writes to stderr. With --quiet it writes warnings and errors only.
 func (a *app) logger(c config.Config) *slog.Logger {
 	level := c.LogLevel
 	if c.Quiet {
@@ -27,14 +27,14 @@ func (a *app) logger(c config.Config) *slog.Logger {
 	return slog.New(slog.NewTextHandler(a.Stderr, options))
 }
 
-// toJournal tells whether stderr leads to journald. systemd says in JOURNAL_STREAM which stream does; a redirection
-// inside the unit leads elsewhere.
+// toJournal tells whether stderr leads to journald. JOURNAL_STREAM of systemd names the stream that does, since stderr
+// may be redirected within the unit.
 func (a *app) toJournal() bool {
 	stream := a.variable("JOURNAL_STREAM")
 	return stream != "" && stream == streamID(a.Stderr)
 }
 
-// errorPrefix is what begins the line of an error.
+// errorPrefix is the beginning of the line of an error.
 func (a *app) errorPrefix() string {
 	if a.toJournal() {
 		return priority(slog.LevelError) + "decayctl: "
@@ -42,7 +42,7 @@ func (a *app) errorPrefix() string {
 	return "decayctl: "
 }
 
-// journal is a handler of log lines for journald: with a priority in front, and without a time, which journald notes itself.
+// journal is a handler of log lines for journald: with a priority, and without a time, which journald adds.
 type journal struct {
 	w     io.Writer
 	level slog.Level
@@ -57,7 +57,7 @@ func (j journal) Handle(ctx context.Context, record slog.Record) error {
 	record.Time = time.Time{} // a handler leaves a zero time out
 	text := slog.NewTextHandler(&line, &slog.HandlerOptions{Level: j.level, ReplaceAttr: func(groups []string, attr slog.Attr) slog.Attr {
 		if len(groups) == 0 && attr.Key == slog.LevelKey {
-			return slog.Attr{} // the priority tells
+			return slog.Attr{} // the priority has the level
 		}
 		return attr
 	}})
@@ -80,7 +80,7 @@ func (j journal) WithGroup(name string) slog.Handler {
 	return j
 }
 
-// priority is a level as journald reads it at the beginning of a line: the numbers of syslog.
+// priority is the number of syslog for a level, which journald reads at the beginning of a line.
 func priority(level slog.Level) string {
 	number := 7
 	switch {

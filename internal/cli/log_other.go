@@ -2,5 +2,5 @@
 
 package cli
 
-// streamID is "": there is no systemd.
+// streamID is "", since this system has no systemd.
 func streamID(any) string { return "" }

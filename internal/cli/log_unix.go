@@ -7,7 +7,7 @@ import (
 	"syscall"
 )
 
-// streamID is the device and the inode of a stream, as JOURNAL_STREAM has them; "" if it is no file.
+// streamID is the device and the inode of a stream, in the format of JOURNAL_STREAM; "" if it is not a file.
 func streamID(stream any) string {
 	file := fileOf(stream)
 	if file == nil {

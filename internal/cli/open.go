@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/store/sqlite"
 )
 
-// kinds opens a store of each kind: the one place that knows them.
+// kinds opens a store of each kind. It is the only place that knows all kinds.
 var kinds = map[string]func(context.Context, config.Store, store.OpenParams) (store.Store, error){
 	config.SQLite: func(ctx context.Context, c config.Store, p store.OpenParams) (store.Store, error) {
 		return sqlite.Open(ctx, c.Path, p)

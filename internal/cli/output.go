@@ -9,8 +9,8 @@ import (
 	"golang.org/x/term"
 )
 
-// output is standard output. It keeps the first error of a write and fails with it ever after, so that
-// no caller says the same error twice, and none of them loses it.
+// output is standard output. After the first failed write, every write fails with the same error, so that the error is
+// reported, and only once.
 type output struct {
 	io.Writer
 	err error // an outputError
@@ -27,17 +27,17 @@ func (o *output) Write(p []byte) (int, error) {
 	return n, o.err
 }
 
-// outputError is a failure to write to standard output.
+// outputError is the error of a failed write to standard output.
 type outputError struct{ error }
 
 func (e outputError) Unwrap() error { return e.error }
 
-// isClosedPipe tells whether standard output is a pipe whose reader has gone, as with "| head".
+// isClosedPipe tells whether standard output is a pipe without a reader, as after "| head".
 func isClosedPipe(err error) bool {
 	return is[outputError](err) && errors.Is(err, syscall.EPIPE)
 }
 
-// fileOf is the file behind a stream; nil if there is none.
+// fileOf is the file of a stream; nil if it has none.
 func fileOf(stream any) *os.File {
 	for {
 		switch s := stream.(type) {
@@ -51,13 +51,13 @@ func fileOf(stream any) *os.File {
 	}
 }
 
-// isTerminal tells whether a stream is one that a person looks at.
+// isTerminal tells whether a stream is a terminal.
 func isTerminal(stream any) bool {
 	file := fileOf(stream)
 	return file != nil && term.IsTerminal(int(file.Fd()))
 }
 
-// terminalWidth is the width of a terminal in columns; 80 where it does not say.
+// terminalWidth is the width of a terminal in columns; 80 if it is not known.
 func terminalWidth(stream any) int {
 	if file := fileOf(stream); file != nil {
 		if width, _, err := term.GetSize(int(file.Fd())); err == nil && width > 0 {

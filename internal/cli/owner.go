@@ -10,7 +10,7 @@ import (
 	"decayctl/internal/job"
 )
 
-// thisOwner is this process as the owner of a share in a job.
+// thisOwner is this process as a worker of a job.
 func thisOwner() job.Owner {
 	host, err := os.Hostname()
 	if err != nil {
@@ -21,13 +21,13 @@ func thisOwner() job.Owner {
 	return job.Owner{Host: host, PIDNamespace: processSpace(), PID: pid, Start: start}
 }
 
-// gone tells whether a process is surely gone: it would be in this one's table, and is not there any
-// more, or its number is another's by now. In doubt it is alive, and its lease is waited for.
+// gone tells whether a process has surely ended: it would be in the process table of this one and is not, or its id
+// belongs to another process. In doubt it is alive, and the end of its lease is waited for.
 func gone(here, o job.Owner) bool {
 	if o.Host != here.Host || o.PIDNamespace != here.PIDNamespace {
 		return false
 	}
-	// Signal 0 goes to nobody; it only asks. Windows does not know it, and has the lease waited for.
+	// Signal 0 only checks for the process. Windows does not have it, and there the end of the lease is waited for.
 	p, err := os.FindProcess(o.PID)
 	if err == nil {
 		err = p.Signal(syscall.Signal(0))
@@ -36,10 +36,10 @@ func gone(here, o job.Owner) bool {
 		return true
 	}
 	state, start := processState(o.PID)
-	return state == "Z" || start != "" && o.Start != "" && start != o.Start // Z: ended, and its parent has not looked
+	return state == "Z" || start != "" && o.Start != "" && start != o.Start // Z is a zombie, which has ended
 }
 
-// noteGone marks the workers that are surely gone, whose leases may go on for a while.
+// noteGone marks the workers that have surely ended although their leases have not.
 func noteGone(j job.Job) {
 	here := thisOwner()
 	for i, w := range j.Workers {
@@ -47,8 +47,8 @@ func noteGone(j job.Job) {
 	}
 }
 
-// processSpace tells process tables apart that share a host's name, as those of containers and of two
-// boots do. Only Linux says; elsewhere there is one.
+// processSpace identifies a process table, since containers and earlier boots may have the same host name. It is "" on
+// systems other than Linux.
 func processSpace() string {
 	table, err := os.Readlink("/proc/self/ns/pid")
 	if err != nil {
@@ -61,14 +61,14 @@ func processSpace() string {
 	return table + " " + strings.TrimSpace(string(boot))
 }
 
-// processState reads a process's state, and when it started in ticks since boot, which no clock moves.
-// Both are "" where the system does not tell.
+// processState reads the state of a process, and its start in ticks since boot, which do not depend on the clock. Both
+// are "" if the system does not tell.
 func processState(pid int) (state, start string) {
 	stat, err := os.ReadFile(fmt.Sprintf("/proc/%d/stat", pid))
 	if err != nil {
 		return "", ""
 	}
-	// The second field is a name in parentheses, and may hold anything. State is field 3, start 22.
+	// The second field is a name in parentheses, and may have any text. The state is field 3, the start field 22.
 	_, rest, _ := strings.Cut(string(stat[strings.LastIndexByte(string(stat), ')')+1:]), " ")
 	fields := strings.Fields(rest)
 	if len(fields) < 20 {

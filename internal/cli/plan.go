@@ -18,7 +18,7 @@ import (
 	"decayctl/internal/wholefile"
 )
 
-// readPlan reads the plan that is to be applied, and takes over what it says of the facts.
+// readPlan reads the plan to apply, and uses its rules, scope, tenant and as-of as settings.
 func (a *app) readPlan(c config.Config) (*plan.Plan, config.Config, error) {
 	data, err := readUpTo(a.inDir(c.Plan), plan.MaxSize)
 	if err != nil {
@@ -39,7 +39,7 @@ func planError(c config.Config, text string) error {
 	return usageError{"the plan " + report.Clean(c.Plan) + " " + text}
 }
 
-// forJob is what a job needs to apply a plan, unless that was made for another store.
+// forJob is what a job needs to apply a plan. It fails if the plan was made for another store.
 func forJob(ctx context.Context, c config.Config, s store.Store, p *plan.Plan) (digest, check string, err error) {
 	here, err := planStore(ctx, c, s)
 	if err != nil {
@@ -55,7 +55,7 @@ func forJob(ctx context.Context, c config.Config, s store.Store, p *plan.Plan) (
 	return p.Sum.Digest(), of.String(), nil
 }
 
-// readUpTo reads a file that must not have more than so many bytes.
+// readUpTo reads a file. It fails if the file has more than so many bytes.
 func readUpTo(path string, most int64) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -69,7 +69,7 @@ func readUpTo(path string, most int64) ([]byte, error) {
 	return data, err
 }
 
-// checkPlanPlace refuses a file that cannot be written, before the work is done for it.
+// checkPlanPlace fails if a plan cannot be written to a file, before the dry run begins.
 func (a *app) checkPlanPlace(name string) error {
 	path := a.inDir(name)
 	if there, err := os.Stat(path); err == nil && there.IsDir() {
@@ -85,7 +85,7 @@ func (a *app) checkPlanPlace(name string) error {
 	return nil
 }
 
-// saveDryRun writes a dry run down as a plan.
+// saveDryRun writes a dry run to a file as a plan.
 func (a *app) saveDryRun(ctx context.Context, c config.Config, s store.Store, j job.Job, sum *plan.Sum) error {
 	here, err := planStore(ctx, c, s)
 	if err != nil {
@@ -97,7 +97,7 @@ func (a *app) saveDryRun(ctx context.Context, c config.Config, s store.Store, j 
 	})
 }
 
-// savePlan writes a plan. Only its owner may read it: it names tenants and relations.
+// savePlan writes a plan to a file. Only the owner may read the file, which names tenants and relations.
 func (a *app) savePlan(name string, p plan.Plan) error {
 	data, err := p.Encode()
 	if err != nil {
@@ -113,13 +113,13 @@ func (a *app) savePlan(name string, p plan.Plan) error {
 	return nil
 }
 
-// planStore tells the store from others.
+// planStore identifies the store of a plan.
 func planStore(ctx context.Context, c config.Config, s store.Store) (plan.Store, error) {
 	id, err := s.NodeID(ctx)
 	return plan.Store{NodeID: id, Kind: c.Store.Kind, Address: c.Store.Address()}, err
 }
 
-// reasonOf is an error of the file system without the file, which the message has named.
+// reasonOf is an error of the file system without the file's name, which the message already has.
 func reasonOf(err error) error {
 	var of *fs.PathError
 	if errors.As(err, &of) {

@@ -94,7 +94,8 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 	return a.printTo(c, checked)
 }
 
-// idlePolicies warns of policies that can never act, whatever a store holds. tenant is the one to be swept, or "" for all.
+// idlePolicies warns of policies that never act, whatever facts a store has. tenant is the tenant to sweep, or "" for
+// all.
 func idlePolicies(rules rule.Set, tenant string) (warnings []report.Warning) {
 	unreachable := rules.Unreachable()
 	for i := range rules.Policies {
@@ -112,7 +113,7 @@ func idlePolicies(rules rule.Set, tenant string) (warnings []report.Warning) {
 	return warnings
 }
 
-// surveyed warns of what policies find in a store. Those that are idle anyway are warned of already.
+// surveyed warns about what policies find in a store, except for those of idlePolicies.
 func surveyed(rules rule.Set, tenant string, found *sweep.Survey, before []report.Warning) (warnings []report.Warning) {
 	whose := ""
 	if tenant != "" {

@@ -98,7 +98,7 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return err
 	}
 	if c.Detach {
-		// Never counted further than the threshold: the count must not outlive the work.
+		// The count stops at the threshold: it must not take longer than the work.
 		n, err := s.CountUpTo(ctx, c.Scope, c.Tenant, min(c.Threshold, math.MaxInt64-1)+1)
 		if err != nil {
 			return err
@@ -112,14 +112,14 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	if p.Later {
 		return a.printDone(c, report.Pending{Target: c.Store.Display, Job: joined.Job}, jobIs(joined.Job))
 	}
-	if !a.forPeople(c) { // whoever reads the log of a killed sweep wants to know what to resume
+	if !a.forPeople(c) { // the log of a killed sweep must name the job to resume
 		a.logger(c).Info("began", "job", joined.Job.ID, "as_of", joined.Job.AsOf)
 	}
 	return a.sweepJob(ctx, c, s, joined)
 }
 
-// checkSweep refuses rules that no sweep is to have, and asks about those that expire nearly everything. A plan needs no
-// question: somebody has looked at its numbers.
+// checkSweep refuses an empty set of rules, and asks before rules that expire nearly everything. It does not ask for a
+// plan, whose numbers the operator has seen.
 func (a *app) checkSweep(ctx context.Context, c config.Config) error {
 	if err := checkRules(c.Rules); err != nil {
 		return err
@@ -133,7 +133,7 @@ func (a *app) checkSweep(ctx context.Context, c config.Config) error {
 	return nil
 }
 
-// start makes the job, and waits for an overlapping one to end if the settings say so.
+// start starts the job. If the settings say so, it waits for an overlapping job to end.
 func (a *app) start(ctx context.Context, c config.Config, s store.Store, p store.StartParams) (store.Joined, error) {
 	const look = 500 * time.Millisecond
 	until, waiting := a.Now().Add(c.Wait), false
@@ -160,7 +160,7 @@ func checkRules(rules rule.Set) error {
 	return nil
 }
 
-// announce names the target before anything is written: a line for people, a log line for the rest.
+// announce prints the target before anything is written: as text for a person, else as a log line.
 func (a *app) announce(c config.Config) {
 	if a.forPeople(c) {
 		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(c.Store.Display), c.Rules.Words())

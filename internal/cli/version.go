@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/store/sqlite"
 )
 
-// The linker sets these, in releases and in the Makefile.
+// Set by the linker, in releases and in the Makefile.
 var version, commit string
 
 type versions struct {
@@ -57,7 +57,7 @@ pgx      %s
 	return err
 }
 
-// builtWith reads what the Go toolchain wrote into the binary, where the linker was told nothing.
+// builtWith reads the build information of the Go toolchain, if the linker did not set the variables.
 func builtWith() versions {
 	info, ok := debug.ReadBuildInfo()
 	if !ok {

@@ -16,9 +16,9 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// What the commands that work on jobs share: sweep, jobs resume and jobs undo.
+// Shared by the commands that work on jobs: sweep, jobs resume and jobs undo.
 
-// openToWork opens a store that is to be written, with the tables that jobs are kept in.
+// openToWork opens the store for writing, and creates decayctl's own tables if necessary.
 func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, error) {
 	s, err := a.open(ctx, c, false)
 	if err != nil {
@@ -31,7 +31,7 @@ func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, err
 	return s, nil
 }
 
-// checkWorkers refuses more workers than help.
+// checkWorkers refuses several workers if the store allows only one.
 func checkWorkers(workers int, s store.Store) error {
 	if alone := s.Tuning().SingleWorkerReason; alone != "" && workers > 1 {
 		return usageError{fmt.Sprintf("--workers %d: %s", workers, alone)}
@@ -52,8 +52,7 @@ func (a *app) progress(c config.Config) *report.Progress {
 	})
 }
 
-// engine builds the engine with this process's clock, progress and time limit. done takes the
-// progress away.
+// engine makes an engine with the clock, progress and time limit of this process. done removes the progress.
 func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
 	progress := a.progress(c)
 	began := a.Now()
@@ -71,7 +70,7 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 		},
 		Sleep: func(ctx context.Context, d time.Duration) error {
 			if c.MaxRuntime > 0 {
-				d = min(d, left()) // a pause may be long; nobody waits for its end to stop
+				d = min(d, left()) // a pause must not delay the end by the time limit
 			}
 			began := a.Now()
 			err := sleep(ctx, d)
@@ -80,7 +79,7 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 		},
 		Halt: func() error {
 			if c.MaxRuntime > 0 && left() <= 0 {
-				limit := rule.TTL(c.MaxRuntime / time.Second) // in the form it was given in
+				limit := rule.TTL(c.MaxRuntime / time.Second) // in the form of the setting
 				return &sweep.Stopped{Why: "the time limit of " + limit.String() + " is up " + job.TimeLimit}
 			}
 			return nil
@@ -95,20 +94,20 @@ func work(c config.Config) sweep.Work {
 	}
 }
 
-// sweepJob sweeps a job that this process has joined, and reports how it was left.
+// sweepJob sweeps a job that this process has joined, and reports the result.
 func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in store.Joined) error {
 	a.tellJoined(c, in)
 	run := report.Run{Target: c.Store.Display, Job: in.Job}
 	run.History, run.Notes = lastSweeps(ctx, s, in.Job)
 	said := run.Warnings()
-	a.logWarnings(c, in.Job, said) // while the sweep can still be stopped
+	a.logWarnings(c, in.Job, said) // early, so that the operator can stop the sweep
 	engine, done := a.engine(c, s)
 	j, err := engine.Sweep(ctx, in, work(c))
 	done()
-	// Counted at the end, when no lease can end meanwhile. After any other error the store may be out of reach.
+	// Counted at the end, so that no lease ends meanwhile. After another error the store may be unreachable.
 	if stopped := (*sweep.Stopped)(nil); err == nil || errors.As(err, &stopped) {
 		others, failed := tenantNotes(ctx, s, j.Tenant)
-		if failed != nil { // the work is done, and its report must not be lost for a count
+		if failed != nil { // the work is done, and its report does not depend on the count
 			others = []string{"the facts of other tenants could not be counted: " + failed.Error()}
 		}
 		run.Notes = append(run.Notes, others...)
@@ -126,8 +125,8 @@ func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in s
 	return a.conclude(ctx, c, s, in, run, err)
 }
 
-// lastSweeps is what the last sweeps by the rules of a job did, of the same scope and tenant. A comparison is not worth
-// a sweep: if they cannot be read, a note says so.
+// lastSweeps is the results of the last sweeps with the rules, scope and tenant of a job. If they cannot be read, a
+// note says so, and the sweep goes on without a comparison.
 func lastSweeps(ctx context.Context, s store.Store, j job.Job) (h job.History, notes []string) {
 	past, err := s.Past(ctx, store.PastParams{
 		Fingerprint: j.Rules.Fingerprint(), Scope: j.Scope, Tenant: j.Tenant, Before: j.Started, Limit: job.PastJobs,
@@ -138,14 +137,14 @@ func lastSweeps(ctx context.Context, s store.Store, j job.Job) (h job.History, n
 	return job.HistoryOf(past, j.Started), nil
 }
 
-// logWarnings logs what is unusual about a sweep, for whoever reads the log of a cron job.
+// logWarnings logs what is unusual about a sweep, for the logs of cron jobs.
 func (a *app) logWarnings(c config.Config, j job.Job, warnings []report.Warning) {
 	for _, w := range warnings {
 		a.logger(c).Warn(w.Text, "code", w.Code, "job", j.ID)
 	}
 }
 
-// tellJoined logs what became of others when this process joined.
+// tellJoined logs the jobs that were paused, and the workers that were removed, when this process joined.
 func (a *app) tellJoined(c config.Config, in store.Joined) {
 	log := a.logger(c)
 	for _, dead := range in.Paused {
@@ -157,7 +156,8 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 	log.Debug("joined", "job", in.Job.ID, "worker", in.Lease.Worker, "as_of", in.Job.AsOf)
 }
 
-// conclude prints how a job was left, with the store's notes and the run's, and turns that into an error where it is not what was asked for.
+// conclude prints the state of a job with the notes of the store and the run. It returns an error if the job did not do
+// what was asked for.
 func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in store.Joined, run report.Run, err error) error {
 	j := run.Job
 	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
@@ -165,9 +165,9 @@ func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in s
 	var refused *sweep.Refused
 	switch {
 	case errors.As(err, &refused):
-		return err // nothing was done; the error is the whole report
+		return err // nothing was done, and the error is the whole report
 	case err != nil && stillIn && !sweep.IsLost(err):
-		// It could not be written down how the job ended, so its row is all there is to tell.
+		// The end of the job could not be stored, so the report shows its row.
 		return hinted{err, fmt.Sprintf("what is committed stays; '%s' goes on", resumeCommand(j))}
 	}
 	outcome := jobOutcome(in, j, err)
@@ -179,7 +179,7 @@ func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in s
 	return errors.Join(outcome, failed)
 }
 
-// jobOutcome is the error that a reported job ends its command with; nil if it came to what was asked for.
+// jobOutcome is the error of a command whose job has been reported; nil if the job did what was asked for.
 func jobOutcome(in store.Joined, j job.Job, err error) error {
 	switch {
 	case err == nil && j.State == job.Failed:
@@ -196,10 +196,10 @@ func jobOutcome(in store.Joined, j job.Job, err error) error {
 	return reported{err}
 }
 
-// jobIs says in which state a job is.
+// jobIs is the state of a job, in words.
 func jobIs(j job.Job) string { return "job " + report.ShortID(j.ID) + " is " + string(j.State) }
 
-// tenantNotes says how many facts a sweep of one tenant leaves alone, and whether the tenant has any.
+// tenantNotes are notes on the facts of other tenants, and on a tenant without facts.
 func tenantNotes(ctx context.Context, s store.Store, tenant string) ([]string, error) {
 	notes, _, err := countOthers(ctx, s, tenant)
 	return notes, err
@@ -217,7 +217,7 @@ func countOthers(ctx context.Context, s store.Store, tenant string) (notes []str
 	return report.TenantNotes(tenant, found), found.Facts, nil
 }
 
-// hinted is an error with what to do about it.
+// hinted is an error with a hint on what to do.
 type hinted struct {
 	error
 	hint string
@@ -227,7 +227,7 @@ func (e hinted) Error() string { return e.error.Error() + "; " + e.hint }
 
 func (e hinted) Unwrap() error { return e.error }
 
-// resumeCommand is what takes a job further from where it was left.
+// resumeCommand is the command that continues a job.
 func resumeCommand(j job.Job) string {
 	if j.State == job.Undoing {
 		return report.Command("undo", j)
@@ -235,20 +235,20 @@ func resumeCommand(j job.Job) string {
 	return report.Command("resume", j)
 }
 
-// document is what a command prints in the end.
+// document is what a command prints at its end.
 type document interface {
 	WriteJSON(w io.Writer) error
 	WriteText(w io.Writer, s report.Style) error
 }
 
-// pageDocument is a document that is also shown as a page.
+// pageDocument is a document that can also be a page.
 type pageDocument interface {
 	document
 	WriteMarkdown(w io.Writer) error
 	WriteHTML(w io.Writer) error
 }
 
-// printDone prints the report of work that is done. If the report cannot be written, the error says what was done.
+// printDone prints the report of work that is done. If that fails, the error says what was done.
 func (a *app) printDone(c config.Config, d document, done string) error {
 	err := a.printTo(c, d)
 	switch {
@@ -265,12 +265,12 @@ func (a *app) printTo(c config.Config, d document) error {
 	err := a.write(a.Stdout, c, d)
 	failed := a.writeReports(c, d)
 	if failed != nil && isClosedPipe(err) {
-		return failed // the end of the other side is no error, and would hide the one that is
+		return failed // a closed pipe would hide the other error
 	}
 	return errors.Join(err, failed)
 }
 
-// write writes a document for stdout, which may pass through something on its way there.
+// write writes a document in the output format to out, which leads to stdout.
 func (a *app) write(w io.Writer, c config.Config, d document) error {
 	return writeForm(w, c.Output, d, a.style(c))
 }
@@ -297,7 +297,7 @@ func writeForm(w io.Writer, form string, d document, style report.Style) error {
 	return d.WriteText(w, style)
 }
 
-// sleep waits, or not as long as that if ctx ends first.
+// sleep waits until the time has passed or ctx ends.
 func sleep(ctx context.Context, d time.Duration) error {
 	timer := time.NewTimer(d)
 	defer timer.Stop()
