@@ -78,10 +78,10 @@ func (r *running) says(t *testing.T, what string) {
 
 // writes waits until the program's sweep has written its first batch, or has ended.
 func (r *running) writes(d storetest.Database) {
-	for begun := false; !begun && !r.over(); {
+	storetest.Await(func() bool {
 		rows, _ := d.Query("SELECT 1 FROM decayctl_jobs WHERE counts <> '{}'") // which fails before there is a table
-		begun = len(rows) > 0
-	}
+		return len(rows) > 0 || r.over()
+	})
 }
 
 // locked keeps the write lock of a SQLite store, until the function it gives is called.
@@ -252,8 +252,9 @@ func TestLockedForLong(t *testing.T) {
 	unlock()
 	// It goes on; the pace is too slow to wait for the end.
 	before := d.Rows(t, "SELECT counts FROM decayctl_jobs")
-	for slices.Equal(before, d.Rows(t, "SELECT counts FROM decayctl_jobs")) && !process.over() {
-	}
+	storetest.Await(func() bool {
+		return !slices.Equal(before, d.Rows(t, "SELECT counts FROM decayctl_jobs")) || process.over()
+	})
 	if pause := decayctl(t, nil, "jobs", "pause", "--store", target, d.Rows(t, "SELECT job_id FROM decayctl_jobs")[0]); pause.exit != 0 {
 		t.Fatalf("%+v", pause)
 	}
@@ -317,9 +318,10 @@ func TestConnectionLost(t *testing.T) {
 			}
 			for range times {
 				before := progress()
-				for now := before; (len(now) == 0 || slices.Equal(before, now)) && !process.over(); {
-					now = progress()
-				}
+				storetest.Await(func() bool {
+					now := progress()
+					return len(now) > 0 && !slices.Equal(before, now) || process.over()
+				})
 				disturb()
 			}
 			exit, report, last := process.ends(t)

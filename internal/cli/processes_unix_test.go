@@ -119,15 +119,16 @@ func slow(t *testing.T, d storetest.Database, expired int, args ...string) *runn
 // waitFor waits until a number of facts are expired, in the test's own stores of standard facts.
 func waitFor(t *testing.T, d storetest.Database, expired int, process *running) {
 	t.Helper()
-	for {
+	storetest.Await(func() bool {
 		if rows, err := d.Query("SELECT count(*) FROM fact_validity_overrides WHERE reason = 'decay_sweep'"); err == nil && rows[0] == strconv.Itoa(expired) {
-			return
+			return true
 		}
 		if process != nil && process.over() {
 			exit, _, last := process.ends(t)
 			t.Fatalf("it ended with exit code %d: %s", exit, last)
 		}
-	}
+		return false
+	})
 }
 
 // TestOneWins: many processes at once start the same sweep, then take over the job that a killed one has
@@ -146,7 +147,8 @@ func TestOneWins(t *testing.T) {
 				for range many {
 					all = append(all, begin(t, "", append(args, "--store", target, "--batch-size", "1", "--pace", "0.0000001")...))
 				}
-				for losers := 0; losers < many-1; {
+				losers := 0
+				storetest.Await(func() bool {
 					for i, process := range all {
 						if process == nil || !process.over() {
 							continue
@@ -157,7 +159,8 @@ func TestOneWins(t *testing.T) {
 						losers++
 						all[i] = nil
 					}
-				}
+					return losers == many-1
+				})
 				for _, process := range all {
 					if process != nil {
 						winner = process

@@ -185,15 +185,14 @@ func cmdUntil(ts *testscript.TestScript, neg bool, args []string) {
 		ts.Fatalf("usage: until STATEMENT ROW")
 	}
 	db := storeOf(ts)
-	for began := time.Now(); ; {
+	began := time.Now()
+	storetest.Await(func() bool {
 		rows, err := db.Query(args[0]) // which fails before the table is there, or while SQLite is locked
-		if err == nil && len(rows) > 0 && rows[0] == args[1] {
-			return
+		if time.Since(began) > 5*time.Minute {
+			ts.Fatalf("still %q after five minutes, %v", rows, err)
 		}
-		if time.Since(began) > time.Minute {
-			ts.Fatalf("still %q after a minute, %v", rows, err)
-		}
-	}
+		return err == nil && len(rows) > 0 && rows[0] == args[1]
+	})
 }
 
 // cmdJobID puts the id of the newest job into a variable: jobid NAME

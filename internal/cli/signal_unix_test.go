@@ -61,8 +61,7 @@ func TestSignals(t *testing.T) {
 				for lines.Scan() {
 					said = append(said, lines.Text())
 					if strings.Contains(lines.Text(), "msg=sweeping") {
-						for len(db.Rows(t, "SELECT 1 FROM fact_validity_overrides")) < 5 { // the first batch
-						}
+						storetest.Await(func() bool { return len(db.Rows(t, "SELECT 1 FROM fact_validity_overrides")) >= 5 }) // the first batch
 						if err := cmd.Process.Signal(signal.number); err != nil {
 							t.Fatal(err)
 						}

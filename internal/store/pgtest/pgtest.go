@@ -47,6 +47,8 @@ wal_level = replica
 wal_keep_size = 256MB
 max_wal_senders = 4
 hot_standby = on
+jit = off
+autovacuum = off
 `
 
 // Cluster is the server of this test process.

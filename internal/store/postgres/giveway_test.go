@@ -85,8 +85,9 @@ func TestNodeNeverLosesADeadlock(t *testing.T) {
 					t.Errorf("%+v, %v", j, err)
 				}
 			}()
-			for d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")[0] == "0" {
-			}
+			storetest.Await(func() bool {
+				return d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()")[0] != "0"
+			})
 			if _, err := other.ExecContext(t.Context(), test.late); err != nil {
 				t.Error(err)
 			}

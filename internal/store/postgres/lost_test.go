@@ -52,13 +52,14 @@ func apply(t *testing.T, d storetest.Database, s store.Store, b store.Batch, unt
 		_, err := s.Apply(context.Background(), b)
 		done <- err
 	}()
-	for len(d.Rows(t, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "+until)) == 0 {
+	storetest.Await(func() bool {
 		select {
 		case err := <-done:
 			t.Fatalf("the batch did not wait: %v", err)
 		default:
 		}
-	}
+		return len(d.Rows(t, "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND "+until)) > 0
+	})
 	return done
 }
 

@@ -324,8 +324,9 @@ func TestDeadlockIsRetried(t *testing.T) {
 		}
 	})
 	// The sweep holds a and waits for b.
-	for len(d.Rows(t, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) == 0 {
-	}
+	storetest.Await(func() bool {
+		return len(d.Rows(t, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) > 0
+	})
 	if _, err := other.ExecContext(context.Background(), lock, "a"); err != nil {
 		t.Errorf("the other session was ended: %v", err)
 	}

@@ -83,14 +83,13 @@ func (r *rewriting) meanwhile(what string) func() {
 	}
 	ended, committed := make(chan struct{}), make(chan bool)
 	go func() {
-		waited := false
-		for !waited {
+		for waited := false; !waited; {
 			select {
 			case <-ended:
 				committed <- false
 				_ = tx.Rollback()
 				return
-			default:
+			case <-time.After(5 * time.Millisecond):
 			}
 			found, err := r.d.Query(`SELECT 1 FROM pg_stat_activity
 				WHERE datname = current_database() AND application_name = 'decayctl' AND wait_event_type = 'Lock'`)

@@ -106,13 +106,14 @@ func TestScanAllSeesOneSnapshot(t *testing.T) {
 		})
 		done <- err
 	}()
-	for d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] == "0" {
+	storetest.Await(func() bool {
 		select {
 		case err := <-done:
 			t.Fatal("it did not wait:", err)
 		default:
 		}
-	}
+		return d.Rows(t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] != "0"
+	})
 	d.Insert(t, storetest.Fact("b"))
 	if err := tx.Commit(); err != nil {
 		t.Fatal(err)

@@ -116,12 +116,9 @@ func testTakenMeanwhile(t *testing.T, d Database) {
 // awaitLock returns when a session of PostgreSQL waits for a lock.
 func (g *scene) awaitLock() {
 	g.t.Helper()
-	for range 100_000 {
-		if g.Rows(g.t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] != "0" {
-			return
-		}
-	}
-	g.t.Fatal("nobody waits for a lock")
+	Await(func() bool {
+		return g.Rows(g.t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] != "0"
+	})
 }
 
 // testWaitEnds: a wait for a lock of the store, or for the connection of writes, ends with the caller's context.
