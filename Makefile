@@ -16,10 +16,10 @@ BENCHFLAGS ?=
 # What the random stores of make interop come from. The one that failed makes them again.
 INTEROP_SEED := $(or $(INTEROP_SEED),$(shell date +%s))
 
-# The race detector watches this project, and not SQLite, which is translated from C: it would make SQLite six to
-# ten times slower. Not so for packages with generic code of the standard library: the linker would take
-# their copies of it for all packages, and the detector would see races that there are none.
-RACE := -race -gcflags='modernc.org/sqlite/lib=-race=false'
+# The race detector watches this project, and not SQLite and what it allocates with, which are translated from C: it
+# would make SQLite ten to twenty times slower. Not so for packages with generic code of the standard library: the
+# linker would take their copies of it for all packages, and the detector would see races that there are none.
+RACE := -race $(foreach package,sqlite/lib libc memory,-gcflags='modernc.org/$(package)=-race=false')
 
 # Tools, pinned. goreleaser: newer ones than this want a newer Go than go.mod does.
 GOLANGCI_LINT_VERSION := v2.15.0
