@@ -248,7 +248,7 @@ func TestPlans(t *testing.T) {
 	t.Run("few before-images", testPlansOfImages)
 	t.Run("a small scope", testPlansOfScope)
 	t.Run("many jobs", testPlansOfJobs)
-	const facts, crowd, times, size = 10_000, 40_000, 20, 500
+	const facts, crowd, times, size = 4_000, 16_000, 50, 250
 	p := newPlanner(t, facts)
 	p.Crowd(t, crowd)
 	p.walk(t, size, times)

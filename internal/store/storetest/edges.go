@@ -119,17 +119,24 @@ func testEdgesOfAllKinds(t *testing.T, d Database) {
 		{nil, &asOf, ptr(AsOf.UnixMilli())},
 		{&own, nil, nil},
 	}
-	const block, each = 100, 2
+	const block, each = 30, 2
+	var plain, others []fact.Candidate
 	for i := range block * len(unlike) {
 		id, kind := fmt.Sprintf("%03d", i), unlike[i/block]
 		if i%block < block-each {
-			d.Insert(t, Fact(id))
-			d.Edge(t, id, nil)
-			continue
+			plain = append(plain, Fact(id))
+		} else {
+			others = append(others, Fact(id, func(c *fact.Candidate) { c.ValidUntil = kind.own }))
 		}
-		d.Insert(t, Fact(id, func(c *fact.Candidate) { c.ValidUntil = kind.own }))
-		d.Edge(t, id, kind.until)
-		d.Exec(t, "UPDATE entity_edges SET decay_epoch = $1 WHERE id = $2", kind.epoch, id)
+	}
+	d.Insert(t, plain...)
+	d.Exec(t, `INSERT INTO entity_edges (id, subject, relation, object, scope, tenant_id, confidence, created_at)
+		SELECT id, 'a', 'b', 'c', 'local', 'default', 0.5, 1767225600000 FROM facts`)
+	d.Insert(t, others...)
+	for i, c := range others {
+		kind := unlike[i/each]
+		d.Edge(t, c.ID, kind.until)
+		d.Exec(t, "UPDATE entity_edges SET decay_epoch = $1 WHERE id = $2", kind.epoch, c.ID)
 	}
 	const edges = "SELECT id, valid_until, decay_epoch, confidence FROM entity_edges ORDER BY id"
 	before := d.Rows(t, edges)
