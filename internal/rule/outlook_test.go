@@ -28,6 +28,62 @@ func TestForecastIsWhatDailySweepsDo(t *testing.T) {
 	})
 }
 
+// TestForecast has the days of facts one by one, ties among them.
+func TestForecast(t *testing.T) {
+	t.Parallel()
+	set := Set{TTL: ptr(TTL(30 * 86400)), Floor: ptr(Floor(0.3)), Policies: []Policy{
+		{ID: "fades", Relation: "fades", Mode: ModeConfidence, HalfLife: 10 * 86400, MinStep: 0.05, KeepLast: 1},
+		{ID: "retracts", Relation: "retracts", Mode: ModeRetract, TTL: ptr(TTL(10 * 86400)), Exempt: []string{"retracts"}},
+		{ID: "beats", Relation: "beats", Mode: ModeRetract, TTL: ptr(TTL(10 * 86400)), KeepLast: 1},
+	}}
+	at := func(days int) string { return fact.FormatInstant(asOf.AddDate(0, 0, days)) }
+	// By 0.05 and more, 0.6 falls to 0.52, 0.45, 0.4 and 0.34. On day 10 it is 0.3, which is not below the floor.
+	fades := []Change{{2, Reduce, "policy:fades"}, {4, Reduce, "policy:fades"}, {6, Reduce, "policy:fades"}, {8, Reduce, "policy:fades"}}
+	for name, test := range map[string]struct {
+		change func(*fact.Candidate)
+		want   []Change
+	}{
+		"by ttl":              {func(c *fact.Candidate) {}, []Change{{30, Expire, NameTTL}}},
+		"at the very instant": {func(c *fact.Candidate) { c.Timestamp = at(-25) }, []Change{{5, Expire, NameTTL}}},
+		"a microsecond later": {func(c *fact.Candidate) {
+			c.Timestamp = fact.FormatInstant(asOf.AddDate(0, 0, -25).Add(time.Microsecond))
+		}, []Change{{6, Expire, NameTTL}}},
+		"now":                  {func(c *fact.Candidate) { c.Timestamp = at(-30) }, []Change{{0, Expire, NameTTL}}},
+		"now by both":          {func(c *fact.Candidate) { c.Timestamp, c.Confidence = at(-30), 0.1 }, []Change{{0, Expire, NameTTL}}},
+		"now by the floor":     {func(c *fact.Candidate) { c.Confidence = 0.1 }, []Change{{0, Expire, NameFloor}}},
+		"beyond the days":      {func(c *fact.Candidate) { c.Timestamp = at(20) }, nil},
+		"confidence 0":         {func(c *fact.Candidate) { c.Confidence = 0 }, []Change{{30, Expire, NameTTL}}},
+		"by itself":            {func(c *fact.Candidate) { c.ValidUntil = ptr(at(5)) }, []Change{{5, Expire, ""}}},
+		"an expiry far ahead":  {func(c *fact.Candidate) { c.ValidUntil = ptr("9999-01-01") }, nil},
+		"an unreadable expiry": {func(c *fact.Candidate) { c.ValidUntil = ptr("tomorrow") }, nil},
+		"expired":              {func(c *fact.Candidate) { c.ValidUntil = ptr(at(0)) }, nil},
+		"no date":              {func(c *fact.Candidate) { c.Timestamp = "x" }, nil},
+		"an override of the floor": {func(c *fact.Candidate) { c.Override = &fact.Override{Confidence: ptr(0.2)} },
+			[]Change{{0, Expire, NameFloor}}},
+		"held":         {func(c *fact.Candidate) { c.LegalHold = true }, nil},
+		"held, ending": {func(c *fact.Candidate) { c.LegalHold, c.ValidUntil = true, ptr(at(5)) }, []Change{{5, Expire, ""}}},
+		"exempt":       {func(c *fact.Candidate) { c.Relation = "retracts" }, nil},
+		"retracts":     {func(c *fact.Candidate) { c.Relation = "beats" }, []Change{{10, Retract, "policy:beats"}}},
+		"the newest":   {func(c *fact.Candidate) { c.Relation, c.Newest = "beats", true }, nil},
+		"fades":        {func(c *fact.Candidate) { c.Relation = "fades" }, append(slices.Clone(fades), Change{11, Expire, NameFloor})},
+		"fades, and ends by itself on the day of a step": {func(c *fact.Candidate) { c.Relation, c.ValidUntil = "fades", ptr(at(6)) },
+			append(slices.Clone(fades[:2]), Change{6, Expire, ""})},
+		"ends by itself on the day of the floor": {func(c *fact.Candidate) { c.Relation, c.ValidUntil = "fades", ptr(at(11)) },
+			append(slices.Clone(fades), Change{11, Expire, ""})},
+		"the newest fades on": {func(c *fact.Candidate) { c.Relation, c.Newest = "fades", true },
+			append(slices.Clone(fades), Change{11, Reduce, "policy:fades"}, Change{14, Reduce, "policy:fades"}, Change{18, Reduce, "policy:fades"}, Change{23, Reduce, "policy:fades"}, Change{31, Reduce, "policy:fades"})},
+	} {
+		c := stale(func(c *fact.Candidate) { c.Relation, c.Timestamp, c.Confidence = "x", at(0), 0.6 })
+		test.change(c)
+		if got := set.Judge(asOf, asOf).Forecast(c, 40, nil); !slices.Equal(got, test.want) {
+			t.Errorf("%s: got %v, want %v", name, got, test.want)
+		}
+		if swept := dailySweeps(set, c, asOf, 40); !slices.Equal(swept, test.want) {
+			t.Errorf("%s: sweeps do %v, want %v", name, swept, test.want)
+		}
+	}
+}
+
 // dailySweeps judges a fact day by day, and writes to it what a sweep would.
 func dailySweeps(s Set, c *fact.Candidate, now time.Time, days int) (changes []Change) {
 	swept := c.Clone()

@@ -150,9 +150,7 @@ func (c *confidenceCounts) add(confidence float64, at Category) {
 		return
 	}
 	n := min(int(confidence*confidenceBins), confidenceBins-1)
-	if n+1 < confidenceBins && confidence >= edge(n+1) { // the product may be rounded across the edge
-		n++
-	} else if confidence < edge(n) {
+	if confidence < edge(n) { // the product was rounded up to the edge
 		n--
 	}
 	c.bins[n][at]++

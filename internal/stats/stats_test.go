@@ -114,7 +114,7 @@ func TestHistograms(t *testing.T) {
 		for range facts {
 			seconds := rapid.Int64Range(-5, oldest).Draw(t, "age")
 			c := aged(time.Duration(seconds)*time.Second, func(c *fact.Candidate) {
-				c.Confidence = rapid.OneOf(rapid.Float64Range(0, 1), rapid.SampledFrom([]float64{0.05, 0.15, 0.3, 0.35, 0.55, 0.6, 0.7, 1})).Draw(t, "confidence")
+				c.Confidence = rapid.OneOf(rapid.Float64Range(0, 1), rapid.SampledFrom(edges())).Draw(t, "confidence")
 			})
 			confidences = append(confidences, c.Confidence)
 			switch {
@@ -139,6 +139,14 @@ func TestHistograms(t *testing.T) {
 			t.Fatalf("%d bins, %d coarse ones", n, len(all.Ages.Coarse(12).Bins))
 		}
 	})
+}
+
+// edges are the edges of bins, and the numbers next below them.
+func edges() (all []float64) {
+	for n := range confidenceBins {
+		all = append(all, edge(n+1), math.Nextafter(edge(n+1), 0))
+	}
+	return all
 }
 
 func checkBins(t *rapid.T, h Histogram, numbers []float64, unit float64) {
