@@ -54,7 +54,7 @@ test: export STORETEST_NO_SKIP = 1
 test: export GORACE = atexit_sleep_ms=10
 test: ## run all tests with the race detector, none skipped (installs PostgreSQL, pgbouncer and Chromium on Debian)
 	@bash .ci/install
-	$(GO) test $(RACE) -parallel 4 -timeout 20m $(TESTFLAGS) ./...
+	$(GO) test $(RACE) -parallel 4 -timeout 60m $(TESTFLAGS) ./...
 
 test-postgres: ## run the tests of the PostgreSQL store on PostgreSQL 14, 16, 17 and 18, from npm
 	@GO='$(GO)' bash .ci/postgres $(TESTFLAGS)
