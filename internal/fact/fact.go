@@ -1,5 +1,5 @@
-// Package fact holds what a Stigmem fact store knows about one fact, and reads and writes the
-// store's timestamps. It is a leaf: it imports nothing of decayctl, does no I/O and has no clock.
+// Package fact holds what a Stigmem fact store knows about one fact. It also parses and formats the node's timestamps. It
+// imports no package of decayctl, does no I/O and has no clock.
 package fact
 
 import "strings"
@@ -7,13 +7,13 @@ import "strings"
 // Scopes are the only values the store accepts in facts.scope.
 var Scopes = []string{"local", "team", "company", "public"}
 
-// Fact is the part of a row in the facts table that decay looks at. The row itself is append-only
-// and never written: signatures and hash chains cover it.
+// Fact is the part of a row of facts that decay depends on. decayctl never writes such a row: signatures and hash chains
+// cover it.
 type Fact struct {
 	ID         string
 	Entity     string
 	Relation   string
-	Source     string // who asserted it; "" where nobody asked the store for it
+	Source     string // URI of the agent that asserted the fact; "" if it was not read
 	Tenant     string
 	Scope      string
 	Timestamp  string  // when the fact was asserted, as stored: any text, see ParseInstant
@@ -22,7 +22,7 @@ type Fact struct {
 	Quarantine *string // base quarantine status, as stored; a row of fact_quarantine_status overrides it
 }
 
-// Override is a fact's row in fact_validity_overrides. A nil column overrides nothing.
+// Override is a fact's row in fact_validity_overrides. If ValidUntil or Confidence is nil, the fact's own value counts.
 type Override struct {
 	ValidUntil *string
 	Confidence *float64
@@ -31,33 +31,33 @@ type Override struct {
 	UpdatedBy  *string
 }
 
-// Edge is what a sweep changes of the graph edge that a fact made.
+// Edge is the columns of a fact's graph edge that a sweep changes.
 type Edge struct {
-	ValidUntil *string
-	DecayEpoch *int64   // milliseconds since 1970
-	Confidence *float64 // nil where nothing changed or changes it
+	ValidUntil *string  // as stored; nil is no expiry
+	DecayEpoch *int64   // the sweep that ended the edge: its as-of in milliseconds since 1970
+	Confidence *float64 // 0 to 1; nil if the sweep does not change it
 }
 
-// Context is what the store knows about a fact beyond the fact's own row.
+// Context is what other tables of the store say about a fact.
 type Context struct {
-	Override          *Override // nil where the fact has no override row
-	LegalHold         bool      // the fact's entity is under an active legal-hold tombstone
+	Override          *Override // nil if the fact has no override
+	LegalHold         bool      // an active legal-hold tombstone covers the fact's entity
 	QuarantinePending bool      // the effective quarantine status is pending
 
-	// Whether the fact is among the newest of its group that keep_last of the policy that decides on it
-	// keeps, and the same for the policy that only counts it. Looked up where a verdict turns on it.
+	// Newest tells whether keep_last of the policy that decides keeps the fact; NewestShadow, whether that of the policy
+	// in mode dry_run does. They are set only if the verdict depends on them.
 	Newest, NewestShadow bool
 }
 
-// Candidate is a fact as a store reads it for judging: the row and its context. Texts of the row may be parts of
-// long ones, that many facts were read with.
+// Candidate is a fact with all that rules need. Its texts may be parts of a longer text that many facts share, and keep
+// that text in memory: see Clone.
 type Candidate struct {
 	Fact
 	Context
-	Place int // in the order of ids, among all that were read with it
+	Place int // the fact's place in the order of ids, among the facts of the same range
 }
 
-// Clone is for a fact that is kept for longer than those it was read with.
+// Clone copies the fact and its texts. It is for a fact that is kept longer than the range it was read with.
 func (c *Candidate) Clone() Candidate {
 	clone := *c
 	for _, text := range []*string{
@@ -77,14 +77,14 @@ func cloneOf(text *string) *string {
 	return &clone
 }
 
-// Text is the length in bytes of all text that the fact and its override hold.
+// Text is the length of all text of the fact and its override, in bytes.
 func (c *Candidate) Text() int {
 	n := len(c.ID) + len(c.Entity) + len(c.Relation) + len(c.Source) + len(c.Tenant) + len(c.Scope) + len(c.Timestamp) +
 		length(c.ValidUntil) + length(c.Quarantine)
 	return n + c.Override.Text()
 }
 
-// Text is the length in bytes of all text that the override holds; that of no override is 0.
+// Text is the length of all text of the override in bytes, 0 for nil.
 func (o *Override) Text() int {
 	if o == nil {
 		return 0
@@ -99,7 +99,7 @@ func length(text *string) int {
 	return len(*text)
 }
 
-// EffectiveValidUntil is the override's expiry where it has one, else the base row's.
+// EffectiveValidUntil is the override's expiry if it has one, else that of the fact's row. nil is no expiry.
 func (c *Candidate) EffectiveValidUntil() *string {
 	if c.Override != nil && c.Override.ValidUntil != nil {
 		return c.Override.ValidUntil
@@ -107,7 +107,7 @@ func (c *Candidate) EffectiveValidUntil() *string {
 	return c.ValidUntil
 }
 
-// EffectiveConfidence is the override's confidence where it has one, else the base row's.
+// EffectiveConfidence is the override's confidence if it has one, else that of the fact's row.
 func (c *Candidate) EffectiveConfidence() float64 {
 	if c.Override != nil && c.Override.Confidence != nil {
 		return *c.Override.Confidence

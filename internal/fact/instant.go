@@ -5,23 +5,22 @@ import (
 	"time"
 )
 
-// ErrUnreadable says that a stored stamp is no date. What that means for the fact is the rules'
-// business: an unreadable stamp never makes a fact expire.
+// ErrUnreadable is the error for a stored stamp that is not a date. An unreadable stamp never makes a fact expire.
 var ErrUnreadable = errors.New("unreadable timestamp")
 
-// FormatInstant writes a stamp as the store's readers compare it: UTC, always six digits, so that
-// it sorts byte-wise among everything the node writes. A fraction of varying length would not.
+// FormatInstant formats a stamp as the node does: in UTC with six digits, rounded down to microseconds. The node compares
+// stamps as text, so the length must not vary.
 func FormatInstant(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05.000000+00:00")
 }
 
-// FormatSecond writes a stamp in whole seconds, the form the node gives updated_at.
+// FormatSecond formats a stamp in whole seconds, rounded down, as the node does for updated_at.
 func FormatSecond(t time.Time) string {
 	return t.UTC().Format("2006-01-02T15:04:05+00:00")
 }
 
-// ParseInstant reads a stamp as stored. The node writes one form only, but callers and federated
-// peers store whatever they like, so this reads ISO 8601 as those are known to write it:
+// ParseInstant parses a stored stamp. The node writes one form, but it stores the stamps of callers and federated peers
+// unread. So ParseInstant reads the forms of ISO 8601 that they are known to write:
 //
 //	2026-06-15T12:00:00.123456+00:00   the node; one to any number of fraction digits, '.' or ','
 //	2026-06-15T12:00:00Z               also z, t or a blank between date and time, and no seconds
@@ -30,11 +29,10 @@ func FormatSecond(t time.Time) string {
 //	2026-06-15                         the start of that day, UTC
 //	20260615T120000Z                   the compact form, with a time only: eight digits alone may be a number
 //
-// Anything else is ErrUnreadable: blanks around it, numbers since the epoch, dates that do not
-// exist, the year 0, a leap second. Digits beyond the nanosecond are dropped.
+// Anything else is ErrUnreadable: surrounding blanks, numbers since the epoch, dates that do not exist, the year 0, a leap
+// second. Digits beyond the nanosecond are dropped.
 //
-// The stores' prefilter relies on this: whatever their canonical-form test lets pass is readable
-// here, and reads as the instant its text sorts by.
+// store.FactDialect.Canonical must accept only stamps that ParseInstant reads as the instant by which their text sorts.
 func ParseInstant(s string) (time.Time, error) {
 	p := stampReader{rest: s}
 	year := p.digits(4)
@@ -62,8 +60,8 @@ func ParseInstant(s string) (time.Time, error) {
 	return t.Add(-offset), nil
 }
 
-// stampReader takes a stamp apart from the left. The first thing that does not fit sets bad; every
-// later step then yields zeros, so callers check once.
+// stampReader parses a stamp from the left. The first character that does not fit sets bad. After that every method
+// returns zero, so that callers check once.
 type stampReader struct {
 	rest string
 	bad  bool
@@ -83,8 +81,7 @@ func (p *stampReader) expect(c byte) {
 	}
 }
 
-// startsWithDigit tells whether an ASCII digit comes next. Unicode has many more digits; none of
-// them is one here.
+// startsWithDigit tells whether an ASCII digit comes next. Other digits of Unicode do not count.
 func (p *stampReader) startsWithDigit() bool {
 	return p.rest != "" && p.rest[0] >= '0' && p.rest[0] <= '9'
 }

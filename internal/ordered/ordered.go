@@ -1,5 +1,5 @@
-// Package ordered does work on several goroutines at once and has the results used one at a time, in the order in which
-// the work began. What comes out is what one goroutine alone would have made, whichever of them was faster.
+// Package ordered runs work on several goroutines at once. The results are used one at a time, in the order in which the
+// work began. So the outcome is that of one goroutine, however fast each of them is.
 package ordered
 
 import (
@@ -8,9 +8,9 @@ import (
 	"sync/atomic"
 )
 
-// Run starts so many goroutines, at least one. Each calls work again and again, every time with a new ticket:
+// Run starts so many goroutines, 1 or more. Each calls work again and again, every time with a new ticket:
 //
-//	more, err := t.Begin(next)     // what to do; one goroutine at a time
+//	more, err := t.Begin(next)     // decide what to do; one goroutine at a time
 //	if err != nil || !more {
 //		return err
 //	}
@@ -20,12 +20,12 @@ import (
 //	}
 //	…                              // use the result; in the order of Begin, one goroutine at a time
 //
-// Run ends once there is nothing left to begin, and all work is over. At most as many results exist as there are
-// goroutines.
+// Run returns when next of Begin has said that nothing is left, and all work has returned. There are never more unused
+// results than goroutines.
 //
-// The error of Run is the one that a single goroutine would have met first: an error waits until all work begun
-// earlier is over. Until then nothing begins, no later result is used, and the context of later work ends.
-// If ctx ends while Run is at work, Run returns ctx.Err(), or what the earliest unfinished work made of that.
+// If work fails, no more work begins, and no later result is used. Run then returns the error of the work that began
+// first: an error is held back until all earlier work has returned. The context of the other work ends. If ctx ends, Run
+// returns ctx.Err(), or the error of the earliest work that was not finished.
 func Run(ctx context.Context, goroutines int, work func(ctx context.Context, t *Ticket) error) error {
 	running, stop := context.WithCancel(ctx)
 	defer stop()
@@ -48,11 +48,11 @@ func Run(ctx context.Context, goroutines int, work func(ctx context.Context, t *
 // queue is the order of tickets.
 type queue struct {
 	stop   func()
-	err    error       // of the earliest work that failed; belongs to the ticket whose turn it is
-	closed atomic.Bool // nothing is to begin any more
+	err    error       // of the earliest work that failed; only the ticket whose Wait has returned uses it
+	closed atomic.Bool // no work begins any more
 
 	mu   sync.Mutex    // held by Begin
-	last chan struct{} // closed when all work begun so far is over
+	last chan struct{} // closed when all work that has begun is over
 }
 
 // Ticket is a place in the order. It belongs to one call of work.
@@ -66,7 +66,7 @@ type Ticket struct {
 func (q *queue) do(ctx context.Context, work func(context.Context, *Ticket) error) (more bool) {
 	t := &Ticket{queue: q}
 	err := work(ctx, t)
-	if err != nil && t.over == nil { // unless all had begun by then, or other work has failed
+	if err != nil && t.over == nil { // an error before Begin gets a place in the order too, unless the queue is closed
 		_, _ = t.Begin(func() (bool, error) { return false, err })
 	}
 	if t.over == nil {
@@ -86,10 +86,10 @@ func (q *queue) do(ctx context.Context, work func(context.Context, *Ticket) erro
 	return err == nil
 }
 
-// Begin calls next, which says whether there is more to do, and gives the ticket its place in the order. Call it once
-// for each ticket. If it returns false, with or without an error, work must return. After next has said that there is nothing
-// left, or next or any work has failed, Begin returns false without calling next.
-// next may wait for other work to be over, but not for another Begin.
+// Begin gives the ticket its place in the order and calls next, which tells whether there is more to do. Call Begin once
+// for each ticket. If it returns false, with or without an error, work must return. Begin does not call next again after
+// next has returned false, or after next or any work has failed. next may wait until other work is over, but not for
+// another Begin.
 func (t *Ticket) Begin(next func() (more bool, err error)) (more bool, err error) {
 	q := t.queue
 	q.mu.Lock()
@@ -107,8 +107,8 @@ func (t *Ticket) Begin(next func() (more bool, err error)) (more bool, err error
 	return more && err == nil, err
 }
 
-// Wait returns once all work begun earlier is over. From then on, until work returns, no other goroutine is past its own
-// Wait. If ctx, which is that of work, has ended by then, Wait returns ctx.Err(): the result is not to be used.
+// Wait returns when all work that began earlier is over. From then on, until work returns, no other goroutine gets past
+// its own Wait. ctx is the context of work. If it has ended, Wait returns ctx.Err(), and the result must not be used.
 func (t *Ticket) Wait(ctx context.Context) error {
 	<-t.turn
 	return ctx.Err()
