@@ -10,8 +10,7 @@ import (
 	"decayctl/internal/store/sqlite/dbfile"
 )
 
-// check makes sure that this is a fact store decayctl knows and, for a sweep, that it can be
-// written. It changes nothing.
+// check checks that this is a fact store that decayctl can work with and, for a sweep, write. It changes nothing.
 func (s *Store) check(ctx context.Context) error {
 	var mode string
 	if err := s.read.QueryRowContext(ctx, "PRAGMA journal_mode").Scan(&mode); err != nil {
@@ -23,7 +22,7 @@ func (s *Store) check(ctx context.Context) error {
 	if err := s.read.QueryRowContext(ctx, "PRAGMA encoding").Scan(&encoding); err != nil {
 		return s.translate(err, "open the store")
 	}
-	if encoding != "UTF-8" { // ids travel as UTF-8
+	if encoding != "UTF-8" { // ids are passed as UTF-8
 		return &store.Error{Kind: store.Unusable, Text: "the database is encoded in " + encoding + "; a node's is in UTF-8, and decayctl reads nothing else"}
 	}
 
@@ -63,20 +62,19 @@ func (s *Store) strings(ctx context.Context, tx querier, query string, args ...a
 	return values, err
 }
 
-// checkWritable writes and rolls back: permissions of the file and its folder, a read-only file
-// system and another writer's lock all show, before the first fact is touched.
+// checkWritable writes and rolls back. So a missing permission, a read-only file system, or a lock of another process shows
+// before the first batch.
 func (s *Store) checkWritable(ctx context.Context) error {
 	err := s.within(ctx, func(tx querier) error {
 		var version int
 		if err := tx.QueryRowContext(ctx, "PRAGMA user_version").Scan(&version); err != nil {
 			return err
 		}
-		// The same value again is a write all the same: it opens the journal. A number cannot be a
-		// parameter of a PRAGMA.
+		// To set the same value is a write too: it opens the journal. A PRAGMA takes no parameters.
 		if _, err := tx.ExecContext(ctx, "PRAGMA user_version = "+strconv.Itoa(version)); err != nil {
 			return err
 		}
-		if err := s.file.AdoptSideFiles(); err != nil { // which exist from here on, and nothing is in them yet
+		if err := s.file.AdoptSideFiles(); err != nil { // they exist since the write, and are still empty
 			return err
 		}
 		if err := s.checkVectors(ctx, tx); err != nil {
@@ -93,7 +91,7 @@ func (s *Store) checkWritable(ctx context.Context) error {
 // errChecked rolls back a transaction that wrote only to see whether it could.
 var errChecked = errors.New("checked")
 
-// checkVectors sees whether the node's vectors can be kept in step.
+// checkVectors checks whether decayctl can delete vectors, and ask the node to make them again.
 func (s *Store) checkVectors(ctx context.Context, tx querier) error {
 	var vectors int
 	if err := tx.QueryRowContext(ctx, "SELECT count(*) FROM sqlite_schema WHERE lower(name) = 'vec_facts'").Scan(&vectors); err != nil || vectors == 0 {

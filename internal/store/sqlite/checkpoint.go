@@ -10,18 +10,18 @@ import (
 	"decayctl/internal/store"
 )
 
-// How many pages decayctl writes before it checkpoints. The commits of a node checkpoint once the log has 1000 pages, and
-// would have to move decayctl's pages too, also the first commit of a node that comes while decayctl is alone.
+// How many pages decayctl writes before it checkpoints. A node checkpoints in the commit after which the WAL has 1000
+// pages: with decayctl's pages among them, that commit of the node would take long.
 const (
 	pagesWithOtherWriters = 250
 	pagesAsSoleWriter     = 1000
 )
 
-// checkpoint moves the log into the database once enough was written, without the write lock: other writers go on. It
-// returns how long that took. The batch is committed by now, so nothing here is a failure of it.
+// checkpoint checkpoints the WAL if enough pages were written, and returns how long that took. It takes no write lock, so
+// other writers go on. An error is ignored: the batch is committed.
 //
-// A passive checkpoint cannot reset the log while a reader is active, and every look-up of a page goes through all of the
-// log. So decayctl's own reads wait. A heartbeat does not: the connection is taken last.
+// A passive checkpoint cannot reset the WAL while a reader is active, and the longer the WAL, the slower each read. So
+// decayctl's own readers wait. A heartbeat does not wait for them: the connection of writes is locked last.
 func (s *Store) checkpoint(ctx context.Context) (took time.Duration) {
 	if !s.wal || !s.checkpointDue(ctx) {
 		return 0
@@ -49,8 +49,8 @@ func (s *Store) checkpointDue(ctx context.Context) bool {
 	return s.pagesWritten()-s.pagesCheckpointed >= limit
 }
 
-// checkpointOnClose moves what is left of the log: a node that has the file open would find all of it to do. A process that is
-// being ended closes its stores while it is still writing, and then leaves the log to the node.
+// checkpointOnClose checkpoints the rest of the WAL, which would else delay a commit of the node. If the process is being
+// ended while it writes, it leaves the WAL to the node.
 func (s *Store) checkpointOnClose() {
 	select {
 	case s.writeSlot <- struct{}{}:
@@ -62,7 +62,8 @@ func (s *Store) checkpointOnClose() {
 	}
 }
 
-// pagesWritten is how many pages the connection of writes has written so far; if it cannot tell, none since the last checkpoint.
+// pagesWritten is how many pages the connection of writes has written so far. If the driver cannot tell, it is the number
+// at the last checkpoint.
 func (s *Store) pagesWritten() (pages int) {
 	err := s.conn.Raw(func(conn any) (err error) {
 		pages, _, err = conn.(sqlite.DBStatus).Status(sqlite.DBStatusCacheWrite, false)
@@ -74,7 +75,7 @@ func (s *Store) pagesWritten() (pages int) {
 	return pages
 }
 
-// Finish ends the work on a job. Its commit waits for the disk, and with it all commits before: what is reported as done stays so.
+// Finish waits until its commit, and all commits before it, are on the disk: a job reported as done must stay done.
 func (s *Store) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
 	if err := s.waitForDisk(ctx); err != nil {
 		return job.Job{}, false, err
@@ -82,7 +83,7 @@ func (s *Store) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error
 	return s.Table.Finish(ctx, l)
 }
 
-// Leave gives the work on a job up. Its commit waits for the disk, as that of Finish.
+// Leave waits for the disk, as Finish.
 func (s *Store) Leave(ctx context.Context, l store.Lease, to job.State, reason string) (job.Job, error) {
 	if err := s.waitForDisk(ctx); err != nil {
 		return job.Job{}, err
@@ -90,7 +91,7 @@ func (s *Store) Leave(ctx context.Context, l store.Lease, to job.State, reason s
 	return s.Table.Leave(ctx, l, to, reason)
 }
 
-// waitForDisk has all later commits wait for the disk.
+// waitForDisk makes all later commits wait for the disk.
 func (s *Store) waitForDisk(ctx context.Context) error {
 	if s.conn == nil {
 		return store.ErrReadOnly

@@ -8,9 +8,9 @@ import (
 	"decayctl/internal/store/jobtable"
 )
 
-// The end of a lease is an instant of the host's clock, which every process can compare. When that clock is
-// stepped, the lease of a process at work would end, or last for too long. The process knows by the monotonic
-// clock how long it was since it last looked, and moves the end of its own lease along with the step.
+// A lease ends at a time of the host's clock, since every process can read that clock. If the clock is stepped, a lease
+// would end too early or too late. So a process compares the host's clock with the monotonic clock, and moves the end of its
+// own lease by the step.
 
 // reading is both clocks at one moment.
 type reading struct {
@@ -18,14 +18,14 @@ type reading struct {
 	up     time.Duration // since the store was opened, by the monotonic clock
 }
 
-const leastStep = time.Second // clocks are slewed by less between two batches
+const leastStep = time.Second // a clock that is slewed and not stepped moves by less between two batches
 
 func (s *Store) readClocks() reading {
 	now := s.params.Now()
 	if s.uptime != nil {
 		return reading{now.UnixMilli(), s.uptime()}
 	}
-	return reading{now.UnixMilli(), now.Sub(s.opened)} // by the monotonic clock, if Now has read it
+	return reading{now.UnixMilli(), now.Sub(s.opened)} // Sub uses the monotonic clock if Now reads it
 }
 
 // step is how far the host's clock was stepped between two readings.
@@ -33,8 +33,8 @@ func (r reading) step(later reading) time.Duration {
 	return time.Duration(later.wallMS-r.wallMS)*time.Millisecond - (later.up - r.up)
 }
 
-// followClock moves the end of a lease along with a step of the clock since that end was written.
-// A lease that another process has put out has no row, and stays lost.
+// followClock moves the end of a lease by the step of the clock since that end was written. If another process has removed
+// the worker, there is no row, and the lease stays lost.
 func (s *Store) followClock(ctx context.Context, tx jobtable.Tx, l store.Lease) error {
 	written, own := s.leases[leaseKey{l.JobID, l.Worker}]
 	now := s.readClocks()
@@ -48,13 +48,13 @@ func (s *Store) followClock(ctx context.Context, tx jobtable.Tx, l store.Lease) 
 	return err
 }
 
-// leaseKey is whose a lease is.
+// leaseKey names a worker.
 type leaseKey struct {
 	jobID  string
 	number int
 }
 
-// noteLease keeps the clocks by which the end of a lease was written, once its transaction has committed.
+// noteLease keeps the reading by which the end of a lease was written, if the open transaction commits.
 func (s *Store) noteLease(l store.Lease, at reading) {
 	s.afterCommit = func() { s.leases[leaseKey{l.JobID, l.Worker}] = at }
 }

@@ -11,13 +11,13 @@ import (
 	"decayctl/internal/store/jobtable"
 )
 
-// dialect is what the job table needs to know of SQLite. A transaction that writes begins with the lock of
-// the whole file, so rows need no locks of their own.
+// dialect implements jobtable.Dialect for SQLite. A transaction that writes begins with the write lock of the whole file,
+// so it locks no rows.
 type dialect struct{ *Store }
 
 var _ jobtable.Dialect = dialect{}
 
-// jobTx is a transaction, for the job table.
+// jobTx implements jobtable.Tx.
 type jobTx struct{ querier }
 
 func (t jobTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
@@ -61,7 +61,7 @@ func (dialect) In(column string, n int) string {
 }
 
 func (dialect) Array(texts []string) any {
-	list, _ := json.Marshal(texts) // cannot fail for texts
+	list, _ := json.Marshal(texts) // cannot fail for strings
 	return string(list)
 }
 
@@ -73,7 +73,7 @@ func (dialect) NodeJobID() string { return "n.id" }
 
 func (dialect) Lock(string) string { return "" }
 
-// Clock is the host's clock, which all who can open the file share.
+// Clock is this host's clock: all processes that can open the file run on this host.
 func (d dialect) Clock(unitsPerSecond int64) string {
 	now := d.params.Now()
 	return strconv.FormatInt(now.Unix()*unitsPerSecond+int64(now.Nanosecond())*unitsPerSecond/int64(time.Second), 10)
@@ -107,7 +107,8 @@ func (d dialect) NextRange(ctx context.Context, t jobtable.Tx, p store.RangePara
 	return d.nextRange(ctx, t.(jobTx).querier, p)
 }
 
-// InOrder does not look the facts up, which would take long under the lock. Who reads a claim finds what is there.
+// InOrder does not look the facts up, which would take too long under the write lock. A reader of the claim finds out
+// which facts exist.
 func (d dialect) InOrder(ctx context.Context, tx jobtable.Tx, ids []string, last store.Cursor) (sorted []string, err error) {
 	list := packIDs(ids)
 	var id string
@@ -128,7 +129,7 @@ func (dialect) HasColumn(ctx context.Context, tx jobtable.Tx, table, column stri
 	return there, err
 }
 
-// OwnShape folds names, as SQLite does, which knows a table by its name in any case.
+// OwnShape converts names to lower case: SQLite ignores the case of names.
 func (d dialect) OwnShape(ctx context.Context, tx jobtable.Tx) (store.OwnState, error) {
 	state := store.OwnState{Columns: map[string][]string{}, Keys: map[string][]store.Index{}}
 	var table, name string

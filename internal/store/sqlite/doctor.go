@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Diagnose looks the file over.
+// Diagnose implements store.Doctor.
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	d := store.Diagnosis{Server: "SQLite " + Version, Triggers: s.triggers.Names}
 	err := s.reading(ctx, func(tx querier) error {
@@ -33,7 +33,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	if d.Facts, err = s.Estimate(ctx); err != nil {
 		return d, err
 	}
-	// SQLite knows no roles: whoever may write the file may do everything.
+	// SQLite has no roles: a process that may write the file may do everything.
 	for _, privilege := range []string{"read the file", "write the file"} {
 		if privilege == "write the file" && !s.mayWrite() {
 			d.MissingPrivileges = append(d.MissingPrivileges, privilege)
@@ -44,8 +44,8 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	return d, nil
 }
 
-// mayWrite goes by the file's mode. Opening the file to see would, when it is closed again, take the
-// locks away that this process has on it.
+// mayWrite checks the file's mode. It must not open the file: closing a descriptor releases all POSIX locks that this
+// process holds on the file, those of SQLite among them.
 func (s *Store) mayWrite() bool {
 	info, err := os.Stat(s.path)
 	return err == nil && info.Mode().Perm()&0o222 != 0
@@ -65,7 +65,7 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx querier, d *store.Diagnosis)
 	return err
 }
 
-// freshCards is a look-up that only this store does: see staleCards.
+// freshCards is a look-up that only this store makes: see staleCards.
 var freshCards = store.Lookup{Columns: []string{"is_stale"}, Effect: "every batch reads all memory cards to see which are fresh"}
 
 func (s *Store) diagnoseIndexes(ctx context.Context, tx querier, d *store.Diagnosis) error {
@@ -90,8 +90,8 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx querier, d *store.Diagno
 	return nil
 }
 
-// tableIndexes are the indexes of all tables that decayctl uses. A partial index, or one that orders text in
-// another way than the node's columns, finds some rows only. Names are in lower case: to SQLite case tells none apart.
+// tableIndexes reads the indexes of the tables that decayctl uses, with names in lower case. It leaves out partial indexes,
+// and columns with another collation than the node's: such an index does not serve a look-up.
 func tableIndexes(ctx context.Context, tx querier) (map[string][]store.Index, error) {
 	names, err := json.Marshal(store.TableNames())
 	if err != nil {

@@ -7,11 +7,10 @@ import (
 	"decayctl/internal/store"
 )
 
-// readEdges reads the edges of the batch's facts before anything is written: a trigger may follow what is. If the batch
-// has a good part of the facts in its range, the edges of the range are read in order.
+// readEdges reads the edges of the batch's facts before anything is written, since a trigger may change edges when an
+// override is written.
 //
-// SQLite keeps text in a column of numbers if it is told to: that is no epoch and no confidence, and must not keep the fact
-// from expiring.
+// A column of numbers may hold text on SQLite. Such an epoch or confidence must not keep the fact from expiring.
 func (w *writer) readEdges(ctx context.Context) error {
 	all := w.batch.All()
 	byID := store.NewByID(all)
@@ -34,8 +33,8 @@ func (w *writer) readEdges(ctx context.Context) error {
 	})
 }
 
-// expireEdges ends the edge that a fact made: graph traversal reads the edge alone. What an undo will need of the edges and
-// the overrides is kept first.
+// expireEdges writes the before-images, and ends the edges of the written facts: the node's graph traversal looks at the
+// edge, and not at the fact.
 func (w *writer) expireEdges(ctx context.Context) error {
 	done := w.batch.Done()
 	if err := w.keepBeforeImages(ctx, store.BeforeImages(done)); err != nil {

@@ -15,8 +15,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// translate turns a driver error into one of ours. doing says what could not be done, as the end
-// of "cannot …". nil stays nil, and so does the end of a context, and what is ours already.
+// translate makes a *store.Error of a driver's error. doing is what failed, such as "read the facts". nil, the end of a
+// context, a *store.Error and an error of package job stay as they are.
 func (s *Store) translate(err error, doing string) error {
 	var driverError *sqlite.Error
 	switch {
@@ -36,7 +36,7 @@ func (s *Store) translate(err error, doing string) error {
 	case sqlite3.SQLITE_INTERRUPT:
 		return context.Canceled
 	case sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED:
-		// A snapshot that is too old is gone at the next try; a lock held past the timeout is not.
+		// A snapshot that is too old does not recur when the work is repeated. A lock may still be held.
 		if code == sqlite3.SQLITE_BUSY_SNAPSHOT {
 			return fail(store.Contention, "the store changed meanwhile")
 		}
@@ -67,11 +67,11 @@ func (s *Store) translate(err error, doing string) error {
 	return fmt.Errorf("cannot %s: %w", doing, err)
 }
 
-// unfit is what SQLite says to a statement that does not fit a table, or one of its columns. It has no code for that.
+// unfit matches the messages of SQLite for a statement that does not fit a table. There is no error code for that.
 var unfit = regexp.MustCompile("no such (table|column)|has no column|ON CONFLICT clause does not match|cannot (modify|INSERT|UPDATE)|may not be modified")
 
-// noMoreFiles tells whether this process cannot open as many files as SQLite opens with a database: SQLite does not
-// say why it could not.
+// noMoreFiles tells whether this process cannot open as many files as SQLite needs for a database. SQLite does not report
+// the cause.
 func noMoreFiles() bool {
 	for range 5 { // the database, its log, the index of the log, the folder, and a device for random bytes
 		file, err := os.Open(os.DevNull)
@@ -83,7 +83,7 @@ func noMoreFiles() bool {
 	return false
 }
 
-// ours tells whether an error says already what it has to say to a caller.
+// ours tells whether an error is a *store.Error or of package job, and needs no translation.
 func ours(err error) bool {
 	switch err.(type) { //nolint:errorlint // they are returned as they are made
 	case *store.Error, *job.Ambiguous, *job.Busy, *job.Foreign, *job.Illegal, *job.Lost, *job.Superseded, *job.Unknown:
@@ -92,7 +92,7 @@ func ours(err error) bool {
 	return false
 }
 
-// tooLong tells whether a value would have been longer than SQLite allows: 10^9 bytes, or maxValue.
+// tooLong tells whether a value is longer than the limit of the connection: 10^9 bytes, or maxValue.
 func tooLong(err error) bool {
 	var driverError *sqlite.Error
 	return errors.Is(err, errTooLong) || errors.As(err, &driverError) && driverError.Code() == sqlite3.SQLITE_TOOBIG

@@ -8,10 +8,10 @@ import (
 	"decayctl/internal/store"
 )
 
-// readByRowID are the tables that are read by the numbers of their rows. Of entity_edges see checkEdges.
+// readByRowID are the tables that decayctl reads by rowid.
 var readByRowID = map[string]bool{"facts": true, "fact_validity_overrides": true, "fact_quarantine_status": true, "tombstones": true}
 
-// forms are those of the tables that decayctl uses, as the schema has them.
+// forms reads the forms of the tables that decayctl uses.
 func (s *Store) forms(ctx context.Context) (map[string]store.Form, error) {
 	indexes, err := tableIndexes(ctx, s.read)
 	if err != nil {
@@ -64,8 +64,8 @@ func (s *Store) form(ctx context.Context, table string) (form store.Form, err er
 	return form, nil
 }
 
-// affinity is what SQLite makes of a declared type. Where a column of text had none, an index on it would not be used for
-// comparisons with one that has.
+// affinity is the type that SQLite derives from a declared type. An index on a column without text affinity does not serve
+// comparisons with a column of text.
 func affinity(declared string) store.Type {
 	has := func(parts ...string) bool {
 		for _, part := range parts {
@@ -86,8 +86,8 @@ func affinity(declared string) store.Type {
 	return store.Other
 }
 
-// findFolded tells by comparing which columns have a collation other than BINARY: no pragma tells. The columns of the union
-// are compared as those of its first part, which has no row.
+// findFolded sets Folded of the columns with another collation than BINARY. No pragma tells the collation, so it compares
+// two texts. The first part of the UNION gives the columns their collations, the second the texts.
 func (s *Store) findFolded(ctx context.Context, table string, columns []store.Column) error {
 	var names, values, compared []string
 	var folded []any

@@ -8,11 +8,11 @@ import (
 	"decayctl/internal/store"
 )
 
-// list is rows of text as one JSON array, and the query that unpacks it from $1. That is far cheaper than a statement
-// for each row.
+// list is rows of text as a JSON array, and the query that reads them from the argument $1. One statement with a list is
+// much faster than a statement for each row.
 type list struct{ json, sql string }
 
-// pack makes a list of n rows that have the given columns. If JSON would change one of the texts, all travel as hex digits.
+// pack makes a list of n rows with the given columns. If JSON cannot hold one of the texts, all texts are hex digits.
 func pack(columns []string, n int, row func(i int) []string) list {
 	json, plain := encode(n, row, false)
 	if !plain {
@@ -32,8 +32,8 @@ func pack(columns []string, n int, row func(i int) []string) list {
 	return list{json, "SELECT " + strings.Join(selected, ", ") + " FROM json_each($1)"}
 }
 
-// encode makes a JSON array of n rows: of texts, or of arrays of them if a row has several. Unless they become hex digits
-// it ends at the first text that is not plain.
+// encode makes a JSON array of n rows. A row is a text, or an array if it has several texts. Without digits, plain is
+// false at the first text that JSON cannot hold.
 func encode(n int, row func(i int) []string, digits bool) (json string, plain bool) {
 	buf := []byte{'['}
 	for i := range n {
@@ -66,7 +66,7 @@ func encode(n int, row func(i int) []string, digits bool) (json string, plain bo
 	return string(append(buf, ']')), true
 }
 
-// isPlain tells whether JSON leaves a text as it is. An id may be any text, and JSON would change what is not UTF-8.
+// isPlain tells whether a text is the same in JSON. An id may be any text, and JSON would change bytes that are not UTF-8.
 func isPlain(text string) bool {
 	for i := range len(text) {
 		if c := text[i]; c < ' ' || c > '~' || c == '"' || c == '\\' {

@@ -1,5 +1,5 @@
-// Package sqlite is the fact store in a SQLite file, as a Stigmem node keeps it by default. The
-// driver is pure Go, so that one static binary serves every platform.
+// Package sqlite is the fact store in a SQLite file, which is the default of a Stigmem node. The driver is pure Go, so that
+// decayctl is one static binary on every platform.
 package sqlite
 
 import (
@@ -27,42 +27,42 @@ import (
 type Store struct {
 	*jobtable.Table
 
-	path              string // of the file
+	path              string
 	file              *dbfile.File
 	params            store.OpenParams
 	read              *sql.DB
-	writes            *sql.DB                  // nil where the store is opened read-only
-	conn              *sql.Conn                // the one connection of writes: data_version means nothing on another
-	writeSlot         chan struct{}            // holds what is using the connection of writes
-	readLock          sync.RWMutex             // held while something is read, and against it during a checkpoint
+	writes            *sql.DB                  // nil if the store is read-only
+	conn              *sql.Conn                // the only connection of writes: data_version of another has no meaning for it
+	writeSlot         chan struct{}            // full while a goroutine uses the connection of writes
+	readLock          sync.RWMutex             // read-locked by readers, locked by a checkpoint
 	identity          os.FileInfo              // of the file that was opened to be written
-	otherNames        bool                     // the file has several names, and no process uses it by this one
-	lockFree          *dbfile.State            // set while the file is read without locks: what it looked like at the start
-	lockFreeChanges   int                      // how often it did not look so in the end
+	otherNames        bool                     // the file has several names, and no other process uses it by this one
+	lockFree          *dbfile.State            // state of the file when it was opened to be read without locks; else nil
+	lockFreeChanges   int                      // how often the file changed while it was read without locks
 	wal               bool                     // the file is in WAL mode
-	pagesCheckpointed int                      // pages written when the log was last moved into the database; guarded by writeSlot
-	common            atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
+	pagesCheckpointed int                      // pagesWritten at the last checkpoint; guarded by writeSlot
+	common            atomic.Pointer[[]string] // see commonExpiries; nil until they were read
 	cardsByState      bool                     // memory_cards has an index on is_stale
 	vec               bool                     // vec_facts exists and can be written
-	backfill          bool                     // and so can fact_embedding_status, where an undo says that a vector is missing
+	backfill          bool                     // fact_embedding_status can be written, by which an undo asks for vectors
 	notes             []string
 
-	dataVersion  int64     // when a transaction that writes last began; guarded by writeSlot
-	otherWroteAt time.Time // when that was found to have changed; guarded by writeSlot
+	dataVersion  int64     // at the begin of the last transaction that writes; guarded by writeSlot
+	otherWroteAt time.Time // when dataVersion last changed; guarded by writeSlot
 
 	opened      time.Time
 	leases      map[leaseKey]reading // of this process, see followClock; guarded by writeSlot
-	afterCommit func()               // what follows from the transaction at work, once it has committed; guarded by writeSlot
+	afterCommit func()               // called if the open transaction commits; guarded by writeSlot
 	uptime      func() time.Duration // the monotonic clock, in tests; else nil
 	triggers    store.Triggers
 
-	wrap func(querier) querier // what the statements of transactions pass through, in tests; else nil
+	wrap func(querier) querier // sees the statements of transactions, in tests; else nil
 }
 
 var _ store.Store = (*Store)(nil)
 
-// Open opens an existing fact store. It creates nothing, migrates nothing and leaves the journal
-// mode alone.
+// Open opens an existing fact store and checks it. It creates no file, migrates nothing and leaves the journal mode alone.
+// Errors: Unusable, NotPermitted, Busy.
 func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) {
 	file, err := dbfile.Inspect(path)
 	if err != nil {
@@ -82,7 +82,7 @@ func Open(ctx context.Context, path string, p store.OpenParams) (*Store, error) 
 		err = s.check(ctx)
 	}
 	if err != nil {
-		_ = s.Close() //nolint:contextcheck // takes none, as every Close
+		_ = s.Close() //nolint:contextcheck // Close takes no context
 		return nil, err
 	}
 	return s, nil
@@ -94,7 +94,7 @@ func (s *Store) checkName(ctx context.Context) (err error) {
 	return s.translate(err, "see which processes use the store")
 }
 
-// openWritable opens one writer and a few readers, which see committed batches only.
+// openWritable opens one connection for writes and a few for reads.
 func (s *Store) openWritable(ctx context.Context) (err error) {
 	if s.identity, err = os.Stat(s.path); err != nil {
 		return &store.Error{Kind: store.Unusable, Text: "cannot open the store: " + dbfile.Cause(err).Error(), Err: err}
@@ -118,35 +118,34 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	}
 	synchronous := "synchronous=FULL"
 	if wal {
-		// A batch need not reach the disk, and other writers do not wait for that: a power failure takes the last batches, with
-		// all that tells of them, and the job goes on before them. Checkpoints and the end of a job wait for the disk.
+		// A commit does not wait for the disk, so other writers wait less. A power failure may undo the last batches together
+		// with their claims and counts, and a resume sweeps them again. Checkpoints and the end of a job wait for the disk.
 		synchronous = "synchronous=NORMAL"
 	}
-	// Immediate: a transaction that reads first and writes later fails at once, without waiting,
-	// when the node has written in between. No automatic checkpoint: it would run inside COMMIT and
-	// be most of the time the node waits for the lock; see Checkpoint.
+	// Immediate: a transaction that reads first and writes later fails without waiting if the node writes in between. No
+	// automatic checkpoint: it would run within COMMIT, under the write lock; see checkpoint.
 	s.writes, err = s.connect(url.Values{
 		"mode": {"rw"}, "_txlock": {"immediate"},
-		// Foreign keys are not checked: a batch writes nothing but rows of facts that it has just read,
-		// or looks up itself, and one more look-up in a random page for every row is a third of its time.
+		// Foreign keys are not checked: a batch writes only rows of facts that it has read, and a look-up for each row would
+		// take a third of its time.
 		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-8192", synchronous},
 	}, 1)
 	if err != nil {
 		return err
 	}
-	// As SQLite is built everywhere else on Linux: the file's times need not reach the disk with a commit.
-	_, _ = sqlite.Fdatasync(true) // where there is no such call, it stays as it was
+	// As other builds of SQLite on Linux: a commit need not write the file's times to the disk.
+	_, _ = sqlite.Fdatasync(true) // no effect on a system without fdatasync
 	s.conn, err = s.writes.Conn(ctx)
 	return s.translate(err, "open the store")
 }
 
-// connect puts every pragma into the DSN: a PRAGMA statement would reach one pooled connection.
+// connect puts every pragma into the DSN: a PRAGMA statement would reach only one connection of the pool.
 func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	options.Add("_pragma", fmt.Sprintf("busy_timeout=%d", s.params.LockTimeout.Milliseconds()))
 	options.Add("_pragma", "temp_store=2")
 	if !options.Has("_txlock") {
 		options.Add("_pragma", "query_only=1")
-		// The driver sorts pragmas, and this one reads the file: without locks locking_mode must come before.
+		// The driver sorts pragmas, and this one reads the file. Without locks, locking_mode must come first.
 		if !options.Has("vfs") {
 			options.Add("_pragma", "cache_size=-1024")
 		}
@@ -168,12 +167,12 @@ func (s *Store) connect(options url.Values, connections int) (*sql.DB, error) {
 	return db, nil
 }
 
-// readers is how many connections read: a sweep reads two ranges at once.
+// readers is the number of connections for reads: a sweep reads two ranges at once.
 const readers = 2
 
 const singleWorkerReason = "SQLite has one writer at a time, so one process at a time works on a job"
 
-// Tuning: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
+// Tuning keeps batches short: a batch blocks every other writer of the file, and a node's writers give up after 5 s.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{
 		RangeSize: 10_000, LargestRange: 30_000, BatchSize: 1_000, Target: 25 * time.Millisecond, ReadersDontBlockWriters: s.wal,
@@ -181,13 +180,13 @@ func (s *Store) Tuning() store.Tuning {
 	}
 }
 
-// Notes are what the operator should know about this store.
+// Notes implements store.Facts.
 func (s *Store) Notes() []string { return s.notes }
 
 // note adds a sentence for the operator.
 func (s *Store) note(text string) { s.notes = append(s.notes, text) }
 
-// Close ends all connections.
+// Close checkpoints the WAL and ends all connections.
 func (s *Store) Close() error {
 	var failed error
 	if s.conn != nil {
@@ -205,5 +204,5 @@ func (s *Store) Close() error {
 	return failed
 }
 
-// Version is that of the SQLite library in the driver.
+// Version is the version of the SQLite library in the driver.
 const Version = sqlite3.SQLITE_VERSION

@@ -7,8 +7,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// factSQL is how SQLite says what is asked about facts. The plus keeps an index out of it. Text compares byte by byte,
-// unless a column was made with another collation.
+// factSQL is the conditions on facts in SQLite's dialect. The plus keeps an index from being used. Text is compared byte by
+// byte, unless a column has another collation.
 var factSQL = store.FactDialect{
 	Table:     func(name string) string { return name },
 	Unindexed: "+$column",
@@ -21,7 +21,7 @@ var factSQL = store.FactDialect{
 	Number:    "$number",
 }
 
-// What is asked about the fact f: see store.FactDialect.
+// Conditions on the fact f: see store.FactDialect.
 var (
 	heldSQL    = factSQL.Held()
 	pendingSQL = factSQL.Pending()
@@ -33,8 +33,8 @@ const (
 	toSeconds = twoDigits + twoDigits + "-" + twoDigits + "-" + twoDigits + "T" + twoDigits + ":[0-5][0-9]:[0-5][0-9]"
 )
 
-// canonicalSQL: octet_length sees past a NUL. strftime moves a 30 February to March; it takes longer than all
-// the rest, and is asked about the last days of months alone.
+// canonicalSQL uses octet_length, since length stops at a NUL. strftime finds dates such as 30 February. It is slow, and so
+// is used for the last days of a month only.
 const canonicalSQL = `(
 			($stamp GLOB '` + toSeconds + `.` + twoDigits + twoDigits + twoDigits + `+00:00' OR $stamp GLOB '` + toSeconds + `+00:00')
 			AND octet_length($stamp) IN (25, 32) AND typeof($stamp) = 'text' AND $stamp >= '0001'
@@ -42,7 +42,7 @@ const canonicalSQL = `(
 			AND (substr($stamp, 9, 2) BETWEEN '01' AND '28'
 				OR strftime('%Y-%m-%dT%H:%M:%S', substr($stamp, 1, 19)) IS substr($stamp, 1, 19)))`
 
-// oneOf compares with each stamp.
+// oneOf implements store.FactDialect.OneOf.
 func oneOf(stamps []string, args *store.Args) string {
 	if len(stamps) == 0 {
 		return "0"
@@ -54,7 +54,7 @@ func oneOf(stamps []string, args *store.Args) string {
 	return "$stamp IN (" + strings.Join(places, ", ") + ")"
 }
 
-// within is the condition that a column lies in a range.
+// within is the condition that a column of ids is in a range.
 func within(r store.Range, column string, arg func(any) string) string {
 	if r.IDs != nil {
 		list := packIDs(r.IDs)
@@ -67,8 +67,8 @@ func within(r store.Range, column string, arg func(any) string) string {
 	return from + " AND " + column + " <= " + arg(r.Last.ID)
 }
 
-// commonExpiries are the expiries that many overrides share, as those of earlier sweeps do. They are
-// looked for once, among some overrides from each end: what was missed only costs time.
+// commonExpiries are expiries that many overrides share, such as those of one earlier sweep. They are read once, from some
+// overrides at both ends of the table. A missed one only costs time.
 func (s *Store) commonExpiries(ctx context.Context, tx querier) ([]string, error) {
 	if known := s.common.Load(); known != nil {
 		return *known, nil

@@ -14,10 +14,10 @@ import (
 	"decayctl/internal/store/sqlite/dbfile"
 )
 
-// openReadOnly opens the file so that nothing is written, not even beside it. With SQLite's locks (mode=ro) that
-// is so only beside a rollback journal, or while another process has the log open: else SQLite makes the files of
-// a log where they are missing, and leaves them. So a file that no process has open is read without locks, as it
-// is or with the log that was left beside it, and checked afterwards (Unchanged).
+// openReadOnly opens the file so that nothing is written, not even a file next to it. In WAL mode, SQLite creates missing
+// WAL files even with mode=ro, unless another process has the WAL open. So the file is read without locks, together with a
+// WAL that was left behind, and Unchanged checks afterwards whether it changed. It is read with locks if another process
+// has the WAL open, if there is a journal, or if the file keeps changing.
 func (s *Store) openReadOnly() error {
 	state, err := dbfile.StateOf(s.path)
 	if store.OutOfFiles(err) {
@@ -50,8 +50,8 @@ func (s *Store) connectReadOnly(options url.Values) (err error) {
 	return err
 }
 
-// keepsLog makes connections that leave the log where it is when they are closed. Without locks each takes itself
-// for the last one, and would remove a log with nothing in it.
+// keepsLog makes connections that do not delete the WAL when they are closed. Without locks, each connection assumes to be
+// the last one, and would delete an empty WAL.
 type keepsLog struct{ driver.Connector }
 
 func (k keepsLog) Connect(ctx context.Context) (driver.Conn, error) {
@@ -65,11 +65,11 @@ func (k keepsLog) Connect(ctx context.Context) (driver.Conn, error) {
 	return conn, nil
 }
 
-// maxLockFreeChanges is how often a store is read without locks that other processes open, change and close meanwhile.
+// maxLockFreeChanges is how often a file may change before it is read with locks.
 const maxLockFreeChanges = 3
 
-// Unchanged checks that a file read without locks really did not change: SQLite would mix old pages with new ones.
-// If it did change, the store is opened again.
+// Unchanged checks whether a file that is read without locks has changed. If so, pages of different states may have been
+// read, and the store is reopened.
 func (s *Store) Unchanged(ctx context.Context) (bool, error) {
 	if s.lockFree == nil {
 		return true, nil
@@ -82,14 +82,13 @@ func (s *Store) Unchanged(ctx context.Context) (bool, error) {
 		return false, s.translate(err, "reopen the store")
 	}
 	s.lockFreeChanges++
-	if err := s.checkName(ctx); err != nil { // the process that changed it may use another name
+	if err := s.checkName(ctx); err != nil { // the process that changed the file may have opened it by another name
 		return false, err
 	}
 	return false, s.openReadOnly()
 }
 
-// readProblem explains why a file with a log or journal could not be read, where the driver's own words would
-// leave the operator guessing.
+// readProblem explains why a file with a WAL or journal could not be read. The driver's message does not say what to do.
 func (s *Store) readProblem(err *sqlite.Error) error {
 	if !s.params.ReadOnly {
 		return nil

@@ -10,30 +10,30 @@ import (
 	"decayctl/internal/store"
 )
 
-// partSize is how many facts are read in one transaction. A longer one keeps checkpoints from resetting the log, and on a
-// database that is not in WAL mode it keeps other processes from writing.
+// partSize is how many facts one transaction reads. A long transaction keeps checkpoints from resetting the WAL. Without
+// WAL mode, it keeps other processes from writing.
 const partSize = 2_500
 
-// scan reads facts in two steps. First it merges the indexes of the ids of facts and of overrides, and notes the rowids of
-// the facts whose override has not ended them. Then it reads these rows in the order in which they lie, so that facts on
-// one page are read together. In the order of ids, each would be on another page.
+// scan reads facts in two steps. First it merges the indexes on the ids of facts and of overrides, and keeps the rowids of
+// facts that no override has expired. Then it reads these rows in the order of rowids, so that the facts of a page are read
+// together. In the order of ids, each fact would be on another page.
 type scan struct {
 	*Store
 	params      store.CandidatesParams
 	common      []string // see commonExpiries
 	protections *store.Protections
-	version     int64 // of the schema, which each transaction must find: another may have other rowids; 0 is any
+	version     int64 // of the schema; if it changes between two transactions, rowids may have changed; 0 is not checked
 }
 
-// wanted is a fact to be read.
+// wanted is a fact to read.
 type wanted struct {
-	row        int64
-	place      int  // among the facts of the range, in the order of ids
-	overridden bool // the override is to be read too
+	row        int64 // rowid
+	place      int   // among the facts of the range, in the order of ids
+	overridden bool  // the fact has an override
 }
 
-// Candidates reads the facts of a range in the order of their rows or, if InOrder is set, of their ids. No transaction is
-// open while a part is used.
+// Candidates reads the facts of a range in the order of rowids or, if InOrder is set, of ids. No transaction is open while
+// use runs.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
 	c := scan{Store: s, params: p}
 	err := c.reading(ctx, func(tx querier) error { return c.begin(ctx, tx, &p.Range, !p.InOrder) })
@@ -45,7 +45,8 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 	return s.translate(err, "read the facts")
 }
 
-// begin reads what all parts need; r is nil for all facts. What it reads may be older than the facts: a batch looks again.
+// begin reads what all parts need. r is nil for all facts. The protections may change before the facts are read: a batch
+// reads them again.
 func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, rowOrder bool) (err error) {
 	if rowOrder {
 		if c.version, err = schemaVersion(ctx, tx); err != nil {
@@ -59,6 +60,7 @@ func (c *scan) begin(ctx context.Context, tx querier, r *store.Range, rowOrder b
 	return err
 }
 
+// inRowOrder finds all rowids of the range first, and then reads the rows.
 func (c *scan) inRowOrder(ctx context.Context, use func([]fact.Candidate) error) error {
 	var all []wanted
 	for w := c.walk(c.params.Range); w.more; {
@@ -78,7 +80,7 @@ func (c *scan) inRowOrder(ctx context.Context, use func([]fact.Candidate) error)
 	return nil
 }
 
-// inIDOrder finds and reads each part in one transaction, whatever other processes do to the schema between parts.
+// inIDOrder finds and reads each part in one transaction, so that a change of the schema between two parts does no harm.
 func (c *scan) inIDOrder(ctx context.Context, use func([]fact.Candidate) error) error {
 	for w := c.walk(c.params.Range); w.more; {
 		var found []fact.Candidate
@@ -96,8 +98,8 @@ func (c *scan) inIDOrder(ctx context.Context, use func([]fact.Candidate) error) 
 	return nil
 }
 
-// transaction runs work in a transaction that reads. If it is not for one fact alone, a value that is too long ends it with
-// errTooLong.
+// transaction runs work in a transaction that reads. Unless it reads one fact alone, it fails with errTooLong at a value
+// longer than maxValue.
 func (c *scan) transaction(ctx context.Context, alone bool, work func(tx querier) error) error {
 	run := c.readingShort
 	if alone {
@@ -118,22 +120,23 @@ func schemaVersion(ctx context.Context, tx querier) (version int64, err error) {
 	return version, err
 }
 
-// errRenumbered: VACUUM may give rows other rowids, and so does a table that is made anew. Both change the schema's version.
+// errRenumbered is the error if rowids may have changed: VACUUM and a re-created table change them, and both change the
+// version of the schema.
 var errRenumbered = &store.Error{Kind: store.TooLong, Text: "cannot read the facts by their rows: the schema was changed since the scan began"}
 
-// walk finds the facts of a range that are wanted, part by part.
+// walk finds the facts to read of a range, part by part.
 type walk struct {
 	*scan
-	left  store.Range // what no part has covered yet
-	place int         // of its first fact
-	more  bool        // it has facts
-	size  int         // of the next part, at most; small while texts are long
+	left  store.Range // the rest of the range
+	place int         // of the first fact of left
+	more  bool        // left may have facts
+	size  int         // facts in the next part, at most; small while texts are long
 }
 
 func (c *scan) walk(r store.Range) *walk { return &walk{scan: c, left: r, more: true, size: partSize} }
 
-// next finds the next part, and hands it to read in the same transaction. If the text of the part is too long to be read at
-// once, the part becomes shorter.
+// next finds the next part, and calls read in the same transaction. If the text of the part is too long to be read at once,
+// next tries again with a shorter part.
 func (w *walk) next(ctx context.Context, read func(tx querier, part []wanted) error) error {
 	for {
 		var p part
@@ -157,13 +160,13 @@ func (w *walk) next(ctx context.Context, read func(tx querier, part []wanted) er
 
 // part is the first facts of a range.
 type part struct {
-	wanted []wanted
-	facts  int         // how many there are, wanted or not
-	left   store.Range // behind them
-	more   bool        // left has facts
+	wanted []wanted    // the facts to read
+	facts  int         // number of facts, to read or not
+	left   store.Range // the rest of the range
+	more   bool        // left may have facts
 }
 
-// find merges the two indexes.
+// find merges the indexes on the ids of facts and of overrides.
 func (w *walk) find(ctx context.Context, tx querier) (p part, err error) {
 	r := w.left
 	var args store.Args
@@ -198,8 +201,8 @@ func (w *walk) find(ctx context.Context, tx querier) (p part, err error) {
 	return p, err
 }
 
-// scanOverrides hands over the overrides of a part's facts in the order of ids, and maybe some of no fact. These may be any
-// number of any length: if they are too long to be read at once, the override of each fact is looked up.
+// scanOverrides hands over the overrides of a range in the order of ids. Some may belong to no fact, and these may have any
+// number and length: if they are too long to be read at once, the override of each fact is looked up.
 func (w *walk) scanOverrides(ctx context.Context, tx querier, r store.Range, each func(id string, unexpired bool)) error {
 	query := func(from, id string) (string, store.Args) {
 		var args store.Args
@@ -207,7 +210,7 @@ func (w *walk) scanOverrides(ctx context.Context, tx querier, r store.Range, eac
 		unexpired := factSQL.Conditions(w.params, w.common, &args).Unexpired("o.valid_until")
 		return "SELECT o.fact_id AS id, CASE WHEN " + unexpired + " THEN '1' ELSE '0' END AS value FROM " + from + where, args
 	}
-	if w.size > 1 { // else nothing bounds what is read at once
+	if w.size > 1 { // for a part of one fact, the transaction has no limit on the length of a value
 		all, args := query("fact_validity_overrides o", "o.fact_id")
 		ids, values, err := readIndex(ctx, tx, all, args)
 		if !tooLong(err) {
@@ -225,8 +228,8 @@ func (w *walk) scanOverrides(ctx context.Context, tx querier, r store.Range, eac
 	})
 }
 
-// readPart reads facts, the half of them at a time if their text is too long to be read at once. use also gets the number of
-// wanted facts for which the found ones stand.
+// readPart reads facts. If their text is too long to be read at once, it reads each half by itself. use also gets the number
+// of facts that were to be read: the conditions may leave out some.
 func (c *scan) readPart(ctx context.Context, part []wanted, use func(found []fact.Candidate, of int) error) error {
 	var found []fact.Candidate
 	err := c.transaction(ctx, len(part) == 1, func(tx querier) (err error) {
@@ -246,7 +249,7 @@ func (c *scan) readPart(ctx context.Context, part []wanted, use func(found []fac
 	return use(found, len(part))
 }
 
-// readRows reads facts with their overrides. Of a fact without one, no override is looked for, in vain.
+// readRows reads facts with their overrides. For a fact that has none, it looks none up.
 func (c *scan) readRows(ctx context.Context, tx querier, part []wanted) ([]fact.Candidate, error) {
 	var plain, overridden []wanted
 	for _, w := range part {
@@ -278,7 +281,7 @@ func (c *scan) readRows(ctx context.Context, tx querier, part []wanted) ([]fact.
 	return found, c.setPlaces(found, part)
 }
 
-// setPlaces tells the place of each fact by its rowid.
+// setPlaces replaces the rowid in Place by the fact's place, and sets the fact's protections.
 func (c *scan) setPlaces(found []fact.Candidate, part []wanted) error {
 	places := make(map[int64]int, len(part))
 	for _, w := range part {

@@ -10,11 +10,11 @@ import (
 	"decayctl/internal/store"
 )
 
-// maxRowID is how large a rowid may be in a scan of all facts, which keeps two bits for each: 32 MB.
+// maxRowID is the largest rowid in a scan of all facts. The scan keeps two bits in memory for each rowid, at most 32 MB.
 const maxRowID = 1 << 27
 
-// ScanAll scans all facts: it finds the rows of all that are to be read, and then reads each page of the table once. A fact
-// that had no override when it was found is judged without one; all others are judged as they are when they are read.
+// ScanAll finds the rowids of all facts to read, and then reads these rows in the order of rowids, so that each page is
+// read once. If a fact gets an override in between, the fact is handed over without one, and the batch finds the change.
 func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, covered int) error) (seen store.Range, whole bool, err error) {
 	e := fullScan{scan: scan{Store: s, params: p}, use: use}
 	var first, last sql.NullInt64
@@ -34,9 +34,9 @@ type fullScan struct {
 	use func([]fact.Candidate, int) error
 
 	seen       store.Range
-	rows       rowSet // of the facts to be read
-	overridden rowSet // of those of them that have an override
-	row        int64  // the next one to be read
+	rows       rowSet // of the facts to read
+	overridden rowSet // of the facts to read that have an override
+	row        int64  // the next rowid to read
 }
 
 func (e *fullScan) run(ctx context.Context) error {
@@ -49,7 +49,7 @@ func (e *fullScan) run(ctx context.Context) error {
 	return ordered.Run(ctx, readers, e.readNext)
 }
 
-// findNext notes the rows of the next facts.
+// findNext finds the rowids of the next range of facts.
 func (e *fullScan) findNext(ctx context.Context, t *ordered.Ticket) error {
 	var r store.Range
 	more, err := t.Begin(func() (more bool, err error) {
@@ -76,7 +76,7 @@ func (e *fullScan) findNext(ctx context.Context, t *ordered.Ticket) error {
 		return err
 	}
 	for _, w := range all {
-		if w.row < 1 || w.row > maxRowID { // it has come since ScanAll looked
+		if w.row < 1 || w.row > maxRowID { // inserted since ScanAll checked
 			return errRenumbered
 		}
 		e.rows.add(w.row)
@@ -87,7 +87,7 @@ func (e *fullScan) findNext(ctx context.Context, t *ordered.Ticket) error {
 	return e.use(nil, max(0, r.Facts-len(all)))
 }
 
-// readNext reads the next of the facts that were noted.
+// readNext reads the next facts of the set.
 func (e *fullScan) readNext(ctx context.Context, t *ordered.Ticket) error {
 	part := make([]wanted, 0, partSize)
 	more, err := t.Begin(func() (bool, error) {
@@ -110,7 +110,7 @@ func (e *fullScan) readNext(ctx context.Context, t *ordered.Ticket) error {
 	})
 }
 
-// rowSet is a set of rowids, none below 0, in as many bits as the largest of them.
+// rowSet is a set of rowids as a bitmap. Rowids are 0 or more.
 type rowSet []uint64
 
 func (s *rowSet) add(row int64) {
@@ -122,7 +122,7 @@ func (s *rowSet) add(row int64) {
 
 func (s rowSet) has(row int64) bool { return row < s.end() && s[row/64]>>(row%64)&1 == 1 }
 
-// next is the first row of the set from one on; if there is none, the end.
+// next is the first rowid of the set that is row or more, or end if there is none.
 func (s rowSet) next(row int64) int64 {
 	for ; row < s.end(); row = (row/64 + 1) * 64 {
 		if left := s[row/64] >> (row % 64); left != 0 {
@@ -132,5 +132,5 @@ func (s rowSet) next(row int64) int64 {
 	return s.end()
 }
 
-// end is above all rows of the set.
+// end is above all rowids of the set.
 func (s rowSet) end() int64 { return int64(len(s)) * 64 }

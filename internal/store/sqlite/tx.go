@@ -22,12 +22,11 @@ type querier interface {
 	QueryRowContext(ctx context.Context, query string, args ...any) *sql.Row
 }
 
-// within runs work in one write transaction. The transaction begins with the write lock, so what its
-// statements see stays true until COMMIT.
+// within runs work in one write transaction. The transaction begins with the write lock, so what its statements read stays
+// true until COMMIT.
 //
-// It is the driver's transaction: when a context ends, database/sql rolls its own back in another
-// goroutine, some time later, and what comes next on this connection (such as giving up the share in
-// the job) would find it still open.
+// It uses the driver's transaction, not that of database/sql: when a context ends, database/sql rolls back in another
+// goroutine. The next transaction on this connection, such as that of Leave, could find the old one still open.
 func (s *Store) within(ctx context.Context, work func(tx querier) error) (err error) {
 	if s.conn == nil {
 		return store.ErrReadOnly
@@ -37,7 +36,7 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 	}
 	defer s.unlockWrites()
 	defer func() {
-		if err != nil && ctx.Err() != nil && !ours(err) { // whatever the driver calls it, this is why
+		if err != nil && ctx.Err() != nil && !ours(err) { // the driver has several errors for an interrupt
 			err = ctx.Err()
 		}
 	}()
@@ -68,12 +67,12 @@ func (s *Store) within(ctx context.Context, work func(tx querier) error) (err er
 	if err := work(s.wrapped(s.conn)); err != nil {
 		return err
 	}
-	end = tx.Commit // rolls back where it fails
+	end = tx.Commit // rolls back if it fails
 	return nil
 }
 
-// checkSameFile makes sure that the file is still the one that was opened. A file that was removed or replaced
-// can be written as long as it is open, and is gone afterwards with all that was written.
+// checkSameFile fails if the file is not the one that was opened. A file that was removed or replaced can be written while
+// it is open, and then is gone with all that was written.
 func (s *Store) checkSameFile() error {
 	info, err := os.Stat(s.path)
 	if err == nil && os.SameFile(info, s.identity) {
@@ -82,7 +81,7 @@ func (s *Store) checkSameFile() error {
 	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q was removed or replaced while it was being written; nothing more was written, look for what took its place", s.path), Err: err}
 }
 
-// lockWrites waits for the connection of writes, which several goroutines use.
+// lockWrites waits until no other goroutine uses the connection of writes.
 func (s *Store) lockWrites(ctx context.Context) error {
 	select {
 	case s.writeSlot <- struct{}{}:
@@ -94,8 +93,8 @@ func (s *Store) lockWrites(ctx context.Context) error {
 
 func (s *Store) unlockWrites() { <-s.writeSlot }
 
-// noteOtherWriters notes when another connection has last written, as this transaction finds it: data_version moves with every
-// commit of another connection, and not with those of this one.
+// noteOtherWriters notes when another process last wrote, as seen at the begin of this transaction. data_version changes
+// with every commit of another connection, and not with those of this one.
 func (s *Store) noteOtherWriters(ctx context.Context) error {
 	var version int64
 	if err := s.conn.QueryRowContext(ctx, "PRAGMA data_version").Scan(&version); err != nil {
@@ -107,13 +106,13 @@ func (s *Store) noteOtherWriters(ctx context.Context) error {
 	return nil
 }
 
-// timing is that of a transaction which has had the write lock since locked, and has just ended. otherWroteAt is what it found.
+// timing is the timing of a transaction that got the write lock at locked, found otherWroteAt, and has just ended.
 func (s *Store) timing(locked, otherWroteAt time.Time) store.Timing {
 	now := s.params.Now()
 	return store.Timing{Locked: now.Sub(locked), SoleWriterFor: now.Sub(otherWroteAt)}
 }
 
-// reading runs work on one state of the store.
+// reading runs work in a transaction that reads: all its statements see the same state of the store.
 func (s *Store) reading(ctx context.Context, work func(tx querier) error) error {
 	s.readLock.RLock()
 	defer s.readLock.RUnlock()
@@ -134,14 +133,15 @@ func (s *Store) readingOn(ctx context.Context, conn *sql.Conn, work func(tx quer
 	return work(s.wrapped(tx))
 }
 
-// maxValue is how many bytes a value may have where many facts are read at once: that of a column of all of them has.
+// maxValue is how many bytes a value may have if many facts are read at once. readTexts reads a column of all facts as one
+// value.
 const maxValue = 2 << 20
 
-// errTooLong says that facts have to be read one after the other.
+// errTooLong is the error if fewer facts have to be read at once.
 var errTooLong = &store.Error{Kind: store.TooLong, Text: "cannot read the facts at once: their text is too long"}
 
-// readingShort is reading, and fails with errTooLong at any value that is longer than maxValue: SQLite itself refuses
-// to make it, before it takes memory.
+// readingShort is reading that fails with errTooLong at a value longer than maxValue. SQLite refuses to make such a value,
+// so it needs no memory.
 func (s *Store) readingShort(ctx context.Context, work func(tx querier) error) error {
 	s.readLock.RLock()
 	defer s.readLock.RUnlock()

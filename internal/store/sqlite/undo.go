@@ -9,8 +9,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Changes reads what a job did to the facts of a key range. The range is bounded by the overrides that
-// are there, whoever wrote them: a job's own may be few among many.
+// Changes bounds the range by the overrides of all writers: those of the job may be few among many.
 func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
 	var found store.Changes
 	err := s.reading(ctx, func(tx querier) error {
@@ -39,7 +38,8 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 	return found, nil
 }
 
-// changes reads as many as are kept in memory, and tells behind which of them there are more; "" is none.
+// changes reads the changes of a job up to the override last. If their text is too long, it stops: more is the id after
+// which there are more changes, or "".
 func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, last string) (found []job.Change, more string, err error) {
 	from := "o.fact_id >= ''"
 	args := []any{p.Job.ID, last, fact.FormatInstant(p.Job.AsOf), fact.FormatSecond(p.Job.Stamp), store.Reason, store.Actor, p.Job.Tag(), store.PolicyReason + "*"}
@@ -89,8 +89,8 @@ func (s *Store) changes(ctx context.Context, tx querier, p store.ChangesParams, 
 	return list.List, more, rows.Err()
 }
 
-// edgeConfidence is where the confidence of edges is kept: nowhere, in tables of an older decayctl that
-// nothing has been written to since.
+// edgeConfidence is the column with the confidence of edges before the job. Tables that an older decayctl made do not have
+// it until this version writes to the store.
 func (s *Store) edgeConfidence(ctx context.Context, tx querier) (column string, err error) {
 	var there bool
 	err = tx.QueryRowContext(ctx, "SELECT EXISTS (SELECT 1 FROM pragma_table_info('decayctl_before') WHERE name = 'edge_confidence')").Scan(&there)
@@ -100,7 +100,7 @@ func (s *Store) edgeConfidence(ctx context.Context, tx querier) (column string, 
 	return "NULL", err
 }
 
-// Restore undoes changes in one transaction.
+// Restore implements store.Facts.
 func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
 	var done store.Restored
 	var locked, otherWroteAt time.Time
@@ -134,15 +134,15 @@ func text(value *string) string {
 	return *value
 }
 
-// restorer is one batch of an undo on its way into one transaction.
+// restorer writes one batch of an undo in one transaction.
 type restorer struct {
 	*Store
 	store.Restoration
 	tx querier
 }
 
-// overrides removes, or puts back, the overrides of which every column still is as the job left it. Those
-// that were there before are few; see updateOverrides.
+// overrides deletes or restores the overrides of which every column is what the job wrote. There are few to restore; see
+// updateOverrides.
 func (r *restorer) overrides(ctx context.Context) error {
 	var made []string
 	var restored, removed []job.Change
@@ -182,7 +182,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 	return execEach(ctx, r.tx, `DELETE FROM fact_validity_overrides `+asWritten, removed, written, tookBack)
 }
 
-// edges gives edges back what they were, as far as they still are what the job made of them.
+// edges restores the edges that are what the job wrote.
 func (r *restorer) edges(ctx context.Context) error {
 	plain, differed, withConfidence := r.Edges()
 	if err := r.restoreEdgeConfidences(ctx, withConfidence); err != nil {
@@ -204,7 +204,7 @@ func (r *restorer) edges(ctx context.Context) error {
 		}, nil)
 }
 
-// restoreEdgeConfidences gives edges their confidence back too, as far as they still are what the job made of them.
+// restoreEdgeConfidences restores the edges whose confidence the job changed, if they are what the job wrote.
 func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.RestoredEdge) error {
 	return execEach(ctx, r.tx, `
 		UPDATE entity_edges AS e
@@ -217,7 +217,7 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.Restor
 		}, nil)
 }
 
-// retractions removes what the job told the retraction log: nobody has a word for taking it back.
+// retractions deletes the rows that the job added to the retraction log.
 func (r *restorer) retractions(ctx context.Context) error {
 	made := r.Retractions()
 	if len(made) == 0 {
@@ -228,7 +228,7 @@ func (r *restorer) retractions(ctx context.Context) error {
 	return err
 }
 
-// vectors asks the node to make again the vectors that expiring the facts has removed.
+// vectors asks the node to make the vectors again that the job deleted.
 func (r *restorer) vectors(ctx context.Context) error {
 	facts := r.LostVectors()
 	if !r.backfill || len(facts) == 0 {

@@ -7,7 +7,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// findTriggers finds those on the tables that an undo reads.
+// findTriggers finds the triggers on the tables that an undo reads.
 func (s *Store) findTriggers(ctx context.Context) (err error) {
 	s.triggers.Names, err = s.strings(ctx, s.read, `
 		SELECT name || ' on ' || tbl_name FROM sqlite_schema
@@ -16,7 +16,7 @@ func (s *Store) findTriggers(ctx context.Context) (err error) {
 	return err
 }
 
-// noteOverrides notes the overrides that the batch finds, for findOwn.
+// noteOverrides reads the overrides before the batch, for findOwn.
 func (w *writer) noteOverrides(ctx context.Context) (err error) {
 	if len(w.triggers.Names) > 0 {
 		w.overridesBefore, err = w.overrides(ctx)
@@ -24,8 +24,9 @@ func (w *writer) noteOverrides(ctx context.Context) (err error) {
 	return err
 }
 
-// findOwn finds the overrides that this transaction wrote by any way, where triggers may have changed every column that they
-// are known by, or have written in place of a statement. What is taken for unwritten is neither verified nor counted.
+// findOwn finds the overrides that this transaction wrote, if there are triggers. A trigger may have changed the columns by
+// which an override is recognised, or have written it in place of the statement. An override that is not found is neither
+// verified nor counted.
 func (w *writer) findOwn(ctx context.Context) error {
 	if len(w.triggers.Names) == 0 {
 		return nil
@@ -52,7 +53,7 @@ func (w *writer) overrides(ctx context.Context) (map[string]string, error) {
 	})
 }
 
-// verify makes sure that an undo will find what was written, where a trigger may have changed it since.
+// verify checks that an undo will find what was written; see store.Triggers.Verify.
 func (w *writer) verify(ctx context.Context) error {
 	return w.triggers.Verify(w.batch, w.verified, func(v *store.Verified, _, ended []*store.Expiry) error {
 		at := w.batch.Range()

@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Apply writes one batch, and with it the claim that it was read under and the job's counts.
+// Apply implements store.Facts.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	w := writer{Store: s, batch: b.CloneForAttempt(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 	var applied store.Applied
@@ -40,7 +40,7 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	return applied, nil
 }
 
-// writer is one batch on its way into one transaction.
+// writer writes one batch in one transaction.
 type writer struct {
 	*Store
 	tx    querier
@@ -48,14 +48,14 @@ type writer struct {
 	asOf  string
 	stamp string
 
-	overridesBefore map[string]string // overrides by their facts before the batch; only read if there are triggers
-	verified        store.Verified    // what the statements told
+	overridesBefore map[string]string // overrides before the batch by fact; only read if there are triggers
+	verified        store.Verified    // numbers of rows that the statements wrote
 }
 
-// excludeProtected leaves out the facts that are under a legal hold or in quarantine by now. Since the transaction has the
-// write lock, no other process can protect one before the COMMIT.
+// excludeProtected excludes the facts that a legal hold or a quarantine protects by now. The transaction has the write lock,
+// so no other process can protect a fact before the COMMIT.
 func (w *writer) excludeProtected(ctx context.Context) error {
-	// To look up the holds of a few facts takes less time than to read very many tombstones, under the write lock.
+	// For a few facts, looking their holds up takes less time under the write lock than reading very many tombstones.
 	protections, err := w.loadProtections(ctx, w.tx, new(w.batch.Range()), min(len(w.batch.Expiries)+1_000, store.MaxTombstones))
 	if err != nil {
 		return err
@@ -70,8 +70,8 @@ func (w *writer) excludeProtected(ctx context.Context) error {
 		SELECT f.id FROM (`+list.sql+`) b CROSS JOIN facts f ON f.id = b.id WHERE `+heldSQL+` OR `+pendingSQL, list.json)
 }
 
-// insertOverrides writes the facts that had no override row. A row that has appeared meanwhile stays as it is: ON
-// CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
+// insertOverrides inserts the overrides of facts that had none. If another process has inserted one since, that one stays:
+// it may be a rejection.
 func (w *writer) insertOverrides(ctx context.Context) error {
 	for _, group := range store.GroupByOverride(w.batch.WithoutOverride(), w.asOf) {
 		list, confidence := packFacts(group.List), "NULL"
@@ -92,8 +92,8 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		if group.Inserted(n) {
 			continue
 		}
-		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
-		// this stamp, and this one handles a fact once. If triggers change it, findOwn finds them.
+		// Some were not inserted. RETURNING would tell which, but slows every statement down. No other job has this stamp,
+		// and a job writes a fact once. If triggers change an override, findOwn finds it.
 		if err := collect(ctx, w.tx, store.NewByID(group.List).MarkWritten, `
 			SELECT fact_id FROM fact_validity_overrides
 			WHERE fact_id IN (SELECT b.id FROM (`+list.sql+`) b) AND valid_until IS $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
@@ -104,9 +104,8 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	return nil
 }
 
-// updateOverrides writes the facts that had an override row, while every column of it still is what was read. Its
-// confidence is kept, unless a policy lowers it: a rejected fact stays rejected. A statement for each is cheap, and bound
-// values compare exactly.
+// updateOverrides updates the overrides of which every column is what was read. It keeps the confidence, unless a policy
+// reduces it: a rejected fact stays rejected. It runs a statement for each fact, since bound values compare exactly.
 func (w *writer) updateOverrides(ctx context.Context) error {
 	return execEach(ctx, w.tx, `
 		UPDATE fact_validity_overrides
@@ -124,8 +123,8 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	})
 }
 
-// retract logs the facts that a floor expired, once for each expiry. The log may have a row for the fact already: of a
-// sweep at the same as-of whose override was taken back, or of an earlier sweep's expiry that was brought back.
+// retract logs the facts that a floor expired, once for each expiry. The log may already have a row: of a sweep with the
+// same as-of whose override was removed, or of the sweep that wrote the fact's present expiry.
 func (w *writer) retract(ctx context.Context) error {
 	retracted := w.batch.Retracted()
 	if len(retracted) == 0 {
@@ -152,8 +151,8 @@ func (w *writer) retract(ctx context.Context) error {
 	return nil
 }
 
-// keepBeforeImages writes before-images. They are few: most facts had no override, and an edge as the node made it.
-// One that is there already is older, and what an undo is to give back.
+// keepBeforeImages inserts before-images. They are few: most facts had no override, and an edge as the node makes it. If
+// there is an older one, it stays: an undo has to restore the oldest.
 func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImage) error {
 	return execEach(ctx, w.tx, `
 		INSERT INTO decayctl_before (job_id, fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by,
@@ -171,8 +170,8 @@ func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImag
 	}, nil)
 }
 
-// deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it. One
-// statement for each fact, since vec0 answers IN by reading every vector there is.
+// deleteVectors deletes the vectors of expired facts: the node's semantic recall does not check expiries. It runs a
+// statement for each fact, since vec0 reads all vectors for an IN.
 func (w *writer) deleteVectors(ctx context.Context) error {
 	if !w.vec {
 		return nil
@@ -182,8 +181,8 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	}, nil)
 }
 
-// staleCards marks the memory cards that were made of a fact now expired. Most facts have no card, or one that is stale by
-// now: if fewer cards are fresh than facts were expired, the fresh ones are read, and otherwise each fact's is looked up.
+// staleCards marks the memory cards of expired facts as stale. Most facts have no card, or one that is stale already. If
+// there are fewer fresh cards than expired facts, all fresh cards are read; otherwise the card of each fact is looked up.
 func (w *writer) staleCards(ctx context.Context) error {
 	cards := w.batch.Cards()
 	expired := make(map[store.Card]bool, len(cards))
@@ -196,10 +195,10 @@ func (w *writer) staleCards(ctx context.Context) error {
 			return err
 		}
 	}
-	where, args := "likelihood(is_stale = 0, 0.0001)", []any{} // statistics may tell of more
+	where, args := "likelihood(is_stale = 0, 0.0001)", []any{} // the planner's statistics may expect many more
 	if fresh == len(cards) {
 		list := pack([]string{"entity"}, len(cards), func(i int) []string { return []string{cards[i].Entity} })
-		where, args = "+is_stale = 0 AND entity_uri IN ("+list.sql+")", []any{list.json} // the plus leaves the entity as the only way
+		where, args = "+is_stale = 0 AND entity_uri IN ("+list.sql+")", []any{list.json} // the plus leaves only the index on entity_uri
 	}
 	var stale []store.Card
 	var card store.Card
@@ -217,7 +216,8 @@ func (w *writer) staleCards(ctx context.Context) error {
 	}, nil)
 }
 
-// execEach runs a statement for each of some values. Those for which it writes one row are handed to wrote, if that is not nil.
+// execEach runs a statement for each of some values. It calls wrote, unless that is nil, for each value for which the
+// statement wrote one row.
 func execEach[T any](ctx context.Context, tx querier, query string, of []T, args func(T) []any, wrote func(T)) error {
 	if len(of) == 0 {
 		return nil
@@ -241,7 +241,7 @@ func execEach[T any](ctx context.Context, tx querier, query string, of []T, args
 	return nil
 }
 
-// collect runs a statement that returns ids.
+// collect runs a statement and calls add for each id that it returns.
 func collect(ctx context.Context, tx querier, add func(id string), query string, args ...any) error {
 	var id string
 	return onRows(ctx, tx)(query, args, []any{&id}, func() error {

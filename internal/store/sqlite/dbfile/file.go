@@ -1,5 +1,5 @@
-// Package dbfile is what the system tells of a SQLite database: its file, the files beside it, their owners, and the processes
-// that use them. It runs no SQLite.
+// Package dbfile checks the file of a SQLite database, the files that SQLite makes next to it, their owners, and which
+// processes use them. It does not use SQLite.
 package dbfile
 
 import (
@@ -14,12 +14,12 @@ import (
 
 // File is a database file.
 type File struct {
-	Path   string                 // absolute, links resolved: SQLite keeps its side files beside the real file
-	beside map[string]os.FileInfo // the side files that were there before SQLite opened the file
+	Path      string                 // absolute, with links resolved: SQLite makes its side files next to the real file
+	sideFiles map[string]os.FileInfo // by suffix, as they were before SQLite opened the file
 }
 
-// Inspect refuses what is not a plain SQLite file before SQLite sees it, which would create a
-// missing file and call an encrypted one corrupt.
+// Inspect fails with an *store.Error if path is not a plain SQLite file. SQLite itself would create a missing file, and
+// call an encrypted one corrupt.
 func Inspect(path string) (*File, error) {
 	unusable := func(format string, args ...any) (*File, error) {
 		return nil, &store.Error{Kind: store.Unusable, Text: fmt.Sprintf(format, args...)}
@@ -63,7 +63,7 @@ func Inspect(path string) (*File, error) {
 	return &File{Path: real}, nil
 }
 
-// Cause drops the path that the os package puts before the reason: it is in our own sentence.
+// Cause is the reason of an error of the os package, without the path.
 func Cause(err error) error {
 	if pathError, ok := err.(*os.PathError); ok { //nolint:errorlint // only the outermost one repeats the path
 		return pathError.Err
@@ -73,16 +73,16 @@ func Cause(err error) error {
 
 const headerSize = 100 // bytes of the first page
 
-// State is what tells one state of a database file from another without a lock.
+// State tells, without a lock, whether a database file has changed.
 type State struct {
 	info    os.FileInfo
-	header  [headerSize]byte // has the change counter, which every commit outside WAL mode moves
-	log     os.FileInfo      // a log with content lies beside the file
-	journal bool             // a journal with content does
-	index   bool             // the index of a log does: it is made by the first process that opens the file
+	header  [headerSize]byte // has the change counter, which every commit outside WAL mode increases
+	log     os.FileInfo      // of the WAL, if there is one with content
+	journal bool             // there is a journal with content
+	index   bool             // there is a WAL index, which the first process that opens the file makes
 }
 
-// StateOf reads the state of a file. Errors are those of the system.
+// StateOf reads the state of a file. Errors are those of the os package.
 func StateOf(path string) (*State, error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -103,10 +103,10 @@ func StateOf(path string) (*State, error) {
 	return state, nil
 }
 
-// InWALMode tells whether a header is that of a database in WAL mode: its read version is 2.
+// InWALMode tells whether a header belongs to a database in WAL mode: its read version is 2.
 func InWALMode(header []byte) bool { return len(header) > 19 && header[19] == 2 }
 
-// ReadHeader reads the first page's header, or as much of it as there is.
+// ReadHeader reads the 100 bytes of the database header, or fewer if the file is shorter.
 func ReadHeader(path string) ([]byte, error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -121,7 +121,7 @@ func ReadHeader(path string) ([]byte, error) {
 	return header[:n], err
 }
 
-// Same tells whether nothing was written in between.
+// Same tells whether no process wrote the database between two states.
 func (f *State) Same(later *State) bool {
 	if (f.log == nil) != (later.log == nil) || f.log != nil && (later.index || !sameFile(f.log, later.log)) {
 		return false
@@ -136,8 +136,8 @@ func sameFile(a, b os.FileInfo) bool {
 // WAL tells whether the database is in WAL mode.
 func (s *State) WAL() bool { return InWALMode(s.header[:]) }
 
-// Journal tells whether a journal with content lies beside the file.
+// Journal tells whether there is a rollback journal with content.
 func (s *State) Journal() bool { return s.journal }
 
-// Log tells whether a log with content lies beside the file, and whether its index does.
+// Log tells whether there is a WAL with content, and whether there is a WAL index.
 func (s *State) Log() (log, index bool) { return s.log != nil, s.index }

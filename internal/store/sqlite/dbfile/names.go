@@ -8,30 +8,30 @@ import (
 	"decayctl/internal/store"
 )
 
-// SQLite keeps the log and the journal of a database beside the name that it was opened by. A process that opens
-// the file by another name (a hard link, a mount of the single file) reads past the log, and its writes damage the
-// database.
+// SQLite makes the WAL and the journal next to the name by which a database was opened. A process that opens the file by
+// another name (a hard link, a mount of the single file) does not see the WAL, and its writes damage the database.
 
 // nameUse is how a database file is named and used, as far as the system tells.
 type nameUse struct {
-	elsewhere bool // another process has the file open, and not by this name
-	here      bool // another process has the file open by this name
-	links     bool // the file has hard links
-	mounted   bool // the file is mounted by itself
+	byOtherName bool // another process has the file open by another name
+	byThisName  bool // another process has the file open by this name
+	links       bool // the file has several hard links
+	mounted     bool // the single file is a mount point
 }
 
-// A process that opens or closes a database holds its lock on the file for a moment without that on the log's index.
+// While a process opens or closes a database, it holds its lock on the file, but for a moment not the one on the WAL index.
+// So the locks are read several times.
 const (
 	nameLooks   = 20
 	betweenLook = 25 * time.Millisecond
 )
 
-// CheckName refuses a name that the node's log is not beside. It returns whether the file has other names, and no process uses
-// it by this one: whoever writes is refused then. SQLite must not have the file open in this process yet: closing the
-// descriptor that asks for locks would give up SQLite's own.
+// CheckName fails with Unusable if another process has the file open by another name. otherNames is true if the file has
+// other names and no process uses this one; a store that is to be written is refused then. SQLite must not have the file
+// open in this process yet: closing the descriptor that reads locks would release SQLite's locks.
 func (f *File) CheckName(ctx context.Context, writes bool) (otherNames bool, err error) {
 	use, err := useOfName(f.Path)
-	for look := 1; err == nil && use.elsewhere && look < nameLooks; look++ {
+	for look := 1; err == nil && use.byOtherName && look < nameLooks; look++ {
 		select {
 		case <-time.After(betweenLook):
 		case <-ctx.Done():
@@ -45,11 +45,11 @@ func (f *File) CheckName(ctx context.Context, writes bool) (otherNames bool, err
 		}
 		return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("%q %s; %s", f.Path, why, mend)}
 	}
-	otherNames = (use.links || use.mounted) && !use.here
+	otherNames = (use.links || use.mounted) && !use.byThisName
 	switch {
 	case err != nil:
 		return false, err
-	case use.elsewhere:
+	case use.byOtherName:
 		return false, unusable("is open in another process by another name (a hard link, or a mount of the single file), and the log of that process is not beside this name",
 			"use the node's own name for the file")
 	case otherNames && writes:
@@ -59,5 +59,5 @@ func (f *File) CheckName(ctx context.Context, writes bool) (otherNames bool, err
 	return otherNames, nil
 }
 
-// OtherNamesNote is what a report says of a store that was read by one of several names.
+// OtherNamesNote is the note for the operator about a store that was read by one of several names.
 const OtherNamesNote = "the file has several names (hard links, or a mount of the single file); if a process left a log or journal beside another name, what is in it was not read"

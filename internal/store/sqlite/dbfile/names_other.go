@@ -2,5 +2,5 @@
 
 package dbfile
 
-// useOfName: this system does not tell which locks other processes hold.
+// useOfName knows nothing: this system does not tell which locks other processes hold.
 func useOfName(string) (nameUse, error) { return nameUse{}, nil }

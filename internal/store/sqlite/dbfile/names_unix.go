@@ -12,17 +12,17 @@ import (
 	"decayctl/internal/store"
 )
 
-// lockRange are bytes of a file that SQLite locks.
+// lockRange is a range of bytes of a file that SQLite locks.
 type lockRange struct{ start, length int64 }
 
 var (
-	// sharedLock is held on a database file for as long as a process has it open in WAL mode.
+	// sharedLock is held on a database file while a process has it open in WAL mode.
 	sharedLock = lockRange{0x40000000 + 2, 510}
-	// indexLock is held on the index of the log (-shm) for as long as a process uses that log.
+	// indexLock is held on the WAL index (-shm) while a process uses that WAL.
 	indexLock = lockRange{128, 1}
 )
 
-// useOfName asks the system for the locks that SQLite holds in other processes. In this process there must be none.
+// useOfName reads the locks that SQLite holds in other processes. It does not see those of this process.
 func useOfName(path string) (use nameUse, err error) {
 	if use.links, use.mounted, err = otherNames(path); err != nil {
 		return use, err
@@ -37,23 +37,23 @@ func useOfName(path string) (use nameUse, err error) {
 	}
 	onIndex, err := lockedBy(path+"-shm", indexLock)
 	switch {
-	case errors.Is(err, fs.ErrPermission): // then SQLite cannot open it either, and says so
-		use.here = true
+	case errors.Is(err, fs.ErrPermission): // SQLite will fail to open it too, and report that
+		use.byThisName = true
 	case err != nil && !errors.Is(err, fs.ErrNotExist):
 		return use, err
 	default:
-		use.here = onIndex != unlocked
+		use.byThisName = onIndex != unlocked
 	}
 	if _, err := os.Lstat(path + "-wal"); err == nil && onFile == syscall.F_WRLCK {
-		use.here = true // a process that keeps all others out has the index in its memory
+		use.byThisName = true // a process with an exclusive lock has the WAL index in its memory
 	}
-	use.elsewhere = !use.here
+	use.byOtherName = !use.byThisName
 	return use, nil
 }
 
 const unlocked = syscall.F_UNLCK
 
-// lockedBy is the kind of the lock that another process holds on some bytes of a file.
+// lockedBy is the kind of lock that another process holds on some bytes of a file.
 func lockedBy(path string, bytes lockRange) (kind int16, err error) {
 	file, err := os.Open(path)
 	if err != nil {
@@ -67,7 +67,7 @@ func lockedBy(path string, bytes lockRange) (kind int16, err error) {
 	return lock.Type, nil
 }
 
-// otherNames tells whether a file has hard links, and whether it is mounted by itself.
+// otherNames tells whether a file has several hard links, and whether it is a mount point.
 func otherNames(path string) (links, mounted bool, err error) {
 	info, err := os.Stat(path)
 	if err != nil {
@@ -77,7 +77,7 @@ func otherNames(path string) (links, mounted bool, err error) {
 	links = ok && stat.Nlink > 1
 	mounts, err := os.ReadFile("/proc/self/mountinfo") // only Linux has it, and mounts of single files
 	if err != nil && !store.OutOfFiles(err) {
-		return links, false, nil // a system that does not tell
+		return links, false, nil // this system does not tell
 	} else if err != nil {
 		return links, false, err
 	}

@@ -11,17 +11,17 @@ import (
 	"decayctl/internal/store"
 )
 
-// A node that cannot open the log or the journal beside its database cannot open the database either. So those
-// files must have the owner and the mode of the database, also when decayctl is killed and leaves them behind.
+// A node that cannot open the WAL or the journal of its database cannot open the database either. So these files must have
+// the owner and the mode of the database, even if decayctl is killed and leaves them behind.
 
-// The names of the files that SQLite makes beside a database, behind that of the database.
+// The suffixes of the files that SQLite makes next to a database.
 const (
 	logSuffix     = "-wal"
 	indexSuffix   = "-shm"
 	JournalSuffix = "-journal"
 )
 
-// sideFiles are the files beside a database that exist.
+// sideFiles are the existing side files of a database, by suffix.
 func sideFiles(path string) map[string]os.FileInfo {
 	files := map[string]os.FileInfo{}
 	for _, suffix := range []string{logSuffix, indexSuffix, JournalSuffix} {
@@ -32,7 +32,7 @@ func sideFiles(path string) map[string]os.FileInfo {
 	return files
 }
 
-// CheckLength refuses a database whose name leaves no room for the names of the files beside it.
+// CheckLength fails with Unusable if the file system does not allow the names of the side files, for their length.
 func (f *File) CheckLength(wal bool) error {
 	suffixes := []string{JournalSuffix}
 	if wal {
@@ -46,10 +46,10 @@ func (f *File) CheckLength(wal bool) error {
 	return nil
 }
 
-// CheckOwner refuses to have SQLite make files beside the database that the owner of the database could not open.
+// CheckOwner fails with NotPermitted if SQLite would make side files that the owner of the database could not open.
 func (f *File) CheckOwner(wal bool) error {
-	f.beside = sideFiles(f.Path)
-	if wal && f.beside[logSuffix] != nil && f.beside[indexSuffix] != nil { // the node is at work, and SQLite uses its files
+	f.sideFiles = sideFiles(f.Path)
+	if wal && f.sideFiles[logSuffix] != nil && f.sideFiles[indexSuffix] != nil { // the node is running, and SQLite uses its files
 		return nil
 	}
 	database, err := os.Stat(f.Path)
@@ -59,8 +59,8 @@ func (f *File) CheckOwner(wal bool) error {
 	return f.notOwner("a log or journal that this process makes beside it", database)
 }
 
-// CheckMode refuses a database that this process or its owner may not write. SQLite makes a log all the same, with the
-// mode of the database: with that left behind, the node could not write once the mode was right.
+// CheckMode fails with NotPermitted if this process, or the owner, may not write the database. SQLite would make a WAL with
+// the mode of the database all the same. If that WAL were left behind, the node could not write even with a mended mode.
 func (f *File) CheckMode() error {
 	database, err := os.Stat(f.Path)
 	if err != nil {
@@ -73,22 +73,22 @@ func (f *File) CheckMode() error {
 	if errors.Is(err, fs.ErrPermission) || !ownerMayWrite(database) {
 		return &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("no permission to write %q, whose mode is %s; let its owner write it, and run decayctl as the owner", f.Path, database.Mode()), Err: err}
 	}
-	return nil // of what else there is, such as a read-only file system, SQLite says what it is
+	return nil // other errors, such as a read-only file system, are reported by SQLite
 }
 
 func (f *File) notOwner(what string, database os.FileInfo) error {
 	return &store.Error{Kind: store.NotPermitted, Text: fmt.Sprintf("%q belongs to %s, and %s would not: the node could not open its store; run decayctl as the owner of the file", f.Path, owner(database), what)}
 }
 
-// AdoptSideFiles gives the files that SQLite has made beside the database the owner and the mode of the database.
-// A journal is made anew by every transaction, so that of this one only shows what the others will be like.
+// AdoptSideFiles gives the side files that SQLite has made the owner and the mode of the database. It fails with
+// NotPermitted if it cannot. A journal is only checked, since each transaction makes a new one.
 func (f *File) AdoptSideFiles() error {
 	database, err := os.Stat(f.Path)
 	if err != nil {
 		return err
 	}
 	for suffix, info := range sideFiles(f.Path) {
-		if before := f.beside[suffix]; before != nil && os.SameFile(before, info) || sameOwner(info, database) {
+		if before := f.sideFiles[suffix]; before != nil && os.SameFile(before, info) || sameOwner(info, database) {
 			continue
 		}
 		path := f.Path + suffix

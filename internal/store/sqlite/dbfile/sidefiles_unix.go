@@ -8,10 +8,10 @@ import (
 	"syscall"
 )
 
-// Lockless is the file system of SQLite that takes no locks and makes no index of a log.
+// Lockless is the VFS of SQLite that takes no locks and makes no WAL index. It is "" if there is none.
 const Lockless = "unix-none"
 
-// maxPath is how long the path of a database may be with the names of the files beside it: SQLite's MAX_PATHNAME.
+// maxPath is SQLite's MAX_PATHNAME in bytes. The paths of side files must not be longer either.
 const maxPath = 512
 
 func ownerIDs(info os.FileInfo) (uid, gid int) {
@@ -26,8 +26,8 @@ func owner(info os.FileInfo) string {
 	return fmt.Sprintf("user %d and group %d", uid, gid)
 }
 
-// mayMakeFilesOf tells whether files that this process makes can belong to the owner of another: SQLite gives
-// them away when root runs it.
+// mayMakeFilesOf tells whether side files that this process makes will belong to the owner of the database. If root runs
+// it, SQLite changes their owner.
 func mayMakeFilesOf(info os.FileInfo) bool {
 	uid, _ := ownerIDs(info)
 	return os.Geteuid() == uid || os.Geteuid() == 0
@@ -39,23 +39,23 @@ func sameOwner(a, b os.FileInfo) bool {
 	return aUID == bUID && aGID == bGID && a.Mode() == b.Mode()
 }
 
-// giveTo tries; what became of it is looked at afterwards.
+// giveTo tries to give a file the owner and the mode of another. The caller checks the result.
 func giveTo(path string, like os.FileInfo) {
 	uid, gid := ownerIDs(like)
 	_ = os.Chown(path, uid, gid)
 	_ = os.Chmod(path, like.Mode().Perm())
 }
 
-// opensAlike tells whether all who may open a database may open a file beside it. The group matters only if the group
-// may do more than others may, and this process is not the owner: the files of the owner's node have the same group.
-func opensAlike(beside, database os.FileInfo) bool {
-	uid, gid := ownerIDs(beside)
+// opensAlike tells whether every user who may open a database may open its side file. The group matters only if it has more
+// rights than other users have, and this process is not the owner.
+func opensAlike(sideFile, database os.FileInfo) bool {
+	uid, gid := ownerIDs(sideFile)
 	ownerUID, ownerGID := ownerIDs(database)
 	mode := database.Mode().Perm()
-	return uid == ownerUID && beside.Mode().Perm() == mode && (gid == ownerGID || uid == os.Geteuid() || (mode>>3)&^mode&0o6 == 0)
+	return uid == ownerUID && sideFile.Mode().Perm() == mode && (gid == ownerGID || uid == os.Geteuid() || (mode>>3)&^mode&0o6 == 0)
 }
 
-// ownerMayWrite tells whether the mode of a file lets its owner write it. To root a mode is nothing.
+// ownerMayWrite tells whether the mode of a file lets its owner write it. Root may always.
 func ownerMayWrite(info os.FileInfo) bool {
 	uid, _ := ownerIDs(info)
 	return uid == 0 || info.Mode()&0o200 != 0
