@@ -10,11 +10,11 @@ import (
 	"decayctl/internal/store"
 )
 
-// check makes sure that this is a fact store decayctl knows and that the role may do what it will
-// be asked to, before the first fact is touched.
+// check checks that this is a fact store that decayctl can work with, and that the role has the privileges for a sweep or
+// a dry run. It changes nothing.
 func (s *Store) check(ctx context.Context) error {
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		s.notes, s.locks = nil, nil // of a try that gave way
+		s.notes, s.locks = nil, nil // of an earlier attempt
 		if !s.params.ReadOnly {
 			var standby bool
 			if err := tx.QueryRow(ctx, "SELECT pg_is_in_recovery()").Scan(&standby); err != nil {
@@ -82,7 +82,7 @@ func (s *Store) check(ctx context.Context) error {
 	return s.translate(err, "open the store")
 }
 
-// checkSettings refuses settings that would change results and that only a superuser may change back.
+// checkSettings refuses settings that would change results and that only a superuser may reset.
 func (s *Store) checkSettings(ctx context.Context, tx pgx.Tx) error {
 	var replication, damaged, checksums, encoding string
 	err := tx.QueryRow(ctx, `
@@ -109,14 +109,13 @@ func (s *Store) checkSettings(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// bytesOnly is the encoding of a database that takes any bytes for text.
+// bytesOnly is the encoding of a database that stores any bytes as text.
 const bytesOnly = "SQL_ASCII"
 
-// stateTables are the tables that are read on one state.
+// stateTables are the tables that Candidates and ScanAll read in one snapshot.
 var stateTables = []string{"facts", "fact_validity_overrides", "fact_quarantine_status", "tombstones", "tombstone_revocations"}
 
-// checkLocks finds out whether the role may lock the tables that are read on one state. It may not where it was
-// granted some columns only.
+// checkLocks sets locks if the role may lock all of stateTables. With SELECT on some columns only, it may not.
 func (s *Store) checkLocks(ctx context.Context, tx pgx.Tx) error {
 	var lockable int
 	err := tx.QueryRow(ctx, `
@@ -135,8 +134,8 @@ func (s *Store) checkLocks(ctx context.Context, tx pgx.Tx) error {
 	return nil
 }
 
-// checkCollations refuses columns of ids that are ordered in another way than those of facts: what belongs to a range of
-// facts is read by its ids from each table.
+// checkCollations refuses columns of fact ids with another collation than facts.id: the rows for a range of facts are read
+// from each table by a range of ids.
 func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 	rows, err := tx.Query(ctx, `
 		SELECT c.relname || '.' || a.attname
@@ -158,7 +157,7 @@ func (s *Store) checkCollations(ctx context.Context, tx pgx.Tx) error {
 	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the collation of %s is not that of facts.id: what belongs to a fact could be missed; give these columns the collation that the node gave them", strings.Join(odd, ", "))}
 }
 
-// privilegeSet are privileges on columns, or on whole tables where the column is "".
+// privilegeSet is privileges on columns. If a column is "", the privilege is on the whole table.
 type privilegeSet struct{ tables, columns, privileges []string }
 
 func (w *privilegeSet) add(table, privilege string, columns ...string) {
@@ -175,8 +174,7 @@ func (w *privilegeSet) addAll(more privilegeSet) {
 	}
 }
 
-// privileges asks which of some privileges the role holds, table by table. Tables that are not there are
-// left out.
+// privileges tells which of some privileges the role holds, by table. It ignores missing tables.
 func (s *Store) privileges(ctx context.Context, tx pgx.Tx, w privilegeSet) (held, missing []string, err error) {
 	rows, err := tx.Query(ctx, `
 		SELECT w.privilege || ' on ' || $1 || '.' || w.tab,
@@ -205,7 +203,7 @@ func (s *Store) privileges(ctx context.Context, tx pgx.Tx, w privilegeSet) (held
 	return held, missing, err
 }
 
-// require names every privilege at once that the role lacks.
+// require fails with NotPermitted, and names all privileges that the role lacks.
 func (s *Store) require(ctx context.Context, tx pgx.Tx, w privilegeSet) error {
 	_, missing, err := s.privileges(ctx, tx, w)
 	if err != nil || len(missing) == 0 {
@@ -214,7 +212,7 @@ func (s *Store) require(ctx context.Context, tx pgx.Tx, w privilegeSet) error {
 	return &store.Error{Kind: store.NotPermitted, Text: "the role lacks " + strings.Join(missing, ", ") + " (and USAGE on the schema, if it has none); have them granted, or use another role"}
 }
 
-// checkPrivileges asks for what a sweep, or a dry run, needs. Grants on columns are enough.
+// checkPrivileges checks the privileges for a sweep or a dry run. Grants on columns are enough.
 func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
 	var w privilegeSet
 	for _, t := range store.Tables {
@@ -231,7 +229,7 @@ func (s *Store) checkPrivileges(ctx context.Context, tx pgx.Tx) error {
 	return s.require(ctx, tx, w)
 }
 
-// undoPrivileges are what an undo needs beyond what a sweep does.
+// undoPrivileges are the privileges that an undo needs in addition to those of a sweep.
 func undoPrivileges() (w privilegeSet) {
 	w.add("fact_validity_overrides", "DELETE", wholeTable)
 	w.add("fact_validity_overrides", "UPDATE", "confidence")
@@ -240,14 +238,13 @@ func undoPrivileges() (w privilegeSet) {
 	return w
 }
 
-// prunePrivileges are what a removal of jobs needs beyond that.
+// prunePrivileges are the privileges that a removal of jobs needs in addition to those of a sweep.
 func prunePrivileges() (w privilegeSet) {
 	w.add("jobs", "DELETE", wholeTable)
 	return w
 }
 
-// checkVectors looks for vec_facts, which only a node that makes embeddings has, and for the table
-// by which an undo asks the node to make them again.
+// checkVectors checks whether decayctl can delete vectors, and ask the node to make them again.
 func (s *Store) checkVectors(ctx context.Context, tx pgx.Tx, forms map[string]store.Form) error {
 	var exists bool
 	err := tx.QueryRow(ctx, `

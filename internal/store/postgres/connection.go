@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// connectionSettings are what the driver may find wrong, by its words. The first that they have is meant.
+// connectionSettings are the settings that the driver may find wrong, by words of its message. The first match counts.
 var connectionSettings = []struct{ words, setting, variable string }{
 	{"sslcertmode", "sslcertmode", "PGSSLCERTMODE"},
 	{`"sslcert" and "sslkey"`, "sslcert or sslkey", "PGSSLCERT and PGSSLKEY"},
@@ -36,18 +36,18 @@ var connectionSettings = []struct{ words, setting, variable string }{
 	{"port", "port", "PGPORT"},
 }
 
-// unreadable says what the driver could not make a connection of: the address, or a setting beside it.
+// unreadable names what the driver could not parse: the address, or a setting.
 func unreadable(err error) error {
 	const hint = "the PostgreSQL connection string cannot be read; it looks like postgres://user@host:5432/database"
 	var parsing *pgconn.ParseConfigError
 	if !errors.As(err, &parsing) {
 		return &store.Error{Kind: store.Unusable, Text: hint}
 	}
-	// The driver quotes the address, which may hold a password: only what stands behind it is shown.
+	// The driver's message begins with the address, which may hold a password. Only the rest is shown.
 	quoted := pgconn.NewParseConfigError(parsing.ConnString, "", nil).Error()
 	reason, ok := strings.CutPrefix(err.Error(), quoted)
 	if strings.Contains(reason, "failed to read service file") {
-		// The driver does not say which service it looked for. In an empty file it tells the environment's.
+		// The driver does not name the service in this message. For an empty service file it does.
 		if _, again := pgconn.ParseConfig("servicefile=" + os.DevNull); again != nil {
 			reason += ", for " + strings.TrimPrefix(again.Error(), pgconn.NewParseConfigError("servicefile="+os.DevNull, "", nil).Error())
 		}
@@ -64,14 +64,14 @@ func settingText(setting, variable, fault, reason string) string {
 	return "the PostgreSQL connection setting " + setting + ", from the address or " + variable + ", " + fault + ": " + oneLine(reason)
 }
 
-// unknownSettings are libpq's parameters that would have to be obeyed and that the driver does not know, with what to do.
+// unknownSettings are parameters of libpq that the driver does not know and that must not be ignored, with what to do.
 var unknownSettings = map[string]string{
 	"hostaddr":                 "write the address as host",
 	"ssl_min_protocol_version": "leave it out: decayctl asks for TLS 1.2 or newer",
 	"ssl_max_protocol_version": "leave it out: decayctl asks for TLS 1.2 or newer",
 }
 
-// refuseUnknown refuses what must not be left out silently.
+// refuseUnknown refuses unknownSettings.
 func refuseUnknown(parameters map[string]string) error {
 	for _, name := range slices.Sorted(maps.Keys(parameters)) {
 		if do, ok := unknownSettings[name]; ok {
@@ -81,7 +81,7 @@ func refuseUnknown(parameters map[string]string) error {
 	return nil
 }
 
-// unfitSetting says which setting a server does not fit that was reached all the same; "" is none.
+// unfitSetting names the setting that the server does not meet although it was reached; "" is none.
 func unfitSetting(err *pgconn.ConnectError) string {
 	const fault = "does not fit the server"
 	for _, unfit := range []error{

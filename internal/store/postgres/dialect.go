@@ -14,12 +14,12 @@ import (
 	"decayctl/internal/store/jobtable"
 )
 
-// dialect is what the job table needs to know of PostgreSQL.
+// dialect implements jobtable.Dialect for PostgreSQL.
 type dialect struct{ *Store }
 
 var _ jobtable.Dialect = dialect{}
 
-// jobTx is a transaction, for the job table.
+// jobTx implements jobtable.Tx.
 type jobTx struct{ pgx.Tx }
 
 func (t jobTx) Exec(ctx context.Context, query string, args ...any) (int64, error) {
@@ -61,7 +61,7 @@ func (dialect) In(column string, n int) string {
 
 func (dialect) Array(texts []string) any { return texts }
 
-// Among has the query run first: as a join, the server may read the whole table.
+// Among uses ARRAY, so that the query runs first. For a join, the server may read the whole table.
 func (dialect) Among(key, query string) string { return key + " = ANY(ARRAY(" + query + "))" }
 
 func (dialect) BeforeImageKey() string { return "ctid" }
@@ -70,21 +70,21 @@ func (dialect) NodeJobID() string { return `n.id COLLATE "default"` }
 
 func (dialect) Lock(of string) string { return " FOR UPDATE " + of }
 
-// Clock is the server's, which all hosts share, and which goes on within a transaction.
+// Clock is the server's clock, which all hosts share. Unlike now(), clock_timestamp() advances within a transaction.
 func (dialect) Clock(unitsPerSecond int64) string {
 	return fmt.Sprintf("(extract(epoch FROM clock_timestamp()) * %d)::bigint", unitsPerSecond)
 }
 
 func (d dialect) Encode(text string) string { return d.encodable(text) }
 
-// UseIndexes has rows found, and read in order, by an index alone. Else the server may read a whole table for each
-// part of it: it knows little of tables that were never analysed.
+// UseIndexes disables all other plans. For a table that was never analysed, the planner may choose to read the whole table
+// for each part of it.
 func (dialect) UseIndexes(ctx context.Context, tx jobtable.Tx) error {
 	_, err := tx.Exec(ctx, `SELECT set_config(setting, 'off', true) FROM unnest('{enable_seqscan,enable_bitmapscan,enable_sort}'::text[]) AS setting`)
 	return err
 }
 
-// Apart sets a savepoint: the settings are for this part alone.
+// Apart uses a savepoint, so that the settings apply to work only.
 func (d dialect) Apart(ctx context.Context, t jobtable.Tx, work func(jobtable.Tx) error) (err error) {
 	part, err := t.(jobTx).Begin(ctx)
 	if err != nil {
@@ -121,7 +121,7 @@ func (d dialect) NextRange(ctx context.Context, t jobtable.Tx, p store.RangePara
 	return d.nextRange(ctx, t.(jobTx).Tx, p)
 }
 
-// InOrder leaves out facts that are gone.
+// InOrder also leaves out facts that do not exist any more.
 func (d dialect) InOrder(ctx context.Context, tx jobtable.Tx, ids []string, last store.Cursor) (sorted []string, err error) {
 	var id string
 	err = tx.Query(ctx, []any{&id}, func() error { sorted = append(sorted, id); return nil },
@@ -208,7 +208,7 @@ func (d dialect) NotPermitted(older bool) string {
 	return fmt.Sprintf("the role may not create tables in schema %s, and decayctl keeps its jobs in tables of its own there; have an administrator run the statements below, once", d.quoted)
 }
 
-// ownTables are decayctl's own tables, and what a role needs to be granted on them.
+// ownTables are decayctl's own tables, with the privileges that a role needs on them.
 func ownTables() (all []struct{ name, privileges string }) {
 	for _, name := range store.OwnTables() {
 		privileges := "SELECT, INSERT, UPDATE, DELETE"
@@ -242,7 +242,7 @@ func (d dialect) Grants(ctx context.Context, t jobtable.Tx) (string, error) {
 	return statements.String(), nil
 }
 
-// LockSchema takes a lock that only decayctl knows. Poolers in transaction mode keep it to the transaction.
+// LockSchema takes an advisory lock for the transaction, which works with poolers in transaction mode.
 func (d dialect) LockSchema(ctx context.Context, tx jobtable.Tx) error {
 	_, err := tx.Exec(ctx, "SELECT pg_catalog.pg_advisory_xact_lock(pg_catalog.hashtextextended($1, 0))", "decayctl "+d.schema)
 	return err

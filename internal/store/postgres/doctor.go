@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Diagnose looks the schema over.
+// Diagnose implements store.Doctor.
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
@@ -40,14 +40,14 @@ func (s *Store) diagnoseServer(ctx context.Context, tx pgx.Tx, d *store.Diagnosi
 	if err != nil {
 		return err
 	}
-	// The server read its clock somewhere between asking and hearing.
+	// The server read its clock at some time between the question and the answer.
 	here := before.Add(s.params.Now().Sub(before) / 2)
 	ahead := there.Sub(here)
 	d.Clock = &ahead
 	return tx.QueryRow(ctx, `SELECT coalesce(max(version COLLATE "C"), '') FROM `+s.table("schema_migrations")).Scan(&d.Migration)
 }
 
-// diagnosePrivileges asks for everything that a sweep, an undo and a removal of old jobs need.
+// diagnosePrivileges checks the privileges for a sweep, an undo and a removal of jobs.
 func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
 	w := undoPrivileges()
 	for _, t := range store.Tables {
@@ -62,7 +62,7 @@ func (s *Store) diagnosePrivileges(ctx context.Context, tx pgx.Tx, d *store.Diag
 	if d.HeldPrivileges, d.MissingPrivileges, err = s.privileges(ctx, tx, w); err != nil || d.OwnVersion != 0 {
 		return err
 	}
-	// Without its tables, decayctl makes them.
+	// decayctl's own tables do not exist yet, and the role needs to create them.
 	var allowed bool
 	if err := tx.QueryRow(ctx, "SELECT pg_catalog.has_schema_privilege($1, 'CREATE')", s.schema).Scan(&allowed); err != nil {
 		return err
@@ -91,7 +91,7 @@ func (s *Store) diagnoseOwn(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) 
 	return err
 }
 
-// diagnoseIndexes looks at every partition by itself. A unique index that was missing would have been refused before.
+// diagnoseIndexes checks each partition by itself. It need not check unique indexes, without which the store is refused.
 func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
 	relations, err := s.relations(ctx, tx)
 	if err != nil {
@@ -112,17 +112,16 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnos
 	return nil
 }
 
-// relation is a table, or a partition of one.
+// relation is a table or a partition.
 type relation struct {
 	schema, name string
-	partition    bool // of another
-	partitioned  bool // has no rows of its own
+	partition    bool // is a partition
+	partitioned  bool // has partitions, and no rows of its own
 	indexes      []store.Index
 }
 
-// relations are the tables that decayctl uses and their partitions, by the names of the tables. An index that
-// is being built, or failed to be, that is partial, or that has another order than the column, finds some
-// rows only, or none.
+// relations reads the tables that decayctl uses and their partitions, by the names of the tables. It leaves out indexes that
+// do not serve a look-up: partial ones, invalid or unfinished ones, and columns with another collation or operator class.
 func (s *Store) relations(ctx context.Context, tx pgx.Tx) (map[string][]relation, error) {
 	rows, err := tx.Query(ctx, `
 		WITH root AS (
@@ -174,8 +173,8 @@ func (s *Store) relations(ctx context.Context, tx pgx.Tx) (map[string][]relation
 	return found, err
 }
 
-// createIndex is the statement that makes the index for a look-up, without keeping the node from writing
-// meanwhile. The server does not offer that for the index of a partitioned table.
+// createIndex is the statement that creates the index for a look-up. CONCURRENTLY lets the node write meanwhile; the server
+// does not allow it on a partitioned table.
 func (r relation) createIndex(l store.Lookup) string {
 	create := "CREATE INDEX"
 	if l.Unique {

@@ -9,8 +9,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// expireEdges stamps the edge that a fact made: graph traversal reads the edge alone. Edges are read
-// first, since an undo needs to know what they were, and it is the last moment to keep that.
+// expireEdges locks the edges of the written facts, writes the before-images, and ends the edges: the node's graph traversal
+// looks at the edge, and not at the fact.
 func (w *writer) expireEdges(ctx context.Context) error {
 	done := w.batch.Done()
 	if len(done) == 0 {
@@ -54,8 +54,8 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	return err
 }
 
-// idsWithEdge are the ids among which the facts that have an edge are. Where the batch has a good part of the
-// facts in its range, these are found by reading the edges of the range, which are fewer.
+// idsWithEdge are the ids of written facts that may have an edge. If the batch fills its range, it reads the edges of the
+// range, which are fewer than the facts.
 func (w *writer) idsWithEdge(ctx context.Context, done []*store.Expiry, byID store.ByID) ([]string, error) {
 	if !w.batch.FillsRange(len(done)) {
 		return idArray(done), nil
@@ -70,7 +70,7 @@ func (w *writer) idsWithEdge(ctx context.Context, done []*store.Expiry, byID sto
 	return ids, err
 }
 
-// setEdgeConfidences gives edges the confidence of their facts, and of those that end the expiry too.
+// setEdgeConfidences writes the confidences of edges, and ends the edges whose fact expires.
 func (w *writer) setEdgeConfidences(ctx context.Context, of []*store.Expiry) error {
 	if len(of) == 0 {
 		return nil

@@ -13,8 +13,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// translate turns a driver error into one of ours. doing says what could not be done, as the end
-// of "cannot …". nil stays nil, and so does an error that is ours already.
+// translate makes a *store.Error of a driver's error. doing is what failed, such as "read the facts". nil, a *store.Error and
+// an error of package job stay as they are.
 func (s *Store) translate(err error, doing string) error {
 	var ours *store.Error
 	var server *pgconn.PgError
@@ -80,7 +80,7 @@ func (s *Store) translate(err error, doing string) error {
 	return fail(0, fmt.Sprintf("%s (SQLSTATE %s)", server.Message, server.Code))
 }
 
-// formCodes are what the server says to a statement that does not fit a table, or one of its columns.
+// formCodes are the errors of the server for a statement that does not fit a table or a column.
 var formCodes = []string{
 	"0A000", // feature_not_supported: also a statement that was prepared before
 	"21000", // cardinality_violation: a key that is none
@@ -93,7 +93,8 @@ var formCodes = []string{
 	"42P10", // invalid_column_reference: ON CONFLICT without a key
 }
 
-// parameterCodes are what the server says to a setting that a transaction begins with. Not every message names it.
+// parameterCodes are the errors of the server for a setting with which a transaction begins. Not every message names the
+// setting.
 var parameterCodes = []string{
 	"22023", // invalid_parameter_value
 	"25001", // active_sql_transaction: transaction_isolation
@@ -102,8 +103,8 @@ var parameterCodes = []string{
 	"55P02", // cant_change_runtime_param
 }
 
-// refusal tells whether the server has answered with an error, and the connection goes on. Shutdowns,
-// lost connections behind a pooler and sessions that were ended are told as errors too.
+// refusal tells whether the server has answered with an error and the connection still works. The server also reports a
+// shutdown, a lost connection behind a pooler and a terminated session as errors.
 func refusal(err error) bool {
 	var server *pgconn.PgError
 	if !errors.As(err, &server) {
@@ -112,19 +113,19 @@ func refusal(err error) bool {
 	return !strings.HasPrefix(server.Code, "08") && !strings.HasPrefix(server.Code, "57P0") && server.Code != "25P03"
 }
 
-// duplicate tells whether the server has refused a row for the key of another.
+// duplicate tells whether the server has refused a row because its key exists.
 func duplicate(err error) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && server.Code == "23505" // unique_violation
 }
 
-// unstorable tells whether the server has refused a text that no row can have: bytes that are no UTF-8, or zero.
+// unstorable tells whether the server has refused a text that no row can have: with invalid UTF-8, or a zero byte.
 func unstorable(err error) bool {
 	var server *pgconn.PgError
 	return errors.As(err, &server) && server.Code == "22021" // character_not_in_repertoire
 }
 
-// ofJob tells whether an error is one of package job, whose words are meant for the operator.
+// ofJob tells whether an error is of package job, and needs no translation.
 func ofJob(err error) bool {
 	for _, kind := range []any{
 		new(*job.Illegal), new(*job.Busy), new(*job.Superseded), new(*job.Lost), new(*job.Unknown), new(*job.Ambiguous), new(*job.Foreign),
@@ -136,7 +137,7 @@ func ofJob(err error) bool {
 	return false
 }
 
-// connectReason is what went wrong on the way to the server, without the list of every address.
+// connectReason is why the connection failed, for the first address only.
 func connectReason(err *pgconn.ConnectError) string {
 	inner := err.Unwrap()
 	for {

@@ -8,22 +8,22 @@ import (
 	"decayctl/internal/store"
 )
 
-// types are those that decayctl's statements work with. In a column of type real a confidence is the shortest decimal that
-// stands for it, in one of double precision it would not be.
+// types are the types of PostgreSQL that decayctl's statements work with. double precision is not among them: confidences are
+// compared as real.
 var types = map[string]store.Type{
 	"text": store.Text, "character varying": store.Text,
 	"real":    store.Real,
 	"integer": store.Integer, "smallint": store.Integer, "bigint": store.BigInt,
 }
 
-// kinds are what a table may be that has rows of its own, or partitions that have.
+// kinds is Form.Kind by relkind: "" for a table and a partitioned table.
 var kinds = map[string]string{
 	"r": "", "p": "",
 	"v": "a view and no plain table", "m": "a materialized view and no plain table", "f": "a foreign table and no plain table",
 }
 
-// forms asks the catalogue: information_schema hides what the role may not use. The type of a domain is the one below all
-// domains, and any of them may refuse NULL. A default is the domain's own: it takes over that of the one below it.
+// forms reads the catalogue, since information_schema hides columns that the role may not use. A domain counts as its base
+// type. Each domain on the way to the base type may refuse NULL. A domain inherits the default of the domain below it.
 func (s *Store) forms(ctx context.Context, tx pgx.Tx) (map[string]store.Form, error) {
 	rows, err := tx.Query(ctx, `
 		SELECT c.relname, c.relkind::text, c.relkind = 'r' AND EXISTS (SELECT 1 FROM pg_catalog.pg_inherits i WHERE i.inhparent = c.oid),

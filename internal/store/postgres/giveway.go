@@ -12,16 +12,16 @@ import (
 	"decayctl/internal/store"
 )
 
-// A session that has waited for a lock for deadlock_timeout looks for a deadlock, and if there is one it is the session
-// that fails. decayctl must not be waiting then while it holds what the other waits for. So it waits briefly, gives all
-// its locks back, and tries again later.
+// A session that waits for a lock longer than deadlock_timeout looks for a deadlock, and fails if there is one. A session of
+// the node must not fail because of decayctl. So decayctl waits for a lock only briefly, rolls its transaction back, and
+// runs it again later.
 
 const (
-	firstPause   = 10 * time.Millisecond // between two tries, with nothing held
+	firstPause   = 10 * time.Millisecond // between two attempts, without locks
 	longestPause = time.Second
 )
 
-// retryLocked runs a transaction until no other session keeps a lock from it, for as long as the lock timeout.
+// retryLocked repeats a transaction that could not get a lock, until the lock timeout has passed.
 func (s *Store) retryLocked(ctx context.Context, once func() error) error {
 	patience := time.NewTimer(s.params.LockTimeout)
 	defer patience.Stop()
@@ -43,27 +43,27 @@ func (s *Store) retryLocked(ctx context.Context, once func() error) error {
 	}
 }
 
-// lockTimedOut tells whether a transaction has given way.
+// lockTimedOut tells whether a transaction was rolled back because it, or another session, waited for a lock too long.
 func lockTimedOut(err error) bool {
 	var server *pgconn.PgError
 	return errors.Is(err, errBlocksOther) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
 }
 
-// mayRunAgain tells whether a transaction that has given way may be run again. Not after rows were handed over, nor after
-// the error of another transaction, which is translated already: whoever was handed rows had it.
+// mayRunAgain tells whether a transaction that could not get a lock may be repeated. It may not after rows were handed over,
+// nor after a translated error: that is the error of another transaction, which the receiver of the rows ran.
 func mayRunAgain(err error) bool {
 	var begun *handedOver
 	var other *store.Error
 	return lockTimedOut(err) && !errors.As(err, &begun) && !errors.As(err, &other)
 }
 
-// handedOver is an error behind rows that were handed over. To run the transaction again would hand them over again.
+// handedOver is an error after rows were handed over. A repeated transaction would hand them over twice.
 type handedOver struct{ error }
 
 func (e *handedOver) Unwrap() error { return e.error }
 
-// eachRow hands the rows of a query over, one by one. Even while rows are being read a lock may be waited for, that of
-// the table with long values.
+// eachRow calls use for each row of a query. Even then the query may have to wait for a lock: that of the TOAST table with
+// long values.
 func eachRow(rows pgx.Rows, scans []any, use func() error) (pgconn.CommandTag, error) {
 	begun := false
 	tag, err := pgx.ForEachRow(rows, scans, func() error {
@@ -76,17 +76,17 @@ func eachRow(rows pgx.Rows, scans []any, use func() error) (pgconn.CommandTag, e
 	return tag, err
 }
 
-// lockWait is how long a transaction waits for one lock.
+// lockWait is how long a transaction waits for one lock: a part of deadlock_timeout, and not more than the lock timeout.
 func (s *Store) lockWait() time.Duration {
 	return max(time.Millisecond, min(s.params.LockTimeout, s.deadlock/4))
 }
 
-// errBlocksOther ends a transaction whose locks another session waits for, and may have waited for long.
+// errBlocksOther ends a transaction for whose locks another session may have waited too long.
 var errBlocksOther = errors.New("another session waits for this one")
 
-// runSteps runs the parts of a transaction that locks what the node locks too. Each wait must end before a session that
-// waits for this one looks for a deadlock. A transaction that takes long asks whether there is one: if not, whoever comes
-// later has all of deadlock_timeout before it.
+// runSteps runs the steps of a transaction that locks rows which the node locks too. Each wait must end before a session that
+// waits for this one looks for a deadlock. If the transaction takes long, runSteps checks whether a session waits. If none
+// does, a later one waits for deadlock_timeout first.
 func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.lockWait() {
@@ -115,8 +115,8 @@ func (s *Store) waitFor(ctx context.Context, tx pgx.Tx, wait time.Duration) erro
 	return err
 }
 
-// readDeadlockTimeout reads how soon sessions look for deadlocks. A role may have a value of its own: where decayctl's is
-// longer than the server's default, the node's need not be.
+// readDeadlockTimeout reads deadlock_timeout. A role may have its own value. If that of decayctl's role is longer than the
+// default of 1 s, that of the node's role need not be.
 func (s *Store) readDeadlockTimeout(ctx context.Context, tx pgx.Tx) error {
 	var ms int64
 	err := tx.QueryRow(ctx, "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'").Scan(&ms)

@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Fact reads one fact as Candidates would, with its source.
+// Fact reads one row by its id.
 func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 	var found []fact.Candidate
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
@@ -33,8 +33,8 @@ func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 	return c, nil
 }
 
-// Groups looks every group up by the index on entity, relation and scope, whose help the planner would do
-// without where it takes the groups for many. The concatenation keeps the index on tenant_id out of it.
+// Groups uses LATERAL, so that the planner looks each group up by the index on entity, relation and scope. The concatenation
+// keeps the index on tenant_id from being used.
 func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.Candidate)) error {
 	var entities, relations, scopes, tenants []string
 	for _, g := range groups {

@@ -1,6 +1,5 @@
-// Package postgres is the fact store in a PostgreSQL schema. It works through poolers in
-// transaction mode: no session state outlives a transaction, no statement is prepared by name, and
-// every table is named with its schema.
+// Package postgres is the fact store in a PostgreSQL schema. It works through poolers in transaction mode: it keeps no state
+// in a session, prepares no statement by name, and qualifies every table with its schema.
 package postgres
 
 import (
@@ -25,14 +24,14 @@ type Store struct {
 	schema    string // as the node names it
 	quoted    string // as SQL names it
 	settings  []setting
-	given     []string                 // the names of those settings that the operator gave
-	locks     []string                 // the tables that one state is read of, as SQL names them; see checkLocks
-	notUTF8   bool                     // the database has another encoding than UTF-8, which cannot have all characters
+	given     []string                 // names of the settings that the operator gave
+	locks     []string                 // stateTables, as SQL names them, if the role may lock them; see checkLocks
+	notUTF8   bool                     // the database has another encoding than UTF-8, and cannot store all characters
 	vec       bool                     // vec_facts exists and can be written
 	backfill  bool                     // fact_embedding_status exists and can be written
-	common    atomic.Pointer[[]string] // see commonExpiries; nil until they are looked for
-	deadlock  time.Duration            // the server's deadlock_timeout
-	connected bool                     // a connection that fails now may come back
+	common    atomic.Pointer[[]string] // see commonExpiries; nil until they were read
+	deadlock  time.Duration            // the server's deadlock_timeout, at most 1 s
+	connected bool                     // the store was opened; a lost connection may come back
 	notes     []string
 	triggers  store.Triggers
 }
@@ -41,8 +40,8 @@ var _ store.Store = (*Store)(nil)
 
 const defaultConnections = 4 // what one worker uses at once
 
-// Open connects to a fact store, checks it, and changes nothing. dsn is a URL or a libpq string;
-// what it leaves out comes from the PG* variables, as with psql.
+// Open connects to a fact store and checks it. It changes nothing. dsn is a URL or a connection string of libpq; parameters
+// that it leaves out come from the PG* variables, as in psql. Errors: Unusable, NotPermitted, Busy.
 func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, error) {
 	config, err := pgxpool.ParseConfig(dsn)
 	if err != nil {
@@ -73,15 +72,14 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 	return s, nil
 }
 
-// The access modes of transactions. One that reads only says so to the server: a second lock on the
-// door, and what a hot standby wants. One that writes says nothing, since an administrator may have
-// made the server or the role read-only by default.
+// The access modes of transactions. READ ONLY makes the server refuse a write, and is what a hot standby needs. A transaction
+// that writes has no mode: an administrator may have made the server or the role read-only, and that must count.
 const (
 	reading = pgx.ReadOnly
 	writing = pgx.TxAccessMode("")
 )
 
-// connLost is a connection lost in a transaction. committing tells whether the COMMIT was under way.
+// connLost is the error if a connection is lost in a transaction. committing is true if COMMIT was sent.
 type connLost struct {
 	error
 	committing bool
@@ -89,14 +87,14 @@ type connLost struct {
 
 func (e *connLost) Unwrap() error { return e.error }
 
-// within runs work in one transaction that begins with the settings. Each of its statements sees what was
-// committed before it. Where another session keeps a lock from it the work is run again, in another transaction.
+// within runs work in one READ COMMITTED transaction that begins with the settings. If another session holds a lock, work
+// runs again in a new transaction.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
 	return s.isolated(ctx, pgx.ReadCommitted, access, nil, work)
 }
 
-// onOneState runs work in one transaction whose statements all see the same state of the facts and of what
-// protects them. Tables that cannot be locked are read statement by statement: a batch looks again before it writes.
+// onOneState runs work in one transaction that reads stateTables in one snapshot. If the role may not lock these tables, each
+// statement has its own snapshot: a batch reads the protections again before it writes.
 func (s *Store) onOneState(ctx context.Context, work func(pgx.Tx) error) error {
 	if len(s.locks) == 0 {
 		return s.within(ctx, reading, work)
@@ -117,7 +115,7 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 		return &connLost{err, false}
 	}
 	defer func() {
-		// An interrupted sweep must not leave its transaction open.
+		// An interrupted sweep must not leave the transaction open, with its locks.
 		ctx, done := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
 		defer done()
 		_ = tx.Rollback(ctx)
@@ -131,7 +129,7 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 	case err != nil:
 		return err
 	}
-	// Not to be interrupted: a COMMIT that was sent may have happened.
+	// Must not be interrupted: a COMMIT that was sent may succeed.
 	ctx, done := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer done()
 	err = tx.Commit(ctx)
@@ -141,15 +139,15 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 	return &connLost{err, access == writing}
 }
 
-// table is a table's name as SQL wants it.
+// table is a table's name for SQL, quoted and with its schema.
 func (s *Store) table(name string) string { return s.quoted + "." + pgx.Identifier{name}.Sanitize() }
 
-// Tuning: rows are locked one by one, so a batch delays only writers of the same facts.
+// Tuning allows larger batches than on SQLite: a batch locks rows, and delays only writers of the same facts.
 func (s *Store) Tuning() store.Tuning {
 	return store.Tuning{RangeSize: 10_000, LargestRange: 25_000, BatchSize: 2_000, Target: 100 * time.Millisecond, RowLocks: true, ReadersDontBlockWriters: true}
 }
 
-// Notes are what the operator should know about this store.
+// Notes implements store.Facts.
 func (s *Store) Notes() []string { return s.notes }
 
 // note adds a sentence for the operator.

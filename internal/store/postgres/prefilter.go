@@ -10,8 +10,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// factSQL is how PostgreSQL says what is asked about facts. The concatenation keeps an index out of it. OFFSET 0 keeps a
-// subquery from becoming a join: every batch would read all tombstones.
+// factSQL is the conditions on facts in PostgreSQL's dialect. The concatenation keeps an index from being used. OFFSET 0 keeps
+// a subquery from becoming a join, for which every batch would read all tombstones.
 func (s *Store) factSQL() store.FactDialect {
 	return store.FactDialect{
 		Table:     s.table,
@@ -24,13 +24,13 @@ func (s *Store) factSQL() store.FactDialect {
 		OneOf:     oneOf,
 		Prefix:    "starts_with($column, $text)",
 		ASCIIOnly: s.notUTF8,
-		Number:    "$number::float8::float4", // to which rounding keeps the order: nothing below the floor is lost
-		Smallest:  0x1p-126,                  // with every digit that a float4 has; the server refuses to cast less
+		Number:    "$number::float8::float4", // rounding to float4 keeps the order, so no fact below the floor is lost
+		Smallest:  0x1p-126,                  // the server refuses to cast a smaller number to float4
 	}
 }
 
-// canonicalSQL leaves 29 February to Go, which knows leap years. No regular expression: PostgreSQL takes longer over one
-// than over all the rest of a row. translate knows the ten ASCII digits only.
+// canonicalSQL is false for 29 February: Go knows leap years. It uses translate and not a regular expression, which would take
+// longer than all other conditions on a row. translate replaces only the ten ASCII digits.
 const canonicalSQL = `(
 			translate($stamp, '0123456789', '9999999999') IN ('9999-99-99T99:99:99.999999+99:99', '9999-99-99T99:99:99+99:99')
 			AND $stamp LIKE '%+00:00'
@@ -41,14 +41,13 @@ const canonicalSQL = `(
 			  OR substr($stamp, 6, 2) <> '02' AND substr($stamp, 9, 2) COLLATE "C" <= '30'
 			  OR substr($stamp, 6, 2) IN ('01', '03', '05', '07', '08', '10', '12')))`
 
-// oneOf compares with an array of the stamps.
+// oneOf implements store.FactDialect.OneOf.
 func oneOf(stamps []string, args *store.Args) string {
 	return "coalesce($stamp = ANY(" + args.Add(stamps) + "::text[]), false)"
 }
 
-// within is the condition that a column lies in a range, and its arguments: $1, and $2 where the range
-// neither is a list nor begins before the first fact. A range without a low end would be taken for a third of all
-// facts by a planner that has no statistics, or plans for any values.
+// within is the condition that a column of ids is in a range, with its arguments: $1, and $2 if the range has a low end and no
+// list of ids. The condition always has a low end: without one, a planner without statistics expects a third of all facts.
 func within(r store.Range, column string) (string, store.Args) {
 	switch {
 	case r.IDs != nil:
@@ -59,14 +58,14 @@ func within(r store.Range, column string) (string, store.Args) {
 	return column + " > $2 AND " + column + " <= $1", store.Args{r.Last.ID, r.After.ID}
 }
 
-// commonExpiries are the expiries that many overrides share, as those of earlier sweeps do. They are
-// looked for once, among the overrides on some pages anywhere in the table: what was missed only costs time.
+// commonExpiries are expiries that many overrides share, such as those of one earlier sweep. They are read once, from a sample
+// of the table's pages. A missed one only costs time.
 func (s *Store) commonExpiries(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	if known := s.common.Load(); known != nil {
 		return *known, nil
 	}
 	overrides := s.table("fact_validity_overrides")
-	var share *float64 // percent; NULL where it is no table that can be sampled
+	var share *float64 // of the table's pages, in percent; NULL if the table cannot be sampled
 	if err := tx.QueryRow(ctx, `
 		SELECT least(100, 100 * 2e6 / greatest(1, pg_catalog.pg_relation_size(oid)))::float8
 		FROM pg_catalog.pg_class WHERE oid = $1::regclass AND relkind IN ('r', 'p', 'm')`, overrides).Scan(&share); err != nil && !errors.Is(err, pgx.ErrNoRows) {

@@ -8,14 +8,14 @@ import (
 	"decayctl/internal/store"
 )
 
-// fewTombstones tells whether all tombstones may be read with every range and batch.
+// fewTombstones tells whether there are at most store.MaxTombstones.
 func (s *Store) fewTombstones(ctx context.Context, tx pgx.Tx) (few bool, err error) {
 	err = tx.QueryRow(ctx, `SELECT count(*) <= $1 FROM (SELECT 1 FROM `+s.table("tombstones")+` LIMIT $1 + 1) t`,
 		store.MaxTombstones).Scan(&few)
 	return few, err
 }
 
-// loadProtections loads those of the facts of a range; their holds only where tombstones are few.
+// loadProtections loads the protections of a range. It loads legal holds only if there are few tombstones.
 func (s *Store) loadProtections(ctx context.Context, tx pgx.Tx, r store.Range, few bool) (*store.Protections, error) {
 	p := &store.Protections{}
 	if few {

@@ -10,8 +10,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// Estimate is what the planner believes, over all partitions. A table never analysed is guessed
-// from its size.
+// Estimate is the planner's number of rows, over all partitions. For a table that was never analysed it is estimated from the
+// table's size.
 func (s *Store) Estimate(ctx context.Context) (int64, error) {
 	var rows int64
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
@@ -25,7 +25,7 @@ func (s *Store) Estimate(ctx context.Context) (int64, error) {
 	return rows, s.translate(err, "estimate the number of facts")
 }
 
-// NextRange walks the id index alone, in the order the id column is collated in.
+// NextRange reads the index on id only, in the order of the column's collation.
 func (s *Store) NextRange(ctx context.Context, p store.RangeParams) (next store.Range, err error) {
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
 		next, err = s.nextRange(ctx, tx, p)
@@ -49,7 +49,7 @@ func (s *Store) nextRange(ctx context.Context, tx pgx.Tx, p store.RangeParams) (
 	return next, err
 }
 
-// cursor is a place as the tables hold it; NULL is before the first fact.
+// cursor is the cursor of a column: NULL is before the first fact.
 func cursor(id *string) store.Cursor {
 	if id == nil {
 		return store.Cursor{}
@@ -60,8 +60,8 @@ func cursor(id *string) store.Cursor {
 // partSize is how many facts are handed over at once.
 const partSize = 1_000
 
-// Candidates reads one range, on one state of the store. The range is put to the override table too: joined
-// plainly, the planner would hash all of it for every range.
+// Candidates reads one range in one snapshot. The condition of the range is repeated for the overrides: in a plain join, the
+// planner would hash all overrides for every range.
 func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use func([]fact.Candidate) error) error {
 	err := s.onOneState(ctx, func(tx pgx.Tx) error {
 		common, err := s.commonExpiries(ctx, tx)
@@ -87,8 +87,8 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 		ask := s.candidatesQuery
 		if unswept {
 			ask = s.mostlyUnsweptQuery
-			// To read all pages of the table for a part of its facts may look cheap, and grows with the table. The
-			// memory is the server's, to note which rows to fetch and to sort them.
+			// A sequential scan for a part of the facts may look cheap to the planner, and grows with the table. A bitmap scan
+			// and a sort need memory.
 			if _, err := tx.Exec(ctx, "SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
 				return err
 			}
@@ -106,7 +106,7 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 	return s.translate(err, "read the facts")
 }
 
-// mostlyUnswept tells whether few facts of a range have an override.
+// mostlyUnswept tells whether less than a third of the facts of a range have an override.
 func (s *Store) mostlyUnswept(ctx context.Context, tx pgx.Tx, r store.Range) (bool, error) {
 	if r.IDs != nil {
 		return false, nil
@@ -117,8 +117,8 @@ func (s *Store) mostlyUnswept(ctx context.Context, tx pgx.Tx, r store.Range) (bo
 	return overrides < r.Facts/3, err
 }
 
-// eachPart hands over the facts that a query finds, with their protections, some at a time: no more than are
-// kept in memory, whatever the length of their text.
+// eachPart hands over the facts of a query in parts, with their protections. A part has at most partSize facts, and at most
+// store.MaxPartText bytes before its last fact.
 func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []any, protections *store.Protections, use func([]fact.Candidate) error) error {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
@@ -133,7 +133,7 @@ func (s *Store) eachPart(ctx context.Context, tx pgx.Tx, query string, args []an
 		part, text = make([]fact.Candidate, 0, partSize), 0
 		err := use(full)
 		if err != nil {
-			stop() // else all that is left would be fetched before the rows are closed
+			stop() // else the driver would read all remaining rows before it closes them
 		}
 		return err
 	}); err != nil {
@@ -169,21 +169,21 @@ func (s *Store) eachCandidate(ctx context.Context, tx pgx.Tx, query string, args
 	return err
 }
 
-// candidateColumns are the columns that candidates reads.
+// candidateColumns are the columns that eachCandidate reads.
 func candidateColumns(held, quarantine, source string) string {
 	return `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.timestamp, f.valid_until, f.confidence,
 		       o.fact_id IS NOT NULL, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
 		       ` + held + `, ` + quarantine + `, ` + source
 }
 
-// shortest reads a float4 as the decimal it was written as, so that 0.7 is 0.7 and not
-// 0.699999988: a confidence equal to the floor is not below it, here as on SQLite.
+// shortest is the number of a float4's shortest decimal, so that 0.7 is 0.7 and not 0.699999988. A confidence that is equal to
+// the floor is not below it, as on SQLite.
 func shortest(value float32) float64 {
 	wide, _ := strconv.ParseFloat(strconv.FormatFloat(float64(value), 'g', -1, 32), 64)
 	return wide
 }
 
-// selected are the columns of a candidate, as far as they are asked for.
+// selected are the columns of a candidate. A column that is known or not asked for is a constant.
 func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine string) string {
 	held := s.factSQL().Held()
 	if holdsKnown {
@@ -196,8 +196,8 @@ func (s *Store) selected(p store.CandidatesParams, holdsKnown bool, quarantine s
 	return candidateColumns(held, quarantine, source)
 }
 
-// mostlyUnsweptQuery asks for the facts of a range few of which have an override: their rows are fetched in the
-// order in which they lie, which takes half as long as to look each up.
+// mostlyUnsweptQuery reads the facts of a range few of which have an override. The rows are fetched in their physical order,
+// which is faster than a look-up for each.
 func (s *Store) mostlyUnsweptQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")
@@ -210,11 +210,11 @@ func (s *Store) mostlyUnsweptQuery(p store.CandidatesParams, common []string, se
 		ORDER BY f.id`, args
 }
 
-// candidatesQuery asks for the facts of a range.
+// candidatesQuery reads the facts of a range.
 //
-// What an override has expired is left out first, from the two indexes by id and from the overrides,
-// which lie in id order: on a store that was swept before, few rows of facts are left to be fetched, and
-// those lie anywhere. LATERAL with LIMIT keeps that a look-up by key; a plain join may scan all facts.
+// It first leaves out facts that an override has expired, by the indexes on id and the overrides, which are stored in the order
+// of ids. On a store that was swept before, few rows of facts are left to fetch. LATERAL with LIMIT looks each of them up by
+// its key; for a plain join, the planner may scan all facts.
 func (s *Store) candidatesQuery(p store.CandidatesParams, common []string, selected string) (string, []any) {
 	inRange, args := within(p.Range, "f.id")
 	overrideInRange, _ := within(p.Range, "o.fact_id")

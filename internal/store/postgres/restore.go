@@ -10,15 +10,15 @@ import (
 	"decayctl/internal/store"
 )
 
-// restorer is one batch of an undo on its way into one transaction.
+// restorer writes one batch of an undo in one transaction.
 type restorer struct {
 	*Store
 	store.Restoration
 	tx pgx.Tx
 }
 
-// overrides puts back, or removes, the overrides that still are what the job wrote. The rows are locked
-// first, so that the comparison sees what the last writer committed.
+// overrides deletes or restores the overrides of which every column is what the job wrote. It locks the rows first, so that
+// the comparison sees what other sessions have committed.
 func (r *restorer) overrides(ctx context.Context) error {
 	var all []string
 	var inserted, updated changeArrays
@@ -73,7 +73,7 @@ func (r *restorer) overrides(ctx context.Context) error {
 	return err
 }
 
-// edges gives edges back what they were, as far as they still are what the job made of them.
+// edges restores the edges that are what the job wrote.
 func (r *restorer) edges(ctx context.Context) error {
 	plain, differed, withConfidence := r.Edges()
 	if err := r.restoreEdgeConfidences(ctx, withConfidence); err != nil {
@@ -98,13 +98,13 @@ func (r *restorer) edges(ctx context.Context) error {
 	return err
 }
 
-// edgeArrays are edges column by column.
+// edgeArrays is edges column by column, as arguments of one statement.
 type edgeArrays struct {
 	ids                []string
-	plain, keepsExpiry []bool // as the node made it; did not expire
+	plain, keepsExpiry []bool // see store.RestoredEdge
 	until              []*string
 	epoch              []*int64
-	confidence, gave   []*float32 // before the job, and by it
+	confidence, gave   []*float32 // before the job; written by the job
 }
 
 func newEdgeArrays(of []store.RestoredEdge) (a edgeArrays) {
@@ -116,7 +116,7 @@ func newEdgeArrays(of []store.RestoredEdge) (a edgeArrays) {
 	return a
 }
 
-// restoreEdgeConfidences gives edges their confidence back too.
+// restoreEdgeConfidences restores the edges whose confidence the job changed, if they are what the job wrote.
 func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.RestoredEdge) error {
 	if len(of) == 0 {
 		return nil
@@ -136,7 +136,7 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.Restor
 	return err
 }
 
-// retractions removes what the job told the retraction log: nobody has a word for taking it back.
+// retractions deletes the rows that the job added to the retraction log.
 func (r *restorer) retractions(ctx context.Context) error {
 	ids := r.Retractions()
 	if len(ids) == 0 {
@@ -146,7 +146,7 @@ func (r *restorer) retractions(ctx context.Context) error {
 	return err
 }
 
-// vectors asks the node to make again the vectors that expiring the facts has removed.
+// vectors asks the node to make the vectors again that the job deleted.
 func (r *restorer) vectors(ctx context.Context) error {
 	ids := r.LostVectors()
 	if !r.vec || !r.backfill || len(ids) == 0 {
@@ -163,7 +163,7 @@ func (r *restorer) vectors(ctx context.Context) error {
 	return err
 }
 
-// changeArrays are changes column by column.
+// changeArrays is changes column by column, as arguments of one statement.
 type changeArrays struct {
 	ids      []string
 	now, was overrideArrays

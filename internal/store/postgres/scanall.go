@@ -9,19 +9,18 @@ import (
 	"decayctl/internal/store"
 )
 
-// maxScanAll is how many facts may be read in one transaction: half a minute or so, in which the server
-// keeps what others delete.
+// maxScanAll is how many facts one transaction may read. While it is open, VACUUM cannot remove rows that were deleted since.
 const maxScanAll = 20_000_000
 
-// ScanAll reads all facts in the order in which they lie, and joins every table once: two or three times as
-// fast as reading ranges in id order, where each row lies on another page.
+// ScanAll reads all facts in their physical order and joins each table once. In the order of ids, each row would be on
+// another page.
 func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(found []fact.Candidate, covered int) error) (seen store.Range, whole bool, err error) {
 	if total, err := s.Estimate(ctx); err != nil || total > maxScanAll {
 		return store.Range{}, false, err
 	}
 	err = s.onOneState(ctx, func(tx pgx.Tx) error {
-		// A nested loop would be those pages again, and the planner may believe it to be short. The memory
-		// is the server's, for the overrides.
+		// A nested loop would read the overrides in a random order of pages, and the planner may choose it on bad statistics.
+		// A hash join needs memory for the overrides.
 		if _, err := tx.Exec(ctx, "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"); err != nil {
 			return err
 		}
@@ -46,7 +45,7 @@ func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(
 		}
 		query, args := s.scanAllQuery(p, common, protections.HoldsComplete())
 		return s.eachPart(ctx, tx, query, args, protections, func(part []fact.Candidate) error {
-			return use(part, len(part)) // what was left out is counted in seen
+			return use(part, len(part)) // facts that were filtered out count in seen only
 		})
 	})
 	return seen, true, s.translate(err, "read the facts")

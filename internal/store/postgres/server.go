@@ -10,8 +10,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Lag is how long ago the server wrote what its slowest replica has applied last. A replica that has
-// caught up has no lag to the server.
+// Lag is the largest replay_lag of all replicas. The server reports none for a replica that has caught up.
 func (s *Store) Lag(ctx context.Context) (lag store.Lag, err error) {
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
 		var seconds float64

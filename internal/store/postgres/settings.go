@@ -14,9 +14,9 @@ import (
 // setting is a run-time parameter that every transaction begins with.
 type setting struct{ name, value string }
 
-// transactionSettings takes run-time parameters out of what is sent at the start of a connection:
-// poolers refuse most of them there, and a pooled session would not keep them. They begin every
-// transaction instead, after our own, so that an operator's word wins. Only what pinned names wins over that.
+// transactionSettings removes run-time parameters from the start of a connection, where poolers refuse most of them, and a
+// pooled session would not keep them. They are set at the begin of every transaction instead: first decayctl's, then the
+// operator's, which win, and then pinned, which win over both.
 func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 	settings := []setting{
 		{"statement_timeout", fmt.Sprint((s.params.LockTimeout + 5*time.Minute).Milliseconds())},
@@ -42,7 +42,7 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 	if config.RuntimeParams["application_name"] == "" {
 		config.RuntimeParams["application_name"] = "decayctl"
 	}
-	// What is said outside of transactions, and the names in the first statement of one. Poolers know this parameter.
+	// For errors outside of transactions, and for names in the first statement of one. Poolers allow this parameter.
 	config.RuntimeParams["client_encoding"] = "UTF8"
 	for _, each := range settings[ours:] {
 		s.given = append(s.given, oneLine(each.name))
@@ -51,38 +51,38 @@ func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 	return append(settings, pinned...)
 }
 
-// pinned are the settings that would change what a statement means, or what is read of its result. A role, a
-// database or an address may carry any of them. TestSettingsDecided has a decision for each setting that there is.
+// pinned are settings that would change what a statement means, or what its result looks like. A role, a database or an
+// address may set any of them. TestSettingsDecided has a decision for every setting of the server.
 var pinned = []setting{
-	{"array_nulls", "on"},            // NULL in an array is no text
+	{"array_nulls", "on"},            // NULL in an array is not the text "NULL"
 	{"DateStyle", "ISO, MDY"},        // the only one that the driver reads
 	{"extra_float_digits", "1"},      // float4 as its shortest decimal
 	{"quote_all_identifiers", "off"}, // names of types are compared
-	{"row_security", "off"},          // a policy must not hide a legal hold: rather an error
+	{"row_security", "off"},          // an error is better than a policy that hides a legal hold
 	{"standard_conforming_strings", "on"},
 	{"transform_null_equals", "off"},
 	{"gin_fuzzy_search_limit", "0"},         // a GIN index must not leave out facts or holds
-	{"exit_on_error", "off"},                // a duplicate key is gone on from
-	{"default_table_access_method", "heap"}, // decayctl's own tables are updated
+	{"exit_on_error", "off"},                // decayctl goes on after a duplicate key
+	{"default_table_access_method", "heap"}, // decayctl updates rows of its own tables
 }
 
-// pins are computed from what is there. The names are qualified: search_path may put others before PostgreSQL's own.
-//   - search_path: operators and functions are PostgreSQL's own; what triggers find by it, they still find.
-//   - client_encoding: UTF-8 as Go has it. SQL_ASCII tells nothing of its bytes: they come as they are.
-//   - synchronous_commit: what is reported as written is on the server's disk.
+// pins are settings that depend on the present value. Names are qualified, since search_path may have other functions first.
+//   - search_path: PostgreSQL's own operators and functions come first; triggers find their functions as before.
+//   - client_encoding: UTF-8, or SQL_ASCII for a database of that encoding, whose bytes have no known meaning.
+//   - synchronous_commit: at least local, so that a batch reported as written is on the server's disk.
 const pins = `pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'pg_catalog', pg_catalog.substring(pg_catalog.current_setting('search_path'), '.+')), true), ` +
 	`pg_catalog.set_config('client_encoding', coalesce(pg_catalog.substring(pg_catalog.current_setting('server_encoding'), '^` + bytesOnly + `$'), 'UTF8'), true), ` +
 	`pg_catalog.set_config('synchronous_commit', pg_catalog.replace(pg_catalog.current_setting('synchronous_commit'), 'off', 'local'), true)`
 
-// connectionOnly are libpq's parameters that the driver does not know and would take for settings of
-// the server. They tune a connection, and do not change where it leads.
+// connectionOnly are parameters of libpq that the driver does not know and would send to the server as settings. They tune a
+// connection, and do not change its destination.
 var connectionOnly = map[string]bool{
 	"channel_binding": true, "fallback_application_name": true, "gssdelegation": true, "gssencmode": true,
 	"gsslib": true, "keepalives": true, "keepalives_count": true, "keepalives_idle": true,
 	"keepalives_interval": true, "requiressl": true, "sslcompression": true, "tcp_user_timeout": true,
 }
 
-// parseOptions reads libpq's options parameter: -c name=value and --name=value.
+// parseOptions parses libpq's parameter options: -c name=value and --name=value.
 func parseOptions(options string) []setting {
 	var settings []setting
 	for _, word := range strings.Fields(options) {
@@ -94,13 +94,13 @@ func parseOptions(options string) []setting {
 	return settings
 }
 
-// beforeLocks are the settings that locks are waited for with. SET takes no snapshot, as set_config would.
+// beforeLocks are the settings that must count while LOCK TABLE waits. SET takes no snapshot, but set_config would.
 var beforeLocks = map[string]bool{"role": true, "statement_timeout": true, "exit_on_error": true}
 
-// preamble is what a transaction begins with, in one message. A transaction that reads one state locks
-// its tables before its first snapshot: a rewrite (ALTER TABLE … TYPE, TRUNCATE) that commits while a lock is
-// waited for leaves the table empty to an older snapshot. At READ COMMITTED each statement takes its locks first.
-// wait is for how long one lock is waited for; --lock-timeout and retryLocked say how often, so lock_timeout in an address says nothing.
+// preamble is the first message of a transaction: its settings and locks. A transaction with one snapshot locks its tables
+// before the snapshot. If another session rewrites a table (ALTER TABLE … TYPE, TRUNCATE) and commits while the transaction
+// waits for the lock, an older snapshot would see the table empty. At READ COMMITTED each statement locks before its snapshot.
+// wait is how long to wait for one lock. lock_timeout in an address is ignored: retryLocked applies --lock-timeout.
 func (s *Store) preamble(locks []string, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
@@ -121,14 +121,14 @@ func (s *Store) preamble(locks []string, wait time.Duration) string {
 	return b.String() + "SELECT " + strings.Join(calls, ", ") + "; SELECT " + pins
 }
 
-// literal is a text as SQL wants it, whatever standard_conforming_strings says: the server reads all
-// statements of a message before it runs the first.
+// literal is a text as an SQL literal, with any value of standard_conforming_strings: the server parses all statements of a
+// message before it runs the first one.
 func literal(text string) string {
 	return "E'" + strings.NewReplacer(`\`, `\\`, `'`, `''`).Replace(text) + "'"
 }
 
-// encodable is a text that rules, counts or results are kept as, so that every encoding has it: what is not ASCII
-// stands in strings of JSON there, and is escaped.
+// encodable escapes the text of rules, counts or results, so that every encoding can store it. In these texts, characters
+// beyond ASCII occur in JSON strings only.
 func (s *Store) encodable(kept string) string {
 	if !s.notUTF8 {
 		return kept

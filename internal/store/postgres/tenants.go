@@ -8,7 +8,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// OtherTenants reads the two ends of the index on tenant_id, beside the tenant. "Unequal" would read the whole table.
+// OtherTenants reads the index on tenant_id before and after the tenant. With <> it would read the whole table.
 func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherTenants, err error) {
 	facts := s.table("facts")
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {

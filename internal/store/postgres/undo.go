@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// keepBeforeImages writes down what was there before, for an undo.
+// keepBeforeImages inserts before-images. If there is an older one, it stays: an undo has to restore the oldest.
 func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImage) error {
 	if len(images) == 0 {
 		return nil
@@ -48,7 +48,7 @@ func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImag
 	return err
 }
 
-// overrideArrays are overrides column by column, as one statement takes many.
+// overrideArrays is overrides column by column, as arguments of one statement.
 type overrideArrays struct {
 	validUntil, reason, updatedBy []*string
 	updatedAt                     []string
@@ -76,7 +76,7 @@ func boolInt(is bool) int32 {
 	return 0
 }
 
-// Changes looks at a number of overrides, and for each at what there is of it elsewhere.
+// Changes bounds the range by the overrides of all writers: those of the job may be few among many.
 func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
 	var changes store.Changes
 	var more string
@@ -101,7 +101,7 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 		changes.List, more, err = s.changes(ctx, tx, p.Job, ids)
 		return err
 	})
-	if more != "" { // the connection was given up, for what was not read
+	if more != "" { // the reading was cancelled after the rows that fit into memory
 		changes.Last, err = store.After(more), nil
 	}
 	if err != nil {
@@ -110,14 +110,13 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 	return changes, nil
 }
 
-// changes tells which of some overrides are what a job wrote: of as many as are kept in memory, and behind which of them
-// there are more; "" is none. Without LATERAL the planner may read all
-// before-images, or all retractions of the job, every time.
+// changes reads which of some overrides are what a job wrote. If their text is too long, it stops: more is the id after which
+// there are more changes, or "". Without LATERAL, the planner may read all before-images or all retractions of the job.
 func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, more string, err error) {
 	ctx, stop := context.WithCancel(ctx)
 	defer stop()
-	// The concatenation keeps the index on retracted_at out of it, where every row of the job is. Ids
-	// in decayctl_before have the database's collation, those of facts whichever the node gave them.
+	// The concatenation keeps the index on retracted_at from being used, since all rows of the job have the same value. Ids in
+	// decayctl_before have the default collation; ids of facts may have another.
 	edgeConfidence, err := s.prepareLookups(ctx, tx)
 	if err != nil {
 		return nil, "", err
@@ -160,7 +159,7 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		row.Fact.Confidence = shortest(baseConfidence)
 		if changes.Add(row) && c.FactID != ids[len(ids)-1] {
 			more = c.FactID
-			stop() // else all that is left would be fetched before the rows are closed
+			stop() // else the driver would read all remaining rows before it closes them
 			return context.Canceled
 		}
 		return nil
@@ -168,8 +167,8 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 	return changes.List, more, err
 }
 
-// prepareLookups has before-images looked up by their keys, however few pages they fill yet, and tells where the
-// confidence of edges is kept: nowhere, in tables of an older decayctl that nothing has been written to since.
+// prepareLookups makes the transaction look before-images up by their key, even if their table is small. It returns the column
+// with the confidence of edges before the job. Tables that an older decayctl made do not have it until this version writes.
 func (s *Store) prepareLookups(ctx context.Context, tx pgx.Tx) (edgeConfidence string, err error) {
 	var there bool
 	err = tx.QueryRow(ctx, `
@@ -182,7 +181,7 @@ func (s *Store) prepareLookups(ctx context.Context, tx pgx.Tx) (edgeConfidence s
 	return "NULL::float4", err
 }
 
-// Restore takes its locks in the order of Apply: facts in id order, the job's row last.
+// Restore locks in the same order as Apply: facts in the order of ids, the job's row last.
 func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
 	var locked time.Time
 	var counts job.Counts
@@ -208,7 +207,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	return store.Restored{Counts: counts, Timing: store.Timing{Locked: s.params.Now().Sub(locked)}}, nil
 }
 
-// fromFloat4 is a confidence as its shortest decimal.
+// fromFloat4 is shortest for a confidence that may be NULL.
 func fromFloat4(confidence *float32) *float64 {
 	if confidence == nil {
 		return nil

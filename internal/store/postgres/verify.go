@@ -34,8 +34,9 @@ func (s *Store) findTriggers(ctx context.Context, tx pgx.Tx) error {
 	return err
 }
 
-// findOwn finds the overrides that this transaction wrote by any way, where triggers or rules may have changed every column
-// that they are known by, or have written in place of a statement. What is taken for unwritten is neither verified nor counted.
+// findOwn finds the overrides that this transaction wrote, if there are triggers. A trigger or rule may have changed the
+// columns by which an override is recognised, or have written it in place of the statement. An override that is not found is
+// neither verified nor counted.
 func (w *writer) findOwn(ctx context.Context) error {
 	if len(w.triggers.Names) == 0 {
 		return nil
@@ -44,8 +45,8 @@ func (w *writer) findOwn(ctx context.Context) error {
 	if len(unwritten) == 0 {
 		return nil
 	}
-	// Of the rows that a statement sees, only the transaction's own are in progress. A savepoint has an id of its own,
-	// which is later than the transaction's; xmin is its lower half.
+	// Of the rows that a statement sees, only those of its own transaction are in progress. A savepoint has its own id, later
+	// than that of the transaction. xmin is the lower half of an id.
 	_, err := collect(ctx, w.tx, store.NewByID(unwritten).MarkWritten, `
 		SELECT o.fact_id
 		FROM (
@@ -57,8 +58,7 @@ func (w *writer) findOwn(ctx context.Context) error {
 	return err
 }
 
-// verify makes sure that an undo will find what was written, where a trigger or a rule may have changed it since. Triggers
-// that wait for the COMMIT are run first.
+// verify checks that an undo will find what was written; see store.Triggers.Verify. It runs deferred triggers first.
 func (w *writer) verify(ctx context.Context) error {
 	return w.triggers.Verify(w.batch, w.verified, func(v *store.Verified, done, ended []*store.Expiry) error {
 		if _, err := w.tx.Exec(ctx, "SET CONSTRAINTS ALL IMMEDIATE"); err != nil {
@@ -78,9 +78,9 @@ func (w *writer) verify(ctx context.Context) error {
 	}, w.note)
 }
 
-// readable is how many changes are read at once: the reading of more text is broken off, and the transaction with it.
+// readable is how many changes can be read at once. With more text, changes would cancel the reading, and so the transaction.
 func readable(of []*store.Expiry) (n int) {
-	const others = 1_000 // bytes of text beside the id and the override that was there
+	const others = 1_000 // bytes of text of a change without its id and the override before
 	for text := 0; n < len(of); n++ {
 		if text += len(of[n].ID) + of[n].Override().Text() + others; text > store.MaxPartText && n > 0 {
 			break

@@ -11,8 +11,7 @@ import (
 	"decayctl/internal/store"
 )
 
-// Apply writes one batch under READ COMMITTED. Locks are taken table by table and in key order, so
-// that two sweeps wait for each other instead of deadlocking.
+// Apply uses READ COMMITTED. It locks rows table by table and in the order of keys, so that two batches cannot deadlock.
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	var w writer
 	tries := int64(0)
@@ -33,16 +32,16 @@ func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error)
 	return store.Applied{Changed: w.batch.Changed(), Counts: w.counts, Timing: store.Timing{Locked: s.params.Now().Sub(w.locked)}}, nil
 }
 
-// writer is one batch on its way into one transaction.
+// writer writes one batch in one transaction.
 type writer struct {
 	*Store
 	tx       pgx.Tx
 	batch    store.Batch
 	asOf     string
 	stamp    string
-	locked   time.Time      // since when
-	counts   job.Counts     // of the job, with the batch
-	verified store.Verified // what the statements told
+	locked   time.Time      // when the transaction began
+	counts   job.Counts     // of the whole job, with the batch
+	verified store.Verified // numbers of rows that the statements wrote
 }
 
 func (w *writer) lockClaim(ctx context.Context) error { return w.LockClaim(ctx, jobTx{w.tx}, &w.batch) }
@@ -52,8 +51,8 @@ func (w *writer) recordBatch(ctx context.Context) (err error) {
 	return err
 }
 
-// insertOverrides writes the facts that had no override row. A row that has appeared meanwhile
-// stays as it is: ON CONFLICT DO UPDATE could not tell a rejection committed since from nothing.
+// insertOverrides inserts the overrides of facts that had none. If another process has inserted one since, that one stays:
+// it may be a rejection.
 func (w *writer) insertOverrides(ctx context.Context) error {
 	without := w.batch.WithoutOverride()
 	if len(without) == 0 {
@@ -83,8 +82,8 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 		if group.Inserted(n) {
 			continue
 		}
-		// Which of them is seldom asked, and RETURNING would tell it row by row every time. No other job has
-		// this stamp, and this one handles a fact once. Where triggers change it, findOwn finds them.
+		// Some were not inserted. RETURNING would tell which, but slows every statement down. No other job has this stamp,
+		// and a job writes a fact once. If triggers change an override, findOwn finds it.
 		if _, err := collect(ctx, w.tx, store.NewByID(group.List).MarkWritten, `
 			SELECT fact_id FROM `+w.table("fact_validity_overrides")+`
 			WHERE fact_id = `+anyKey+` AND valid_until IS NOT DISTINCT FROM $2 AND reason = $3 AND updated_at = $4 AND updated_by = $5`,
@@ -95,8 +94,8 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	return nil
 }
 
-// insertNew inserts overrides that are not there. ON CONFLICT looks each up before, which takes a quarter of the
-// insertion: only where one is there by now it is done over, from a savepoint.
+// insertNew inserts overrides, and skips those that exist. ON CONFLICT looks each key up first, which costs time. So
+// insertNew first tries without it, and repeats the statement after a savepoint if a key exists.
 func (w *writer) insertNew(ctx context.Context, insert string, args ...any) (inserted int64, err error) {
 	try, err := w.tx.Begin(ctx)
 	if err != nil {
@@ -116,8 +115,8 @@ func (w *writer) insertNew(ctx context.Context, insert string, args ...any) (ins
 	return done.RowsAffected(), err
 }
 
-// unprotected leaves out the facts that a hold or a quarantine protects by now. Where tombstones are many
-// a guard does so, fact by fact, for the statement that writes them.
+// unprotected excludes the facts that a legal hold or a quarantine protects by now. If the protections cannot be loaded, guard
+// is a condition for the statement that writes the facts.
 func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free []*store.Expiry, guard string, err error) {
 	few, err := w.fewTombstones(ctx, w.tx)
 	if err != nil {
@@ -140,9 +139,9 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 	return w.batch.WithoutOverride(), "", nil
 }
 
-// updateOverrides writes the facts that had an override row, while every column of it still is
-// what was read. Its confidence is kept, unless a policy lowers it: a rejected fact stays rejected. The
-// rows are locked first, so that the comparison sees what the last writer committed.
+// updateOverrides updates the overrides of which every column is what was read. It keeps the confidence, unless a policy
+// reduces it: a rejected fact stays rejected. It locks the rows first, so that the comparison sees what other sessions have
+// committed.
 func (w *writer) updateOverrides(ctx context.Context) error {
 	overridden := w.batch.Overridden()
 	if len(overridden) == 0 {
@@ -157,7 +156,7 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 	if err := w.lockOverrides(ctx, w.tx, ids); err != nil {
 		return err
 	}
-	// OFFSET 0 keeps the look-up of the fact a look-up by key.
+	// OFFSET 0 keeps the subquery from becoming a join: each fact is looked up by its key.
 	n, err := collect(ctx, w.tx, store.NewByID(overridden).MarkWritten, `
 		UPDATE `+w.table("fact_validity_overrides")+` AS o
 		SET valid_until = b.new_valid_until, confidence = b.new_confidence, reason = b.new_reason, updated_at = $2, updated_by = $3
@@ -190,8 +189,8 @@ func (s *Store) lockOverrides(ctx context.Context, tx pgx.Tx, ids []string) erro
 	return err
 }
 
-// retract logs the facts that a floor expired, once for each expiry: a sweep repeated at the same
-// as-of, after its override was taken back, finds its row there already.
+// retract logs the facts that a floor expired, once for each expiry. The log may already have a row: of a sweep with the
+// same as-of whose override was removed, or of the sweep that wrote the fact's present expiry.
 func (w *writer) retract(ctx context.Context) error {
 	retracted := w.batch.Retracted()
 	if len(retracted) == 0 {
@@ -201,7 +200,7 @@ func (w *writer) retract(ctx context.Context) error {
 	for i, e := range retracted {
 		ids[i], earlier[i] = e.Retraction, e.SweptAt()
 	}
-	// The concatenation keeps the index on retracted_at out of it: every row of this sweep is there.
+	// The concatenation keeps the index on retracted_at from being used: all rows of this sweep have the same value.
 	added, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $3::text, $4
@@ -214,11 +213,11 @@ func (w *writer) retract(ctx context.Context) error {
 	return err
 }
 
-// anyKey compares with every key in $1. The planner does not see how many there are, and looks each up,
-// however large a part of the table they may be.
+// anyKey is for a comparison with the keys in $1. The planner does not know how many there are, and looks each up by the
+// index, even if they are most of the table.
 const anyKey = `ANY(ARRAY(SELECT unnest($1::text[])))`
 
-// deleteVectors: semantic recall tests no expiry, so a vector that stays keeps the fact in it.
+// deleteVectors deletes the vectors of expired facts: the node's semantic recall does not check expiries.
 func (w *writer) deleteVectors(ctx context.Context) error {
 	facts := w.batch.LosingVectors()
 	if len(facts) == 0 {
@@ -228,10 +227,9 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 	return err
 }
 
-// staleCards marks the memory cards that were made of a fact now expired. Many facts share a card,
-// also with the facts of another sweep's batch: cards come last, are locked in key order, and those
-// already stale are not touched at all. (The sum keeps the index on is_stale out of it: before the first
-// ANALYZE the planner would walk all fresh cards of a tenant for each.)
+// staleCards marks the memory cards of expired facts as stale. Facts of several batches may share a card. So cards come after
+// the facts, are locked in the order of keys, and are left alone if they are stale. The sum keeps the index on is_stale from
+// being used: before the first ANALYZE, the planner would read all fresh cards of a tenant for each card.
 func (w *writer) staleCards(ctx context.Context) error {
 	cards := store.UniqueCards(w.batch.Cards())
 	if len(cards) == 0 {
@@ -241,8 +239,8 @@ func (w *writer) staleCards(ctx context.Context) error {
 	for _, card := range cards {
 		entities, tenants, scopes = append(entities, card.Entity), append(tenants, card.Tenant), append(scopes, card.Scope)
 	}
-	// What is left is a loop that takes the list in its order, and looks each card up by its key. Where few
-	// cards are fresh the planner would rather compare all of them with each of the list.
+	// Without these plans, the server loops over the sorted list and looks each card up by its key. If few cards are fresh, the
+	// planner would else compare each of the list with all of them.
 	if _, err := w.tx.Exec(ctx, `SELECT set_config(setting, 'off', true)
 		FROM unnest('{enable_hashjoin,enable_mergejoin,enable_material,enable_seqscan}'::text[]) AS setting`); err != nil {
 		return err
@@ -258,7 +256,7 @@ func (w *writer) staleCards(ctx context.Context) error {
 	return err
 }
 
-// collect runs a statement that returns ids, and tells how many rows it wrote or found.
+// collect runs a statement and calls add for each id that it returns. n is the number of rows that it wrote or found.
 func collect(ctx context.Context, tx pgx.Tx, add func(id string), query string, args ...any) (n int64, err error) {
 	rows, err := tx.Query(ctx, query, args...)
 	if err != nil {

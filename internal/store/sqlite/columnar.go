@@ -10,8 +10,8 @@ import (
 	"decayctl/internal/store"
 )
 
-// readTexts reads columns of text. Each column comes as one value that has the texts of all rows as lines: this takes half
-// the time of reading row by row. The texts are parts of these values, and keep them in memory. sound is false if a text
+// readTexts reads columns of text. Each column comes as one value that has the texts of all rows as lines, which is faster
+// than reading row by row. The texts are parts of these values, and keep them in memory. sound is false if a text
 // has a line break. No column may be NULL.
 func readTexts(ctx context.Context, tx querier, columns []string, from string, args store.Args) (texts [][]string, sound bool, err error) {
 	var rows int

@@ -127,7 +127,7 @@ func (s *Store) openWritable(ctx context.Context) (err error) {
 	s.writes, err = s.connect(url.Values{
 		"mode": {"rw"}, "_txlock": {"immediate"},
 		// Foreign keys are not checked: a batch writes only rows of facts that it has read, and a look-up for each row would
-		// take a third of its time.
+		// cost much time.
 		"_pragma": {"wal_autocheckpoint=0", "foreign_keys=0", "cache_size=-8192", synchronous},
 	}, 1)
 	if err != nil {
