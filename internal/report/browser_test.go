@@ -52,7 +52,12 @@ func hostilePages() map[string]pageWriter {
 		j.Job.Counts.AddFailure(name, name)
 		j.Job.Workers[0].Host = name
 	}
-	return map[string]pageWriter{"hostile dry run": r, "hostile job": j}
+	f := forecastBounded()
+	f.Target, f.Scope, f.Tenant, f.Notes = all, all, evil[0], evil
+	for i, name := range evil {
+		f.Forecast.Groups[i].Key = name
+	}
+	return map[string]pageWriter{"hostile dry run": r, "hostile job": j, "hostile forecast": f}
 }
 
 //go:embed testdata/browser.js
@@ -74,7 +79,7 @@ type seen struct {
 func TestPagesInABrowser(t *testing.T) {
 	t.Parallel()
 	browser := startBrowser(t)
-	all := map[string]pageWriter{"pictured": pictured(), "policies": sweptByPolicies(), "left behind": leftBehind(), "nothing": notices()["no-job"].(pageWriter)}
+	all := map[string]pageWriter{"pictured": pictured(), "policies": sweptByPolicies(), "forecast": forecasts()["forecast-30"], "unusual": runs()["dry-run-unusual"], "left behind": leftBehind(), "nothing": notices()["no-job"].(pageWriter)}
 	for name, d := range hostilePages() {
 		all[name] = d
 	}
