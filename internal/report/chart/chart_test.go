@@ -58,7 +58,7 @@ func TestWidths(t *testing.T) {
 		}
 		sum := 0.0
 		for i, width := range widths(parts, all, 1000) {
-			if v := parts[i].Value; (v > 0) != (width > 0) || width > 0 && width < 5.9 {
+			if v := parts[i].Value; (v > 0) != (width > 0) || width > 0 && width < 5 {
 				t.Fatalf("%v is %v wide", v, width)
 			}
 			sum += width

@@ -41,26 +41,19 @@ func Whole(id, title, desc string, parts []Part) string {
 	return b.String()
 }
 
-// widths share a width out. None of what is there gets less than can be seen; the large ones give it.
+// widths share a width out: each part that is there gets what can be seen, and its share of the rest.
 func widths(parts []Part, all, wide float64) []float64 {
-	const least = 6
-	given, shrink := make([]float64, len(parts)), 0.0
-	large := 0.0
-	for i, p := range parts {
-		if p.Value <= 0 || all <= 0 {
-			continue
-		}
-		given[i] = p.Value / all * wide
-		if given[i] < least {
-			shrink += least - given[i]
-			given[i] = least
-		} else {
-			large += given[i]
+	const least = 5
+	rest := wide
+	for _, p := range parts {
+		if p.Value > 0 {
+			rest -= least
 		}
 	}
-	for i := range given {
-		if given[i] > least {
-			given[i] -= shrink * given[i] / large
+	given := make([]float64, len(parts))
+	for i, p := range parts {
+		if p.Value > 0 {
+			given[i] = least + p.Value/all*rest
 		}
 	}
 	return given
