@@ -3,6 +3,7 @@ package sqlite_test
 import (
 	"fmt"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"decayctl/internal/fact"
@@ -43,14 +44,16 @@ func TestOnlyCardsOfExpiredFactsBecomeStale(t *testing.T) {
 			}
 			s := openOwn(t, path)
 			t.Cleanup(func() { _ = s.Close() })
-			read := false
+			var read atomic.Bool // a range is read while another one is claimed
 			s.Watch(func(_ sqlite.Querier, query string) {
-				read = read || strings.Contains(query, "WHERE likelihood(is_stale")
+				if strings.Contains(query, "WHERE likelihood(is_stale") {
+					read.Store(true)
+				}
 			})
 			run(t, s, false)
 			rows := d.Rows(t, "SELECT count(*), sum(scope = 'team') FROM memory_cards WHERE is_stale = 0")
-			if want := fmt.Sprintf("%d | 4", test.fresh+4); rows[0] != want || read != test.reads {
-				t.Errorf("fresh: %s, want %s; the fresh ones were read: %t", rows[0], want, read)
+			if want := fmt.Sprintf("%d | 4", test.fresh+4); rows[0] != want || read.Load() != test.reads {
+				t.Errorf("fresh: %s, want %s; the fresh ones were read: %t", rows[0], want, read.Load())
 			}
 		})
 	}
