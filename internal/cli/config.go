@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -32,14 +33,17 @@ and .env. These commands tell which are in force, and open no store.`,
 
 func (a *app) newConfigShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
-		Use:   "show",
+		Use:   "show [KEY…]",
 		Short: "Show every setting in force, and where it is from",
-		Long: `Show every setting in force, and the flag, the variable or the line of a file that
-set it. Passwords and the paths of notification addresses are left out.`,
+		Long: `Show every setting in force, or those that are named, and the flag, the variable or
+the line of a file that set it. Passwords and the paths of notification addresses
+are left out.`,
 		Example: `  decayctl config show
+  decayctl config show ttl store
   decayctl config show -o json | jq -r '.settings[] | select(.from != "default") | .key'`,
-		Args: noArgs,
-		RunE: func(cmd *cobra.Command, _ []string) error {
+		Args:              settingKeys,
+		ValidArgsFunction: cobra.FixedCompletions(config.Keys(), cobra.ShellCompDirectiveNoFileComp),
+		RunE: func(cmd *cobra.Command, args []string) error {
 			c, err := a.load(cmd)
 			if err != nil {
 				return err
@@ -50,13 +54,25 @@ set it. Passwords and the paths of notification addresses are left out.`,
 			}
 			settings := report.Settings{}
 			for _, s := range shown {
-				settings.List = append(settings.List, report.Setting(s))
+				if len(args) == 0 || slices.Contains(args, s.Key) {
+					settings.List = append(settings.List, report.Setting(s))
+				}
 			}
 			return a.printTo(c, settings)
 		},
 	}
 	config.AddLastingFlags(cmd.Flags())
 	return cmd
+}
+
+// settingKeys are names of settings, as a config file has them.
+func settingKeys(_ *cobra.Command, args []string) error {
+	for _, arg := range args {
+		if !slices.Contains(config.Keys(), arg) {
+			return usageError{fmt.Sprintf("there is no setting %q; 'decayctl config show' shows those there are", report.Clean(arg))}
+		}
+	}
+	return nil
 }
 
 func (a *app) newConfigCheckCmd() *cobra.Command {

@@ -31,6 +31,14 @@ func lastingSettings() []setting {
 	return slices.DeleteFunc(allSettings(), func(s setting) bool { return s.reach == flagOnly })
 }
 
+// Keys are the keys of the settings that Show shows.
+func Keys() (keys []string) {
+	for _, s := range lastingSettings() {
+		keys = append(keys, s.key)
+	}
+	return keys
+}
+
 // Show reads every setting that does not belong to one run, in the order of the documentation. Errors are those of Load.
 func Show(src Source, now time.Time) ([]Shown, error) {
 	s, cfg, err := loadFrom(src, now)
