@@ -8,6 +8,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 
 	"github.com/spf13/cobra"
 
@@ -19,8 +20,8 @@ func (a *app) newConfigCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "config",
 		Short: "Show, check and begin the settings",
-		Long: `Settings come from flags, variables, a config file and the node's own environment
-and .env. These commands tell which are in force, and open no store.`,
+		Long: `Settings come from flags, variables, a config file and the node's own
+environment and .env. These commands tell which are in force, and open no store.`,
 		Example: `  decayctl config show
   decayctl config init
   decayctl config check --config /etc/decayctl/main.yaml`,
@@ -35,9 +36,9 @@ func (a *app) newConfigShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show [KEY…]",
 		Short: "Show every setting in force, and where it is from",
-		Long: `Show every setting in force, or those that are named, and the flag, the variable or
-the line of a file that set it. Passwords and the paths of notification addresses
-are left out.`,
+		Long: `Show every setting in force, or those that are named, and the flag, the variable
+or the line of a file that set it. Passwords and the paths of notification
+addresses are left out.`,
 		Example: `  decayctl config show
   decayctl config show ttl store
   decayctl config show -o json | jq -r '.settings[] | select(.from != "default") | .key'`,
@@ -79,9 +80,9 @@ func (a *app) newConfigCheckCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check all settings, and open no store",
-		Long: `Read all settings as the other commands do: flags, variables, the config file, the
-policies and the node's settings. Whatever is wrong ends with exit code 2 and one
-line that says where it stands.`,
+		Long: `Read all settings as the other commands do: flags, variables, the config file,
+the policies and the node's settings. Whatever is wrong ends with exit code 2
+and one line that says where it stands.`,
 		Example: `  decayctl config check
   decayctl config check --config /etc/decayctl/main.yaml`,
 		Args: noArgs,
@@ -103,9 +104,10 @@ func (a *app) newConfigInitCmd() *cobra.Command {
 	return &cobra.Command{
 		Use:   "init [FILE]",
 		Short: "Write a config file with every setting, each as a comment",
-		Long: `Write a config file that has every setting with its meaning and its default, each
-as a comment: it changes nothing until a line is uncommented. FILE is decayctl.yaml
-if it is not given, and - is standard output. A file that exists is left alone.`,
+		Long: `Write a config file that has every setting with its meaning and its default,
+each as a comment: it changes nothing until a line is uncommented. FILE is
+decayctl.yaml if it is not given, and - is standard output. A file that exists
+is left alone.`,
 		Example: `  decayctl config init
   decayctl config init /etc/decayctl/main.yaml
   decayctl config init - | less`,
@@ -120,6 +122,9 @@ if it is not given, and - is standard output. A file that exists is left alone.`
 			name := newConfigFile
 			if len(args) == 1 {
 				name = args[0]
+			}
+			if strings.TrimSpace(name) == "" {
+				return usageError{"the name of the file is empty"}
 			}
 			return a.runConfigInit(name)
 		},

@@ -18,8 +18,8 @@ func (a *app) newDemoCmd() *cobra.Command {
 		Use:   "demo [FOLDER]",
 		Short: "Make a sample store and walk through the commands on it",
 		Long: `Make a new folder with a sample store in it: a SQLite file as a node would have
-it, with 20,000 varied facts. Then run dry-run, sweep, sweep again and jobs
-list on it, showing each command and its report. The folder stays, to try things on.`,
+it, with 20,000 varied facts. Then run dry-run, sweep, sweep again and jobs list
+on it, showing each command and its report. The folder stays, to try things on.`,
 		Args: func(_ *cobra.Command, args []string) error {
 			if len(args) > 1 {
 				return usageError{"demo takes one folder at most"}

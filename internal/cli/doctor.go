@@ -14,12 +14,13 @@ import (
 func (a *app) newDoctorCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "doctor",
-		Short: "Look a store over: schema, privileges, indexes, clock, odd timestamps, left-over jobs",
-		Long: `Look a store over, and write nothing: which schema it has and whether decayctl can
-work with it, which privileges the role holds and which are missing, which indexes
-are missing that sweeps would be faster with and the statements that make them, how
-far the clocks are apart, how many timestamps are odd or unreadable, which jobs were
-left behind with the command that mends each, and what is kept for undos.
+		Short: "Check a store: schema, privileges, indexes, clock, timestamps, jobs",
+		Long: `Look a store over, and write nothing: which schema it has and whether decayctl
+can work with it, which privileges the role holds and which are missing, which
+indexes are missing that sweeps would be faster with and the statements that
+make them, how far the clocks are apart, how many timestamps are odd or
+unreadable, which jobs were left behind with the command that mends each, and
+what is kept for undos.
 
 With --ddl, print the statements that make decayctl's own tables, for an
 administrator to run where the role may not.`,

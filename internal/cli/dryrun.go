@@ -22,12 +22,12 @@ func (a *app) newDryRunCmd() *cobra.Command {
 		Use:   "dry-run",
 		Short: "Show what a sweep would do, and why; write nothing",
 		Long: `Judge every fact as a sweep with the same settings would, and report what it
-would expire and what it would keep. The store is opened read-only: this works on
-a read-only file, beside a live node, on a hot standby, and with a role that may
-only SELECT.
+would expire and what it would keep. The store is opened read-only: this works
+on a read-only file, beside a live node, on a hot standby, and with a role that
+may only SELECT.
 
-With --save the dry run is written down as a plan. 'decayctl sweep --plan' changes
-the facts that were reviewed, in the way that was reviewed, or nothing.
+With --save the dry run is written down as a plan. 'decayctl sweep --plan'
+changes the facts that were reviewed, in the way that was reviewed, or nothing.
 
 ` + exitCodeHelp,
 		Example: `  decayctl dry-run --ttl 90d

@@ -53,7 +53,7 @@ func (a *app) begin(cmd *cobra.Command, c config.Config) {
 	}
 	a.run = run{command: cmd.CommandPath()[len(cmd.Root().Name())+1:], began: a.Now(), config: c}
 	if c.Ending.Ping != nil {
-		a.tell(c.Ending.Ping.JoinPath("start"), "decayctl "+a.run.command+" began")
+		a.tell(cmd.Context(), c.Ending.Ping.JoinPath("start"), "decayctl "+a.run.command+" began")
 	}
 }
 
@@ -70,20 +70,22 @@ func (a *app) end(code string, exit int) {
 			a.logger(r.config).Warn("the metrics could not be written", "error", report.Clean(err.Error()))
 		}
 	}
-	text := r.summary(code, exit)
-	switch {
-	case success && ending.OnSuccess != nil:
-		a.tell(ending.OnSuccess, text)
-	case !success && ending.OnFailure != nil:
-		a.tell(ending.OnFailure, text)
+	ping, service := ending.Ping, ending.OnSuccess
+	if !success {
+		service = ending.OnFailure
+		if ping != nil {
+			ping = ping.JoinPath("fail")
+		}
 	}
-	switch {
-	case ending.Ping == nil:
-	case success:
-		a.tell(ending.Ping, text)
-	default:
-		a.tell(ending.Ping.JoinPath("fail"), text)
+	// At once: a service that does not answer must not keep the other one waiting. Not with the context of the command, which
+	// a signal may have ended.
+	var posts sync.WaitGroup
+	for _, u := range []*url.URL{service, ping} {
+		if u != nil {
+			posts.Go(func() { a.tell(context.Background(), u, r.summary(code, exit)) })
+		}
 	}
+	posts.Wait()
 }
 
 // succeeded tells whether a command did what was asked for.
@@ -110,9 +112,9 @@ func (a *app) logEnd(err error) {
 		slog.Int64("failed", c.FailedCount), slog.Int64("restored", c.Restored))
 }
 
-// tell posts a text. It does not use the context of the command, which a signal may have ended.
-func (a *app) tell(u *url.URL, text string) {
-	if err := notify.Post(context.Background(), u, text); err != nil {
+// tell posts a text.
+func (a *app) tell(ctx context.Context, u *url.URL, text string) {
+	if err := notify.Post(ctx, u, text); err != nil {
 		a.logger(a.run.config).Warn("a notification was not delivered", "error", report.Clean(err.Error()))
 	}
 }

@@ -42,13 +42,13 @@ const exitCodeHelp = `Exit codes:
   0    done; nothing to do is done too
   1    failed, or cancelled by an operator while running
   2    usage or configuration
-  3    stopped before the end (time limit, paused, lease lost); the job can be resumed
-  4    refused by a guard, a stale plan, or declined at the prompt, no fact written;
-       a superseded job
+  3    stopped before the end (time limit, paused, lease lost); resume goes on
+  4    refused by a guard, a stale plan, or declined at the prompt, and no fact
+       written; a superseded job
   5    another sweep is working on this store and scope
   6    no such job or fact
   7    not permitted by the store (read-only file or role, hot standby)
-  8    store missing, unreachable, of a kind or form not supported, not a Stigmem store, or too old
+  8    store missing, unreachable, not supported, no Stigmem store, or too old
   10   dry-run --detailed-exitcode: there is something to decay
   129  hung up (the terminal was closed); the job can be resumed
   130  interrupted; the job can be resumed

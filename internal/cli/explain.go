@@ -18,9 +18,10 @@ func (a *app) newExplainCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "explain FACT-ID",
 		Short: "Show what a sweep would do with one fact, and why",
-		Long: `Judge one fact as a sweep with the same settings would, and say why: the fact with
-its override and all that protects it, every rule in the order in which they are
-tried, the verdict, and when the fact will next change. Nothing is written.`,
+		Long: `Judge one fact as a sweep with the same settings would, and say why: the fact
+with its override and all that protects it, every rule in the order in which
+they are tried, the verdict, and when the fact will next change. Nothing is
+written.`,
 		Example: `  decayctl explain 0193a7f2-5c1e-7b31-9a52-d0b6a1c3e4f5 --ttl 90d
   decayctl explain 0193a7f2-5c1e-7b31-9a52-d0b6a1c3e4f5 --policies policies.yaml
   decayctl explain 0193a7f2-5c1e-7b31-9a52-d0b6a1c3e4f5 -o json | jq .verdict`,

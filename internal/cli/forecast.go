@@ -16,13 +16,13 @@ func (a *app) newForecastCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "forecast",
 		Short: "Show how many facts will expire on the days to come",
-		Long: `Judge every live fact by the rules of today, and count on which day it will change:
-as if a sweep ran now and once a day from now on, and no other process wrote.
-'decayctl explain' says the same of one fact. Nothing is written, and the store is
-opened read-only, as by dry-run.
+		Long: `Judge every live fact by the rules of today, and count on which day it will
+change: as if a sweep ran now and once a day from now on, and no other process
+wrote. 'decayctl explain' says the same of one fact. Nothing is written, and the
+store is opened read-only, as by dry-run.
 
-Facts that are not yet asserted cannot be forecast. Neither can what other processes
-do to confidence, expiries, holds and the newest facts of a group.`,
+Facts that are not yet asserted cannot be forecast. Neither can what other
+processes do to confidence, expiries, holds and the newest facts of a group.`,
 		Example: `  decayctl forecast --ttl 90d
   decayctl forecast --ttl 90d --days 365 --by relation
   decayctl forecast --policies policies.yaml -o json | jq '.days[] | [.until, .expire]'`,

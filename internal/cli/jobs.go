@@ -15,9 +15,9 @@ func (a *app) newJobsCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "jobs",
 		Short: "Look at sweeps, resume them, take them back",
-		Long: `Every sweep is a job that its store remembers: with which rules, how far it came,
-who works on it and why it stopped. Ids may be shortened to any prefix that no
-other job has.
+		Long: `Every sweep is a job that its store remembers: with which rules, how far it
+came, who works on it and why it stopped. Ids may be shortened to any prefix
+that no other job has.
 
 ` + exitCodeHelp,
 		Example: `  decayctl jobs list

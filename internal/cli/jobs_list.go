@@ -18,8 +18,8 @@ func (a *app) newJobsListCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "list",
 		Short: "List jobs, the newest first",
-		Long: `List the jobs of a store, the newest first: their state, scope, progress, age and
-owner, and why they stopped. Jobs that the node made are marked.`,
+		Long: `List the jobs of a store, the newest first: their state, scope, progress, age
+and owner, and why they stopped. Jobs that the node made are marked.`,
 		Example: `  decayctl jobs list
   decayctl jobs list --state paused,failed
   decayctl jobs list -o json | jq -r '.jobs[] | select(.status == "failed") | .job_id'`,

@@ -14,8 +14,8 @@ func (a *app) newJobsPauseCmd() *cobra.Command {
 	return a.newMoveCmd(job.Paused, &cobra.Command{
 		Use:   "pause ID",
 		Short: "Stop a job; resume goes on with it",
-		Long: `Stop a job, whether a process works on it or not. A process that does finds out at
-its next batch, writes nothing more, and exits 3.`,
+		Long: `Stop a job, whether a process works on it or not. A process that does finds out
+at its next batch, writes nothing more, and exits 3.`,
 	})
 }
 
@@ -23,9 +23,9 @@ func (a *app) newJobsCancelCmd() *cobra.Command {
 	return a.newMoveCmd(job.Cancelled, &cobra.Command{
 		Use:   "cancel ID",
 		Short: "Give up a job; what it has written stays",
-		Long: `Give a job up for good, whether a process works on it or not. A process that does
-finds out at its next batch, writes nothing more, and exits 1. What has expired
-stays expired; 'decayctl jobs undo' takes it back.`,
+		Long: `Give a job up for good, whether a process works on it or not. A process that
+does finds out at its next batch, writes nothing more, and exits 1. What has
+expired stays expired; 'decayctl jobs undo' takes it back.`,
 	})
 }
 

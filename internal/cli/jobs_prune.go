@@ -15,12 +15,13 @@ func (a *app) newJobsPruneCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "prune --older-than TIME",
 		Short: "Forget finished jobs",
-		Long: `Remove the jobs that ended some time ago, with what an undo would need. What they
-expired stays expired. Jobs that are not finished are kept, however old, and so are
-the node's own.
+		Long: `Remove the jobs that ended some time ago, with what an undo would need. What
+they expired stays expired. Jobs that are not finished are kept, however old,
+and so are the node's own.
 
-Jobs are removed in short transactions, between which the node writes (see pace).
-The command may be interrupted or killed at any time; the same command goes on.`,
+Jobs are removed in short transactions, between which the node writes (see
+pace). The command may be interrupted or killed at any time; the same command
+goes on.`,
 		Example: `  decayctl jobs prune --older-than 90d`,
 		Args:    noArgs,
 		RunE: func(cmd *cobra.Command, _ []string) error {

@@ -20,11 +20,11 @@ func (a *app) newJobsWatchCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "watch ID",
 		Short: "Show the progress of a job until it ends",
-		Long: `Show how far a job has come that another process works on, until it ends, and then
-its report. The exit code is the one that the job's own command ends with: 0 if it
-is done or undone, 1 if it failed or was cancelled, 3 if it was paused or no
-process works on it any more. Nothing is written, and to interrupt 'jobs watch'
-does not touch the job.`,
+		Long: `Show how far a job has come that another process works on, until it ends, and
+then its report. The exit code is the one that the job's own command ends with:
+0 if it is done or undone, 1 if it failed or was cancelled, 3 if it was paused
+or no process works on it any more. Nothing is written, and to interrupt 'jobs
+watch' does not touch the job.`,
 		Example: `  decayctl jobs watch 3f2a
   decayctl jobs watch 3f2a --quiet && echo done`,
 		Args:              oneID,

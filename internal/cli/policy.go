@@ -23,8 +23,9 @@ func (a *app) newPolicyCmd() *cobra.Command {
 		Use:   "policy",
 		Short: "Check policies, and show them in the order in which they are tried",
 		Long: `Policies are rules for some facts each: by relation, entity, source, scope and
-tenant. The first that matches a fact decides on it. They stand in a YAML or JSON
-file (--policies), in the config file, or in the node's STIGMEM_DECAY_POLICIES.`,
+tenant. The first that matches a fact decides on it. They stand in a YAML or
+JSON file (--policies), in the config file, or in the node's
+STIGMEM_DECAY_POLICIES.`,
 		Example: `  decayctl policy check --policies policies.yaml
   decayctl policy show`,
 		Args: noArgs,
@@ -38,14 +39,17 @@ func (a *app) newPolicyCheckCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "check",
 		Short: "Check policies, by themselves and against the store",
-		Long: `Read the policies strictly: whatever is wrong ends with exit code 2, its file and
-its line. Then show what each finds in the store: how many live facts it matches (it is
-the first to match them), would expire or retract now, would lower the confidence of,
-and how many a protection keeps. Policies in mode dry_run stand apart. Then warn of what is no error and probably not meant: policies that can
-never match, that match nothing in this store, that would expire most of a scope,
-or whose fading stops above where facts start. Nothing is written. Without a
-store (none is named, and the default one is not there) only the policies
-themselves are checked. Warnings do not change the exit code.`,
+		Long: `Read the policies strictly: whatever is wrong ends with exit code 2, its file
+and its line. Then show what each finds in the store: how many live facts it
+matches (it is the first to match them), would expire or retract now, would
+lower the confidence of, and how many a protection keeps. Policies in mode
+dry_run stand apart.
+
+Then warn of what is no error and probably not meant: policies that can never
+match, that match nothing in this store, that would expire most of a scope, or
+whose fading stops above where facts start. Warnings do not change the exit
+code. Nothing is written. Without a store (none is named, and the default one is
+not there) only the policies themselves are checked.`,
 		Example: `  decayctl policy check --policies policies.yaml
   decayctl policy check -o json | jq -e '.warnings == []'`,
 		Args: noArgs,

@@ -11,9 +11,9 @@ func (a *app) newPolicyShowCmd() *cobra.Command {
 	cmd := &cobra.Command{
 		Use:   "show",
 		Short: "Show the rules in the order in which they are tried",
-		Long: `Show every rule that is on, in the order in which they are tried: the most specific
-policy first, with defaults filled in and where each value was set. No store is
-opened.`,
+		Long: `Show every rule that is on, in the order in which they are tried: the most
+specific policy first, with defaults filled in and where each value was set. No
+store is opened.`,
 		Example: `  decayctl policy show
   decayctl policy show --policies policies.yaml -o json | jq '.rules.policies[].id'`,
 		Args: noArgs,

@@ -26,17 +26,19 @@ func (a *app) newSweepCmd() *cobra.Command {
 		Long: `Expire every fact that the rules select: older than a time to live (--ttl), or
 below a confidence floor (--min-confidence); policies (--policies) say otherwise
 for some facts, and may lower their confidence instead. Facts are never deleted:
-each gets an expiry in the override table. System facts, relations in rel:, facts
-under a legal hold and facts pending in quarantine are left alone, and counted.
+each gets an expiry in the override table. System facts, relations in rel:,
+facts under a legal hold and facts pending in quarantine are left alone, and
+counted.
 
 A sweep is a job, written in short transactions. It may be interrupted or killed
-at any time: what was committed stays, 'decayctl jobs resume' goes on from there,
-and 'decayctl jobs undo' takes it back. Two sweeps of overlapping scopes do not
-run at once. Without --tenant or --all-tenants it is of the tenant default.
+at any time: what was committed stays, 'decayctl jobs resume' goes on from
+there, and 'decayctl jobs undo' takes it back. Two sweeps of overlapping scopes
+do not run at once. Without --tenant or --all-tenants it is of the tenant
+default.
 
-With --plan the rules, the scope, the tenant and the as-of are those of a plan that
-'decayctl dry-run --save' has made. If other facts would change now than those that
-were reviewed, nothing is written.
+With --plan the rules, the scope, the tenant and the as-of are those of a plan
+that 'decayctl dry-run --save' has made. If other facts would change now than
+those that were reviewed, nothing is written.
 
 ` + exitCodeHelp,
 		Example: `  decayctl sweep --ttl 90d --min-confidence 0.4

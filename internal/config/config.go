@@ -123,7 +123,7 @@ func Load(src Source, now time.Time) (Config, error) {
 func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	s, err := collect(src)
 	if err != nil {
-		return nil, Config{}, err
+		return nil, Config{Ending: endingAlone(src)}, err
 	}
 	s.planned()
 	cfg := Config{

@@ -39,7 +39,7 @@ func (b *builder) add(name, help string, value float64, labels ...string) {
 func (r Run) families(name string, failures, stops float64) map[string]*dto.MetricFamily {
 	families := map[string]*dto.MetricFamily{}
 	file := &builder{families, []string{labelName, name}}
-	file.add("build_info", "The decayctl that wrote this file.", 1, "version", r.Version)
+	file.add(buildInfo, "The decayctl that wrote this file.", 1, "version", r.Version)
 	if r.Jobs != nil {
 		r.Jobs.add(file)
 	}

@@ -52,6 +52,7 @@ const (
 	fileMode = 0o644 // node_exporter runs as another user
 
 	lastSuccess = "last_success_timestamp_seconds"
+	buildInfo   = "build_info"
 	failedRuns  = "consecutive_failed_runs"
 	stoppedRuns = "consecutive_stopped_runs"
 	labelRun    = "command" // of metrics about the last run of a command
@@ -79,7 +80,7 @@ func Write(path string, run Run) error {
 		stops = last(old, stoppedRuns, run.Command) + 1
 	}
 	families := run.families(nameOf(path), failures, stops)
-	keep(families, old, run)
+	keep(families, old, run, nameOf(path))
 	names := slices.Sorted(maps.Keys(families))
 	for _, name := range names {
 		slices.SortFunc(families[name].Metric, func(a, b *dto.Metric) int { return slices.Compare(labels(a), labels(b)) })
@@ -101,45 +102,47 @@ func nameOf(path string) string {
 
 // read reads a file that Write has written; nothing if there is none.
 func read(path string) (map[string]*dto.MetricFamily, error) {
-	file, err := os.Open(path) //nolint:gosec // the operator names it
-	if errors.Is(err, fs.ErrNotExist) {
+	info, err := os.Stat(path) // before it is opened: to open a pipe waits for its other end
+	switch {
+	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
+	case err != nil:
+		return nil, err
+	case !info.Mode().IsRegular():
+		return nil, fmt.Errorf("%s is no regular file", path)
+	case !ownedByMe(info):
+		return nil, fmt.Errorf("%s belongs to another user", path)
 	}
+	file, err := os.Open(path) //nolint:gosec // the operator names it
 	if err != nil {
 		return nil, err
 	}
 	defer func() { _ = file.Close() }()
-	info, err := file.Stat()
-	switch {
-	case err != nil:
-		return nil, err
-	case info.IsDir():
-		return nil, fmt.Errorf("%s is a folder", path)
-	case !info.Mode().IsRegular(): // a device holds nothing that could be kept
-		return nil, nil
-	case !ownedByMe(info):
-		return nil, fmt.Errorf("%s belongs to another user", path)
-	}
 	parser := expfmt.NewTextParser(model.LegacyValidation)
 	families, err := parser.TextToMetricFamilies(file)
-	if err != nil {
-		return nil, fmt.Errorf("%s is no metrics file", path)
+	if err != nil || len(families) == 0 && info.Size() > 0 {
+		return nil, fmt.Errorf("%s is no metrics file of decayctl; remove it, or name another file", path)
 	}
-	for name := range families {
-		if !strings.HasPrefix(name, prefix) {
-			return nil, fmt.Errorf("%s has metrics of another program, such as %s", path, name)
+	for name, family := range families {
+		if !strings.HasPrefix(name, prefix) || family.GetType() != dto.MetricType_GAUGE {
+			return nil, fmt.Errorf("%s has metrics of another program, such as %s; remove it, or name another file", path, name)
 		}
 	}
 	return families, nil
 }
 
-// keep adds to new families what an old file has of other commands, and the last success of the same command.
-func keep(families, old map[string]*dto.MetricFamily, run Run) {
+// keep adds to new families what an old file has of other commands, the last success of the same command, and what is known of
+// the store's jobs if the run did not count them. Metrics of another name come from a file that was copied.
+func keep(families, old map[string]*dto.MetricFamily, run Run, fileName string) {
 	for name, family := range old {
 		for _, m := range family.GetMetric() {
 			command, about := labelOf(m, labelRun)
+			of, _ := labelOf(m, labelName)
 			same := about && command == run.Command
-			if !about || same && (name != prefix+lastSuccess || run.Success) {
+			switch {
+			case of != fileName,
+				same && (name != prefix+lastSuccess || run.Success),
+				!about && (run.Jobs != nil || name == prefix+buildInfo):
 				continue
 			}
 			if families[name] == nil {
@@ -154,18 +157,10 @@ func keep(families, old map[string]*dto.MetricFamily, run Run) {
 func last(old map[string]*dto.MetricFamily, name, command string) float64 {
 	for _, m := range old[prefix+name].GetMetric() {
 		if of, _ := labelOf(m, labelRun); of == command {
-			return value(m)
+			return m.GetGauge().GetValue()
 		}
 	}
 	return 0
-}
-
-// value is the number of a metric that may have been read without its type.
-func value(m *dto.Metric) float64 {
-	if m.Gauge != nil {
-		return m.GetGauge().GetValue()
-	}
-	return m.GetUntyped().GetValue()
 }
 
 // labels are the names and values of a metric's labels, in turn.

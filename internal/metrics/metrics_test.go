@@ -158,6 +158,30 @@ func TestMetricsOfOtherCommandsStay(t *testing.T) {
 	want(t, families, "jobs", map[string]float64{"state=done": 7, "state=paused": 1})
 }
 
+// TestJobsStayKnownAfterARunThatDidNotCountThem: an alert on them must not go away because the next run failed.
+func TestJobsStayKnownAfterARunThatDidNotCountThem(t *testing.T) {
+	t.Parallel()
+	failed := metrics.Run{Command: "sweep", Version: "1.2.4", Ended: ended.Add(time.Hour), Exit: 8}
+	families := write(t, filepath.Join(t.TempDir(), "main.prom"), full(), failed)
+	want(t, families, "dead_jobs", map[string]float64{"": 1})
+	want(t, families, "jobs", map[string]float64{"state=done": 7, "state=paused": 1})
+	want(t, families, "build_info", map[string]float64{"version=1.2.4": 1})
+}
+
+// TestACopiedFileDoesNotKeepTheOtherName: the same series in two files makes node_exporter refuse both.
+func TestACopiedFileDoesNotKeepTheOtherName(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	write(t, filepath.Join(folder, "a.prom"), full())
+	if err := os.Rename(filepath.Join(folder, "a.prom"), filepath.Join(folder, "b.prom")); err != nil {
+		t.Fatal(err)
+	}
+	doctor := full()
+	doctor.Command, doctor.Job = "doctor", nil
+	families := write(t, filepath.Join(folder, "b.prom"), doctor)
+	want(t, families, "last_run_exit_code", map[string]float64{"command=doctor": 0})
+}
+
 func TestTenantsAreNoLabelsUnlessAskedFor(t *testing.T) {
 	t.Parallel()
 	run := full()
@@ -194,6 +218,8 @@ func TestAFileOfAnotherProgramStays(t *testing.T) {
 	for name, content := range map[string]string{
 		"text":    "root:x:0:0:root:/root:/bin/bash\n",
 		"foreign": "# TYPE backup_size_bytes gauge\nbackup_size_bytes 7\n",
+		"a type":  "# TYPE decayctl_dead_jobs counter\ndecayctl_dead_jobs 7\n",
+		"comment": "# STIGMEM_DB_PATH=/data/stigmem.db\n",
 	} {
 		path := filepath.Join(folder, name)
 		if err := os.WriteFile(path, []byte(content), 0o600); err != nil {

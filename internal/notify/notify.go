@@ -34,12 +34,16 @@ func Post(ctx context.Context, u *url.URL, text string) error {
 		if errors.As(err, &failed) { // its text has the whole address
 			err = failed.Err
 		}
+		if len(u.Path) > 1 && strings.Contains(err.Error(), u.Path) { // a proxy may answer with it
+			return fmt.Errorf("%s: the answer cannot be read", u.Host)
+		}
 		return fmt.Errorf("%s: %w", u.Host, err)
 	}
 	defer func() { _ = response.Body.Close() }()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // so that the service sees its answer taken
 	if response.StatusCode >= http.StatusMultipleChoices {
-		return fmt.Errorf("%s: answered %s", u.Host, response.Status)
+		// Not the text of the status line, in which a service may repeat the path.
+		return fmt.Errorf("%s: answered %d %s", u.Host, response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return nil
 }

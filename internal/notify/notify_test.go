@@ -44,7 +44,21 @@ func TestAnErrorDoesNotTellThePath(t *testing.T) {
 	for name, answer := range map[string]http.HandlerFunc{
 		"refused":    func(w http.ResponseWriter, _ *http.Request) { w.WriteHeader(http.StatusForbidden) },
 		"redirected": func(w http.ResponseWriter, r *http.Request) { http.Redirect(w, r, "/"+secret, http.StatusFound) },
-		"cut off":    func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
+		"malformed": func(w http.ResponseWriter, r *http.Request) {
+			connection, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(connection, "HTTP/1.1 "+r.URL.Path+" x\r\n\r\n")
+				_ = connection.Close()
+			}
+		},
+		"repeated": func(w http.ResponseWriter, r *http.Request) {
+			connection, _, err := w.(http.Hijacker).Hijack()
+			if err == nil {
+				_, _ = io.WriteString(connection, "HTTP/1.1 404 no check "+r.URL.Path+"\r\nContent-Length: 0\r\n\r\n")
+				_ = connection.Close()
+			}
+		},
+		"cut off": func(http.ResponseWriter, *http.Request) { panic(http.ErrAbortHandler) },
 	} {
 		server := httptest.NewServer(answer)
 		err := notify.Post(context.Background(), at(t, server, "/"+secret), "text")

@@ -10,13 +10,12 @@ import (
 )
 
 // Write has a file written next to its place and then renamed to it. A reader sees the old content or all of the new one,
-// and a failure leaves what was there. A file that exists keeps its mode (permission bits); a new one gets mode. If path is a
+// and a failure leaves what was there. A file that exists keeps its mode (permission bits), and its owner and group as far as
+// this process may give files away; a new one gets mode. If path is a
 // symbolic link, the file that it points to is replaced. A device or a pipe is written to as it is, because a rename
 // would put a file in its place. Errors are those of write and of the file system.
 func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	if target, err := filepath.EvalSymlinks(path); err == nil {
-		path = target
-	}
+	path = target(path)
 	there, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -29,11 +28,28 @@ func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
 	default:
 		mode = there.Mode().Perm()
 	}
-	return replace(path, mode, write)
+	return replace(path, mode, there, write)
 }
 
-// replace makes the file anew.
-func replace(path string, mode fs.FileMode, write func(io.Writer) error) (err error) {
+const mostLinks = 40 // in a row, as the kernel allows
+
+// target is the file that a symbolic link leads to, also if it is not there yet.
+func target(path string) string {
+	for range mostLinks {
+		link, err := os.Readlink(path)
+		if err != nil {
+			break
+		}
+		if !filepath.IsAbs(link) {
+			link = filepath.Join(filepath.Dir(path), link)
+		}
+		path = link
+	}
+	return path
+}
+
+// replace makes the file anew. old is the file that is there; nil if there is none.
+func replace(path string, mode fs.FileMode, old fs.FileInfo, write func(io.Writer) error) (err error) {
 	file, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
 		return err
@@ -46,6 +62,9 @@ func replace(path string, mode fs.FileMode, write func(io.Writer) error) (err er
 	}()
 	if err = write(file); err != nil {
 		return err
+	}
+	if old != nil {
+		keepOwner(file, old) // before the mode: a change of the owner clears bits of it
 	}
 	if err = file.Chmod(mode); err != nil {
 		return err

@@ -84,6 +84,24 @@ func TestAFailureLeavesWhatWasThere(t *testing.T) {
 	holds(t, path, "old", 0o600, 1)
 }
 
+func TestALinkToAFileThatIsNotThereYetStays(t *testing.T) {
+	t.Parallel()
+	folder := t.TempDir()
+	file, link, other := filepath.Join(folder, "file"), filepath.Join(folder, "link"), filepath.Join(folder, "other")
+	for name, to := range map[string]string{link: "other", other: file} {
+		if err := os.Symlink(to, name); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := wholefile.Write(link, 0o600, text("new")); err != nil {
+		t.Fatal(err)
+	}
+	holds(t, file, "new", 0o600, 3)
+	if target, err := os.Readlink(link); err != nil || target != "other" {
+		t.Errorf("the link leads to %q, %v", target, err)
+	}
+}
+
 func TestALinkStays(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()

@@ -34,3 +34,29 @@ func TestAPipeStaysAPipe(t *testing.T) {
 		t.Errorf("the pipe is %v now, %v", info, err)
 	}
 }
+
+// TestAFileThatExistsKeepsItsOwner: as root, which the tests run as, the owner too.
+func TestAFileThatExistsKeepsItsOwner(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "report")
+	if err := os.WriteFile(path, []byte("old"), 0o640); err != nil {
+		t.Fatal(err)
+	}
+	uid, gid := os.Geteuid(), os.Getegid()
+	if uid == 0 {
+		uid, gid = 65534, 65533
+		if err := os.Chown(path, uid, gid); err != nil {
+			t.Fatal(err)
+		}
+	}
+	if err := wholefile.Write(path, 0o600, text("new")); err != nil {
+		t.Fatal(err)
+	}
+	info, err := os.Stat(path)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if stat := info.Sys().(*syscall.Stat_t); int(stat.Uid) != uid || int(stat.Gid) != gid || info.Mode().Perm() != 0o640 {
+		t.Errorf("the file is %d:%d %v, want %d:%d and mode 0640", stat.Uid, stat.Gid, info.Mode(), uid, gid)
+	}
+}
