@@ -17,7 +17,7 @@ BENCHFLAGS ?=
 INTEROP_SEED := $(or $(INTEROP_SEED),$(shell date +%s))
 
 # The race detector watches this project, and not SQLite and what it allocates with, which are translated from C: it
-# would make SQLite ten to twenty times slower. Not so for packages with generic code of the standard library: the
+# would make SQLite many times slower. Not so for packages with generic code of the standard library: the
 # linker would take their copies of it for all packages, and the detector would see races that there are none.
 RACE := -race $(foreach package,sqlite/lib libc memory,-gcflags='modernc.org/$(package)=-race=false')
 

@@ -49,7 +49,7 @@ func Reuse(make func() Database) func(t *testing.T) Database {
 }
 
 // empty deletes the rows of all tables that a test may have written. The row of decayctl_store stays. TRUNCATE makes the files
-// of a table and its indexes anew, which took a third of the contract's time. So DELETE empties a table of at most two pages.
+// of a table and its indexes anew, which took a third of the time of all statements. So DELETE empties a table of at most two pages.
 // It leaves the pages, and the store estimates its facts by them.
 const empty = `DO $$ DECLARE name text; BEGIN
 	FOREACH name IN ARRAY ARRAY['memory_cards', 'jobs', 'fact_embedding_status', 'fact_quarantine_status', 'tombstone_revocations', 'tombstones',
