@@ -96,7 +96,8 @@ func succeeded(exit int) bool { return exit == exitDone || exit == exitSomething
 func (a *app) logEnd(err error) {
 	r := &a.run
 	_, exit := classify(err)
-	if a.forPeople(r.config) || r.job == nil || r.dryRun { // without a job there are no counts, and the error tells everything
+	// Without a job there are no counts, and the error tells everything. Whoever closed the pipe wants to see no more.
+	if a.forPeople(r.config) || r.job == nil || r.dryRun || exit == exitBrokenPipe {
 		return
 	}
 	level := slog.LevelInfo

@@ -223,7 +223,8 @@ func TestTooManyFiles(t *testing.T) {
 					exit, _, last := process.ends(t)
 					switch {
 					case exit == 0:
-						if said == 0 {
+						// One connection needs no more files than Go needs to begin, if the process inherits some.
+						if said == 0 && kind == "sqlite" {
 							t.Error("it never had too few files")
 						}
 						return
