@@ -165,6 +165,10 @@ func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 	if err := checkForm(cmd, c.Output); err != nil {
 		return c, err
 	}
+	if err := a.checkOutputs(c); err != nil {
+		a.run.config.Ending.MetricsFile = "" // it may be the one that must not be written
+		return c, err
+	}
 	if len(c.Ignored) > 0 {
 		a.logger(c).Debug("left out variables that a container platform sets", "variables", c.Ignored)
 	}

@@ -6,6 +6,7 @@ import (
 	"io"
 	"io/fs"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/cobra"
@@ -67,10 +68,19 @@ func bare(err error) error {
 	return err
 }
 
+var secretFlags = []string{"--ping", "--on-success", "--on-failure"}
+
 // made says what made a report, for its last line.
 func (a *app) made() report.Made {
 	line := "decayctl"
-	for _, arg := range a.Args {
+	for i, arg := range a.Args {
+		name, _, joined := strings.Cut(arg, "=")
+		switch { // the address of a check is its secret
+		case joined && slices.Contains(secretFlags, name):
+			arg = name + "=…"
+		case i > 0 && slices.Contains(secretFlags, a.Args[i-1]):
+			arg = "…"
+		}
 		line += " " + quoteArg(config.Mask(arg))
 	}
 	return report.Made{Version: builtWith().Version, Command: line}

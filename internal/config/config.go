@@ -79,6 +79,7 @@ type Config struct {
 	Quiet    bool
 	NoColor  bool
 
+	Files   []string // that settings were read from, with the policies
 	Ignored []string // variables with names like settings that a container platform set
 }
 
@@ -184,5 +185,6 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	if cfg.Store, err = s.store(); err != nil {
 		return nil, Config{Ending: cfg.Ending}, err
 	}
+	cfg.Files = s.files
 	return s, cfg, nil
 }

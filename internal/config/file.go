@@ -60,6 +60,7 @@ func (s *settings) readNamed(key, byDefault string) (name string, data []byte, e
 		return "", nil, errorf("%s: larger than %d MiB, so it is no such file", clean(name), largestFile>>20)
 	}
 	if err == nil {
+		s.files = append(s.files, s.path(name))
 		return name, data, nil
 	}
 	var cause *fs.PathError

@@ -44,6 +44,7 @@ type settings struct {
 	node    node
 	dir     string
 	ignored []string // variables that a container platform set
+	files   []string // that were read
 	err     error    // the first error of value
 
 	inline     *yaml.Node // policies of the config file; nil is none
