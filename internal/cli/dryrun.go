@@ -89,6 +89,7 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
 	a.came(ctx, s, j, true)
+	a.run.facts = factsOf(counted)
 	history, unread := lastSweeps(ctx, s, j)
 	run := report.Run{
 		Target: c.Store.Display, Job: j, Preview: preview, History: history,

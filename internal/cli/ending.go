@@ -15,6 +15,7 @@ import (
 	"decayctl/internal/metrics"
 	"decayctl/internal/notify"
 	"decayctl/internal/report"
+	"decayctl/internal/stats"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
 )
@@ -27,7 +28,20 @@ type run struct {
 	job     *job.Job // the job at the end, or that of a dry run; nil if there was none
 	dryRun  bool
 	jobs    *metrics.Jobs // of the store; nil is not known
+	facts   *metrics.Facts
 	waits   waits
+}
+
+// factsOf are the facts that a dry run has counted for its pictures; nil if it did not, or not all of them.
+func factsOf(s *stats.Statistics) *metrics.Facts {
+	if s == nil || !s.Standing.KnowsExpired || s.Others.Total() > 0 {
+		return nil
+	}
+	f := &metrics.Facts{Live: map[string]int64{}, Expired: s.Standing.Counts[stats.Expired]}
+	for _, g := range s.Groups {
+		f.Live[g.Scope] += g.Counts.Total()
+	}
+	return f
 }
 
 const hasEnding = "decayctl_ending"
@@ -144,7 +158,7 @@ func (a *app) measured(exit int, success bool) metrics.Run {
 	return metrics.Run{
 		Command: r.command, Version: builtWith().Version, Kind: r.config.Store.Kind,
 		Ended: ended, Duration: ended.Sub(r.began), Exit: exit, Success: success, Stopped: exit == exitPaused,
-		Job: r.job, DryRun: r.dryRun, Tenants: r.config.Ending.MetricsTenants, Waiting: r.waits.all(), Jobs: r.jobs,
+		Job: r.job, DryRun: r.dryRun, Tenants: r.config.Ending.MetricsTenants, Waiting: r.waits.all(), Jobs: r.jobs, Facts: r.facts,
 	}
 }
 

@@ -39,9 +39,12 @@ func (b *builder) add(name, help string, value float64, labels ...string) {
 func (r Run) families(name string, failures, stops float64) map[string]*dto.MetricFamily {
 	families := map[string]*dto.MetricFamily{}
 	file := &builder{families, []string{labelName, name}}
-	file.add(buildInfo, "The decayctl that wrote this file.", 1, "version", r.Version)
+	file.add("build_info", "The decayctl that wrote this file.", 1, "version", r.Version)
 	if r.Jobs != nil {
 		r.Jobs.add(file)
+	}
+	if r.Facts != nil {
+		r.Facts.add(file)
 	}
 	run := &builder{families, []string{labelName, name, labelRun, r.Command}}
 	if r.Kind != "" {
@@ -119,6 +122,13 @@ func (j *Jobs) add(b *builder) {
 	}
 	b.add("dead_jobs", "Jobs that are running or being undone, and that no process works on.", float64(j.Dead))
 	b.add("oldest_unfinished_job_age_seconds", "Age of the oldest job that is neither done, cancelled nor undone; 0 if there is none.", j.Oldest.Seconds())
+}
+
+func (f *Facts) add(b *builder) {
+	for scope, n := range f.Live {
+		b.add("live_facts", "Facts that had not expired by the last dry run that counted them, by scope.", float64(n), "scope", scope)
+	}
+	b.add("expired_facts", "Facts that had expired by the last dry run that counted them, in every scope.", float64(f.Expired))
 }
 
 func seconds(t time.Time) float64 { return float64(t.UnixMilli()) / 1000 }

@@ -37,7 +37,14 @@ type Run struct {
 	Tenants bool                     // count by tenant too
 	Waiting map[string]time.Duration // by cause; nil if the command does not wait
 
-	Jobs *Jobs // nil if they are not known
+	Jobs  *Jobs  // nil if they are not known
+	Facts *Facts // nil if they were not counted
+}
+
+// Facts are the facts of a store, of the tenants that a dry run looked at.
+type Facts struct {
+	Live    map[string]int64 // by scope
+	Expired int64            // before as-of, in every scope
 }
 
 // Jobs are the jobs of a store.
@@ -52,7 +59,6 @@ const (
 	fileMode = 0o644 // node_exporter runs as another user
 
 	lastSuccess = "last_success_timestamp_seconds"
-	buildInfo   = "build_info"
 	failedRuns  = "consecutive_failed_runs"
 	stoppedRuns = "consecutive_stopped_runs"
 	labelRun    = "command" // of metrics about the last run of a command
@@ -132,8 +138,9 @@ func read(path string) (map[string]*dto.MetricFamily, error) {
 }
 
 // keep adds to new families what an old file has of other commands, the last success of the same command, and what is known of
-// the store's jobs if the run did not count them. Metrics of another name come from a file that was copied.
+// the store if the run did not count it. Metrics of another name come from a file that was copied.
 func keep(families, old map[string]*dto.MetricFamily, run Run, fileName string) {
+	counted := maps.Clone(families)
 	for name, family := range old {
 		for _, m := range family.GetMetric() {
 			command, about := labelOf(m, labelRun)
@@ -142,7 +149,7 @@ func keep(families, old map[string]*dto.MetricFamily, run Run, fileName string) 
 			switch {
 			case of != fileName,
 				same && (name != prefix+lastSuccess || run.Success),
-				!about && (run.Jobs != nil || name == prefix+buildInfo):
+				!about && counted[name] != nil:
 				continue
 			}
 			if families[name] == nil {

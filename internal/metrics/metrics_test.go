@@ -33,6 +33,7 @@ func full() metrics.Run {
 			Tenants: map[string]int64{"acme\n\"\\": 12, "default": 9000}, FailedCount: 2, Restored: 3, Batches: 4, LongestLock: 25 * time.Millisecond,
 		}},
 		Waiting: map[string]time.Duration{"pace": 2 * time.Second, "lock": 0},
+		Facts:   &metrics.Facts{Live: map[string]int64{"local": 12, "team": 3}, Expired: 4},
 		Jobs:    &metrics.Jobs{ByState: map[job.State]int64{job.Done: 7, job.Paused: 1}, Dead: 1, Oldest: time.Hour},
 	}
 }
@@ -111,6 +112,8 @@ func TestARunIsWrittenAsPrometheusReadsIt(t *testing.T) {
 		"last_run_selected_tenant_facts":   {"command=sweep scope=all tenant=acme\n\"\\": 12, "command=sweep scope=all tenant=default": 9000},
 		"jobs":                             {"state=done": 7, "state=paused": 1},
 		"dead_jobs":                        {"": 1},
+		"live_facts":                       {"scope=local": 12, "scope=team": 3},
+		"expired_facts":                    {"": 4},
 
 		"oldest_unfinished_job_age_seconds": {"": 3600},
 	} {
@@ -165,6 +168,7 @@ func TestJobsStayKnownAfterARunThatDidNotCountThem(t *testing.T) {
 	families := write(t, filepath.Join(t.TempDir(), "main.prom"), full(), failed)
 	want(t, families, "dead_jobs", map[string]float64{"": 1})
 	want(t, families, "jobs", map[string]float64{"state=done": 7, "state=paused": 1})
+	want(t, families, "live_facts", map[string]float64{"scope=local": 12, "scope=team": 3})
 	want(t, families, "build_info", map[string]float64{"version=1.2.4": 1})
 }
 
