@@ -57,7 +57,7 @@ func forJob(ctx context.Context, c config.Config, s store.Store, p *plan.Plan) (
 
 // readUpTo reads a file. It fails if the file has more than so many bytes.
 func readUpTo(path string, most int64) ([]byte, error) {
-	file, err := os.Open(path)
+	file, err := wholefile.Open(path, os.O_RDONLY)
 	if err != nil {
 		return nil, err
 	}

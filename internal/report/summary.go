@@ -225,6 +225,8 @@ func answerOf(r Run) prose {
 	case r.Stats != nil && c.Due() > 0:
 		live := r.Stats.Standing.Live()
 		return words(changeText(c.Due()-c.ReducedOnly, c.ReducedOnly, live, "live fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
+	case r.Stats != nil:
+		return words("Nothing would expire of " + counted(r.Stats.Standing.Live(), "live fact", "live facts") + " in ").name(r.Target).then(".")
 	case r.Preview != nil && c.Due() == 0:
 		return words("Nothing would expire of " + facts(c.Examined) + " in ").name(r.Target).then(".")
 	case r.Preview != nil:

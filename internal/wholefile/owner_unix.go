@@ -8,6 +8,8 @@ import (
 	"syscall"
 )
 
+const nonblocking = syscall.O_NONBLOCK
+
 // keepOwner gives a file the owner and the group of another one, or the group alone. If neither is allowed, the file stays
 // this process's: its content matters more.
 func keepOwner(file *os.File, old fs.FileInfo) {

@@ -79,9 +79,13 @@ func replace(path string, mode fs.FileMode, old fs.FileInfo, write func(io.Write
 	return os.Rename(file.Name(), path)
 }
 
+// Open opens a file that is there. It does not wait for the other end of a named pipe, which no signal would end: to write to
+// a pipe that no process reads is an error, and to read one that no process writes gives nothing.
+func Open(path string, flag int) (*os.File, error) { return os.OpenFile(path, flag|nonblocking, 0) }
+
 // through writes to what is no regular file.
 func through(path string, write func(io.Writer) error) error {
-	file, err := os.OpenFile(path, os.O_WRONLY, 0)
+	file, err := Open(path, os.O_WRONLY)
 	if err != nil {
 		return err
 	}

@@ -3,6 +3,7 @@
 package wholefile_test
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -58,5 +59,17 @@ func TestAFileThatExistsKeepsItsOwner(t *testing.T) {
 	}
 	if stat := info.Sys().(*syscall.Stat_t); int(stat.Uid) != uid || int(stat.Gid) != gid || info.Mode().Perm() != 0o640 {
 		t.Errorf("the file is %d:%d %v, want %d:%d and mode 0640", stat.Uid, stat.Gid, info.Mode(), uid, gid)
+	}
+}
+
+// TestAPipeThatNoProcessReadsIsAnError: to wait for a reader would keep a process that a signal is to end.
+func TestAPipeThatNoProcessReadsIsAnError(t *testing.T) {
+	t.Parallel()
+	path := filepath.Join(t.TempDir(), "pipe")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	if err := wholefile.Write(path, 0o600, text("new")); !errors.Is(err, syscall.ENXIO) {
+		t.Errorf("got %v, want that there is no reader", err)
 	}
 }
