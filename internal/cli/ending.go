@@ -146,7 +146,7 @@ func (r *run) summary(code string, exit int) string {
 	}
 	c := r.job.Counts
 	if r.dryRun {
-		return text + fmt.Sprintf("; %d facts examined, %d would expire", c.Examined, c.Due()-c.ReducedOnly)
+		return text + fmt.Sprintf("; %d facts examined, %d would expire", c.Examined, c.WouldExpire())
 	}
 	return text + fmt.Sprintf("; job %s is %s, %d facts examined, %d expired, %d restored, %d failed",
 		report.ShortID(r.job.ID), r.job.State, c.Examined, c.Expired(), c.Restored, c.FailedCount)

@@ -180,6 +180,10 @@ func (c *Counts) addWould(id string, more Would) {
 // Expired is how many facts have ended: Decayed without those that only faded.
 func (c Counts) Expired() int64 { return c.Decayed - c.ReducedOnly }
 
+// WouldExpire is how many facts would expire if the selected ones were written: all that are due, without those that only fade.
+// A dry run shows it where a sweep shows Expired.
+func (c Counts) WouldExpire() int64 { return c.Due() - c.ReducedOnly }
+
 // Due is how many facts are, or were, to be changed: Selected without those that changed meanwhile.
 func (c Counts) Due() int64 { return c.Selected - c.Kept[rule.ChangedMeanwhile] }
 

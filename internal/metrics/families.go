@@ -81,7 +81,7 @@ func (r Run) addCounts(b *builder, j job.Job) {
 	b = &builder{b.families, append(slices.Clone(b.labels), "scope", scope)}
 	expired, reduced := c.Expired(), c.Reduced
 	if r.DryRun {
-		expired = c.Due() - c.ReducedOnly
+		expired = c.WouldExpire()
 	}
 	b.add("last_run_examined_facts", "Facts that the job of the last run has looked at.", float64(c.Examined))
 	b.add("last_run_expired_facts", "Facts that the job of the last run has expired; in a dry run, that it would expire.", float64(expired))

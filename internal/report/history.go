@@ -23,7 +23,7 @@ const (
 func (r Run) expired() int64 {
 	c := r.job().Counts
 	if r.Preview != nil {
-		return c.Due() - c.ReducedOnly
+		return c.WouldExpire()
 	}
 	return c.Expired()
 }

@@ -110,7 +110,7 @@ func specifiedOf(j job.Job, dryRun bool) specified {
 	}
 	if dryRun {
 		s.Retracted, s.FactsReduced = 0, 0
-		s.WouldRetract += c.Due() - c.ReducedOnly
+		s.WouldRetract += c.WouldExpire()
 		s.WouldReduce += c.Reduced
 	}
 	for i := range j.Rules.Policies {

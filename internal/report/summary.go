@@ -224,13 +224,13 @@ func answerOf(r Run) prose {
 	switch {
 	case r.Stats != nil && c.Due() > 0:
 		live := r.Stats.Standing.Live()
-		return words(changeText(c.Due()-c.ReducedOnly, c.ReducedOnly, live, "live fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
+		return words(changeText(c.WouldExpire(), c.ReducedOnly, live, "live fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
 	case r.Stats != nil:
 		return words("Nothing would expire of " + counted(r.Stats.Standing.Live(), "live fact", "live facts") + " in ").name(r.Target).then(".")
 	case r.Preview != nil && c.Due() == 0:
 		return words("Nothing would expire of " + facts(c.Examined) + " in ").name(r.Target).then(".")
 	case r.Preview != nil:
-		return words(changeText(c.Due()-c.ReducedOnly, c.ReducedOnly, c.Examined, "fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
+		return words(changeText(c.WouldExpire(), c.ReducedOnly, c.Examined, "fact", "would expire", "would fade") + " in ").name(r.Target).then(". Nothing was written.")
 	case j.State == job.Undone:
 		return words("The undo gave back " + facts(c.Restored) + " in ").name(r.Target).then(", and left " + facts(c.LeftAlone) + " alone: changed since by others.")
 	case j.State == job.Undoing:

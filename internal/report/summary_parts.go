@@ -37,9 +37,9 @@ func moreRows(left int, what string) string {
 func tilesOf(r Run) []tile {
 	j := r.job()
 	c := j.Counts
-	goes, label := c.Expired(), "expired"
+	goes, label := r.expired(), "expired"
 	if r.Preview != nil {
-		goes, label = c.Due()-c.ReducedOnly, "would expire"
+		label = "would expire"
 	}
 	if c.Examined == 0 && !j.Node {
 		return nil
@@ -93,9 +93,9 @@ func standingOf(r Run) []portion {
 	if j.Node || j.State == job.Undoing || j.State == job.Undone || c.Examined == 0 {
 		return nil
 	}
-	goes, label, fades := c.Expired(), "expired", "lost confidence"
+	goes, label, fades := r.expired(), "expired", "lost confidence"
 	if r.Preview != nil {
-		goes, label, fades = c.Due()-c.ReducedOnly, "would expire", "would lose confidence"
+		label, fades = "would expire", "would lose confidence"
 	}
 	parts := []portion{{label, goes, stats.ByTTL}, {fades, c.ReducedOnly, stats.Reduced}}
 	for _, p := range protections {

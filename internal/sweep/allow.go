@@ -35,7 +35,7 @@ func (e *Engine) allow(ctx context.Context, in store.Joined, p Params) (*plan.Re
 			}
 		}
 		if limit != nil {
-			if err := checkLimit(*limit, counted.Due()-counted.ReducedOnly, counted.Live); err != nil {
+			if err := checkLimit(*limit, counted.WouldExpire(), counted.Live); err != nil {
 				return nil, err
 			}
 			if err := e.retry(ctx, func() error { return repeatable(e.Store.ClearMaxExpire(ctx, in.Lease)) }); err != nil {
