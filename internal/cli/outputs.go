@@ -7,6 +7,7 @@ import (
 
 	"decayctl/internal/config"
 	"decayctl/internal/report"
+	"decayctl/internal/wholefile"
 )
 
 // place is a file that a command reads or writes, by what it is to the operator.
@@ -68,11 +69,9 @@ func sameFile(a, b string) bool {
 	return err == nil && os.SameFile(one, other)
 }
 
-// realPath is a path without symbolic links, as far as it is there.
+// realPath is a path without symbolic links. Its file need not be there.
 func realPath(path string) string {
-	if whole, err := filepath.EvalSymlinks(path); err == nil {
-		return whole
-	}
+	path = wholefile.Target(path)
 	if folder, err := filepath.EvalSymlinks(filepath.Dir(path)); err == nil {
 		return filepath.Join(folder, filepath.Base(path))
 	}

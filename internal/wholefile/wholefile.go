@@ -15,7 +15,7 @@ import (
 // symbolic link, the file that it points to is replaced. A device or a pipe is written to as it is, because a rename
 // would put a file in its place. Errors are those of write and of the file system.
 func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
-	path = target(path)
+	path = Target(path)
 	there, err := os.Stat(path)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
@@ -33,8 +33,8 @@ func Write(path string, mode fs.FileMode, write func(io.Writer) error) error {
 
 const mostLinks = 40 // in a row, as the kernel allows
 
-// target is the file that a symbolic link leads to, also if it is not there yet.
-func target(path string) string {
+// Target is the file that Write writes for a path: the one that a symbolic link leads to, also if it is not there yet.
+func Target(path string) string {
 	for range mostLinks {
 		link, err := os.Readlink(path)
 		if err != nil {
