@@ -11,7 +11,7 @@ import (
 )
 
 // printUsage prints how a command is used, with its flags in groups: a list of forty flags in the order of their names
-// tells nobody which of them belong together.
+// does not show which of them belong together.
 func (a *app) printUsage(cmd *cobra.Command) error {
 	width := 0 // a pipe wraps nothing
 	if isTerminal(a.Stdout) {

@@ -18,8 +18,8 @@ func (a *app) newJobsFactsCmd() *cobra.Command {
 		Short: "List every fact that a job changed",
 		Long: `List every fact that a job changed, with its rule and with its override before
 and after, in id order. Lines are written while the store is read, so the list
-may be as long as it likes. Facts that somebody has changed since are not
-listed: the store does not say any more what the job wrote there. A note on
+may be as long as it likes. Facts that another process has changed since are
+not listed: the store does not say any more what the job wrote there. A note on
 stderr counts them.`,
 		Example: `  decayctl jobs facts 3f2a
   decayctl jobs facts 3f2a --format csv > changed.csv

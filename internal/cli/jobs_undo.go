@@ -19,9 +19,9 @@ func (a *app) newJobsUndoCmd() *cobra.Command {
 		Use:   "undo ID",
 		Short: "Take a sweep back",
 		Long: `Give back what a job changed: overrides, edges and the retraction log are as
-they were before it. Facts that somebody has changed since are left alone, and
-counted. Memory cards stay marked stale, and vectors are gone; where the node
-makes embeddings, the facts are marked for new ones.
+they were before it. Facts that another process has changed since are left
+alone, and counted. Memory cards stay marked stale, and vectors are gone; if the
+node makes embeddings, the facts are marked for new ones.
 
 An undo may be interrupted or killed at any time; the same command goes on.`,
 		Example: `  decayctl jobs undo 3f2a --dry-run
