@@ -71,8 +71,9 @@ func Main(p Process) int {
 	if cause, ok := context.Cause(ctx).(interrupted); ok && err != nil { //nolint:errorlint // ours, never wrapped
 		err = withCause(err, cause)
 	}
-	a.logEnd(err) // before the error, which must be the last line
-	code, exit := a.finish(err)
+	code, exit := classify(err)
+	a.logEnd(exit) // before the error, which must be the last line
+	a.printError(err, code, exit)
 	a.end(code, exit)
 	return exit
 }

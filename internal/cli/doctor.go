@@ -92,12 +92,14 @@ func recentSweeps(ctx context.Context, s store.Store) (recent []job.Job, err err
 	return recent, err
 }
 
+// unfinished are the states of jobs that are neither done, cancelled nor undone.
+var unfinished = []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}
+
 // leftBehind are the unfinished jobs without a live worker.
 func (a *app) leftBehind(ctx context.Context, s store.Store) ([]report.LeftJob, error) {
 	here := thisOwner()
 	var found []report.LeftJob
-	p := store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}}
-	err := s.List(ctx, p, func(j job.Job) error {
+	err := s.List(ctx, store.ListParams{States: unfinished}, func(j job.Job) error {
 		if deserted(j, func(o job.Owner) bool { return gone(here, o) }) {
 			// Without rules and counts, since there may be very many jobs.
 			slim := job.Job{ID: j.ID, State: j.State, Workers: j.Workers, Created: j.Created, StopReason: j.StopReason}

@@ -107,9 +107,8 @@ func succeeded(exit int) bool { return exit == exitDone || exit == exitSomething
 
 // logEnd logs a line with the counts of a job. It does not for a person at a terminal or for a dry run, which have the
 // report. A failed run is logged even with --quiet, for the mail of cron.
-func (a *app) logEnd(err error) {
+func (a *app) logEnd(exit int) {
 	r := &a.run
-	_, exit := classify(err)
 	// Without a job there are no counts, and the error tells everything. Whoever closed the pipe wants to see no more.
 	if a.forPeople(r.config) || r.job == nil || r.dryRun || exit == exitBrokenPipe {
 		return
@@ -181,8 +180,7 @@ func (a *app) countJobs(ctx context.Context, s store.Store) {
 		return
 	}
 	here, now := thisOwner(), a.Now()
-	unfinished := store.ListParams{States: []job.State{job.Pending, job.Running, job.Paused, job.Failed, job.Undoing}}
-	err = s.List(ctx, unfinished, func(j job.Job) error {
+	err = s.List(ctx, store.ListParams{States: unfinished}, func(j job.Job) error {
 		if j.Node {
 			return nil
 		}

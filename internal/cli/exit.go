@@ -166,13 +166,12 @@ type reported struct{ error }
 
 func (e reported) Unwrap() error { return e.error }
 
-// finish prints the error, if there is one, and returns its name and the exit code. It cleans and masks the text: file
+// printError prints an error by its name and its exit code; one without a name prints nothing. It cleans and masks the text: file
 // names, messages of a server and facts are hostile text, and an address with its password may have been given in place
 // of a flag or a file's name.
-func (a *app) finish(err error) (code string, exit int) {
-	code, exit = classify(err)
+func (a *app) printError(err error, code string, exit int) {
 	if code == "" {
-		return code, exit
+		return
 	}
 	text := report.Clean(config.Mask(strings.ReplaceAll(err.Error(), "\n", " ")))
 	detail := ""
@@ -194,7 +193,6 @@ func (a *app) finish(err error) (code string, exit int) {
 			_, _ = fmt.Fprint(a.Stderr, "\n", report.CleanLines(detail))
 		}
 	}
-	return code, exit
 }
 
 // wantsJSON finds the output format before the settings are read, for errors of reading them.
