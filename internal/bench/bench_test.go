@@ -7,12 +7,12 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
 	"strings"
 	"testing"
 
 	"decayctl/internal/cli"
+	"decayctl/internal/skiptest"
 	"decayctl/internal/store/pgtest"
 
 	"github.com/rogpeppe/go-internal/testscript"
@@ -41,23 +41,6 @@ func other() {
 	os.Exit(cli.Main(cli.ThisProcess()))
 }
 
-// installed finds programs. Where one is missing the test is skipped, except where nothing may be.
-func installed(t *testing.T, names ...string) []string {
-	t.Helper()
-	var paths []string
-	for _, name := range names {
-		path, err := exec.LookPath(name)
-		if err != nil {
-			if os.Getenv("STORETEST_NO_SKIP") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-		paths = append(paths, path)
-	}
-	return paths
-}
-
 // A whole run on small stores: everyone goes through every case, and all agree on what they did, which
 // the run itself judges.
 func TestContestantsAgree(t *testing.T) {
@@ -65,7 +48,7 @@ func TestContestantsAgree(t *testing.T) {
 	for store, shell := range map[string]string{sqliteStore: "sqlite3", postgresStore: "psql"} {
 		t.Run(store, func(t *testing.T) {
 			t.Parallel()
-			programs := installed(t, "decayctl", "bench", "other", shell)
+			programs := skiptest.Programs(t, "decayctl", "bench", "other", shell)
 			none := t.TempDir()
 			p, err := parse([]string{"-facts", "700", "-stores", store, "-baseline", "50ms", "-settings", "fsync = off",
 				"-against", programs[2], "-node", none}, io.Discard)
@@ -74,8 +57,8 @@ func TestContestantsAgree(t *testing.T) {
 			}
 			p.decayctl, p.self, p.out = programs[0], programs[1], filepath.Join(t.TempDir(), "docs", "benchmarks.md")
 			var printed bytes.Buffer
-			if err := p.measure(t.Context(), &printed); errors.Is(err, pgtest.ErrMissing) && os.Getenv("STORETEST_NO_SKIP") == "" {
-				t.Skip(err)
+			if err := p.measure(t.Context(), &printed); errors.Is(err, pgtest.ErrMissing) {
+				skiptest.Skip(t, err)
 			} else if err != nil {
 				t.Fatal(err)
 			}
@@ -109,7 +92,7 @@ func TestContestantsAgree(t *testing.T) {
 
 func TestMeasureStopsWhenInterrupted(t *testing.T) {
 	t.Parallel()
-	programs := installed(t, "decayctl", "bench")
+	programs := skiptest.Programs(t, "decayctl", "bench")
 	p, err := parse([]string{"-facts", "100", "-stores", sqliteStore, "-cases", neighbourCase, "-contestants", nobody, "-baseline", "1h"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)

@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"decayctl/internal/skiptest"
 	"decayctl/internal/store/storetest"
 )
 
@@ -41,14 +42,7 @@ var typedKeys = map[string]struct{ start, setUp string }{
 // TestShells: real shells complete values from a store, and put them into the command line as one word each.
 func TestShells(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{"bash", "zsh", "fish", "script"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("STORETEST_NO_SKIP") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	skiptest.Programs(t, "bash", "zsh", "fish", "script")
 	db, path := storetest.NewSQLite(t, nil)
 	db.Insert(t, standard()...)
 	sweep := decayctl(t, nil, "sweep", "--store", path, "--ttl", "90d", "--as-of", "2026-06-15T12:00:00Z", "-o", "json")

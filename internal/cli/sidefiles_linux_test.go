@@ -9,6 +9,7 @@ import (
 	"syscall"
 	"testing"
 
+	"decayctl/internal/skiptest"
 	"decayctl/internal/store/sample"
 	"decayctl/internal/store/storetest"
 )
@@ -24,10 +25,7 @@ const (
 func TestOwnerOfSideFiles(t *testing.T) {
 	t.Parallel()
 	if out, err := exec.Command("setpriv", "--reuid", "1", "true").CombinedOutput(); err != nil {
-		if os.Getenv("STORETEST_NO_SKIP") != "" {
-			t.Fatalf("cannot be two users: %s", out)
-		}
-		t.Skipf("cannot be two users: %s", out)
+		skiptest.Skip(t, "cannot be two users: ", string(out))
 	}
 	node := fmt.Sprintf("--reuid %d --regid %d --clear-groups", nodeUser, nodeUser)
 	for name, c := range map[string]struct {

@@ -10,6 +10,7 @@ import (
 	"github.com/spf13/pflag"
 
 	"decayctl/internal/cli"
+	"decayctl/internal/skiptest"
 )
 
 // written is a release's folder.
@@ -25,14 +26,7 @@ func written(t *testing.T) string {
 // TestPagesRender: neither man nor mandoc has anything to say against a page.
 func TestPagesRender(t *testing.T) {
 	t.Parallel()
-	for _, program := range []string{"man", "mandoc"} {
-		if _, err := exec.LookPath(program); err != nil {
-			if os.Getenv("STORETEST_NO_SKIP") != "" {
-				t.Fatal(err)
-			}
-			t.Skip(err)
-		}
-	}
+	skiptest.Programs(t, "man", "mandoc")
 	folder := written(t)
 	pages, err := filepath.Glob(filepath.Join(folder, "man", "*"))
 	if err != nil || len(pages) == 0 {

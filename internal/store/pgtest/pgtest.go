@@ -17,10 +17,9 @@ import (
 	"time"
 
 	"github.com/jackc/pgx/v5"
-)
 
-// noSkip is the environment variable that makes tests fail, and not skip, if a program is missing.
-const noSkip = "STORETEST_NO_SKIP"
+	"decayctl/internal/skiptest"
+)
 
 const (
 	superuser = "postgres"
@@ -117,8 +116,8 @@ func refuse(t testing.TB, err error) {
 	t.Helper()
 	switch {
 	case err == nil:
-	case errors.Is(err, ErrMissing) && os.Getenv(noSkip) == "":
-		t.Skip(err)
+	case errors.Is(err, ErrMissing):
+		skiptest.Skip(t, err)
 	default:
 		t.Fatal(err)
 	}

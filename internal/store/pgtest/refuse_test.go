@@ -7,6 +7,8 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+
+	"decayctl/internal/skiptest"
 )
 
 // ending records how a test was ended.
@@ -33,7 +35,7 @@ func TestRefuse(t *testing.T) {
 		{"broken", "", errors.New("broken"), "failed: broken"},
 	} {
 		t.Run(c.name, func(t *testing.T) {
-			t.Setenv(noSkip, c.noSkip)
+			t.Setenv(skiptest.Variable, c.noSkip)
 			e := &ending{TB: t}
 			refuse(e, c.err)
 			if e.how != c.want {

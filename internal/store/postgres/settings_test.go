@@ -77,10 +77,10 @@ var decisions = map[string]decision{
 	}},
 	"no use": {"no statement of decayctl has what it is about", map[string]string{
 		"IntervalStyle": "sql_standard", "TimeZone": "Pacific/Kiritimati", "allow_in_place_tablespaces": "on", "allow_system_table_mods": "on",
-		"application_name": "odd", "backslash_quote": "off", "bytea_output": "escape", "check_function_bodies": "off", "createrole_self_grant": "set",
+		"application_name": "odd", "backslash_quote": "off", "bytea_output": "escape", "check_function_bodies": "off", "composite_type_mismatch": "warn", "createrole_self_grant": "set",
 		"default_text_search_config": "pg_catalog.german|pg_catalog.simple", "default_toast_compression": "lz4|pglz", "debug_logical_replication_streaming": "immediate", "default_tablespace": "pg_default",
 		"escape_string_warning": "off", "event_triggers": "off", "extension_control_path": "", "icu_validation_level": "error", "lc_monetary": "C", "lc_numeric": "C",
-		"lc_time": "C", "lo_compat_privileges": "on", "md5_password_warnings": "off", "operator_precedence_warning": "on", "password_encryption": "md5",
+		"lc_time": "C", "lo_compat_privileges": "on", "md5_password_warnings": "off", "operator_precedence_warning": "on", "output_plugin_libraries": "pgoutput", "password_encryption": "md5",
 		"scram_iterations": "1", "temp_tablespaces": "pg_default", "timezone_abbreviations": "Australia",
 		"vacuum_cleanup_index_scale_factor": "0", "wal_sender_shutdown_timeout": "", "wal_sender_timeout": "1s", "xmlbinary": "hex", "xmloption": "document",
 	}},
