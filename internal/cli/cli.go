@@ -46,8 +46,7 @@ func ThisProcess() Process {
 // app is one run of one command.
 type app struct {
 	Process
-	json   bool   // the report and the error are JSON
-	logs   string // format of log lines and of the error
+	output config.Output // until the settings are read, only its Form is known
 	signal chan os.Signal
 	run    run
 }
@@ -56,7 +55,7 @@ type app struct {
 func Main(p Process) int {
 	out := &output{Writer: p.Stdout}
 	p.Stdout = out
-	a := &app{Process: p, json: wantsJSON(p.Args, p.Environ), signal: make(chan os.Signal, 1)}
+	a := &app{Process: p, output: config.Output{Form: formIn(p.Args, p.Environ)}, signal: make(chan os.Signal, 1)}
 	ctx, stop := a.interruptible()
 	defer stop()
 	root := a.newRootCmd()
@@ -158,20 +157,22 @@ func (a *app) source(cmd *cobra.Command) config.Source {
 // load reads the settings of a command.
 func (a *app) load(cmd *cobra.Command) (config.Config, error) {
 	c, err := a.settings(cmd)
+	if err == nil {
+		a.output = c.Output
+	}
 	a.begin(cmd, c)
 	if err != nil {
 		return c, err
 	}
-	a.json, a.logs = c.Output == config.OutputJSON, c.LogFormat
-	if err := checkForm(cmd, c.Output); err != nil {
+	if err := checkForm(cmd, c.Output.Form); err != nil {
 		return c, err
 	}
 	if err := a.checkOutputs(c); err != nil {
-		a.run.config.Ending.MetricsFile = "" // it may be the one that must not be written
+		a.run.ending.MetricsFile = "" // it may be the one that must not be written
 		return c, err
 	}
 	if len(c.Ignored) > 0 {
-		a.logger(c).Debug("left out variables that a container platform sets", "variables", c.Ignored)
+		a.logger().Debug("left out variables that a container platform sets", "variables", c.Ignored)
 	}
 	return c, nil
 }
@@ -182,8 +183,8 @@ func (a *app) settings(cmd *cobra.Command) (config.Config, error) {
 }
 
 // forPeople tells whether output goes to a person at a terminal, who gets text in place of log lines.
-func (a *app) forPeople(c config.Config) bool {
-	return isTerminal(a.Stderr) && c.LogFormat == config.OutputText && !c.Quiet
+func (a *app) forPeople() bool {
+	return isTerminal(a.Stderr) && a.output.LogFormat == config.OutputText && !a.output.Quiet
 }
 
 // variable is an environment variable; "" if it is not set. If it is set twice, the last one counts, as in the system.

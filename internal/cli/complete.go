@@ -75,8 +75,8 @@ func states(_ *cobra.Command, _ []string, typed string) ([]string, cobra.ShellCo
 // policies offers the policies in force.
 func (a *app) policies(cmd *cobra.Command, _ []string, _ string) (offered []string, _ cobra.ShellCompDirective) {
 	if c, err := a.settings(cmd); err == nil {
-		for i := range c.Rules.Policies {
-			offered = append(offered, c.Rules.Policies[i].ID)
+		for i := range c.Selection.Rules.Policies {
+			offered = append(offered, c.Selection.Rules.Policies[i].ID)
 		}
 	}
 	return slices.DeleteFunc(offered, untypable), cobra.ShellCompDirectiveNoFileComp | cobra.ShellCompDirectiveKeepOrder
@@ -132,13 +132,13 @@ func lookUp[T any](a *app, cmd *cobra.Command, read func(context.Context, store.
 	if err != nil {
 		return nil
 	}
-	c.LockTimeout = min(c.LockTimeout, completeWithin/2)
+	c.Store.LockTimeout = min(c.Store.LockTimeout, completeWithin/2)
 	ctx, cancel := context.WithTimeout(cmd.Context(), completeWithin)
 	defer cancel()
 	answer := make(chan []T, 1)
 	go func() {
 		var found []T
-		err := a.withStore(ctx, c, func(s store.Store) (err error) {
+		err := a.withStore(ctx, c.Store, func(s store.Store) (err error) {
 			found, err = read(ctx, s)
 			return err
 		})

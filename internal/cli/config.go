@@ -45,8 +45,7 @@ addresses are left out.`,
 		Args:              settingKeys,
 		ValidArgsFunction: cobra.FixedCompletions(config.Keys(), cobra.ShellCompDirectiveNoFileComp),
 		RunE: func(cmd *cobra.Command, args []string) error {
-			c, err := a.load(cmd)
-			if err != nil {
+			if _, err := a.load(cmd); err != nil {
 				return err
 			}
 			shown, err := config.Show(a.source(cmd), a.Now())
@@ -59,7 +58,7 @@ addresses are left out.`,
 					settings.List = append(settings.List, report.Setting(s))
 				}
 			}
-			return a.printTo(c, settings)
+			return a.printTo(settings)
 		},
 	}
 	config.AddLastingFlags(cmd.Flags())
@@ -91,7 +90,7 @@ and one line that says where it stands.`,
 			if err != nil {
 				return err
 			}
-			return a.printTo(c, report.Usable{Target: c.Store.Display, Rules: c.Rules})
+			return a.printTo(report.Usable{Target: c.Store.Display, Rules: c.Selection.Rules})
 		},
 	}
 	config.AddLastingFlags(cmd.Flags())

@@ -10,6 +10,7 @@ import (
 
 	"github.com/spf13/cobra"
 
+	"decayctl/internal/config"
 	"decayctl/internal/store/sample"
 )
 
@@ -33,7 +34,7 @@ on it, showing each command and its report. The folder stays, to try things on.`
 					return usageError{"demo makes a store of its own, so --" + flag + " says nothing here"}
 				}
 			}
-			if a.json {
+			if a.output.Form == config.OutputJSON {
 				return usageError{"demo shows reports to people; it has no JSON form"}
 			}
 			folder := ""

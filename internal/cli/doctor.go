@@ -32,7 +32,7 @@ administrator to run where the role may not.`,
 			if err != nil {
 				return err
 			}
-			return a.runDoctor(cmd.Context(), c)
+			return a.runDoctor(cmd.Context(), c.Store, c.DDL)
 		},
 	}
 	config.AddDoctorFlags(cmd.Flags())
@@ -40,12 +40,12 @@ administrator to run where the role may not.`,
 	return cmd
 }
 
-func (a *app) runDoctor(ctx context.Context, c config.Config) error {
-	health := report.Health{Target: c.Store.Display}
-	ddl := ""
-	err := a.withStore(ctx, c, func(s store.Store) (err error) {
-		if c.DDL {
-			ddl, err = s.DDL(ctx)
+func (a *app) runDoctor(ctx context.Context, at config.Store, ddl bool) error {
+	health := report.Health{Target: at.Display}
+	statements := ""
+	err := a.withStore(ctx, at, func(s store.Store) (err error) {
+		if ddl {
+			statements, err = s.DDL(ctx)
 			return err
 		}
 		health.Notes = s.Notes()
@@ -62,11 +62,11 @@ func (a *app) runDoctor(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	if c.DDL {
-		return a.printTo(c, report.Statements{SQL: ddl})
+	if ddl {
+		return a.printTo(report.Statements{SQL: statements})
 	}
 	health.Now = a.Now()
-	return a.printTo(c, health)
+	return a.printTo(health)
 }
 
 // lately is how sweeps went: those by the rules of the newest one, and how many in a row a time limit stopped.

@@ -51,40 +51,36 @@ changes the facts that were reviewed, in the way that was reviewed, or nothing.
 }
 
 func (a *app) runDryRun(ctx context.Context, c config.Config) error {
-	if err := checkRules(c.Rules); err != nil {
+	if err := checkRules(c.Selection.Rules); err != nil {
 		return err
 	}
-	if c.Save != "" {
-		if err := a.checkPlanPlace(c.Save); err != nil {
+	if c.DryRun.Save != "" {
+		if err := a.checkPlanPlace(c.DryRun.Save); err != nil {
 			return err
 		}
 	}
-	s, err := a.open(ctx, c, true)
+	s, err := a.open(ctx, c.Store, store.OpenParams{ReadOnly: true})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	j := job.Job{State: job.Done, Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant, Created: a.Now()}
-	if j.AsOf.IsZero() {
-		j.AsOf = j.Created.UTC().Truncate(time.Microsecond) // the store holds no more digits
-	}
-	j.Started = j.Created
-	p := sweep.ParamsOf(j)
-	p.Samples = c.Samples
-	sum := plan.NewSum(c.Rules, j.AsOf)
+	p, began := a.judgedBy(c.Selection), a.Now()
+	p.Samples = c.DryRun.Samples
+	j := job.Job{State: job.Done, Rules: p.Rules, AsOf: p.AsOf, Scope: p.Scope, Tenant: p.Tenant, Created: began, Started: began}
+	sum := plan.NewSum(p.Rules, p.AsOf)
 	var with []sweep.Collector
-	if c.Save != "" {
+	if c.DryRun.Save != "" {
 		with = append(with, sum)
 	}
-	counted, preview, err := a.preview(ctx, c, s, p, with)
+	counted, preview, err := a.preview(ctx, s, p, c.Run.MaxRuntime, with)
 	if err != nil {
 		return err // an incomplete dry run has no report
 	}
-	notes, others, err := countOthers(ctx, s, c.Tenant)
+	notes, others, err := countOthers(ctx, s, p.Tenant)
 	if err != nil {
 		return err
 	}
-	if counted != nil && c.Scope == "" { // how many facts other scopes have is not known
+	if counted != nil && p.Scope == "" { // how many facts other scopes have is not known
 		counted.CountExpired(preview.Examined - others)
 	}
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
@@ -95,19 +91,19 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 		Target: c.Store.Display, Job: j, Preview: preview, History: history,
 		Notes: slices.Concat(s.Notes(), notes, unread), Stats: counted, Now: j.Completed, Made: a.made(),
 	}
-	if !a.forPeople(c) {
-		a.logWarnings(c, j, run.Warnings())
+	if !a.forPeople() {
+		a.logWarnings(j, run.Warnings())
 	}
 	var unsaved error
-	if c.Save != "" {
-		if unsaved = a.saveDryRun(ctx, c, s, j, sum); unsaved == nil {
-			run.Job.Plan, run.Saved = sum.Digest(), c.Save
+	if c.DryRun.Save != "" {
+		if unsaved = a.saveDryRun(ctx, c.DryRun.Save, c.Store, s, j, sum); unsaved == nil {
+			run.Job.Plan, run.Saved = sum.Digest(), c.DryRun.Save
 		}
 	}
-	if err := errors.Join(a.printDone(c, run, "the dry run is done"), unsaved); err != nil {
+	if err := errors.Join(a.printDone(run, "the dry run is done"), unsaved); err != nil {
 		return err
 	}
-	if c.DetailedExitCode && preview.Due() > 0 {
+	if c.DryRun.DetailedExitCode && preview.Due() > 0 {
 		return errSomething
 	}
 	return nil
@@ -115,10 +111,10 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 
 // preview judges everything. It counts what pictures show if an output has any: then all live facts are read, and not only
 // those that a rule may select.
-func (a *app) preview(ctx context.Context, c config.Config, s store.Store, p sweep.Params, with []sweep.Collector) (*stats.Statistics, *sweep.Result, error) {
-	engine, done := a.engine(c, s)
+func (a *app) preview(ctx context.Context, s store.Store, p sweep.Params, limit time.Duration, with []sweep.Collector) (*stats.Statistics, *sweep.Result, error) {
+	engine, done := a.engine(s, limit)
 	defer done()
-	if !a.hasPictures(c) {
+	if !a.hasPictures() {
 		found, err := engine.Preview(ctx, p, with...)
 		return nil, found, err
 	}
@@ -136,7 +132,7 @@ func (a *app) preview(ctx context.Context, c config.Config, s store.Store, p swe
 }
 
 // hasPictures tells whether an output shows pictures: a page, on stdout or in a file, or text on a terminal.
-func (a *app) hasPictures(c config.Config) bool {
+func (a *app) hasPictures() bool {
 	page := func(form string) bool { return form == config.OutputMarkdown || form == config.OutputHTML }
-	return page(c.Output) || c.Output == config.OutputText && a.style(c).Draws() || slices.ContainsFunc(c.Reports, func(r config.Report) bool { return page(r.Form) })
+	return page(a.output.Form) || a.output.Form == config.OutputText && a.style().Draws() || slices.ContainsFunc(a.output.Reports, func(r config.Report) bool { return page(r.Form) })
 }

@@ -24,7 +24,8 @@ import (
 type run struct {
 	command string // "" is a command without metrics and notifications
 	began   time.Time
-	config  config.Config
+	ending  config.Ending
+	kind    string   // of the store; "" if the settings could not be read
 	job     *job.Job // the job at the end, or that of a dry run; nil if there was none
 	dryRun  bool
 	jobs    *metrics.Jobs // of the store; nil is not known
@@ -65,7 +66,7 @@ func (a *app) begin(cmd *cobra.Command, c config.Config) {
 	if cmd.Annotations[hasEnding] == "" {
 		return
 	}
-	a.run = run{command: cmd.CommandPath()[len(cmd.Root().Name())+1:], began: a.Now(), config: c}
+	a.run = run{command: cmd.CommandPath()[len(cmd.Root().Name())+1:], began: a.Now(), ending: c.Ending, kind: c.Store.Kind}
 	if c.Ending.Ping != nil {
 		a.tell(cmd.Context(), c.Ending.Ping.JoinPath("start"), "decayctl "+a.run.command+" began")
 	}
@@ -78,10 +79,10 @@ func (a *app) end(code string, exit int) {
 	if r.command == "" {
 		return
 	}
-	ending, success := r.config.Ending, succeeded(exit)
+	ending, success := r.ending, succeeded(exit)
 	if ending.MetricsFile != "" {
 		if err := metrics.Write(ending.MetricsFile, a.measured(exit, success)); err != nil {
-			a.logger(r.config).Warn("the metrics could not be written", "error", report.Clean(err.Error()))
+			a.logger().Warn("the metrics could not be written", "error", report.Clean(err.Error()))
 		}
 	}
 	ping, service := ending.Ping, ending.OnSuccess
@@ -110,7 +111,7 @@ func succeeded(exit int) bool { return exit == exitDone || exit == exitSomething
 func (a *app) logEnd(exit int) {
 	r := &a.run
 	// Without a job there are no counts, and the error tells everything. Whoever closed the pipe wants to see no more.
-	if a.forPeople(r.config) || r.job == nil || r.dryRun || exit == exitBrokenPipe {
+	if a.forPeople() || r.job == nil || r.dryRun || exit == exitBrokenPipe {
 		return
 	}
 	level := slog.LevelInfo
@@ -118,7 +119,7 @@ func (a *app) logEnd(exit int) {
 		level = slog.LevelWarn
 	}
 	c := r.job.Counts
-	a.logger(r.config).LogAttrs(context.Background(), level, "ended",
+	a.logger().LogAttrs(context.Background(), level, "ended",
 		slog.String("command", r.command), slog.Int("exit", exit),
 		slog.Float64("seconds", a.Now().Sub(r.began).Round(time.Millisecond).Seconds()),
 		slog.String("job", r.job.ID), slog.String("state", string(r.job.State)),
@@ -129,7 +130,7 @@ func (a *app) logEnd(exit int) {
 // tell posts a text.
 func (a *app) tell(ctx context.Context, u *url.URL, text string) {
 	if err := notify.Post(ctx, u, text); err != nil {
-		a.logger(a.run.config).Warn("a notification was not delivered", "error", report.Clean(err.Error()))
+		a.logger().Warn("a notification was not delivered", "error", report.Clean(err.Error()))
 	}
 }
 
@@ -155,9 +156,9 @@ func (a *app) measured(exit int, success bool) metrics.Run {
 	r := &a.run
 	ended := a.Now()
 	return metrics.Run{
-		Command: r.command, Version: builtWith().Version, Kind: r.config.Store.Kind,
+		Command: r.command, Version: builtWith().Version, Kind: r.kind,
 		Ended: ended, Duration: ended.Sub(r.began), Exit: exit, Success: success, Stopped: exit == exitPaused,
-		Job: r.job, DryRun: r.dryRun, Tenants: r.config.Ending.MetricsTenants, Waiting: r.waits.all(), Jobs: r.jobs, Facts: r.facts,
+		Job: r.job, DryRun: r.dryRun, Tenants: r.ending.MetricsTenants, Waiting: r.waits.all(), Jobs: r.jobs, Facts: r.facts,
 	}
 }
 
@@ -169,7 +170,7 @@ func (a *app) came(ctx context.Context, s store.Store, j job.Job, dryRun bool) {
 
 // countJobs counts the jobs of a store for a metrics file. An error is ignored, since the work is done.
 func (a *app) countJobs(ctx context.Context, s store.Store) {
-	if a.run.config.Ending.MetricsFile == "" {
+	if a.run.ending.MetricsFile == "" {
 		return
 	}
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), countingTime)

@@ -180,23 +180,24 @@ func (a *app) printError(err error, code string, exit int) {
 		detail = of.Detail
 	}
 	var done reported
-	if a.json && !errors.As(err, &done) && !is[outputError](err) {
+	asJSON := a.output.Form == config.OutputJSON
+	if asJSON && !errors.As(err, &done) && !is[outputError](err) {
 		if failed := report.WriteErrorJSON(a.Stdout, code, text, detail, exit); failed != nil {
 			text += " (and the document could not be written: " + failed.Error() + ")"
 		}
 	}
-	if a.logs == config.OutputJSON {
+	if a.output.LogFormat == config.OutputJSON {
 		slog.New(slog.NewJSONHandler(a.Stderr, nil)).Error(text, "code", code, "exit", exit)
 	} else {
 		_, _ = fmt.Fprintln(a.Stderr, a.errorPrefix()+text)
-		if detail != "" && !a.json {
+		if detail != "" && !asJSON {
 			_, _ = fmt.Fprint(a.Stderr, "\n", report.CleanLines(detail))
 		}
 	}
 }
 
-// wantsJSON finds the output format before the settings are read, for errors of reading them.
-func wantsJSON(args, environ []string) bool {
+// formIn finds the form of the report before the settings are read, for errors of reading them.
+func formIn(args, environ []string) string {
 	known := pflag.NewFlagSet("", pflag.ContinueOnError)
 	known.ParseErrorsAllowlist.UnknownFlags = true
 	known.Usage = func() {}
@@ -205,7 +206,10 @@ func wantsJSON(args, environ []string) bool {
 	// Other code reports what is wrong with the command line. Here the last output format counts.
 	_ = known.ParseAll(args, func(flag *pflag.Flag, value string) error { return known.Set(flag.Name, value) })
 	if output := known.Lookup("output"); output.Changed {
-		return output.Value.String() == config.OutputJSON
+		return output.Value.String()
 	}
-	return slices.Contains(environ, "DECAYCTL_OUTPUT="+config.OutputJSON)
+	if slices.Contains(environ, "DECAYCTL_OUTPUT="+config.OutputJSON) {
+		return config.OutputJSON
+	}
+	return config.OutputText
 }

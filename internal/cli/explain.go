@@ -9,7 +9,6 @@ import (
 	"decayctl/internal/config"
 	"decayctl/internal/job"
 	"decayctl/internal/report"
-	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
 )
@@ -44,13 +43,13 @@ written.`,
 }
 
 func (a *app) runExplain(ctx context.Context, c config.Config, id string) error {
-	if err := checkRules(c.Rules); err != nil {
+	if err := checkRules(c.Selection.Rules); err != nil {
 		return err
 	}
-	p := a.judgedBy(c, c.Rules)
-	x := report.Explanation{Target: c.Store.Display, AsOf: p.AsOf, Rules: c.Rules}
-	err := a.withStore(ctx, c, func(s store.Store) (err error) {
-		engine, done := a.quietEngine(c, s)
+	p := a.judgedBy(c.Selection)
+	x := report.Explanation{Target: c.Store.Display, AsOf: p.AsOf, Rules: p.Rules}
+	err := a.withStore(ctx, c.Store, func(s store.Store) (err error) {
+		engine, done := a.quietEngine(s, c.Run.MaxRuntime)
 		defer done()
 		x.Explained, err = engine.Explain(ctx, p, id)
 		x.Notes = s.Notes()
@@ -59,20 +58,14 @@ func (a *app) runExplain(ctx context.Context, c config.Config, id string) error 
 	if err != nil {
 		return err
 	}
-	return a.printTo(c, x)
+	return a.printTo(x)
 }
 
 // judgedBy is the parameters of a judgement without a job: as-of is now unless the settings have one.
-func (a *app) judgedBy(c config.Config, rules rule.Set) sweep.Params {
-	p := sweep.ParamsOf(job.Job{Rules: rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant})
+func (a *app) judgedBy(by config.Selection) sweep.Params {
+	p := sweep.ParamsOf(job.Job{Rules: by.Rules, AsOf: by.AsOf, Scope: by.Scope, Tenant: by.Tenant})
 	if p.AsOf.IsZero() {
 		p.AsOf = a.Now().UTC().Truncate(time.Microsecond) // what the store can hold
 	}
 	return p
-}
-
-// quietEngine is an engine without progress, for quick work.
-func (a *app) quietEngine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
-	c.Quiet = true
-	return a.engine(c, s)
 }

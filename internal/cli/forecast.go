@@ -42,30 +42,30 @@ processes do to confidence, expiries, holds and the newest facts of a group.`,
 }
 
 func (a *app) runForecast(ctx context.Context, c config.Config) error {
-	if err := checkRules(c.Rules); err != nil {
+	if err := checkRules(c.Selection.Rules); err != nil {
 		return err
 	}
-	p := a.judgedBy(c, c.Rules)
-	p.Live, p.Ahead = true, c.Days
-	forecast := report.Forecast{Target: c.Store.Display, Rules: c.Rules, Scope: c.Scope, Tenant: c.Tenant, Made: a.made()}
-	err := a.withStore(ctx, c, func(s store.Store) error {
-		engine, done := a.engine(c, s)
+	p := a.judgedBy(c.Selection)
+	p.Live, p.Ahead = true, c.Forecast.Days
+	forecast := report.Forecast{Target: c.Store.Display, Rules: p.Rules, Scope: p.Scope, Tenant: p.Tenant, Made: a.made()}
+	err := a.withStore(ctx, c.Store, func(s store.Store) error {
+		engine, done := a.engine(s, c.Run.MaxRuntime)
 		defer done()
 		p, err := engine.Clocked(ctx, p)
 		if err != nil {
 			return err
 		}
-		counted := stats.NewCollector(stats.Params{Rules: c.Rules, AsOf: p.AsOf, Now: p.Now, Days: c.Days, By: c.By})
+		counted := stats.NewCollector(stats.Params{Rules: p.Rules, AsOf: p.AsOf, Now: p.Now, Days: p.Ahead, By: c.Forecast.By})
 		if _, err := engine.Preview(ctx, p, counted); err != nil {
 			return err
 		}
 		forecast.Forecast = counted.Statistics().Forecast
-		others, err := tenantNotes(ctx, s, c.Tenant)
+		others, err := tenantNotes(ctx, s, p.Tenant)
 		forecast.Notes = append(slices.Clone(s.Notes()), others...)
 		return err
 	})
 	if err != nil {
 		return err
 	}
-	return a.printDone(c, forecast, "the forecast is done")
+	return a.printDone(forecast, "the forecast is done")
 }

@@ -40,8 +40,8 @@ func oneID(cmd *cobra.Command, args []string) error {
 }
 
 // withStore opens the store read-only and calls work.
-func (a *app) withStore(ctx context.Context, c config.Config, use func(store.Store) error) error {
-	s, err := a.open(ctx, c, true)
+func (a *app) withStore(ctx context.Context, at config.Store, use func(store.Store) error) error {
+	s, err := a.open(ctx, at, store.OpenParams{ReadOnly: true})
 	if err != nil {
 		return err
 	}

@@ -39,7 +39,7 @@ stderr counts them.`,
 }
 
 func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) error {
-	s, err := a.open(ctx, c, true)
+	s, err := a.open(ctx, c.Store, store.OpenParams{ReadOnly: true})
 	if err != nil {
 		return err
 	}
@@ -48,8 +48,8 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 	if err != nil {
 		return err
 	}
-	form := c.Format
-	if form == "" && c.Output == config.OutputJSON {
+	form := c.Jobs.Format
+	if form == "" && c.Output.Form == config.OutputJSON {
 		form = "ndjson"
 	}
 	lines, err := report.NewChanges(a.Stdout, form)
@@ -57,9 +57,7 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 		return err
 	}
 	listed := int64(0)
-	quiet := c
-	quiet.Quiet = true // the lines show the progress
-	engine, done := a.engine(quiet, s)
+	engine, done := a.quietEngine(s, c.Run.MaxRuntime) // the lines show the progress
 	defer done()
 	err = engine.Changes(ctx, j, func(change job.Change) error {
 		listed++
@@ -82,7 +80,7 @@ func (a *app) runJobsFacts(ctx context.Context, c config.Config, id string) erro
 		return err
 	}
 	if since := j.Counts.Decayed - j.Counts.Restored - listed; since > 0 {
-		a.logger(c).Warn("some facts have been changed by others since, and are not listed", "job", j.ID, "facts", since)
+		a.logger().Warn("some facts have been changed by others since, and are not listed", "job", j.ID, "facts", since)
 	}
 	return nil
 }

@@ -29,21 +29,21 @@ and owner, and why they stopped. Jobs that the node made are marked.`,
 			if err != nil {
 				return err
 			}
-			return a.runJobsList(cmd.Context(), c)
+			return a.runJobsList(cmd.Context(), c.Store, c.Jobs)
 		},
 	}
 	config.AddListFlags(cmd.Flags())
 	return cmd
 }
 
-func (a *app) runJobsList(ctx context.Context, c config.Config) error {
+func (a *app) runJobsList(ctx context.Context, at config.Store, which config.Jobs) error {
 	out := &held{to: a.Stdout}
-	err := a.withStore(ctx, c, func(s store.Store) error {
+	err := a.withStore(ctx, at, func(s store.Store) error {
 		if !out.takeBack() {
 			return errors.New("the store was written to meanwhile, so the list may have gaps; list again")
 		}
-		return a.write(out, c, report.Jobs{Target: c.Store.Display, Now: a.Now(), Each: func(use func(job.Job) error) error {
-			return s.List(ctx, store.ListParams{States: c.States, Limit: c.Limit}, func(j job.Job) error {
+		return a.write(out, report.Jobs{Target: at.Display, Now: a.Now(), Each: func(use func(job.Job) error) error {
+			return s.List(ctx, store.ListParams{States: which.States, Limit: which.Limit}, func(j job.Job) error {
 				noteGone(j)
 				return use(j)
 			})

@@ -37,13 +37,13 @@ func (a *app) newMoveCmd(to job.State, cmd *cobra.Command) *cobra.Command {
 		if err != nil {
 			return err
 		}
-		return a.runMove(cmd.Context(), c, to, args[0])
+		return a.runMove(cmd.Context(), c.Store, to, args[0])
 	}
 	return cmd
 }
 
-func (a *app) runMove(ctx context.Context, c config.Config, to job.State, id string) error {
-	s, err := a.openToWork(ctx, c)
+func (a *app) runMove(ctx context.Context, at config.Store, to job.State, id string) error {
+	s, err := a.openToWork(ctx, at, 0)
 	if err != nil {
 		return err
 	}
@@ -55,5 +55,5 @@ func (a *app) runMove(ctx context.Context, c config.Config, to job.State, id str
 	if j, err = s.Move(ctx, j.ID, to, string(to)+" by an operator"); err != nil {
 		return err
 	}
-	return a.printDone(c, report.Run{Target: c.Store.Display, Job: j, Notes: s.Notes(), Now: a.Now()}, jobIs(j))
+	return a.printDone(report.Run{Target: at.Display, Job: j, Notes: s.Notes(), Now: a.Now()}, jobIs(j))
 }

@@ -37,17 +37,17 @@ goes on.`,
 }
 
 func (a *app) runJobsPrune(ctx context.Context, c config.Config) error {
-	if c.OlderThan == 0 {
+	if c.Jobs.OlderThan == 0 {
 		return usageError{"say how old a job must be with --older-than, as in --older-than 90d"}
 	}
-	s, err := a.openToWork(ctx, c)
+	s, err := a.openToWork(ctx, c.Store, 0)
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	before := a.Now().Add(-c.OlderThan)
-	engine, done := a.quietEngine(c, s)
-	n, err := engine.Prune(ctx, before, sweep.Work{Pace: c.Pace})
+	before := a.Now().Add(-c.Jobs.OlderThan)
+	engine, done := a.quietEngine(s, c.Run.MaxRuntime)
+	n, err := engine.Prune(ctx, before, sweep.Work{Pace: c.Run.Work.Pace})
 	done()
 	if err != nil && n > 0 {
 		return hinted{err, fmt.Sprintf("%d jobs were removed; the same command goes on", n)}
@@ -55,5 +55,5 @@ func (a *app) runJobsPrune(ctx context.Context, c config.Config) error {
 	if err != nil {
 		return err
 	}
-	return a.printDone(c, report.Pruned{Count: n, Before: before}, fmt.Sprintf("%d jobs were removed", n))
+	return a.printDone(report.Pruned{Count: n, Before: before}, fmt.Sprintf("%d jobs were removed", n))
 }

@@ -39,7 +39,7 @@ A job that a later sweep of the same facts has overtaken is not resumed.`,
 			if err != nil {
 				return err
 			}
-			return a.runJobsResume(cmd.Context(), c, args)
+			return a.runJobsResume(cmd.Context(), c.Store, c.Run, args)
 		},
 	}
 	config.AddResumeFlags(cmd.Flags())
@@ -48,38 +48,37 @@ A job that a later sweep of the same facts has overtaken is not resumed.`,
 	return cmd
 }
 
-func (a *app) runJobsResume(ctx context.Context, c config.Config, args []string) error {
-	s, err := a.openToWork(ctx, c)
+func (a *app) runJobsResume(ctx context.Context, at config.Store, with config.Run, args []string) error {
+	s, err := a.openToWork(ctx, at, with.Work.Connections())
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	if err := checkWorkers(c.Workers, s); err != nil {
+	if err := checkWorkers(with.Work.Workers, s); err != nil {
 		return err
 	}
 	var joined store.Joined
 	if len(args) == 1 {
 		j, err := own(ctx, s, args[0])
 		if err == nil {
-			joined, err = s.Join(ctx, store.JoinParams{ID: j.ID, Worker: worker(c.Lease)})
+			joined, err = s.Join(ctx, store.JoinParams{ID: j.ID, Worker: worker(with.Lease)})
 		}
 		if err != nil {
 			return err
 		}
 	} else {
-		joined, err = a.joinNext(ctx, c, s)
+		joined, err = a.joinNext(ctx, s, worker(with.Lease), at.Display)
 		if err != nil || joined.Job.ID == "" {
 			return err
 		}
 	}
-	a.announceJob(c, "Resuming", joined.Job)
-	return a.sweepJob(ctx, c, s, joined)
+	a.announceJob("Resuming", joined.Job, at.Display)
+	return a.sweepJob(ctx, s, joined, with, at.Display)
 }
 
 // joinNext joins the first job that can be resumed. If there is none, it tells the operator and returns a Joined
 // without a job.
-func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (store.Joined, error) {
-	here := worker(c.Lease)
+func (a *app) joinNext(ctx context.Context, s store.Store, here store.WorkerParams, target string) (store.Joined, error) {
 	ids, err := left(ctx, s, here.Gone)
 	if err != nil {
 		return store.Joined{}, err
@@ -91,7 +90,7 @@ func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (sto
 		case err == nil:
 			return joined, nil
 		case is[*job.Superseded](err):
-			a.logger(c).Warn("left out a job", "job", id, "reason", err.Error())
+			a.logger().Warn("left out a job", "job", id, "reason", err.Error())
 		case is[*job.Busy](err):
 			busy = errors.Join(busy, err)
 		case !is[*job.Illegal](err): // another process was faster
@@ -101,7 +100,7 @@ func (a *app) joinNext(ctx context.Context, c config.Config, s store.Store) (sto
 	if busy != nil {
 		return store.Joined{}, busy
 	}
-	return store.Joined{}, a.printTo(c, report.Nothing{Text: "There is no job to resume in " + c.Store.Display + "."})
+	return store.Joined{}, a.printTo(report.Nothing{Text: "There is no job to resume in " + target + "."})
 }
 
 // left are the ids of the jobs that may be resumed, in the order to try them: pending jobs, the oldest first, then all
@@ -131,10 +130,10 @@ func deserted(j job.Job, gone func(job.Owner) bool) bool {
 }
 
 // announceJob prints the target and the job before anything is written.
-func (a *app) announceJob(c config.Config, doing string, j job.Job) {
-	if a.forPeople(c) {
-		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(c.Store.Display), j.Rules.Words())
+func (a *app) announceJob(doing string, j job.Job, target string) {
+	if a.forPeople() {
+		_, _ = fmt.Fprintf(a.Stderr, "%s job %s on %s: %s\n", doing, report.ShortID(j.ID), report.Clean(target), j.Rules.Words())
 		return
 	}
-	a.logger(c).Info(strings.ToLower(doing), "job", j.ID, "store", c.Store.Display, "rules", j.Rules.Words(), "fingerprint", j.Rules.Fingerprint(), "as_of", j.AsOf)
+	a.logger().Info(strings.ToLower(doing), "job", j.ID, "store", target, "rules", j.Rules.Words(), "fingerprint", j.Rules.Fingerprint(), "as_of", j.AsOf)
 }

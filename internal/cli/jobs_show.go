@@ -24,16 +24,16 @@ func (a *app) newJobsShowCmd() *cobra.Command {
 			if err != nil {
 				return err
 			}
-			return a.runJobsShow(cmd.Context(), c, args[0])
+			return a.runJobsShow(cmd.Context(), c.Store, args[0])
 		},
 	}
 	addPages(cmd)
 	return cmd
 }
 
-func (a *app) runJobsShow(ctx context.Context, c config.Config, id string) error {
-	run := report.Run{Target: c.Store.Display, Now: a.Now(), Made: a.made()}
-	err := a.withStore(ctx, c, func(s store.Store) (err error) {
+func (a *app) runJobsShow(ctx context.Context, at config.Store, id string) error {
+	run := report.Run{Target: at.Display, Now: a.Now(), Made: a.made()}
+	err := a.withStore(ctx, at, func(s store.Store) (err error) {
 		run.Job, err = s.Find(ctx, id)
 		noteGone(run.Job)
 		run.Notes = s.Notes()
@@ -47,5 +47,5 @@ func (a *app) runJobsShow(ctx context.Context, c config.Config, id string) error
 	if err != nil {
 		return err
 	}
-	return a.printTo(c, run)
+	return a.printTo(run)
 }

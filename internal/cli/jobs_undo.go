@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -43,10 +44,10 @@ An undo may be interrupted or killed at any time; the same command goes on.`,
 }
 
 func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error {
-	if c.DryRun {
-		return a.rehearseUndo(ctx, c, id)
+	if c.Jobs.DryRun {
+		return a.rehearseUndo(ctx, c.Store, c.Run.MaxRuntime, id)
 	}
-	s, err := a.openToWork(ctx, c)
+	s, err := a.openToWork(ctx, c.Store, 0)
 	if err != nil {
 		return err
 	}
@@ -58,7 +59,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 	if !j.State.May(job.Undoing) {
 		return &job.Illegal{ID: j.ID, From: j.State, To: job.Undoing}
 	}
-	if err := a.warnOfNewer(ctx, c, s, j); err != nil {
+	if err := a.warnOfNewer(ctx, s, j); err != nil {
 		return err
 	}
 	if !c.Yes {
@@ -67,28 +68,28 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 			return err
 		}
 	}
-	joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Undo: true, Worker: worker(c.Lease)})
+	joined, err := s.Join(ctx, store.JoinParams{ID: j.ID, Undo: true, Worker: worker(c.Run.Lease)})
 	if err != nil {
 		return err
 	}
-	a.tellJoined(c, joined)
-	a.announceJob(c, "Undoing", joined.Job)
-	engine, done := a.engine(c, s)
-	j, err = engine.Undo(ctx, joined, work(c))
+	a.tellJoined(joined)
+	a.announceJob("Undoing", joined.Job, c.Store.Display)
+	engine, done := a.engine(s, c.Run.MaxRuntime)
+	j, err = engine.Undo(ctx, joined, c.Run.Work)
 	done()
-	return a.conclude(ctx, c, s, joined, report.Run{Target: c.Store.Display, Job: j}, err)
+	return a.conclude(ctx, s, joined, report.Run{Target: c.Store.Display, Job: j}, err)
 }
 
-func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) error {
-	undoable := report.Undoable{Target: c.Store.Display}
-	err := a.withStore(ctx, c, func(s store.Store) (err error) {
+func (a *app) rehearseUndo(ctx context.Context, at config.Store, limit time.Duration, id string) error {
+	undoable := report.Undoable{Target: at.Display}
+	err := a.withStore(ctx, at, func(s store.Store) (err error) {
 		if undoable.Job, err = own(ctx, s, id); err != nil {
 			return err
 		}
 		if !undoable.Job.State.May(job.Undoing) {
 			return &job.Illegal{ID: undoable.Job.ID, From: undoable.Job.State, To: job.Undoing}
 		}
-		engine, done := a.engine(c, s)
+		engine, done := a.engine(s, limit)
 		defer done()
 		undoable.Count, err = engine.Undoable(ctx, undoable.Job)
 		return err
@@ -96,11 +97,11 @@ func (a *app) rehearseUndo(ctx context.Context, c config.Config, id string) erro
 	if err != nil {
 		return err
 	}
-	return a.printTo(c, undoable)
+	return a.printTo(undoable)
 }
 
 // warnOfNewer warns of later sweeps: the undo does not restore what they expired.
-func (a *app) warnOfNewer(ctx context.Context, c config.Config, s store.Store, j job.Job) error {
+func (a *app) warnOfNewer(ctx context.Context, s store.Store, j job.Job) error {
 	const most = 3 // there may be very many
 	told, enough := 0, errors.New("enough")
 	p := store.ListParams{States: []job.State{job.Running, job.Paused, job.Done, job.Failed, job.Cancelled}, After: j.Stamp}
@@ -109,11 +110,11 @@ func (a *app) warnOfNewer(ctx context.Context, c config.Config, s store.Store, j
 		case !other.Overlaps(j) || other.Counts.Decayed == 0:
 			return nil
 		case told == most:
-			a.logger(c).Warn("more newer sweeps of the same facts stand; 'decayctl jobs list' shows them", "job", j.ID)
+			a.logger().Warn("more newer sweeps of the same facts stand; 'decayctl jobs list' shows them", "job", j.ID)
 			return enough
 		}
 		told++
-		a.logger(c).Warn("a newer sweep of the same facts stands; undo the newest first to get back what was before both", "newer", other.ID, "job", j.ID)
+		a.logger().Warn("a newer sweep of the same facts stands; undo the newest first to get back what was before both", "newer", other.ID, "job", j.ID)
 		return nil
 	})
 	if errors.Is(err, enough) {

@@ -34,7 +34,7 @@ watch' does not touch the job.`,
 			if err != nil {
 				return err
 			}
-			return a.runJobsWatch(cmd.Context(), c, args[0])
+			return a.runJobsWatch(cmd.Context(), c.Store, args[0])
 		},
 	}
 	addPages(cmd)
@@ -43,23 +43,23 @@ watch' does not touch the job.`,
 
 const watchInterval = time.Second // between looks at a job; a batch takes a part of that
 
-func (a *app) runJobsWatch(ctx context.Context, c config.Config, id string) error {
-	progress := a.progress(c)
-	run, err := a.watch(ctx, c, id, progress.Update)
+func (a *app) runJobsWatch(ctx context.Context, at config.Store, id string) error {
+	progress := a.progress(a.output.Quiet)
+	run, err := a.watch(ctx, at, id, progress.Update)
 	progress.Done()
 	if err != nil {
 		return err
 	}
 	run.Now, run.Made = a.Now(), a.made()
-	return errors.Join(watchedOutcome(run.Job), a.printTo(c, run))
+	return errors.Join(watchedOutcome(run.Job), a.printTo(run))
 }
 
 // watch looks at a job until it ends or no process works on it.
-func (a *app) watch(ctx context.Context, c config.Config, id string, show func(sweep.Progress)) (report.Run, error) {
-	run := report.Run{Target: c.Store.Display}
+func (a *app) watch(ctx context.Context, at config.Store, id string, show func(sweep.Progress)) (report.Run, error) {
+	run := report.Run{Target: at.Display}
 	for {
 		// Each look opens the store anew: a SQLite file may be read without locks, and then only as it is at one moment.
-		err := a.withStore(ctx, c, func(s store.Store) (err error) {
+		err := a.withStore(ctx, at, func(s store.Store) (err error) {
 			if run.Job, err = s.Find(ctx, id); err != nil {
 				return err
 			}

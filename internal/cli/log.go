@@ -12,14 +12,14 @@ import (
 )
 
 // logger writes to stderr. With --quiet it writes warnings and errors only.
-func (a *app) logger(c config.Config) *slog.Logger {
-	level := c.LogLevel
-	if c.Quiet {
+func (a *app) logger() *slog.Logger {
+	level := a.output.LogLevel
+	if a.output.Quiet {
 		level = max(level, slog.LevelWarn)
 	}
 	options := &slog.HandlerOptions{Level: level}
 	switch {
-	case c.LogFormat == config.OutputJSON:
+	case a.output.LogFormat == config.OutputJSON:
 		return slog.New(slog.NewJSONHandler(a.Stderr, options))
 	case a.toJournal():
 		return slog.New(journal{w: a.Stderr, level: level, with: func(h slog.Handler) slog.Handler { return h }})

@@ -19,8 +19,8 @@ var kinds = map[string]func(context.Context, config.Store, store.OpenParams) (st
 	},
 }
 
-// open opens the configured store.
-func (a *app) open(ctx context.Context, c config.Config, readOnly bool) (store.Store, error) {
-	p := store.OpenParams{ReadOnly: readOnly, LockTimeout: c.LockTimeout, Connections: work(c).Connections(), Now: a.Now}
-	return kinds[c.Store.Kind](ctx, c.Store, p)
+// open opens a store. p may leave out the lock timeout and the clock.
+func (a *app) open(ctx context.Context, at config.Store, p store.OpenParams) (store.Store, error) {
+	p.LockTimeout, p.Now = at.LockTimeout, a.Now
+	return kinds[at.Kind](ctx, at, p)
 }

@@ -17,10 +17,10 @@ type place struct{ what, path string }
 // store, or a config file, would be gone.
 func (a *app) checkOutputs(c config.Config) error {
 	var outputs []place
-	if c.Save != "" {
-		outputs = append(outputs, place{"--save", a.inDir(c.Save)})
+	if c.DryRun.Save != "" {
+		outputs = append(outputs, place{"--save", a.inDir(c.DryRun.Save)})
 	}
-	for _, r := range c.Reports {
+	for _, r := range c.Output.Reports {
 		outputs = append(outputs, place{"--report", r.Path})
 	}
 	if c.Ending.MetricsFile != "" {
@@ -38,8 +38,8 @@ func (a *app) checkOutputs(c config.Config) error {
 	for _, path := range c.Files {
 		inputs = append(inputs, place{"a file with settings", path})
 	}
-	if c.Plan != "" {
-		inputs = append(inputs, place{"the plan", a.inDir(c.Plan)})
+	if c.Start.Plan != "" {
+		inputs = append(inputs, place{"the plan", a.inDir(c.Start.Plan)})
 	}
 	for i, out := range outputs {
 		for _, in := range inputs {

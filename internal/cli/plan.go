@@ -18,39 +18,38 @@ import (
 	"decayctl/internal/wholefile"
 )
 
-// readPlan reads the plan to apply, and uses its rules, scope, tenant and as-of as settings.
-func (a *app) readPlan(c config.Config) (*plan.Plan, config.Config, error) {
-	data, err := readUpTo(a.inDir(c.Plan), plan.MaxSize)
+// readPlan reads the plan to apply.
+func (a *app) readPlan(name string) (*plan.Plan, error) {
+	data, err := readUpTo(a.inDir(name), plan.MaxSize)
 	if err != nil {
-		return nil, c, planError(c, "cannot be read: "+reasonOf(err).Error())
+		return nil, planError(name, "cannot be read: "+reasonOf(err).Error())
 	}
 	p, err := plan.Parse(data)
 	if err != nil {
-		return nil, c, planError(c, err.Error())
+		return nil, planError(name, err.Error())
 	}
 	if p.AsOf.After(a.Now()) {
-		return nil, c, planError(c, "is as of "+fact.FormatInstant(p.AsOf)+", and a sweep judges by a time that has come; apply it then")
+		return nil, planError(name, "is as of "+fact.FormatInstant(p.AsOf)+", and a sweep judges by a time that has come; apply it then")
 	}
-	c.Rules, c.Scope, c.Tenant, c.AsOf = p.Rules, p.Scope, p.Tenant, p.AsOf
-	return &p, c, nil
+	return &p, nil
 }
 
-func planError(c config.Config, text string) error {
-	return usageError{"the plan " + report.Clean(c.Plan) + " " + text}
+func planError(name, text string) error {
+	return usageError{"the plan " + report.Clean(name) + " " + text}
 }
 
 // forJob is what a job needs to apply a plan. It fails if the plan was made for another store.
-func forJob(ctx context.Context, c config.Config, s store.Store, p *plan.Plan) (digest, check string, err error) {
-	here, err := planStore(ctx, c, s)
+func forJob(ctx context.Context, start config.Start, at config.Store, s store.Store, p *plan.Plan) (digest, check string, err error) {
+	here, err := planStore(ctx, at, s)
 	if err != nil {
 		return "", "", err
 	}
 	if err := p.CheckStore(here); err != nil {
-		return "", "", planError(c, err.Error())
+		return "", "", planError(start.Plan, err.Error())
 	}
 	of := plan.Check{Sum: p.Sum}
-	if c.AllowDrift != nil {
-		of.Allow = *c.AllowDrift
+	if start.AllowDrift != nil {
+		of.Allow = *start.AllowDrift
 	}
 	return p.Sum.Digest(), of.String(), nil
 }
@@ -86,12 +85,12 @@ func (a *app) checkPlanPlace(name string) error {
 }
 
 // saveDryRun writes a dry run to a file as a plan.
-func (a *app) saveDryRun(ctx context.Context, c config.Config, s store.Store, j job.Job, sum *plan.Sum) error {
-	here, err := planStore(ctx, c, s)
+func (a *app) saveDryRun(ctx context.Context, name string, at config.Store, s store.Store, j job.Job, sum *plan.Sum) error {
+	here, err := planStore(ctx, at, s)
 	if err != nil {
 		return err
 	}
-	return a.savePlan(c.Save, plan.Plan{
+	return a.savePlan(name, plan.Plan{
 		Version: builtWith().Version, Created: j.Completed, Store: here,
 		Rules: j.Rules, AsOf: j.AsOf, Scope: j.Scope, Tenant: j.Tenant, Sum: sum,
 	})
@@ -114,9 +113,9 @@ func (a *app) savePlan(name string, p plan.Plan) error {
 }
 
 // planStore identifies the store of a plan.
-func planStore(ctx context.Context, c config.Config, s store.Store) (plan.Store, error) {
+func planStore(ctx context.Context, at config.Store, s store.Store) (plan.Store, error) {
 	id, err := s.NodeID(ctx)
-	return plan.Store{NodeID: id, Kind: c.Store.Kind, Address: c.Store.Address()}, err
+	return plan.Store{NodeID: id, Kind: at.Kind, Address: at.Address()}, err
 }
 
 // reasonOf is an error of the file system without the file's name, which the message already has.

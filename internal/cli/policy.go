@@ -67,26 +67,27 @@ not there) only the policies themselves are checked.`,
 }
 
 func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
-	if len(c.Rules.Policies) == 0 {
+	rules, tenant := c.Selection.Rules, c.Selection.Tenant
+	if len(rules.Policies) == 0 {
 		return usageError{"there are no policies to check: name their file with --policies, DECAYCTL_POLICIES or policies in the config file, or set STIGMEM_DECAY_POLICIES"}
 	}
-	checked := report.Checked{Rules: c.Rules, Warnings: idlePolicies(c.Rules, c.Tenant), Made: a.made()}
+	checked := report.Checked{Rules: rules, Warnings: idlePolicies(rules, tenant), Made: a.made()}
 	if c.Store.Origin == config.DefaultOrigin {
 		if _, err := os.Stat(c.Store.Path); errors.Is(err, fs.ErrNotExist) {
 			checked.Notes = append(checked.Notes, "no store was looked at: none is named, and there is no "+c.Store.Display)
-			return a.printTo(c, checked)
+			return a.printTo(checked)
 		}
 	}
 	checked.Target = c.Store.Display
 	var found *sweep.Survey
-	err := a.withStore(ctx, c, func(s store.Store) (err error) {
-		engine, done := a.engine(c, s)
+	err := a.withStore(ctx, c.Store, func(s store.Store) (err error) {
+		engine, done := a.engine(s, c.Run.MaxRuntime)
 		defer done()
-		found, err = engine.Survey(ctx, a.judgedBy(c, c.Rules))
+		found, err = engine.Survey(ctx, a.judgedBy(c.Selection))
 		if err != nil {
 			return err
 		}
-		others, err := tenantNotes(ctx, s, c.Tenant)
+		others, err := tenantNotes(ctx, s, tenant)
 		checked.Notes = append(slices.Clone(s.Notes()), others...)
 		return err
 	})
@@ -94,8 +95,8 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 		return err
 	}
 	checked.Found = found
-	checked.Warnings = append(checked.Warnings, surveyed(c.Rules, c.Tenant, found, checked.Warnings)...)
-	return a.printTo(c, checked)
+	checked.Warnings = append(checked.Warnings, surveyed(rules, tenant, found, checked.Warnings)...)
+	return a.printTo(checked)
 }
 
 // idlePolicies warns of policies that never act, whatever facts a store has. tenant is the tenant to sweep, or "" for

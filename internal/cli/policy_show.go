@@ -22,10 +22,10 @@ store is opened.`,
 			if err != nil {
 				return err
 			}
-			return a.printTo(c, report.Policies{
-				Rules: c.Rules, Origin: c.PoliciesOrigin, TTLOrigin: c.TTLOrigin, FloorOrigin: c.FloorOrigin,
-				Place: func(id string) string { return c.PolicyOrigins[id].Place },
-				Field: func(id, field string) string { return c.PolicyOrigins[id].From(field) },
+			return a.printTo(report.Policies{
+				Rules: c.Selection.Rules, Origin: c.Origins.Policies, TTLOrigin: c.Origins.TTL, FloorOrigin: c.Origins.Floor,
+				Place: func(id string) string { return c.Origins.Policy[id].Place },
+				Field: func(id, field string) string { return c.Origins.Policy[id].From(field) },
 			})
 		},
 	}

@@ -45,8 +45,8 @@ func checkForm(cmd *cobra.Command, form string) error {
 }
 
 // writeReports writes a document to the files of --report. It goes on after a failure: each file is a report of its own.
-func (a *app) writeReports(c config.Config, d document) (failed error) {
-	for _, r := range c.Reports {
+func (a *app) writeReports(d document) (failed error) {
+	for _, r := range a.output.Reports {
 		if err := wholefile.Write(r.Path, 0o600, func(w io.Writer) error { return writeForm(w, r.Form, d, report.Style{}) }); err != nil {
 			// The document is on stdout already, or cannot be: none is to follow.
 			failed = errors.Join(failed, reported{fmt.Errorf("the report %s could not be written: %w", r.Name, bare(err))})

@@ -66,79 +66,81 @@ those that were reviewed, nothing is written.
 
 func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	var saved *plan.Plan
-	if c.Plan != "" {
+	if c.Start.Plan != "" {
 		var err error
-		if saved, c, err = a.readPlan(c); err != nil {
+		if saved, err = a.readPlan(c.Start.Plan); err != nil {
 			return err
 		}
-	} else if err := a.checkSweep(ctx, c); err != nil {
+		c.Selection = config.Selection{Rules: saved.Rules, AsOf: saved.AsOf, Scope: saved.Scope, Tenant: saved.Tenant}
+	} else if err := a.checkSweep(ctx, c.Selection, c.Store.Display, c.Yes); err != nil {
 		return err
 	}
-	s, err := a.open(ctx, c, false)
+	s, err := a.open(ctx, c.Store, store.OpenParams{Connections: c.Run.Work.Connections()})
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	by, target := c.Selection, c.Store.Display
 	p := store.StartParams{
-		ID: uuid.NewString(), Rules: c.Rules, AsOf: c.AsOf, Scope: c.Scope, Tenant: c.Tenant,
-		MaxExpire: c.MaxExpire, Worker: worker(c.Lease),
+		ID: uuid.NewString(), Rules: by.Rules, AsOf: by.AsOf, Scope: by.Scope, Tenant: by.Tenant,
+		MaxExpire: c.Start.MaxExpire, Worker: worker(c.Run.Lease),
 	}
 	if saved != nil {
-		if p.Plan, p.Check, err = forJob(ctx, c, s, saved); err != nil {
+		if p.Plan, p.Check, err = forJob(ctx, c.Start, c.Store, s, saved); err != nil {
 			return err
 		}
 	}
 	if err := s.Prepare(ctx); err != nil {
 		return err
 	}
-	if err := checkWorkers(c.Workers, s); err != nil {
+	if err := checkWorkers(c.Run.Work.Workers, s); err != nil {
 		return err
 	}
-	a.announce(c)
+	a.announce(by.Rules, target)
 
 	if p.Total, err = s.Estimate(ctx); err != nil {
 		return err
 	}
-	if c.Detach {
+	if c.Start.Detach {
 		// The count stops at the threshold: it must not take longer than the work.
-		n, err := s.CountUpTo(ctx, c.Scope, c.Tenant, min(c.Threshold, math.MaxInt64-1)+1)
+		n, err := s.CountUpTo(ctx, by.Scope, by.Tenant, min(c.Start.Threshold, math.MaxInt64-1)+1)
 		if err != nil {
 			return err
 		}
-		p.Later = n > c.Threshold
+		p.Later = n > c.Start.Threshold
 	}
-	joined, err := a.start(ctx, c, s, p)
+	joined, err := a.start(ctx, s, p, c.Start.Wait)
 	if err != nil {
 		return err
 	}
 	if p.Later {
-		return a.printDone(c, report.Pending{Target: c.Store.Display, Job: joined.Job}, jobIs(joined.Job))
+		return a.printDone(report.Pending{Target: target, Job: joined.Job}, jobIs(joined.Job))
 	}
-	if !a.forPeople(c) { // the log of a killed sweep must name the job to resume
-		a.logger(c).Info("began", "job", joined.Job.ID, "as_of", joined.Job.AsOf)
+	if !a.forPeople() { // the log of a killed sweep must name the job to resume
+		a.logger().Info("began", "job", joined.Job.ID, "as_of", joined.Job.AsOf)
 	}
-	return a.sweepJob(ctx, c, s, joined)
+	return a.sweepJob(ctx, s, joined, c.Run, target)
 }
 
 // checkSweep refuses an empty set of rules, and asks before rules that expire nearly everything. It does not ask for a
 // plan, whose numbers the operator has seen.
-func (a *app) checkSweep(ctx context.Context, c config.Config) error {
-	if err := checkRules(c.Rules); err != nil {
+func (a *app) checkSweep(ctx context.Context, by config.Selection, target string, yes bool) error {
+	if err := checkRules(by.Rules); err != nil {
 		return err
 	}
-	if c.AsOfAhead {
+	if by.AsOf.After(a.Now()) {
 		return usageError{"--as-of lies in the future; a sweep judges by a time that has come (a dry run may look ahead)"}
 	}
-	if why := sweep.ExpiresNearlyAll(c.Rules, c.Scope, c.Tenant); why != "" && !c.Yes {
-		return a.confirm(ctx, why, c.Store.Display, "add --scope, or --yes if that is what you want")
+	if why := sweep.ExpiresNearlyAll(by.Rules, by.Scope, by.Tenant); why != "" && !yes {
+		return a.confirm(ctx, why, target, "add --scope, or --yes if that is what you want")
 	}
 	return nil
 }
 
-// start starts the job. If the settings say so, it waits for an overlapping job to end.
-func (a *app) start(ctx context.Context, c config.Config, s store.Store, p store.StartParams) (store.Joined, error) {
+// start starts the job. It waits for an overlapping job to end, but not longer than wait.
+func (a *app) start(ctx context.Context, s store.Store, p store.StartParams, wait time.Duration) (store.Joined, error) {
 	const look = 500 * time.Millisecond
-	until, waiting := a.Now().Add(c.Wait), false
+	until, waiting := a.Now().Add(wait), false
 	for {
 		joined, err := s.Start(ctx, p)
 		var busy *job.Busy
@@ -147,7 +149,7 @@ func (a *app) start(ctx context.Context, c config.Config, s store.Store, p store
 		}
 		if !waiting {
 			waiting = true
-			a.logger(c).Info("waiting for another sweep to end", "job", busy.Job.ID, "state", string(busy.Job.State), "at_most", c.Wait.String())
+			a.logger().Info("waiting for another sweep to end", "job", busy.Job.ID, "state", string(busy.Job.State), "at_most", wait.String())
 		}
 		if err := sleep(ctx, min(look, until.Sub(a.Now()))); err != nil {
 			return joined, err
@@ -163,10 +165,10 @@ func checkRules(rules rule.Set) error {
 }
 
 // announce prints the target before anything is written: as text for a person, else as a log line.
-func (a *app) announce(c config.Config) {
-	if a.forPeople(c) {
-		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(c.Store.Display), c.Rules.Words())
+func (a *app) announce(rules rule.Set, target string) {
+	if a.forPeople() {
+		_, _ = fmt.Fprintf(a.Stderr, "Sweeping %s: %s\n", report.Clean(target), rules.Words())
 		return
 	}
-	a.logger(c).Info("sweeping", "store", c.Store.Display, "rules", c.Rules.Words(), "fingerprint", c.Rules.Fingerprint())
+	a.logger().Info("sweeping", "store", target, "rules", rules.Words(), "fingerprint", rules.Fingerprint())
 }

@@ -43,7 +43,7 @@ func (a *app) newVersionCmd() *cobra.Command {
 
 func (a *app) runVersion() error {
 	v := builtWith()
-	if a.json {
+	if a.output.Form == config.OutputJSON {
 		encoder := json.NewEncoder(a.Stdout)
 		encoder.SetIndent("", "  ")
 		return encoder.Encode(v)

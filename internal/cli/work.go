@@ -18,9 +18,10 @@ import (
 
 // Shared by the commands that work on jobs: sweep, jobs resume and jobs undo.
 
-// openToWork opens the store for writing, and creates decayctl's own tables if necessary.
-func (a *app) openToWork(ctx context.Context, c config.Config) (store.Store, error) {
-	s, err := a.open(ctx, c, false)
+// openToWork opens the store for writing, and creates decayctl's own tables if necessary. 0 connections are what one
+// worker needs.
+func (a *app) openToWork(ctx context.Context, at config.Store, connections int) (store.Store, error) {
+	s, err := a.open(ctx, at, store.OpenParams{Connections: connections})
 	if err != nil {
 		return nil, err
 	}
@@ -45,18 +46,28 @@ func worker(lease time.Duration) store.WorkerParams {
 	return store.WorkerParams{Owner: here, Lease: lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
 }
 
-// progress shows progress on stderr.
-func (a *app) progress(c config.Config) *report.Progress {
+// progress shows progress on stderr, unless it is quiet.
+func (a *app) progress(quiet bool) *report.Progress {
 	return report.NewProgress(report.ProgressParams{
-		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: c.Quiet, Log: a.logger(c), Now: a.Now,
+		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: quiet, Log: a.logger(), Now: a.Now,
 	})
 }
 
-// engine makes an engine with the clock, progress and time limit of this process. done removes the progress.
-func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done func()) {
-	progress := a.progress(c)
+// engine makes an engine with the clock and progress of this process, which stops when the limit has passed; 0 is no
+// limit. done removes the progress.
+func (a *app) engine(s store.Store, limit time.Duration) (engine *sweep.Engine, done func()) {
+	return a.newEngine(s, limit, a.output.Quiet)
+}
+
+// quietEngine is an engine without progress, for quick work.
+func (a *app) quietEngine(s store.Store, limit time.Duration) (engine *sweep.Engine, done func()) {
+	return a.newEngine(s, limit, true)
+}
+
+func (a *app) newEngine(s store.Store, limit time.Duration, quiet bool) (engine *sweep.Engine, done func()) {
+	progress := a.progress(quiet)
 	began := a.Now()
-	left := func() time.Duration { return c.MaxRuntime - a.Now().Sub(began) }
+	left := func() time.Duration { return limit - a.Now().Sub(began) }
 	return &sweep.Engine{
 		Store: s,
 		Progress: func(p sweep.Progress) {
@@ -64,12 +75,12 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 			progress.Update(p)
 		},
 		Note: func(why string) {
-			if !c.Quiet {
-				progress.Aside(func() { a.logger(c).Warn(why) })
+			if !quiet {
+				progress.Aside(func() { a.logger().Warn(why) })
 			}
 		},
 		Sleep: func(ctx context.Context, d time.Duration) error {
-			if c.MaxRuntime > 0 {
+			if limit > 0 {
 				d = min(d, left()) // a pause must not delay the end by the time limit
 			}
 			began := a.Now()
@@ -78,31 +89,24 @@ func (a *app) engine(c config.Config, s store.Store) (engine *sweep.Engine, done
 			return err
 		},
 		Halt: func() error {
-			if c.MaxRuntime > 0 && left() <= 0 {
-				limit := rule.TTL(c.MaxRuntime / time.Second) // in the form of the setting
-				return &sweep.Stopped{Why: "the time limit of " + limit.String() + " is up " + job.TimeLimit}
+			if limit > 0 && left() <= 0 {
+				inSeconds := rule.TTL(limit / time.Second) // in the form of the setting
+				return &sweep.Stopped{Why: "the time limit of " + inSeconds.String() + " is up " + job.TimeLimit}
 			}
 			return nil
 		},
 	}, progress.Done
 }
 
-func work(c config.Config) sweep.Work {
-	return sweep.Work{
-		Workers: max(1, c.Workers), BatchSize: c.BatchSize, Pace: c.Pace, MaxRate: c.MaxRate, MaxLag: c.MaxLag,
-		Irreversible: c.Yes,
-	}
-}
-
 // sweepJob sweeps a job that this process has joined, and reports the result.
-func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in store.Joined) error {
-	a.tellJoined(c, in)
-	run := report.Run{Target: c.Store.Display, Job: in.Job}
+func (a *app) sweepJob(ctx context.Context, s store.Store, in store.Joined, with config.Run, target string) error {
+	a.tellJoined(in)
+	run := report.Run{Target: target, Job: in.Job}
 	run.History, run.Notes = lastSweeps(ctx, s, in.Job)
 	said := run.Warnings()
-	a.logWarnings(c, in.Job, said) // early, so that the operator can stop the sweep
-	engine, done := a.engine(c, s)
-	j, err := engine.Sweep(ctx, in, work(c))
+	a.logWarnings(in.Job, said) // early, so that the operator can stop the sweep
+	engine, done := a.engine(s, with.MaxRuntime)
+	j, err := engine.Sweep(ctx, in, with.Work)
 	done()
 	// Counted at the end, so that no lease ends meanwhile. After another error the store may be unreachable.
 	if stopped := (*sweep.Stopped)(nil); err == nil || errors.As(err, &stopped) {
@@ -117,12 +121,12 @@ func (a *app) sweepJob(ctx context.Context, c config.Config, s store.Store, in s
 			run.Stopped = job.StoppedInARow(recent)
 		}
 	}
-	if run.Job = j; !a.forPeople(c) {
-		a.logWarnings(c, j, slices.DeleteFunc(run.Warnings(), func(w report.Warning) bool {
+	if run.Job = j; !a.forPeople() {
+		a.logWarnings(j, slices.DeleteFunc(run.Warnings(), func(w report.Warning) bool {
 			return slices.ContainsFunc(said, func(before report.Warning) bool { return before.Code == w.Code })
 		}))
 	}
-	return a.conclude(ctx, c, s, in, run, err)
+	return a.conclude(ctx, s, in, run, err)
 }
 
 // lastSweeps is the results of the last sweeps with the rules, scope and tenant of a job. If they cannot be read, a
@@ -138,15 +142,15 @@ func lastSweeps(ctx context.Context, s store.Store, j job.Job) (h job.History, n
 }
 
 // logWarnings logs what is unusual about a sweep, for the logs of cron jobs.
-func (a *app) logWarnings(c config.Config, j job.Job, warnings []report.Warning) {
+func (a *app) logWarnings(j job.Job, warnings []report.Warning) {
 	for _, w := range warnings {
-		a.logger(c).Warn(w.Text, "code", w.Code, "job", j.ID)
+		a.logger().Warn(w.Text, "code", w.Code, "job", j.ID)
 	}
 }
 
 // tellJoined logs the jobs that were paused, and the workers that were removed, when this process joined.
-func (a *app) tellJoined(c config.Config, in store.Joined) {
-	log := a.logger(c)
+func (a *app) tellJoined(in store.Joined) {
+	log := a.logger()
 	for _, dead := range in.Paused {
 		log.Warn("paused a job that its process had left behind", "job", dead.ID, "resume", resumeCommand(dead))
 	}
@@ -158,7 +162,7 @@ func (a *app) tellJoined(c config.Config, in store.Joined) {
 
 // conclude prints the state of a job with the notes of the store and the run. It returns an error if the job did not do
 // what was asked for.
-func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in store.Joined, run report.Run, err error) error {
+func (a *app) conclude(ctx context.Context, s store.Store, in store.Joined, run report.Run, err error) error {
 	j := run.Job
 	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
 	a.came(ctx, s, j, false)
@@ -172,7 +176,7 @@ func (a *app) conclude(ctx context.Context, c config.Config, s store.Store, in s
 	}
 	outcome := jobOutcome(in, j, err)
 	run.Notes, run.Made = append(slices.Clone(s.Notes()), run.Notes...), a.made()
-	failed := a.printDone(c, run, jobIs(j))
+	failed := a.printDone(run, jobIs(j))
 	if outcome != nil && isClosedPipe(failed) {
 		return outcome
 	}
@@ -249,8 +253,8 @@ type pageDocument interface {
 }
 
 // printDone prints the report of work that is done. If that fails, the error says what was done.
-func (a *app) printDone(c config.Config, d document, done string) error {
-	err := a.printTo(c, d)
+func (a *app) printDone(d document, done string) error {
+	err := a.printTo(d)
 	switch {
 	case err == nil:
 		return nil
@@ -261,9 +265,9 @@ func (a *app) printDone(c config.Config, d document, done string) error {
 }
 
 // printTo writes a document to stdout, and to the files of --report.
-func (a *app) printTo(c config.Config, d document) error {
-	err := a.write(a.Stdout, c, d)
-	failed := a.writeReports(c, d)
+func (a *app) printTo(d document) error {
+	err := a.write(a.Stdout, d)
+	failed := a.writeReports(d)
 	if failed != nil && isClosedPipe(err) {
 		return failed // a closed pipe would hide the other error
 	}
@@ -271,17 +275,17 @@ func (a *app) printTo(c config.Config, d document) error {
 }
 
 // write writes a document in the output format to out, which leads to stdout.
-func (a *app) write(w io.Writer, c config.Config, d document) error {
-	return writeForm(w, c.Output, d, a.style(c))
+func (a *app) write(w io.Writer, d document) error {
+	return writeForm(w, a.output.Form, d, a.style())
 }
 
 // style is what stdout can show.
-func (a *app) style(c config.Config) report.Style {
+func (a *app) style() report.Style {
 	if !isTerminal(a.Stdout) {
 		return report.Style{}
 	}
 	escapes := a.hasEscapes(a.Stdout)
-	return report.Style{Color: !c.NoColor && escapes, Width: terminalWidth(a.Stdout), Draw: escapes}
+	return report.Style{Color: !a.output.NoColor && escapes, Width: terminalWidth(a.Stdout), Draw: escapes}
 }
 
 func writeForm(w io.Writer, form string, d document, style report.Style) error {

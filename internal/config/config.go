@@ -12,6 +12,7 @@ import (
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/stats"
+	"decayctl/internal/sweep"
 )
 
 // Source is where settings come from. Load reads nothing else but the files that they name.
@@ -21,66 +22,90 @@ type Source struct {
 	Dir     string         // the working directory
 }
 
-// Config is every setting of one run.
+// Config is every setting of one run, in the groups in which the commands use them.
 type Config struct {
-	Store Store
+	Store     Store
+	Selection Selection
+	Origins   Origins
+	Run       Run
 
-	Rules       rule.Set // may be empty, which commands refuse
-	TTLOrigin   string   // the setting that switched the ttl rule on or off; "" is none
-	FloorOrigin string   // the same for the floor rule
+	Start    Start
+	DryRun   DryRun
+	Forecast Forecast
+	Jobs     Jobs
+	DDL      bool // doctor prints the statements that make decayctl's own tables
+	Yes      bool // questions are answered with yes
 
-	PoliciesOrigin string                  // the setting that named the policies; "" is none
-	PolicyOrigins  map[string]PolicyOrigin // origins of the values of policies, by id
-
-	Scope     string    // "" is every scope
-	Tenant    string    // "" is every tenant
-	AsOf      time.Time // UTC, in microseconds; zero is now
-	AsOfAhead bool      // AsOf is later than the time given to Load
-
-	Plan       string      // name of the file with a plan to apply; then rules, scope, tenant and as-of are not set
-	AllowDrift *rule.Limit // nil is none
-
-	MaxExpire *rule.Limit   // nil is no limit
-	Wait      time.Duration // 0 is not at all
-	Detach    bool
-	Threshold int64
-	Yes       bool
-
-	BatchSize  int // facts in a transaction; 0 adapts to the store
-	Pace       float64
-	MaxRate    float64       // facts per second; 0 is no limit
-	MaxLag     time.Duration // 0 is no limit
-	Workers    int
-	MaxRuntime time.Duration // 0 is no limit
-	Lease      time.Duration // at least twice LockTimeout
-
-	LockTimeout time.Duration
-
-	States    []job.State   // empty is every state
-	Limit     int           // 0 is all
-	Format    string        // of a job's facts; "" follows Output
-	OlderThan time.Duration // 0 is not given
-	DryRun    bool
-	DDL       bool
-
-	Save             string // name of the file for a plan; "" is none
-	Samples          int
-	DetailedExitCode bool
-
-	Days int             // of a forecast, 1 to stats.MaxDays
-	By   stats.Dimension // "" is none
-
-	Output    string   // one of the forms of output
-	Reports   []Report // files to which the report is written too
-	LogFormat string   // OutputText or OutputJSON
-	Ending    Ending
-
-	LogLevel slog.Level
-	Quiet    bool
-	NoColor  bool
+	Output Output
+	Ending Ending
 
 	Files   []string // that settings were read from, with the policies
 	Ignored []string // variables with names like settings that a container platform set
+}
+
+// Selection says which facts are judged, and by which rules. If Start names a plan, the plan says it, and all is empty.
+type Selection struct {
+	Rules  rule.Set  // may be empty, which commands refuse
+	Scope  string    // "" is every scope
+	Tenant string    // "" is every tenant
+	AsOf   time.Time // UTC, in microseconds; zero is now
+}
+
+// Origins are the settings that decided on the rules. "" is none.
+type Origins struct {
+	TTL      string                  // switched the ttl rule on or off
+	Floor    string                  // the same for the floor rule
+	Policies string                  // named the policies
+	Policy   map[string]PolicyOrigin // by the policy's id
+}
+
+// Run says how this process works. A job does not keep it: each resume may have other settings.
+type Run struct {
+	Work       sweep.Work
+	MaxRuntime time.Duration // 0 is no limit
+	Lease      time.Duration // at least twice Store.LockTimeout
+}
+
+// Start says how a sweep starts its job.
+type Start struct {
+	Plan       string        // name of the file with the plan to apply; "" is none
+	AllowDrift *rule.Limit   // from the plan; nil is none
+	MaxExpire  *rule.Limit   // nil is no limit
+	Wait       time.Duration // for an overlapping job to end; 0 is not at all
+	Detach     bool          // leave a job with more facts than Threshold to a resume
+	Threshold  int64         // facts; below 0 every job has more
+}
+
+// DryRun is what a dry run does besides its report.
+type DryRun struct {
+	Save             string // name of the file for a plan; "" is none
+	Samples          int    // facts to show, at most
+	DetailedExitCode bool
+}
+
+// Forecast is what a forecast shows.
+type Forecast struct {
+	Days int             // 1 to stats.MaxDays
+	By   stats.Dimension // "" is none
+}
+
+// Jobs are settings of single commands on jobs.
+type Jobs struct {
+	States    []job.State   // to list; empty is every state
+	Limit     int           // jobs to list; 0 is all
+	Format    string        // of a job's facts; "" follows Output.Form
+	OlderThan time.Duration // age of the jobs to prune; 0 is not given
+	DryRun    bool          // an undo only counts
+}
+
+// Output is what a command prints besides its report, and in which form.
+type Output struct {
+	Form      string   // of the report on standard output
+	Reports   []Report // files to which the report is written too
+	LogFormat string   // OutputText or OutputJSON
+	LogLevel  slog.Level
+	Quiet     bool // no progress, and no log lines below warnings
+	NoColor   bool
 }
 
 // Ending says who is told about the end of a run.
@@ -128,56 +153,73 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	}
 	s.planned()
 	cfg := Config{
-		Plan:             value(s, "plan", parseText),
-		AllowDrift:       value(s, "allow_drift", rule.ParseLimit),
-		Scope:            value(s, "scope", parseScope),
-		Tenant:           s.tenant(),
-		AsOf:             value(s, "as_of", asOfParser(now)),
-		MaxExpire:        value(s, "max_expire", rule.ParseLimit),
-		Wait:             value(s, "wait", parseTime),
-		Detach:           value(s, "detach", parseToggle),
-		Threshold:        value(s, "threshold", s.thresholdParser()),
-		Yes:              value(s, "yes", parseToggle),
-		BatchSize:        value(s, "batch_size", parseWhole),
-		Pace:             value(s, "pace", parsePace),
-		MaxRate:          value(s, "max_rate", parseRate),
-		MaxLag:           value(s, "max_lag", parseLag),
-		Workers:          value(s, "workers", parseWorkers),
-		MaxRuntime:       value(s, "max_runtime", parseTime),
-		Lease:            value(s, "lease", parseLease),
-		States:           value(s, "state", parseStates),
-		Limit:            value(s, "limit", parseWhole),
-		Format:           value(s, "format", parseFormat),
-		OlderThan:        value(s, "older_than", parseTime),
-		DryRun:           value(s, "dry_run", parseToggle),
-		DDL:              value(s, "ddl", parseToggle),
-		LockTimeout:      value(s, "lock_timeout", parseLockTimeout),
-		Save:             value(s, "save", parseText),
-		Samples:          value(s, "samples", parseWhole),
-		DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
-		Days:             value(s, "days", parseDays),
-		By:               value(s, "by", parseDimension),
-		Output:           value(s, "output", parseOutput),
-		Reports:          s.reports(src.Flags),
-		LogFormat:        value(s, "log_format", parseForm),
-		LogLevel:         value(s, "log_level", parseLogLevel),
-		Quiet:            value(s, "quiet", parseToggle),
-		NoColor:          value(s, "no_color", parseToggle),
-		Ignored:          s.ignored,
+		Selection: Selection{
+			Scope:  value(s, "scope", parseScope),
+			Tenant: s.tenant(),
+			AsOf:   value(s, "as_of", asOfParser(now)),
+		},
+		Run: Run{
+			Work: sweep.Work{
+				Workers:   value(s, "workers", parseWorkers),
+				BatchSize: value(s, "batch_size", parseWhole),
+				Pace:      value(s, "pace", parsePace),
+				MaxRate:   value(s, "max_rate", parseRate),
+				MaxLag:    value(s, "max_lag", parseLag),
+			},
+			MaxRuntime: value(s, "max_runtime", parseTime),
+			Lease:      value(s, "lease", parseLease),
+		},
+		Start: Start{
+			Plan:       value(s, "plan", parseText),
+			AllowDrift: value(s, "allow_drift", rule.ParseLimit),
+			MaxExpire:  value(s, "max_expire", rule.ParseLimit),
+			Wait:       value(s, "wait", parseTime),
+			Detach:     value(s, "detach", parseToggle),
+			Threshold:  value(s, "threshold", s.thresholdParser()),
+		},
+		DryRun: DryRun{
+			Save:             value(s, "save", parseText),
+			Samples:          value(s, "samples", parseWhole),
+			DetailedExitCode: value(s, "detailed_exitcode", parseToggle),
+		},
+		Forecast: Forecast{
+			Days: value(s, "days", parseDays),
+			By:   value(s, "by", parseDimension),
+		},
+		Jobs: Jobs{
+			States:    value(s, "state", parseStates),
+			Limit:     value(s, "limit", parseWhole),
+			Format:    value(s, "format", parseFormat),
+			OlderThan: value(s, "older_than", parseTime),
+			DryRun:    value(s, "dry_run", parseToggle),
+		},
+		DDL: value(s, "ddl", parseToggle),
+		Yes: value(s, "yes", parseToggle),
+		Output: Output{
+			Form:      value(s, "output", parseOutput),
+			Reports:   s.reports(src.Flags),
+			LogFormat: value(s, "log_format", parseForm),
+			LogLevel:  value(s, "log_level", parseLogLevel),
+			Quiet:     value(s, "quiet", parseToggle),
+			NoColor:   value(s, "no_color", parseToggle),
+		},
+		Ending:  s.ending(),
+		Ignored: s.ignored,
 	}
-	cfg.Ending = s.ending()
-	cfg.AsOfAhead = cfg.AsOf.After(now)
-	cfg.Rules.TTL, cfg.TTLOrigin = s.ttl()
-	cfg.Rules.Floor, cfg.FloorOrigin = s.floor()
-	cfg.PoliciesOrigin = s.origins["policies"].name
-	cfg.Rules.Policies, cfg.PolicyOrigins = s.policies(src.Flags.Lookup("policies") != nil)
-	s.only(&cfg.Rules)
+	cfg.Run.Work.Irreversible = cfg.Yes
+	rules, origins := &cfg.Selection.Rules, &cfg.Origins
+	rules.TTL, origins.TTL = s.ttl()
+	rules.Floor, origins.Floor = s.floor()
+	origins.Policies = s.origins["policies"].name
+	rules.Policies, origins.Policy = s.policies(src.Flags.Lookup("policies") != nil)
+	s.only(rules)
+	lockTimeout := value(s, "lock_timeout", parseLockTimeout)
 	// A worker that waits for a lock may not renew its lease meanwhile, and must not lose it.
-	if least := 2 * cfg.LockTimeout; cfg.Lease < least {
+	if least := 2 * lockTimeout; cfg.Run.Lease < least {
 		if s.origins["lease"].layer != 0 {
-			s.fail("a lease of %s does not fit a lock timeout of %s: give --lease at least twice --lock-timeout", cfg.Lease, cfg.LockTimeout)
+			s.fail("a lease of %s does not fit a lock timeout of %s: give --lease at least twice --lock-timeout", cfg.Run.Lease, lockTimeout)
 		}
-		cfg.Lease = least
+		cfg.Run.Lease = least
 	}
 	if s.err != nil {
 		return nil, Config{Ending: cfg.Ending}, s.err
@@ -185,6 +227,6 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 	if cfg.Store, err = s.store(); err != nil {
 		return nil, Config{Ending: cfg.Ending}, err
 	}
-	cfg.Files = s.files
+	cfg.Store.LockTimeout, cfg.Files = lockTimeout, s.files
 	return s, cfg, nil
 }

@@ -62,7 +62,7 @@ func TestDotenvBroken(t *testing.T) {
 // The last of equal names counts.
 func TestDotenvTwice(t *testing.T) {
 	t.Parallel()
-	if got := mustLoad(t, given{dotenv: "STIGMEM_DECAY_TTL_SECONDS=1\nSTIGMEM_DECAY_TTL_SECONDS=2\n"}).Rules.String(); got != "ttl 2s" {
+	if got := mustLoad(t, given{dotenv: "STIGMEM_DECAY_TTL_SECONDS=1\nSTIGMEM_DECAY_TTL_SECONDS=2\n"}).Selection.Rules.String(); got != "ttl 2s" {
 		t.Errorf("got %s", got)
 	}
 }

@@ -213,7 +213,7 @@ func TestLoadNeverPanics(t *testing.T) {
 		g.more = map[string]string{"decayctl.yaml": text.Draw(t, "file") + "\n", ".env": text.Draw(t, "dotenv") + "\n"}
 		cfg, err := Load(g.source(t, dir), testNow)
 		if err == nil {
-			if cfg.Store.Kind != SQLite && cfg.Store.Kind != Postgres || cfg.Pace <= 0 || cfg.LockTimeout <= 0 {
+			if cfg.Store.Kind != SQLite && cfg.Store.Kind != Postgres || cfg.Run.Work.Pace <= 0 || cfg.Store.LockTimeout <= 0 {
 				t.Fatalf("%+v", cfg)
 			}
 			return

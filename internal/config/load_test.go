@@ -14,6 +14,7 @@ import (
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/stats"
+	"decayctl/internal/sweep"
 )
 
 var testNow = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
@@ -87,10 +88,14 @@ func TestDefaults(t *testing.T) {
 		t.Fatal(err)
 	}
 	want := Config{
-		Store:     Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default"},
-		Tenant:    "default",
-		Threshold: 100_000, Pace: 0.5, MaxLag: 5 * time.Second, Workers: 1, Lease: time.Minute, LockTimeout: 30 * time.Second, Limit: 20,
-		Samples: 3, Days: 30, Output: "text", LogFormat: "text",
+		Store:     Store{Kind: SQLite, Path: filepath.Join(dir, "stigmem.db"), Display: "sqlite:stigmem.db", Origin: "default", LockTimeout: 30 * time.Second},
+		Selection: Selection{Tenant: "default"},
+		Run:       Run{Work: sweep.Work{Workers: 1, Pace: 0.5, MaxLag: 5 * time.Second}, Lease: time.Minute},
+		Start:     Start{Threshold: 100_000},
+		DryRun:    DryRun{Samples: 3},
+		Forecast:  Forecast{Days: 30},
+		Jobs:      Jobs{Limit: 20},
+		Output:    Output{Form: "text", LogFormat: "text"},
 	}
 	if !reflect.DeepEqual(cfg, want) {
 		t.Errorf("got  %+v\nwant %+v", cfg, want)
@@ -103,7 +108,7 @@ func TestFewFlags(t *testing.T) {
 	flags := pflag.NewFlagSet("decayctl", pflag.ContinueOnError)
 	AddGlobalFlags(flags)
 	cfg, err := Load(Source{Flags: flags, Environ: []string{"DECAYCTL_TTL=90d", "DECAYCTL_PACE=1"}, Dir: t.TempDir()}, testNow)
-	if err != nil || cfg.Rules.String() != "ttl 90d" || cfg.Pace != 1 {
+	if err != nil || cfg.Selection.Rules.String() != "ttl 90d" || cfg.Run.Work.Pace != 1 {
 		t.Errorf("got %+v, %v", cfg, err)
 	}
 }
@@ -112,14 +117,14 @@ func TestFlagsPerRun(t *testing.T) {
 	t.Parallel()
 	cfg := mustLoad(t, given{args: []string{"--yes", "--detailed-exitcode", "--samples", "3", "--ttl-seconds", "90",
 		"--as-of", "2026-06-15T14:00:00.1234567+02:00", "-q", "-o", "json"}})
-	if !cfg.Yes || !cfg.DetailedExitCode || cfg.Samples != 3 || !cfg.Quiet || cfg.Output != "json" {
+	if !cfg.Yes || !cfg.DryRun.DetailedExitCode || cfg.DryRun.Samples != 3 || !cfg.Output.Quiet || cfg.Output.Form != "json" {
 		t.Errorf("got %+v", cfg)
 	}
-	if cfg.Rules.String() != "ttl 1m30s" || cfg.TTLOrigin != "--ttl-seconds" {
-		t.Errorf("rules %s from %s", cfg.Rules, cfg.TTLOrigin)
+	if cfg.Selection.Rules.String() != "ttl 1m30s" || cfg.Origins.TTL != "--ttl-seconds" {
+		t.Errorf("rules %s from %s", cfg.Selection.Rules, cfg.Origins.TTL)
 	}
-	if want := time.Date(2026, 6, 15, 12, 0, 0, 123456000, time.UTC); cfg.AsOf != want || !cfg.AsOfAhead {
-		t.Errorf("as-of %v ahead %t, want %v", cfg.AsOf, cfg.AsOfAhead, want)
+	if want := time.Date(2026, 6, 15, 12, 0, 0, 123456000, time.UTC); cfg.Selection.AsOf != want {
+		t.Errorf("as-of %v, want %v", cfg.Selection.AsOf, want)
 	}
 }
 
@@ -127,10 +132,10 @@ func TestJobFlags(t *testing.T) {
 	t.Parallel()
 	cfg := mustLoad(t, given{args: []string{"--detach", "--wait", "5m", "--max-runtime", "2h", "--workers", "3",
 		"--state", "paused, failed", "--limit", "0", "--format", "csv", "--older-than", "90d", "--ddl", "--days", "3660", "--by", "tenant"}})
-	if !cfg.Detach || cfg.Wait != 5*time.Minute || cfg.MaxRuntime != 2*time.Hour || cfg.Workers != 3 {
+	if !cfg.Start.Detach || cfg.Start.Wait != 5*time.Minute || cfg.Run.MaxRuntime != 2*time.Hour || cfg.Run.Work.Workers != 3 {
 		t.Errorf("got %+v", cfg)
 	}
-	if !slices.Equal(cfg.States, []job.State{job.Paused, job.Failed}) || cfg.Limit != 0 || cfg.Format != "csv" || cfg.OlderThan != 90*24*time.Hour || !cfg.DDL || cfg.Days != 3660 || cfg.By != stats.ByTenant {
+	if !slices.Equal(cfg.Jobs.States, []job.State{job.Paused, job.Failed}) || cfg.Jobs.Limit != 0 || cfg.Jobs.Format != "csv" || cfg.Jobs.OlderThan != 90*24*time.Hour || !cfg.DDL || cfg.Forecast.Days != 3660 || cfg.Forecast.By != stats.ByTenant {
 		t.Errorf("got %+v", cfg)
 	}
 }
@@ -145,19 +150,8 @@ func TestLeaseFitsTheLockTimeout(t *testing.T) {
 		{nil, time.Minute}, {[]string{"--lock-timeout", "1s"}, time.Minute}, {[]string{"--lock-timeout", "5m"}, 10 * time.Minute},
 		{[]string{"--lock-timeout", "1s", "--lease", "2s"}, 2 * time.Second},
 	} {
-		if cfg := mustLoad(t, given{args: test.args}); cfg.Lease != test.want {
-			t.Errorf("%v: a lease of %s, want %s", test.args, cfg.Lease, test.want)
-		}
-	}
-}
-
-func TestAsOfAhead(t *testing.T) {
-	t.Parallel()
-	for text, want := range map[string]bool{
-		"2026-06-15T12:00:00Z": false, "2026-06-15T12:00:00.000001Z": true, "2020-01-01": false,
-	} {
-		if cfg := mustLoad(t, given{args: []string{"--as-of", text}}); cfg.AsOfAhead != want {
-			t.Errorf("%s: ahead %t", text, cfg.AsOfAhead)
+		if cfg := mustLoad(t, given{args: test.args}); cfg.Run.Lease != test.want {
+			t.Errorf("%v: a lease of %s, want %s", test.args, cfg.Run.Lease, test.want)
 		}
 	}
 }
@@ -169,7 +163,7 @@ func TestLeavesProcessAlone(t *testing.T) {
 	t.Setenv("NO_COLOR", "1")
 	before := os.Environ()
 	cfg := mustLoad(t, given{dotenv: "STIGMEM_DECAY_TTL_SECONDS=60\nOTHER=x\n"})
-	if cfg.Rules.String() != "ttl 1m" || cfg.Store.Origin != "default" || cfg.NoColor {
+	if cfg.Selection.Rules.String() != "ttl 1m" || cfg.Store.Origin != "default" || cfg.Output.NoColor {
 		t.Errorf("got %+v", cfg)
 	}
 	if after := os.Environ(); !slices.Equal(before, after) {
@@ -182,7 +176,7 @@ func TestFlagRepeatsDefault(t *testing.T) {
 	t.Parallel()
 	cfg := mustLoad(t, given{args: []string{"--pace", "0.5", "--output", "text", "--quiet=false"},
 		env: []string{"DECAYCTL_PACE=0.7", "DECAYCTL_OUTPUT=json", "DECAYCTL_QUIET=1"}})
-	if cfg.Pace != 0.5 || cfg.Output != "text" || cfg.Quiet {
+	if cfg.Run.Work.Pace != 0.5 || cfg.Output.Form != "text" || cfg.Output.Quiet {
 		t.Errorf("got %+v", cfg)
 	}
 }
@@ -218,7 +212,7 @@ func TestPlanHasTheRules(t *testing.T) {
 		dotenv: "STIGMEM_DECAY_POLICIES=nothing\n",
 	}
 	cfg := mustLoad(t, everywhere)
-	if !cfg.Rules.Empty() || cfg.Scope != "" || cfg.Tenant != "default" || cfg.Plan != "plan.json" || *cfg.AllowDrift != (rule.Limit{Percent: 2.5}) || *cfg.MaxExpire != (rule.Limit{Percent: 5}) {
+	if !cfg.Selection.Rules.Empty() || cfg.Selection.Scope != "" || cfg.Selection.Tenant != "default" || cfg.Start.Plan != "plan.json" || *cfg.Start.AllowDrift != (rule.Limit{Percent: 2.5}) || *cfg.Start.MaxExpire != (rule.Limit{Percent: 5}) {
 		t.Errorf("got %+v", cfg)
 	}
 	for _, of := range []string{"--ttl=90d", "--ttl=off", "--ttl-seconds=1", "--min-confidence=0", "--policies=off", "--policy=a", "--scope=team", "--tenant=default", "--all-tenants=false", "--as-of=2026-06-15"} {
@@ -238,13 +232,13 @@ func TestLimit(t *testing.T) {
 		"0": {}, "500": {Facts: 500}, "0%": {}, "5%": {Percent: 5}, "12.5%": {Percent: 12.5}, "100%": {Percent: 100},
 	} {
 		cfg := mustLoad(t, given{args: []string{"--max-expire", text}})
-		if cfg.MaxExpire == nil || *cfg.MaxExpire != want {
-			t.Errorf("%s: got %v", text, cfg.MaxExpire)
-		} else if got := cfg.MaxExpire.String(); got != text && text != "0%" {
+		if cfg.Start.MaxExpire == nil || *cfg.Start.MaxExpire != want {
+			t.Errorf("%s: got %v", text, cfg.Start.MaxExpire)
+		} else if got := cfg.Start.MaxExpire.String(); got != text && text != "0%" {
 			t.Errorf("%s: String %s", text, got)
 		}
 	}
-	if cfg := mustLoad(t, given{}); cfg.MaxExpire != nil {
-		t.Errorf("a limit by default: %v", cfg.MaxExpire)
+	if cfg := mustLoad(t, given{}); cfg.Start.MaxExpire != nil {
+		t.Errorf("a limit by default: %v", cfg.Start.MaxExpire)
 	}
 }

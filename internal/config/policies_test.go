@@ -42,18 +42,18 @@ func TestPolicies(t *testing.T) {
 		`policy {"id":"roadmap","relation":"roadmap:status","entity":"project:*","tenant":"acme","mode":"retract","ttl":"1d","keep_last":3,"exempt_relations":["roadmap:owner","roadmap:due*"]}, ` +
 		`policy {"id":"context","relation":"memory:*","scope":"team","mode":"confidence","half_life":"30d","min_confidence":0.2,"min_step":0.01}, ` +
 		`policy {"id":"rest","relation":"*","mode":"dry_run","ttl":"90d","half_life":"1m"}`
-	if got := cfg.Rules.String(); got != want {
+	if got := cfg.Selection.Rules.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if at := cfg.PolicyOrigins["roadmap"]; at.Place != "p.yaml:8" || at.Fields["ttl_s"] != "p.yaml:14" || at.Fields["scope"] != "" {
+	if at := cfg.Origins.Policy["roadmap"]; at.Place != "p.yaml:8" || at.Fields["ttl_s"] != "p.yaml:14" || at.Fields["scope"] != "" {
 		t.Errorf("%+v", at)
 	}
-	if again, err := rule.ParseSet(cfg.Rules.String()); err != nil || again.Fingerprint() != cfg.Rules.Fingerprint() {
+	if again, err := rule.ParseSet(cfg.Selection.Rules.String()); err != nil || again.Fingerprint() != cfg.Selection.Rules.Fingerprint() {
 		t.Errorf("reads back as %s, %v", again, err)
 	}
 	one := mustLoad(t, given{args: []string{"--policies=p.yaml", "--policy=context", "--ttl=1d", "--min-confidence=0.4"}, more: map[string]string{"p.yaml": policyFile}})
-	if one.Rules.Only != "context" || one.Rules.TTL != nil || one.Rules.Floor != nil || len(one.Rules.Policies) != 4 {
-		t.Errorf("%+v", one.Rules)
+	if one.Selection.Rules.Only != "context" || one.Selection.Rules.TTL != nil || one.Selection.Rules.Floor != nil || len(one.Selection.Rules.Policies) != 4 {
+		t.Errorf("%+v", one.Selection.Rules)
 	}
 }
 
@@ -154,11 +154,11 @@ func TestNodePolicies(t *testing.T) {
 	t.Parallel()
 	cfg := mustLoad(t, given{env: []string{`stigmem_decay_policies=[{"id":"m","relation":"memory:*","scope":"*","mode":"confidence","ttl_s":null,"half_life_s":3600,"min_confidence":0,"exempt_relations":[]}]`}})
 	const want = `policy {"id":"m","relation":"memory:*","mode":"confidence","half_life":"1h","min_step":0.01}`
-	if got := cfg.Rules.String(); got != want {
+	if got := cfg.Selection.Rules.String(); got != want {
 		t.Errorf("got  %s\nwant %s", got, want)
 	}
-	if !slices.Contains(cfg.Rules.Names(), "policy:m") {
-		t.Errorf("%v", cfg.Rules.Names())
+	if !slices.Contains(cfg.Selection.Rules.Names(), "policy:m") {
+		t.Errorf("%v", cfg.Selection.Rules.Names())
 	}
 }
 
@@ -174,10 +174,10 @@ func TestPoliciesInJSON(t *testing.T) {
 		"under key": {args: []string{"--policies=p.json"}, more: map[string]string{"p.json": `{"policies": ` + text + `}`}},
 	} {
 		cfg := mustLoad(t, given)
-		if got := cfg.Rules.String(); strings.ReplaceAll(got, "\x7f", `\u007f`) != want {
+		if got := cfg.Selection.Rules.String(); strings.ReplaceAll(got, "\x7f", `\u007f`) != want {
 			t.Errorf("%s: got  %s\nwant %s", name, got, want)
 		}
-		if at := cfg.PolicyOrigins["😀"].Fields["ttl_s"]; !strings.HasSuffix(at, "4") {
+		if at := cfg.Origins.Policy["😀"].Fields["ttl_s"]; !strings.HasSuffix(at, "4") {
 			t.Errorf("%s: ttl_s at %s", name, at)
 		}
 	}

@@ -51,7 +51,7 @@ func precedences() []precedence {
 			byDotEnv("STIGMEM_DB_PATH=e.db", "sqlite:e.db STIGMEM_DB_PATH in .env"),
 			byNothing("sqlite:stigmem.db default"),
 		}},
-		{"ttl", func(c Config) any { return c.Rules.String() + " " + c.TTLOrigin }, []level{
+		{"ttl", func(c Config) any { return c.Selection.Rules.String() + " " + c.Origins.TTL }, []level{
 			byArg("--ttl=1d", "ttl 1d --ttl"),
 			byEnv("DECAYCTL_TTL=2d", "ttl 2d DECAYCTL_TTL"),
 			byEnv("STIGMEM_DECAY_TTL_SECONDS=3", "ttl 3s STIGMEM_DECAY_TTL_SECONDS"),
@@ -59,11 +59,11 @@ func precedences() []precedence {
 			byDotEnv("STIGMEM_DECAY_TTL_SECONDS=5", "ttl 5s STIGMEM_DECAY_TTL_SECONDS in .env"),
 			byNothing(" "),
 		}},
-		{"ttl_seconds", func(c Config) any { return c.Rules.String() + " " + c.TTLOrigin }, []level{
+		{"ttl_seconds", func(c Config) any { return c.Selection.Rules.String() + " " + c.Origins.TTL }, []level{
 			byArg("--ttl-seconds=0", "ttl 0s --ttl-seconds"),
 			byEnv("DECAYCTL_TTL=2d", "ttl 2d DECAYCTL_TTL"),
 		}},
-		{"min_confidence", func(c Config) any { return c.Rules.String() + " " + c.FloorOrigin }, []level{
+		{"min_confidence", func(c Config) any { return c.Selection.Rules.String() + " " + c.Origins.Floor }, []level{
 			byArg("--min-confidence=0.1", "min_confidence 0.1 --min-confidence"),
 			byEnv("DECAYCTL_MIN_CONFIDENCE=0.2", "min_confidence 0.2 DECAYCTL_MIN_CONFIDENCE"),
 			byEnv("STIGMEM_DECAY_MIN_CONFIDENCE=0.3", "min_confidence 0.3 STIGMEM_DECAY_MIN_CONFIDENCE"),
@@ -79,14 +79,14 @@ func precedences() []precedence {
 			byDotEnv("STIGMEM_PG_SCHEMA=e", "e"),
 			byNothing("public"),
 		}},
-		{"no_color", func(c Config) any { return c.NoColor }, []level{
+		{"no_color", func(c Config) any { return c.Output.NoColor }, []level{
 			byArg("--no-color", "true"),
 			byEnv("DECAYCTL_NO_COLOR=no", "false"),
 			byEnv("NO_COLOR=1", "true"),
 			byYAML("no_color: off", "false"),
 			byNothing("false"),
 		}},
-		{"threshold", func(c Config) any { return c.Threshold }, []level{
+		{"threshold", func(c Config) any { return c.Start.Threshold }, []level{
 			byArg("--threshold=1", "1"),
 			byEnv("DECAYCTL_THRESHOLD=2", "2"),
 			byEnv("STIGMEM_ASYNC_JOB_THRESHOLD=-3", "-1"),
@@ -94,7 +94,7 @@ func precedences() []precedence {
 			byDotEnv("STIGMEM_ASYNC_JOB_THRESHOLD=5_000", "5000"),
 			byNothing("100000"),
 		}},
-		{"policies", func(c Config) any { return c.Rules.String() + " " + c.PoliciesOrigin }, []level{
+		{"policies", func(c Config) any { return c.Selection.Rules.String() + " " + c.Origins.Policies }, []level{
 			byArg("--policies=a.yaml", onePolicy("a", "1d")+" --policies"),
 			byEnv("DECAYCTL_POLICIES=b.json", onePolicy("b", "2d")+" DECAYCTL_POLICIES"),
 			byEnv(`STIGMEM_DECAY_POLICIES=[{"id": "c", "relation": "*", "mode": "retract", "ttl_s": 259200}]`, onePolicy("c", "3d")+" STIGMEM_DECAY_POLICIES"),
@@ -102,30 +102,30 @@ func precedences() []precedence {
 			byDotEnv(`STIGMEM_DECAY_POLICIES='[{"id": "e", "relation": "*", "mode": "retract", "ttl_s": 432000}]'`, onePolicy("e", "5d")+" STIGMEM_DECAY_POLICIES in .env"),
 			byNothing(" "),
 		}},
-		plain("env_file", func(c Config) any { return c.Rules.String() }, [4]string{"a.env", "b.env", "c.env", ".env"},
+		plain("env_file", func(c Config) any { return c.Selection.Rules.String() }, [4]string{"a.env", "b.env", "c.env", ".env"},
 			[4]string{"ttl 1s", "ttl 2s", "ttl 3s", "ttl 4s"}),
-		plain("scope", func(c Config) any { return c.Scope }, [4]string{"local", "team", "public", ""}, [4]string{}),
-		plain("tenant", func(c Config) any { return c.Tenant }, [4]string{"a", "b", "007", "default"}, [4]string{}),
-		plain("all_tenants", func(c Config) any { return c.Tenant == "" }, [4]string{"true", "no", "on", ""}, [4]string{"true", "false", "true", "false"}),
-		plain("max_expire", func(c Config) any { return c.MaxExpire }, [4]string{"1", "2%", "3.5%", "<nil>"}, [4]string{}),
-		plain("batch_size", func(c Config) any { return c.BatchSize }, [4]string{"1", "2", "3", "0"}, [4]string{}),
-		plain("max_rate", func(c Config) any { return c.MaxRate }, [4]string{"1/s", "2/s", "3/s", ""}, [4]string{"1", "2", "3", "0"}),
-		plain("max_lag", func(c Config) any { return c.MaxLag }, [4]string{"1s", "2m", "off", "5s"}, [4]string{"1s", "2m0s", "0s", "5s"}),
-		plain("pace", func(c Config) any { return c.Pace }, [4]string{"0.1", "0.2", "1", "0.5"}, [4]string{}),
-		plain("workers", func(c Config) any { return c.Workers }, [4]string{"2", "3", "4", "1"}, [4]string{}),
-		plain("max_runtime", func(c Config) any { return c.MaxRuntime }, [4]string{"1h", "2h", "3h", ""}, [4]string{"1h0m0s", "2h0m0s", "3h0m0s", "0s"}),
-		plain("lease", func(c Config) any { return c.Lease }, [4]string{"2m", "3m", "4m", "1m"}, [4]string{"2m0s", "3m0s", "4m0s", "1m0s"}),
-		plain("lock_timeout", func(c Config) any { return c.LockTimeout }, [4]string{"1s", "2ms", "3m0s", "30s"}, [4]string{}),
-		plain("output", func(c Config) any { return c.Output }, [4]string{"json", "text", "json", "text"}, [4]string{}),
-		plain("log_format", func(c Config) any { return c.LogFormat }, [4]string{"json", "text", "json", "text"}, [4]string{}),
-		plain("log_level", func(c Config) any { return c.LogLevel }, [4]string{"debug", "warn", "error", "INFO"},
+		plain("scope", func(c Config) any { return c.Selection.Scope }, [4]string{"local", "team", "public", ""}, [4]string{}),
+		plain("tenant", func(c Config) any { return c.Selection.Tenant }, [4]string{"a", "b", "007", "default"}, [4]string{}),
+		plain("all_tenants", func(c Config) any { return c.Selection.Tenant == "" }, [4]string{"true", "no", "on", ""}, [4]string{"true", "false", "true", "false"}),
+		plain("max_expire", func(c Config) any { return c.Start.MaxExpire }, [4]string{"1", "2%", "3.5%", "<nil>"}, [4]string{}),
+		plain("batch_size", func(c Config) any { return c.Run.Work.BatchSize }, [4]string{"1", "2", "3", "0"}, [4]string{}),
+		plain("max_rate", func(c Config) any { return c.Run.Work.MaxRate }, [4]string{"1/s", "2/s", "3/s", ""}, [4]string{"1", "2", "3", "0"}),
+		plain("max_lag", func(c Config) any { return c.Run.Work.MaxLag }, [4]string{"1s", "2m", "off", "5s"}, [4]string{"1s", "2m0s", "0s", "5s"}),
+		plain("pace", func(c Config) any { return c.Run.Work.Pace }, [4]string{"0.1", "0.2", "1", "0.5"}, [4]string{}),
+		plain("workers", func(c Config) any { return c.Run.Work.Workers }, [4]string{"2", "3", "4", "1"}, [4]string{}),
+		plain("max_runtime", func(c Config) any { return c.Run.MaxRuntime }, [4]string{"1h", "2h", "3h", ""}, [4]string{"1h0m0s", "2h0m0s", "3h0m0s", "0s"}),
+		plain("lease", func(c Config) any { return c.Run.Lease }, [4]string{"2m", "3m", "4m", "1m"}, [4]string{"2m0s", "3m0s", "4m0s", "1m0s"}),
+		plain("lock_timeout", func(c Config) any { return c.Store.LockTimeout }, [4]string{"1s", "2ms", "3m0s", "30s"}, [4]string{}),
+		plain("output", func(c Config) any { return c.Output.Form }, [4]string{"json", "text", "json", "text"}, [4]string{}),
+		plain("log_format", func(c Config) any { return c.Output.LogFormat }, [4]string{"json", "text", "json", "text"}, [4]string{}),
+		plain("log_level", func(c Config) any { return c.Output.LogLevel }, [4]string{"debug", "warn", "error", "INFO"},
 			[4]string{"DEBUG", "WARN", "ERROR", "INFO"}),
 		plain("metrics_file", func(c Config) any { return c.Ending.MetricsFile }, [4]string{"/a", "/b", "/c", ""}, [4]string{}),
 		plain("metrics_tenants", func(c Config) any { return c.Ending.MetricsTenants }, [4]string{"true", "no", "on", ""}, [4]string{"true", "false", "true", "false"}),
 		plain("on_success", func(c Config) any { return c.Ending.OnSuccess }, [4]string{"http://a", "http://b", "http://c", ""}, [4]string{"http://a", "http://b", "http://c", "<nil>"}),
 		plain("on_failure", func(c Config) any { return c.Ending.OnFailure }, [4]string{"http://a", "http://b", "http://c", ""}, [4]string{"http://a", "http://b", "http://c", "<nil>"}),
 		plain("ping", func(c Config) any { return c.Ending.Ping }, [4]string{"http://a", "http://b", "http://c", ""}, [4]string{"http://a", "http://b", "http://c", "<nil>"}),
-		plain("quiet", func(c Config) any { return c.Quiet }, [4]string{"false", "true", "false", "false"}, [4]string{}),
+		plain("quiet", func(c Config) any { return c.Output.Quiet }, [4]string{"false", "true", "false", "false"}, [4]string{}),
 	}
 }
 
@@ -201,7 +201,7 @@ func TestTenant(t *testing.T) {
 		{arg("--tenant", " acme\n"), " acme\n"}, // typed so
 		{env("DECAYCTL_TENANT=acme", "DECAYCTL_ALL_TENANTS=no"), "acme"},
 	} {
-		if got := mustLoad(t, test.given).Tenant; got != test.want {
+		if got := mustLoad(t, test.given).Selection.Tenant; got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.given, got, test.want)
 		}
 	}
@@ -220,7 +220,7 @@ func TestConfigFilePlace(t *testing.T) {
 		{nil, nil, "ttl 3d"},
 	} {
 		cfg := mustLoad(t, given{args: test.args, env: test.env, file: "ttl: 3d", more: more})
-		if got := cfg.Rules.String(); got != test.want {
+		if got := cfg.Selection.Rules.String(); got != test.want {
 			t.Errorf("%v %v: got %s, want %s", test.args, test.env, got, test.want)
 		}
 	}
@@ -240,7 +240,7 @@ func TestPrecedenceIsComplete(t *testing.T) {
 // NO_COLOR counts only where it is not empty, as its users agreed.
 func TestNoColorEmpty(t *testing.T) {
 	t.Parallel()
-	if cfg := mustLoad(t, given{env: []string{"NO_COLOR="}}); cfg.NoColor {
+	if cfg := mustLoad(t, given{env: []string{"NO_COLOR="}}); cfg.Output.NoColor {
 		t.Error("an empty NO_COLOR switched color off")
 	}
 }
@@ -262,8 +262,8 @@ func TestRulesOff(t *testing.T) {
 		{file: "min_confidence: 0.0", dotenv: "STIGMEM_DECAY_MIN_CONFIDENCE=0.5"},
 	} {
 		cfg := mustLoad(t, g)
-		if !cfg.Rules.Empty() || cfg.TTLOrigin+cfg.FloorOrigin == "" {
-			t.Errorf("%+v: rules %s from %q and %q", g, cfg.Rules, cfg.TTLOrigin, cfg.FloorOrigin)
+		if !cfg.Selection.Rules.Empty() || cfg.Origins.TTL+cfg.Origins.Floor == "" {
+			t.Errorf("%+v: rules %s from %q and %q", g, cfg.Selection.Rules, cfg.Origins.TTL, cfg.Origins.Floor)
 		}
 	}
 }

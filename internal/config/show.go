@@ -46,20 +46,20 @@ func Show(src Source, now time.Time) ([]Shown, error) {
 		return nil, err
 	}
 	values := map[string]string{
-		"store": cfg.Store.Display, "tenant": cfg.Tenant,
+		"store": cfg.Store.Display, "tenant": cfg.Selection.Tenant,
 		"ttl": "off", "min_confidence": "off", "policies": "none",
 		"on_success": hidden(cfg.Ending.OnSuccess), "on_failure": hidden(cfg.Ending.OnFailure), "ping": hidden(cfg.Ending.Ping),
 	}
 	if s.origins["lease"].layer == 0 { // twice the lock timeout, or more
-		values["lease"] = fmt.Sprintf("%gs", cfg.Lease.Seconds())
+		values["lease"] = fmt.Sprintf("%gs", cfg.Run.Lease.Seconds())
 	}
-	if cfg.Rules.TTL != nil {
-		values["ttl"] = cfg.Rules.TTL.String()
+	if cfg.Selection.Rules.TTL != nil {
+		values["ttl"] = cfg.Selection.Rules.TTL.String()
 	}
-	if cfg.Rules.Floor != nil {
-		values["min_confidence"] = cfg.Rules.Floor.String()
+	if cfg.Selection.Rules.Floor != nil {
+		values["min_confidence"] = cfg.Selection.Rules.Floor.String()
 	}
-	if n := len(cfg.Rules.Policies); n > 0 {
+	if n := len(cfg.Selection.Rules.Policies); n > 0 {
 		values["policies"] = fmt.Sprintf("%d, as 'decayctl policy show' has them", n)
 	}
 	var shown []Shown

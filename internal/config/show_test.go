@@ -31,8 +31,8 @@ func TestEachLineOfTheTemplateCanBeUsed(t *testing.T) {
 	for _, file := range []string{strings.Join(all, "\n"), "all_tenants: true"} {
 		mustLoad(t, given{file: file, more: policies})
 	}
-	if empty := mustLoad(t, given{file: Template()}); !empty.Rules.Empty() {
-		t.Errorf("the template switches rules on: %s", empty.Rules.Words())
+	if empty := mustLoad(t, given{file: Template()}); !empty.Selection.Rules.Empty() {
+		t.Errorf("the template switches rules on: %s", empty.Selection.Rules.Words())
 	}
 }
 

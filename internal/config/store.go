@@ -3,6 +3,7 @@ package config
 import (
 	"regexp"
 	"strings"
+	"time"
 )
 
 // The kinds of store.
@@ -25,6 +26,8 @@ type Store struct {
 	Schema  string // of PostgreSQL, safe as a name in SQL
 	Display string // the name for output, on one line and without a password
 	Origin  string // the setting that chose the store, or DefaultOrigin
+
+	LockTimeout time.Duration // how long to wait for a lock that another process holds
 }
 
 // Address tells the store from others, whoever opens it from wherever: the file's whole path, or the database without a

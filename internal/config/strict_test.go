@@ -242,7 +242,7 @@ func TestAccepted(t *testing.T) {
 		{env("STIGMEM_DB_PATH=a", "stigmem_db_path=a", "decayctl_ttl=x", "DECAYCTLX=1"), ""},
 		{given{dotenv: "DECAYCTL_TTL=1d\nNO_COLOR=1\nwhat is this\n"}, ""},
 	} {
-		if got := mustLoad(t, test.given).Rules.String(); got != test.want {
+		if got := mustLoad(t, test.given).Selection.Rules.String(); got != test.want {
 			t.Errorf("%+v: got %q, want %q", test.given, got, test.want)
 		}
 	}
@@ -270,8 +270,8 @@ func TestServiceLinks(t *testing.T) {
 		}
 	}
 	got := mustLoad(t, env(environ...))
-	if got.Rules.String() != "ttl 1d" || !slices.Equal(got.Ignored, links) {
-		t.Errorf("got %s and %q", got.Rules, got.Ignored)
+	if got.Selection.Rules.String() != "ttl 1d" || !slices.Equal(got.Ignored, links) {
+		t.Errorf("got %s and %q", got.Selection.Rules, got.Ignored)
 	}
 }
 
