@@ -26,7 +26,7 @@ func TestMain(m *testing.M) {
 	})
 }
 
-// other is another decayctl, which leaves a trace of what it was run with.
+// other is a second build of decayctl, for -against. It records its arguments.
 func other() {
 	program, err := os.Executable()
 	if err != nil {
@@ -41,8 +41,8 @@ func other() {
 	os.Exit(cli.Main(cli.ThisProcess()))
 }
 
-// A whole run on small stores: everyone goes through every case, and all agree on what they did, which
-// the run itself judges.
+// A whole run on small stores measures every contestant in every case. The run fails by itself if contestants expire
+// different facts.
 func TestContestantsAgree(t *testing.T) {
 	t.Parallel()
 	for store, shell := range map[string]string{sqliteStore: "sqlite3", postgresStore: "psql"} {
@@ -71,7 +71,7 @@ func TestContestantsAgree(t *testing.T) {
 					switch r := rec.Results.find(store, 700, of, contestant); {
 					case (r != nil) != (takesPart(contestant, store, of) && of != nodeCase):
 						t.Errorf("%s, %s: %+v", of, contestant, r)
-					case r == nil || contestant == nobody:
+					case r == nil || contestant == noSweep:
 					case (r.Decayed == 0) != (of == nothingCase):
 						t.Errorf("%s, %s: %d facts", of, contestant, r.Decayed)
 					}
@@ -93,20 +93,20 @@ func TestContestantsAgree(t *testing.T) {
 func TestMeasureStopsWhenInterrupted(t *testing.T) {
 	t.Parallel()
 	programs := skiptest.Programs(t, "decayctl", "bench")
-	p, err := parse([]string{"-facts", "100", "-stores", sqliteStore, "-cases", neighbourCase, "-contestants", nobody, "-baseline", "1h"}, io.Discard)
+	p, err := parse([]string{"-facts", "100", "-stores", sqliteStore, "-cases", neighbourCase, "-contestants", noSweep, "-baseline", "1h"}, io.Discard)
 	if err != nil {
 		t.Fatal(err)
 	}
 	p.decayctl, p.self = programs[0], programs[1]
 	ctx, stop := context.WithCancel(t.Context())
 	defer stop()
-	// The heading comes when all is ready to be measured.
+	// The heading is printed right before the first measurement.
 	if err := p.measure(ctx, whenWritten{heading, stop}); !errors.Is(err, context.Canceled) {
 		t.Error(err)
 	}
 }
 
-// whenWritten does something once a text has been written.
+// whenWritten calls do when a text is written.
 type whenWritten struct {
 	text string
 	do   func()

@@ -13,15 +13,15 @@ import (
 	"time"
 )
 
-// ready is the first line of a process that uses a store beside a sweep. An event a line follows.
+// ready is the first line that a process prints which uses a store during a sweep. Its other lines are events.
 const ready = "ready"
 
-// event is one fact or query of such a process.
+// event is one fact that was written, or one query, during a sweep.
 type event struct {
 	Due     time.Time
 	Took    time.Duration // from when it was due
 	Query   bool          `json:",omitempty"` // else a fact
-	ID      string        `json:",omitempty"` // of the fact that a node acknowledged
+	ID      string        `json:",omitempty"` // of the fact, if a node acknowledged it
 	Failure string        `json:",omitempty"`
 }
 
@@ -44,25 +44,25 @@ func untilEnd(ctx context.Context, stdin io.Reader) (context.Context, context.Ca
 	return ctx, stop
 }
 
-// latency is what a process beside a sweep noticed.
+// latency is how long the facts or queries of a process took during a sweep.
 type latency struct {
 	P50, P99, Max time.Duration
-	Times         int // how many facts, or queries
+	Times         int // number of facts or queries
 	Failures      int
-	Failure       string // the first
+	Failure       string // the first error
 	Lost          int    // facts that were acknowledged and are not in the store
 }
 
-// user is a process that uses a store beside a sweep.
+// user is a process that uses a store during a sweep.
 type user struct {
 	cmd    *exec.Cmd
 	stdin  io.Closer
 	lines  *bufio.Reader
-	told   chan []byte // all it has said
+	told   chan []byte // its whole output
 	stderr bytes.Buffer
 }
 
-// startUser starts such a process of this program and waits until it is ready.
+// startUser starts this program as a user, and waits until it is ready.
 func startUser(ctx context.Context, self string, args ...string) (*user, error) {
 	u := &user{cmd: exec.CommandContext(ctx, self, args...), told: make(chan []byte, 1)}
 	u.cmd.Stderr = &u.stderr
@@ -88,7 +88,7 @@ func startUser(ctx context.Context, self string, args ...string) (*user, error) 
 	return u, nil
 }
 
-// kill ends the process if what it noticed does not matter.
+// kill ends the process without reading its events, after an error.
 func (u *user) kill() error {
 	err := errors.Join(u.cmd.Process.Kill(), u.stdin.Close())
 	_ = u.cmd.Wait() // it was killed
@@ -118,7 +118,7 @@ func readEvents(told []byte) (events []event, err error) {
 	return events, nil
 }
 
-// noticed is what the facts, or the queries, noticed that were due between two instants.
+// noticed is the latency of the facts, or of the queries, that were due between two instants.
 func noticed(events []event, queries bool, from, to time.Time) *latency {
 	var l latency
 	var took []time.Duration
@@ -139,7 +139,7 @@ func noticed(events []event, queries bool, from, to time.Time) *latency {
 	return &l
 }
 
-// acknowledged are the ids of all facts that a node said it has.
+// acknowledged are the ids of the facts that a node acknowledged.
 func acknowledged(events []event) (ids []string) {
 	for _, e := range events {
 		if e.ID != "" {

@@ -11,14 +11,14 @@ import (
 	"time"
 )
 
-// cost is what running a program on a store took.
+// cost is the time and memory that a program took on a store.
 type cost struct {
 	started, ended time.Time
-	peak           int64 // resident memory at its highest, in bytes; 0 where the system does not tell
-	log            int64 // how far the store's log grew, in bytes
+	peak           int64 // peak resident memory in bytes; 0 if the system does not report it
+	log            int64 // growth of the store's write-ahead log, in bytes
 }
 
-// timed runs a program on a store. What it prints on stderr is part of the error where it fails.
+// timed runs a program on a store. If it fails, the error has its stderr.
 func timed(ctx context.Context, t target, cmd *exec.Cmd) (out []byte, c cost, err error) {
 	var stdout, stderr bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &stdout, &stderr
@@ -34,7 +34,7 @@ func timed(ctx context.Context, t target, cmd *exec.Cmd) (out []byte, c cost, er
 	return stdout.Bytes(), c, nil
 }
 
-// observed is what it costs to start something in a process and to wait for it, on a store.
+// observed measures a process on a store: from start to the end of wait.
 func observed(ctx context.Context, t target, start func() (pid int, err error), wait func() error) (c cost, err error) {
 	if err := t.begin(ctx); err != nil {
 		return c, err
@@ -70,8 +70,8 @@ func observed(ctx context.Context, t target, start func() (pid int, err error), 
 	return c, err
 }
 
-// residentPeak is the highest resident memory of a process so far, on Linux; 0 elsewhere. (What the
-// system tells when a child has ended includes what its parent had when it made it.)
+// residentPeak is the peak resident memory of a running process, on Linux; 0 elsewhere. The value that wait4 reports
+// cannot be used: it includes the memory that the parent had at the fork.
 func residentPeak(pid int) int64 {
 	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", pid))
 	if err != nil {
@@ -81,7 +81,7 @@ func residentPeak(pid int) int64 {
 	line, _, _ = strings.Cut(line, "kB")
 	n, err := strconv.ParseInt(strings.TrimSpace(line), 10, 64)
 	if err != nil {
-		return 0 // it has ended, and has no memory any more
+		return 0 // the process has ended
 	}
 	return n << 10
 }

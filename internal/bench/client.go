@@ -16,25 +16,24 @@ import (
 	"github.com/google/uuid"
 )
 
-// clientChild is the process that uses a node beside a sweep.
+// clientChild is the process that uses a node during a sweep.
 const clientChild = "client-child"
 
-// clientEvery is how often a client tells the node a fact, and how often it asks. Its facts and queries alternate.
+// clientEvery is the time between two facts, and between two queries. Facts and queries alternate.
 const clientEvery = 50 * time.Millisecond
 
-// warming is how many facts and queries a client sends before it counts, one by one: the node does much
-// once only.
+// warming is the number of facts, and of queries, that are sent before any is counted: the first requests to a node are
+// slower, since it loads and caches much then.
 const warming = 20
 
-// client tells a node facts and asks for others.
+// client asserts facts to a node and queries others.
 type client struct {
 	nodeproc.Client
-	ids []string // to ask for
+	ids []string // of the facts to query
 }
 
-// useNode tells a node 20 facts and asks it 20 queries a second until its input ends, whether those before have
-// been answered or not. It answers one line when it is ready, and an event for each. Arguments: the node's URL,
-// the path of its SQLite file.
+// useNode asserts 20 facts and sends 20 queries per second until its input ends. It does not wait for earlier answers.
+// It prints ready, then an event for each. Arguments: the node's URL, the path of its SQLite file.
 func useNode(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 2 {
 		return fmt.Errorf("%s takes 2 arguments", clientChild)
@@ -94,7 +93,7 @@ func useNode(ctx context.Context, args []string, stdin io.Reader, stdout io.Writ
 	return lines.Flush()
 }
 
-// choose picks facts to ask for that the node tells. Ids are random, so the first are any.
+// choose picks facts that the node serves. Ids are random, so the first in order are a random choice.
 func (c *client) choose(ctx context.Context, path string) error {
 	db, err := sample.OpenSQLite(path)
 	if err != nil {
@@ -121,7 +120,7 @@ func (c *client) choose(ctx context.Context, path string) error {
 	return rows.Err()
 }
 
-// tell tells the node a fact.
+// tell asserts a fact.
 func (c *client) tell(ctx context.Context, _ int, due time.Time) event {
 	ctx, cancel := context.WithTimeout(ctx, nodeproc.Patience)
 	defer cancel()
@@ -136,8 +135,8 @@ func (c *client) tell(ctx context.Context, _ int, due time.Time) event {
 	return e
 }
 
-// ask asks the node for a fact by its id. (For the facts of an entity, a relation or a scope the node mostly reads
-// all facts: 0.4 s at a million, so that it could answer no more than two or three of those a second.)
+// ask queries a fact by its id. A query by entity, relation or scope would make the node read all facts, which takes
+// longer than clientEvery in a large store.
 func (c *client) ask(ctx context.Context, n int, due time.Time) event {
 	ctx, cancel := context.WithTimeout(ctx, nodeproc.Patience)
 	defer cancel()
@@ -147,7 +146,7 @@ func (c *client) ask(ctx context.Context, n int, due time.Time) event {
 	return e
 }
 
-// refused is the error of a request that was not answered as it should be.
+// refused is the error of a request with an unexpected status.
 func refused(want, status int, answer map[string]any, err error) error {
 	if err != nil || status == want {
 		return err

@@ -14,7 +14,7 @@ import (
 	"decayctl/internal/store/sample"
 )
 
-// smallStore is the path of a store of a sample.
+// smallStore is the path of a new SQLite store with sample facts.
 func smallStore(t *testing.T) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "facts.db")
@@ -27,8 +27,8 @@ func smallStore(t *testing.T) string {
 	return path
 }
 
-// A client's process between its first line and the end of its input, with a server in the place of a node
-// that, after the first requests, refuses every other fact and knows none.
+// A client counts what it sends after the warming requests, until its input ends. The server stands in for a node: after
+// warming it refuses every other fact, and answers every query with 404.
 func TestClientTellsAndAsks(t *testing.T) {
 	t.Parallel()
 	path := smallStore(t)
@@ -49,7 +49,7 @@ func TestClientTellsAndAsks(t *testing.T) {
 			return
 		}
 		if n > warming+2 && asked.Load() > warming+1 {
-			_ = end.Close() // the request itself is answered before the process ends
+			_ = end.Close() // this request is still answered
 		}
 		w.WriteHeader(http.StatusCreated)
 		fmt.Fprintf(w, `{"id": "fact-%d"}`, n)

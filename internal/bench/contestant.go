@@ -15,10 +15,10 @@ import (
 type measurement struct {
 	cost
 	locked  time.Duration // the longest write transaction
-	decayed int64         // facts expired; in a dry run, facts that would be
+	decayed int64         // facts expired; in a dry run, facts that would expire
 	job     string
-	writer  *latency // what facts that are written beside noticed
-	queries *latency // and queries
+	writer  *latency // of the facts that were written during the sweep; nil if none were
+	queries *latency // of the queries during the sweep; nil if there were none
 	tally   tally
 }
 
@@ -37,7 +37,7 @@ func (s *series) once(ctx context.Context, t target, contestant, of, job string)
 	}
 }
 
-// decayctl runs the real program, without any environment.
+// decayctl runs the program under test, with an empty environment.
 func (s *series) decayctl(ctx context.Context, t target, contestant, of, job string) (measurement, error) {
 	args := []string{"--store", t.store(), "-o", "json", "--quiet"}
 	rules := []string{"--ttl", ttlText, "--min-confidence", floor, "--as-of", fact.FormatInstant(instantOf(of))}
@@ -48,7 +48,7 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 		args = append(args, "jobs", "undo", job, "--yes", "--pace", "1")
 	case neighbourCase:
 		args = append(append(args, "sweep", "--all-tenants"), rules...)
-	case nodeCase: // a node sweeps the tenant default, and no other
+	case nodeCase: // a node's own sweep covers this tenant only
 		args = append(append(args, "sweep"), rules...)
 	default:
 		args = append(append(args, "sweep", "--all-tenants", "--pace", "1"), rules...)
@@ -87,7 +87,7 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 	}
 	switch {
 	case report.FailedCount > 0 || report.Skipped["changed_meanwhile"] > 0:
-		return one, fmt.Errorf("facts that nobody touches were left: %s", out)
+		return one, fmt.Errorf("facts that no other process changes were left: %s", out)
 	case of == dryRunCase:
 		one.decayed = report.Scanned
 	case of == undoCase:
@@ -109,7 +109,7 @@ func child(ctx context.Context, t target, cmd *exec.Cmd) (measurement, error) {
 	return measurement{cost: c, decayed: told.Decayed, locked: told.Locked}, nil
 }
 
-// address is how the children find a target.
+// address is a target's address, for child processes.
 func address(t target) string {
 	if file, ok := t.(*sqliteTarget); ok {
 		return file.path

@@ -2,19 +2,18 @@ package main
 
 import "fmt"
 
-// findings are what the contestants of one series did, one measurement each.
+// findings are the measurements of one repetition, to compare what the contestants did.
 type findings map[place]measurement
 
-// agree fails where contestants did not do the same work. The script follows decayctl's rules to the
-// row. The node's method expires, beside the same facts, those that a protection of decayctl's keeps, and
-// no others.
+// agree returns an error if the contestants did different work. The script must write the same rows as decayctl. The
+// node's method must expire the same facts, and those that only decayctl protects.
 func (f findings) agree() error {
 	for at, other := range f {
 		own, ok := f[place{at.of, decayctl}]
-		if !ok || at.contestant == decayctl || at.of == nothingCase { // which is judged below
+		if !ok || at.contestant == decayctl || at.of == nothingCase { // checked below
 			continue
 		}
-		var older int64 // what grows too old while a node makes ready to sweep by the present
+		var older int64 // facts that may pass the ttl while the node starts: its sweep judges as of now
 		if at.contestant == ownSweep {
 			older = 3
 		}

@@ -5,7 +5,7 @@ import (
 	"testing"
 )
 
-// did is a measurement of a contestant that expired facts, some of them protected by decayctl.
+// did is a measurement of a sweep that expired facts, of which decayctl protects some.
 func did(decayed, protected int64) measurement {
 	return measurement{decayed: decayed, tally: tally{Overrides: decayed, Protected: protected}}
 }
@@ -20,7 +20,7 @@ func TestAgree(t *testing.T) {
 			{nightlyCase, decayctl}: did(3, 0), {nightlyCase, script}: did(3, 0), {nightlyCase, nodeMethod}: did(4, 1),
 			{undoCase, decayctl}:      {decayed: 7},
 			{neighbourCase, decayctl}: did(7, 0),
-			{nodeCase, decayctl}:      did(5, 0), {nodeCase, ownSweep}: did(8, 2), // one more grew old during the sweep
+			{nodeCase, decayctl}:      did(5, 0), {nodeCase, ownSweep}: did(8, 2), // one more fact passed the ttl
 		}
 	}
 	if err := alike().agree(); err != nil {

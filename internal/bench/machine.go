@@ -11,7 +11,7 @@ import (
 	"time"
 )
 
-// machine says in one line on what a run was measured.
+// machine describes this machine in one line: processors, memory, disk, system.
 func machine(folder string) string {
 	line := fmt.Sprintf("%d cores", runtime.NumCPU())
 	if model := lineOf("/proc/cpuinfo", "model name"); model != "" {
@@ -33,8 +33,8 @@ func machine(folder string) string {
 	return line
 }
 
-// busyShare is the share of the processors' time that is used while this program waits: by others,
-// whose work makes every figure worse. 0 where the system does not tell.
+// busyShare is the share of processor time, 0 to 1, that other processes use. Their work makes every figure worse. It is
+// 0 if the system does not report it.
 func busyShare(ctx context.Context) float64 {
 	used, all := processorTime()
 	select {
@@ -48,7 +48,7 @@ func busyShare(ctx context.Context) float64 {
 	return float64(usedThen-used) / float64(allThen-all)
 }
 
-// processorTime is what the processors have worked so far, and what they might have.
+// processorTime is the busy and the total time of all processors since boot, in ticks.
 func processorTime() (used, all int64) {
 	text, err := os.ReadFile("/proc/stat")
 	if err != nil {
@@ -57,7 +57,7 @@ func processorTime() (used, all int64) {
 	line, _, _ := strings.Cut(string(text), "\n")
 	for i, field := range strings.Fields(line) {
 		n, err := strconv.ParseInt(field, 10, 64)
-		if i > 8 || err != nil { // what guests use is in it already; the first is a name
+		if i > 8 || err != nil { // the first field is a name; those after the eighth are counted in earlier ones
 			continue
 		}
 		all += n
@@ -68,7 +68,7 @@ func processorTime() (used, all int64) {
 	return used, all
 }
 
-// lineOf is what stands behind a name in a file of lines such as those in /proc.
+// lineOf is the value of a name in a file of /proc, with a name and a value per line.
 func lineOf(path, name string) string {
 	text, err := os.ReadFile(path)
 	if err != nil {
@@ -82,7 +82,7 @@ func lineOf(path, name string) string {
 	return ""
 }
 
-// syncing is how long the disk takes to keep 4 KB: every commit waits for that.
+// syncing is the time that the disk takes to write and sync 4 KB. Every commit waits for a sync.
 func syncing(folder string) (took time.Duration, err error) {
 	file, err := os.CreateTemp(folder, "sync")
 	if err != nil {

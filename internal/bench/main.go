@@ -1,6 +1,6 @@
-// Command bench measures decayctl on equal copies of one store: what a writer and the clients of a real node
-// notice of a sweep, and how long one takes beside the row-by-row method of the node and a set-based script run
-// by the database's own shell. It is no part of decayctl. make bench runs it.
+// Command bench measures decayctl on equal copies of one store. It measures how much a sweep delays a writer and the
+// clients of a real node. It compares a sweep's duration with the node's row-by-row method and with a set-based SQL
+// script. It is no part of decayctl. `make bench` runs it.
 package main
 
 import (
@@ -30,8 +30,7 @@ func main() {
 	}
 }
 
-// start is one process of a benchmark: the one that measures, or a child of it whose memory and time are
-// its own.
+// start is one process of a benchmark: the one that measures, or a child, whose memory and time are measured apart.
 func start(ctx context.Context, args []string) error {
 	if len(args) > 0 {
 		switch args[0] {
@@ -55,23 +54,23 @@ func start(ctx context.Context, args []string) error {
 	return p.measure(ctx, os.Stdout)
 }
 
-// plan is what is to be measured.
+// plan says what to measure.
 type plan struct {
 	facts       []int
 	stores      []string
 	cases       []string
 	contestants []string
-	times       int           // each measurement is repeated
-	baseline    time.Duration // of a writer, or of a node's clients, without a sweep
+	times       int           // repetitions of each measurement
+	baseline    time.Duration // how long a writer, or a node's clients, are measured without a sweep
 	out         string        // the page; "" is none
 	decayctl    string        // the program
-	against     string        // another decayctl, measured in turns with it; "" is none
+	against     string        // another build of decayctl, measured alternately; "" is none
 	node        nodeproc.Installation
 	settings    string // of PostgreSQL, besides those of every run
-	profile     string // the file that says where decayctl's time went; "" is none
-	templates   string // the folder where templates are kept for the next run; "" keeps none
+	profile     string // file for decayctl's CPU profile; "" is none
+	templates   string // folder that keeps filled stores for the next run; "" keeps none
 	self        string // this program, for its children
-	command     string // as it was typed
+	command     string // the command line of this run
 }
 
 func parse(args []string, stderr io.Writer) (plan, error) {

@@ -18,12 +18,12 @@ var storeNames = []string{sqliteStore, postgresStore}
 // The cases, as in -cases.
 const (
 	dryRunCase    = "dry-run"   // nothing is written
-	firstCase     = "first"     // the first sweep, of most of the store
-	nothingCase   = "nothing"   // the same again: nothing to do
-	nightlyCase   = "nightly"   // a little later, when 0.3 % more are stale
-	undoCase      = "undo"      // the first sweep is taken back
+	firstCase     = "first"     // the first sweep, which expires most facts
+	nothingCase   = "nothing"   // the same sweep again, which finds nothing to do
+	nightlyCase   = "nightly"   // a sweep nightAfter later, when 0.3 % more facts are stale
+	undoCase      = "undo"      // the undo of the first sweep
 	neighbourCase = "neighbour" // the first sweep at the default pace, beside a writer
-	nodeCase      = "node"      // the same of the tenant default, beside a node and its clients; SQLite only
+	nodeCase      = "node"      // the same for the tenant default, beside a node and its clients; SQLite only
 )
 
 var caseNames = []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCase, neighbourCase, nodeCase}
@@ -35,16 +35,16 @@ const (
 	decayctlTwo = "decayctl-2" // two workers; PostgreSQL only
 	nodeMethod  = "row-by-row"
 	script      = "script"
-	ownSweep    = "own-sweep" // the node sweeps, in the case node
-	nobody      = "nobody"    // the writer or the clients alone
+	ownSweep    = "own-sweep" // the node's own sweep, in the case node
+	noSweep     = "nobody"    // the writer or the clients alone
 )
 
-var contestantNames = []string{decayctl, before, decayctlTwo, nodeMethod, script, ownSweep, nobody}
+var contestantNames = []string{decayctl, before, decayctlTwo, nodeMethod, script, ownSweep, noSweep}
 
 // takesPart tells whether a contestant can be measured in a case on a store.
 func takesPart(contestant, store, of string) bool {
 	if of == nodeCase {
-		return store == sqliteStore && slices.Contains([]string{decayctl, before, ownSweep, nobody}, contestant)
+		return store == sqliteStore && slices.Contains([]string{decayctl, before, ownSweep, noSweep}, contestant)
 	}
 	switch contestant {
 	case decayctlTwo:
@@ -55,20 +55,20 @@ func takesPart(contestant, store, of string) bool {
 		return of != undoCase
 	case ownSweep:
 		return false
-	case nobody:
+	case noSweep:
 		return of == neighbourCase
 	default:
 		return true
 	}
 }
 
-// The rules of every sweep here.
+// The rules of every sweep, and the seed of the sample.
 const (
 	ttl        = 90 * 24 * time.Hour
 	ttlText    = "90d"
 	floor      = "0.4"
 	seed       = 1
-	nightAfter = 44 * time.Hour // in which 0.3 % of the facts grow older than ttl
+	nightAfter = 44 * time.Hour // 0.3 % of the facts pass the ttl meanwhile
 )
 
 // asOf is the instant of the first sweep. The store is a year old by then.
@@ -81,7 +81,7 @@ func instantsOf(at time.Time) instants {
 	return instants{fact.FormatInstant(at), fact.FormatInstant(at.Add(-ttl)), fact.FormatSecond(at)}
 }
 
-// instantOf is when the sweep of a case judges.
+// instantOf is the as-of of a case's sweep.
 func instantOf(of string) time.Time {
 	if of == nightlyCase {
 		return asOf.Add(nightAfter)

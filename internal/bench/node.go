@@ -16,8 +16,8 @@ import (
 	"decayctl/internal/interop/nodeproc"
 )
 
-// withoutCIDs makes the facts of a sample such as the node tells: the sample has made-up content ids, and the
-// node refuses to tell a fact whose id does not match it. The node keeps others from updating facts by a trigger.
+// withoutCIDs removes the made-up content ids of sample facts. A node does not serve a fact whose content id is wrong.
+// The node's trigger that forbids updates of facts is dropped for the update.
 func withoutCIDs(ctx context.Context, db *sql.DB) error {
 	var trigger string
 	if err := db.QueryRowContext(ctx, "SELECT sql FROM sqlite_schema WHERE name = 'facts_no_update'").Scan(&trigger); err != nil {
@@ -27,7 +27,7 @@ func withoutCIDs(ctx context.Context, db *sql.DB) error {
 	return err
 }
 
-// newNodeStores is for stores that a node's own migrations made.
+// newNodeStores keeps stores whose tables a node's own migrations made.
 func newNodeStores(installed nodeproc.Installation, plain *sqliteDatabase) *sqliteDatabase {
 	stores := *plain
 	stores.kind, stores.adapt = "node-"+nodeproc.Newest, withoutCIDs
@@ -47,8 +47,8 @@ type node struct {
 	folder string
 }
 
-// startNode starts the newest node on a file, with its own defaults but for quotas and keys. It answers a
-// sweep itself instead of by a job, however many facts there are.
+// startNode starts the newest node on a file, with its defaults but without quotas and keys. However many facts there
+// are, the node sweeps while the request waits, and not in a job.
 func startNode(installed nodeproc.Installation, path string) (*node, error) {
 	folder, err := os.MkdirTemp(filepath.Dir(path), "node-")
 	if err != nil {
@@ -64,8 +64,8 @@ func startNode(installed nodeproc.Installation, path string) (*node, error) {
 
 func (n *node) stop() error { return errors.Join(n.Stop(), os.RemoveAll(n.folder)) }
 
-// sweep has the node sweep its tenant default by the rules of every sweep here. It judges by the present, to
-// which the age is stretched.
+// sweep asks the node to sweep its tenant default. The node judges as of now, so the ttl is made longer by the time since
+// asOf.
 func (n *node) sweep(ctx context.Context, t target) (one measurement, err error) {
 	query := url.Values{"min_confidence": {floor}}
 	var status int
@@ -88,7 +88,7 @@ func (n *node) sweep(ctx context.Context, t target) (one measurement, err error)
 	return one, nil
 }
 
-// sweptAt is the as-of of the node's own sweep, the latest in the store.
+// sweptAt is the as-of of the node's own sweep: the latest one in the store.
 func sweptAt(ctx context.Context, t target) (at instants, err error) {
 	db, err := t.open()
 	if err != nil {

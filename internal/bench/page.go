@@ -7,11 +7,11 @@ import (
 	"strings"
 )
 
-// byHand is the line of the page below which it belongs to people.
+// byHand is the line of the page below which all text is written by hand.
 const byHand = "<!-- What follows is written by hand; make bench keeps it. -->"
 
-// page writes the results: first what an operator needs, on one screen. Of the page that is there it keeps what
-// is written by hand.
+// page is the page with the results. What an operator needs comes first, on one screen. The text below byHand is taken
+// from the old page.
 func page(rec record, old, data, plot string) string {
 	var b strings.Builder
 	rs, facts := rec.Results, rec.Results.size()
@@ -36,7 +36,7 @@ func page(rec record, old, data, plot string) string {
 	return b.String()
 }
 
-// size is the size that the page is about: a million, or the largest below that or at all.
+// size is the store size that the page shows: a million facts, else the largest below a million, else the largest.
 func (rs results) size() (facts int) {
 	for _, r := range rs {
 		if r.Facts == 1_000_000 {
@@ -47,7 +47,7 @@ func (rs results) size() (facts int) {
 	return facts
 }
 
-// sizes are the sizes whose first sweep was measured, the smallest first.
+// sizes are the store sizes with a measured first sweep, in ascending order.
 func (rs results) sizes() (sizes []int) {
 	for _, r := range rs {
 		if r.Case == firstCase {
@@ -58,15 +58,15 @@ func (rs results) sizes() (sizes []int) {
 	return slices.Compact(sizes)
 }
 
-// besideWriter is what a process that inserts facts notices of a first sweep.
+// besideWriter is the table of a writer's latency during a first sweep.
 func besideWriter(b *strings.Builder, rs results, store string, facts int) {
 	b.WriteString("\n| a process inserts a fact every 10 ms | p50 / p99 / max | failed | the sweep took | facts expired | longest write transaction |\n|--|--:|--:|--:|--:|--:|\n")
-	for _, contestant := range []string{nobody, decayctl, decayctlTwo, script, nodeMethod} {
+	for _, contestant := range []string{noSweep, decayctl, decayctlTwo, script, nodeMethod} {
 		r := rs.find(store, facts, neighbourCase, contestant)
 		switch {
-		case r == nil && (contestant == nobody || contestant == decayctl):
+		case r == nil && (contestant == noSweep || contestant == decayctl):
 			fmt.Fprintf(b, "| %s | not measured | | | | |\n", contestantTitles[contestant])
-		case r != nil && contestant == nobody:
+		case r != nil && contestant == noSweep:
 			fmt.Fprintf(b, "| %s | %s | | | |\n", contestantTitles[contestant], waits(r.Writer))
 		case r != nil:
 			fmt.Fprintf(b, "| %s | %s | %s | %s ms |\n", contestantTitles[contestant], waits(r.Writer), swept(r), grouped(int(r.LockedMS+0.5)))
@@ -74,17 +74,17 @@ func besideWriter(b *strings.Builder, rs results, store string, facts int) {
 	}
 }
 
-// besideNode is what the clients of a node notice of a first sweep.
+// besideNode is the table of the latency of a node's clients during a first sweep.
 func besideNode(b *strings.Builder, rs results, facts int) {
 	b.WriteString("\n| a node is told 20 facts and asked 20 queries a second | facts: p50 / p99 / max | failed | lost | queries: p50 / p99 / max | failed | the sweep took | facts expired |\n|--|--:|--:|--:|--:|--:|--:|--:|\n")
-	for _, contestant := range []string{nobody, decayctl, ownSweep} {
+	for _, contestant := range []string{noSweep, decayctl, ownSweep} {
 		r := rs.find(sqliteStore, facts, nodeCase, contestant)
 		if r == nil {
 			fmt.Fprintf(b, "| %s | not measured | | | | | | |\n", contestantTitles[contestant])
 			continue
 		}
 		took := " | "
-		if contestant != nobody {
+		if contestant != noSweep {
 			took = swept(r)
 		}
 		fmt.Fprintf(b, "| %s | %s | %d | %s | %s |\n", contestantTitles[contestant], waits(r.Writer), r.Writer.Lost, waits(r.Queries), took)
@@ -92,7 +92,7 @@ func besideNode(b *strings.Builder, rs results, facts int) {
 	b.WriteString(nodeNote)
 }
 
-// waits are two cells: how long facts or queries took, and how many failed.
+// waits are two cells: the latency of facts or queries, and how many failed.
 func waits(w *waiting) string {
 	brief := func(ms float64) string {
 		if ms < 10 {
@@ -107,12 +107,12 @@ func waits(w *waiting) string {
 	return text
 }
 
-// swept are two cells: how long a sweep took, and how many facts expired.
+// swept are two cells: the duration of a sweep, and how many facts expired.
 func swept(r *result) string {
 	return fmt.Sprintf("%s s | %s", seconds(r.Seconds), grouped(int(r.Decayed)))
 }
 
-// targets are the goals of a store, and whether they are met.
+// targets is the table of a store's goals, and whether they are met.
 func targets(b *strings.Builder, rs results, store string, facts int) {
 	b.WriteString("| | measured | target | |\n|--|--|--|--|\n")
 	mixed := false
@@ -136,7 +136,7 @@ func targets(b *strings.Builder, rs results, store string, facts int) {
 	}
 }
 
-// flatOut is how long everything takes while nothing else uses the store.
+// flatOut is the table of durations while no other process uses the store.
 func flatOut(b *strings.Builder, rs results, facts int) {
 	b.WriteString("| | SQLite: decayctl | row by row | script | PostgreSQL: decayctl | row by row | script |\n|--|--:|--:|--:|--:|--:|--:|\n")
 	row := func(title, of string, facts int) {
@@ -166,7 +166,7 @@ func flatOut(b *strings.Builder, rs results, facts int) {
 	}
 }
 
-// seconds has three digits that mean something.
+// seconds writes a duration with three significant digits.
 func seconds(s float64) string {
 	switch {
 	case s < 1:

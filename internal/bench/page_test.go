@@ -34,7 +34,7 @@ func golden(t *testing.T, name, got string) {
 	}
 }
 
-// measured is the record in testdata.
+// measured reads the record in testdata.
 func measured(t *testing.T) (rec record) {
 	t.Helper()
 	if err := load(filepath.Join("testdata", "results.json"), &rec); err != nil {
@@ -81,15 +81,15 @@ func TestRatiosAreJudged(t *testing.T) {
 		{Store: sqliteStore, Facts: 100_000, Case: firstCase, Contestant: script, Seconds: 1, Run: time.Unix(1, 0)},
 		{Store: sqliteStore, Facts: 100_000, Case: neighbourCase, Contestant: decayctl, Seconds: 3, Writer: &waiting{P99MS: 51, MaxMS: 250}},
 		{Store: sqliteStore, Facts: 100_000, Case: nodeCase, Contestant: decayctl, Writer: p99(15), Queries: p99(6)},
-		{Store: sqliteStore, Facts: 100_000, Case: nodeCase, Contestant: nobody, Writer: p99(10), Queries: p99(5)},
+		{Store: sqliteStore, Facts: 100_000, Case: nodeCase, Contestant: noSweep, Writer: p99(10), Queries: p99(5)},
 		{Store: sqliteStore, Facts: 1_000_000, Case: nodeCase, Contestant: decayctl, Writer: &waiting{P99MS: 10, Lost: 1}, Queries: p99(5)},
-		{Store: sqliteStore, Facts: 1_000_000, Case: nodeCase, Contestant: nobody, Writer: p99(10), Queries: p99(5)},
+		{Store: sqliteStore, Facts: 1_000_000, Case: nodeCase, Contestant: noSweep, Writer: p99(10), Queries: p99(5)},
 		{Store: sqliteStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctl, Seconds: 13, PeakMB: 97},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctl, Seconds: 3},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 2, PeakMB: 50},
 		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: nodeMethod, Seconds: 50},
 		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: decayctl, Writer: &waiting{P99MS: 21, MaxMS: 60}},
-		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: nobody, Writer: p99(2)},
+		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: noSweep, Writer: p99(2)},
 		{Store: postgresStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 40, PeakMB: 60},
 	}
 	for _, test := range []struct {

@@ -2,19 +2,19 @@ package main
 
 import "decayctl/internal/report/chart"
 
-// The plot: a panel for each store, the cost of a first sweep in µs per fact against the size of the
-// store, both on log axes. A method whose cost is linear draws a level line.
+// The plot has a panel for each database: the cost of a first sweep in µs per fact, by the number of facts, on log axes. A
+// method with linear cost is a horizontal line.
 const (
 	panelWidth  = 330
 	panelHeight = 250
-	panelGap    = 170 // room for the names at the ends of the lines
+	panelGap    = 170 // for the names at the ends of the lines
 	marginLeft  = 64
 	marginTop   = 64
 	plotWidth   = marginLeft + 2*panelWidth + 2*panelGap
 	plotHeight  = marginTop + panelHeight + 62
 )
 
-// plotStyle holds the colors of the contestants, which follow those of the reader's screen.
+// plotStyle has the colors of the contestants, for light and for dark screens.
 const plotStyle = `
   .decayctl { stroke: #0969da } .decayctl-2 { stroke: #0969da; stroke-dasharray: 6 4 } .row-by-row { stroke: #cf222e } .script { stroke: #8250df }
   .end { stroke: none } .end.decayctl, .end.decayctl-2 { fill: #0969da } .end.row-by-row { fill: #cf222e } .end.script { fill: #8250df }
@@ -54,7 +54,7 @@ func plot(rs results) string {
 	return f.SVG()
 }
 
-// curves are those of the contestants on one store. The results are ordered by size.
+// curves are the curves of the contestants on one database. The results are ordered by size.
 func curves(rs results, store string) (all []chart.Curve) {
 	for _, contestant := range []string{decayctl, decayctlTwo, nodeMethod, script} {
 		c := chart.Curve{Name: contestantTitles[contestant], Class: contestant}

@@ -14,7 +14,7 @@ import (
 // profiledChild is decayctl in a process of this program.
 const profiledChild = "profiled"
 
-// profiled runs decayctl, and notes where its time goes.
+// profiled runs decayctl with a CPU profile.
 func profiled(path string, args []string) error {
 	file, err := os.Create(path)
 	if err != nil {
@@ -33,8 +33,8 @@ func profiled(path string, args []string) error {
 	return fmt.Errorf("decayctl ended with exit code %d", code)
 }
 
-// writeProfile writes the profiles of all runs as one, without anything of this machine in it: the compiler
-// looks for functions by name and line.
+// writeProfile merges the profiles of all runs into one file, without paths of this machine: the compiler finds functions
+// by name and line.
 func writeProfile(path string, parts []string) error {
 	var all []*profile.Profile
 	for _, part := range parts {

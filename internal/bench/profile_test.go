@@ -9,12 +9,12 @@ import (
 	"github.com/google/pprof/profile"
 )
 
-// TestProfile: several runs are one profile, with the functions in it and no path of this machine.
+// TestProfile: several runs become one profile, which has the functions and no path of this machine.
 func TestProfile(t *testing.T) {
 	t.Parallel()
 	folder := t.TempDir()
 	part := func(name string, samples int64) string {
-		f := &profile.Function{ID: 1, Name: "decayctl/internal/sweep.read", SystemName: "decayctl/internal/sweep.read", Filename: "/home/somebody/read.go", StartLine: 7}
+		f := &profile.Function{ID: 1, Name: "decayctl/internal/sweep.read", SystemName: "decayctl/internal/sweep.read", Filename: "/home/ada/read.go", StartLine: 7}
 		m := &profile.Mapping{ID: 1, File: "/tmp/bench", BuildID: "x", HasFunctions: true}
 		l := &profile.Location{ID: 1, Mapping: m, Line: []profile.Line{{Function: f, Line: 9}}}
 		p := &profile.Profile{

@@ -12,8 +12,7 @@ import (
 	"strings"
 )
 
-// publish writes the page, the plot and the results they are made of, with those of earlier runs that
-// this one has not measured again.
+// publish writes the page, the plot and the results. What this run has not measured is taken from earlier runs.
 func (r *run) publish() error {
 	if r.out == "" {
 		return nil
@@ -41,7 +40,7 @@ func (r *run) publish() error {
 		os.WriteFile(r.out, []byte(page(rec, string(old), filepath.Base(beside)+".json", filepath.Base(beside)+".svg")), 0o644))
 }
 
-// version is that of a decayctl.
+// version is the version of a build of decayctl.
 func version(ctx context.Context, program string) (string, error) {
 	out, err := exec.CommandContext(ctx, program, "version").Output()
 	if err != nil {
@@ -51,7 +50,7 @@ func version(ctx context.Context, program string) (string, error) {
 	return strings.TrimPrefix(first, "decayctl "), nil
 }
 
-// load reads the results of earlier runs, where there are any.
+// load reads the results of earlier runs. A file that does not exist has none.
 func load(path string, rec *record) error {
 	text, err := os.ReadFile(path)
 	if os.IsNotExist(err) {
@@ -66,7 +65,7 @@ func load(path string, rec *record) error {
 	return nil
 }
 
-// add takes a run into the record, and forgets the runs of which nothing is left.
+// add adds a run to the record, and removes the runs of which no result is left.
 func (rec *record) add(s session, fresh results) {
 	rec.Results = rec.Results.merged(fresh)
 	rec.Runs = slices.DeleteFunc(rec.Runs, func(old session) bool { return old.At.Equal(s.At) })

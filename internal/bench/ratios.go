@@ -8,21 +8,21 @@ import (
 	"strings"
 )
 
-// ratio is one figure set against another, and what is wanted of it.
+// ratio is one figure divided by another, with its goal.
 type ratio struct {
 	value  string
 	wanted string
 	met    bool
-	mixed  bool // its two sides come from different runs, between which a machine may change its pace
+	mixed  bool // its two figures come from different runs, so the machine may have been slower in one
 }
 
-// goal is a row of the page: the ratio at a size, nil where it has not been measured.
+// goal is a row of the page: the ratio at a size; nil if it was not measured.
 type goal struct {
 	name string
 	of   func(rs results, facts int) *ratio
 }
 
-// goals are what decayctl is developed against, for each store.
+// goals are the goals of decayctl's development, by database.
 var goals = map[string][]goal{
 	sqliteStore: {
 		{"first sweep at the default pace, next to a writer, against flat out and alone",
@@ -70,14 +70,14 @@ var goals = map[string][]goal{
 	},
 }
 
-// shareOf is the share of one contestant's time in a case in that of another.
+// shareOf is one contestant's time in a case divided by the time of another.
 func shareOf(store, of, who, ofOther, other string, wanted float64) func(results, int) *ratio {
 	return func(rs results, facts int) *ratio {
 		return share(rs.find(store, facts, of, who), rs.find(store, facts, ofOther, other), wanted)
 	}
 }
 
-// fastest is decayctl's first sweep: on PostgreSQL with two workers.
+// fastest is decayctl's first sweep, on PostgreSQL with two workers.
 func fastest(rs results, store string, facts int) *result {
 	return cmp.Or(rs.find(store, facts, firstCase, decayctlTwo), rs.find(store, facts, firstCase, decayctl))
 }
@@ -98,7 +98,7 @@ func share(own, other *result, wanted float64) *ratio {
 	return &ratio{fmt.Sprintf("%.2f × its time", part), fmt.Sprintf("≤ %g ×", wanted), part <= wanted, !own.Run.Equal(other.Run)}
 }
 
-// around is a ratio that should be 1.
+// around is a ratio whose goal is 1.
 func around(value, tolerance float64) *ratio {
 	return &ratio{
 		value: fmt.Sprintf("%.2f ×", value), wanted: fmt.Sprintf("1 × within %.0f %%", 100*tolerance),
@@ -106,10 +106,10 @@ func around(value, tolerance float64) *ratio {
 	}
 }
 
-// own tells whether decayctl was measured, with however many workers.
+// own tells whether a result is of decayctl, with one or two workers.
 func (r result) own() bool { return r.Contestant == decayctl || r.Contestant == decayctlTwo }
 
-// peakMB is decayctl's highest peak in any case on a store of this size; 0 where it was not measured.
+// peakMB is decayctl's peak memory over all cases on a store of this size; 0 if it was not measured.
 func peakMB(rs results, store string, facts int) (peak float64) {
 	for _, r := range rs {
 		if r.Store == store && r.Facts == facts && r.own() {
@@ -119,7 +119,7 @@ func peakMB(rs results, store string, facts int) (peak float64) {
 	return peak
 }
 
-// largest is the size of the largest store of a kind that decayctl has swept.
+// largest is the size of the largest store that decayctl has swept, in facts.
 func (rs results) largest(store string) (facts int) {
 	for _, r := range rs {
 		if r.Store == store && r.Case == firstCase && r.own() {
@@ -129,7 +129,7 @@ func (rs results) largest(store string) (facts int) {
 	return facts
 }
 
-// memory is decayctl's highest peak in stores of these sizes; nil where the first was not measured.
+// memory is decayctl's peak memory by store size; nil if the first size was not measured.
 func memory(rs results, store string, wanted float64, sizes ...int) *ratio {
 	if peakMB(rs, store, sizes[0]) == 0 {
 		return nil
@@ -160,7 +160,7 @@ func writerOnSQLite(rs results, facts int) *ratio {
 }
 
 func writerOnPostgres(rs results, facts int) *ratio {
-	own, alone := rs.find(postgresStore, facts, neighbourCase, decayctl), rs.find(postgresStore, facts, neighbourCase, nobody)
+	own, alone := rs.find(postgresStore, facts, neighbourCase, decayctl), rs.find(postgresStore, facts, neighbourCase, noSweep)
 	if own == nil || alone == nil {
 		return nil
 	}
@@ -174,7 +174,7 @@ func writerOnPostgres(rs results, facts int) *ratio {
 }
 
 func clientsOfNode(rs results, facts int) *ratio {
-	own, alone := rs.find(sqliteStore, facts, nodeCase, decayctl), rs.find(sqliteStore, facts, nodeCase, nobody)
+	own, alone := rs.find(sqliteStore, facts, nodeCase, decayctl), rs.find(sqliteStore, facts, nodeCase, noSweep)
 	if own == nil || alone == nil {
 		return nil
 	}

@@ -7,7 +7,7 @@ import (
 	"time"
 )
 
-// result is what one contestant took in one case: the median of each figure by itself.
+// result is one contestant in one case. Each figure is the median of its samples.
 type result struct {
 	Store      string    `json:"store"`
 	Facts      int       `json:"facts"`
@@ -20,11 +20,11 @@ type result struct {
 	LockedMS   float64   `json:"locked_ms"`         // the longest write transaction
 	PeakMB     float64   `json:"peak_mb"`           // of the client; a MB is 2^20 bytes
 	LogMB      float64   `json:"log_mb"`            // growth of the write-ahead log
-	Writer     *waiting  `json:"writer,omitempty"`  // of the process that writes facts during the sweep
-	Queries    *waiting  `json:"queries,omitempty"` // of the client that asks a node during the sweep
+	Writer     *waiting  `json:"writer,omitempty"`  // latency of the process that writes facts during the sweep
+	Queries    *waiting  `json:"queries,omitempty"` // latency of the client that queries a node during the sweep
 }
 
-// waiting is the latency of facts that are written, or of queries.
+// waiting is the latency of written facts, or of queries.
 type waiting struct {
 	P50MS    float64 `json:"p50_ms"`
 	P99MS    float64 `json:"p99_ms"`
@@ -60,7 +60,7 @@ func (s *series) result(of, contestant string, samples []measurement) result {
 	return r
 }
 
-// waited is what samples noticed; nil if nothing was there to notice anything.
+// waited sums up the latency of samples; nil if no process was measured beside the sweep.
 func waited(samples []measurement, by func(measurement) *latency) *waiting {
 	if by(samples[0]) == nil {
 		return nil
@@ -77,7 +77,7 @@ func waited(samples []measurement, by func(measurement) *latency) *waiting {
 		P99MS: middle(func(l *latency) time.Duration { return l.P99 }),
 		MaxMS: middle(func(l *latency) time.Duration { return l.Max }),
 	}
-	for _, one := range samples { // what failed even once has failed
+	for _, one := range samples { // one failure in any sample is reported
 		l := by(one)
 		w.Times, w.Failures, w.Lost = w.Times+l.Times, w.Failures+l.Failures, w.Lost+l.Lost
 		w.Failure = cmp.Or(w.Failure, l.Failure)
@@ -102,19 +102,19 @@ func (s *series) print(of, contestant string, one measurement) {
 	fmt.Fprintln(s.w, line)
 }
 
-// perFact is the cost in µs for each fact of the store.
+// perFact is the time in µs per fact of the store.
 func (r result) perFact() float64 { return r.Seconds * 1e6 / float64(r.Facts) }
 
-// results are all that has been measured, of one or more runs.
+// results are the results of one or more runs.
 type results []result
 
-// record is the file that results are kept in.
+// record is the file of results.
 type record struct {
 	Runs    []session `json:"runs"`
 	Results results   `json:"results"`
 }
 
-// session is a run that results come from.
+// session is one run of the benchmark.
 type session struct {
 	At       time.Time `json:"at"` // when it began
 	Command  string    `json:"command"`
@@ -125,7 +125,7 @@ type session struct {
 	Busy     float64   `json:"busy"` // share of the processors that others used before a series, at most
 }
 
-// merged is what is known after a run: its own results, and what only earlier runs have.
+// merged is the fresh results, and those of earlier runs that were not measured again.
 func (old results) merged(fresh results) results {
 	all := slices.Clone(fresh)
 	for _, r := range old {

@@ -18,15 +18,15 @@ import (
 // rowByRowChild is the process that sweeps as the node does.
 const rowByRowChild = "row-by-row-child"
 
-// rowByRowReport is what it prints, as JSON.
+// rowByRowReport is what the process prints, as JSON.
 type rowByRowReport struct {
 	Decayed int64
 	Locked  time.Duration // from its first write to the end of its transaction
 }
 
-// rowByRow sweeps as the node does: the ids of each rule are read into memory, then one transaction
-// writes fact by fact and table by table, one statement each. It knows the node's protections only, and
-// nulls a confidence override as the node does. Arguments: kind of store, address, as-of.
+// rowByRow sweeps as the node does. It reads the ids of each rule into memory. Then one transaction writes fact by fact
+// and table by table, one statement each. It has the node's protections only, and like the node it sets the confidence of
+// an override to NULL. Arguments: kind of store, address, as-of.
 func rowByRow(ctx context.Context, args []string, w io.Writer) error {
 	if len(args) != 3 {
 		return fmt.Errorf("%s takes 3 arguments", rowByRowChild)
@@ -48,7 +48,7 @@ func rowByRow(ctx context.Context, args []string, w io.Writer) error {
 	return json.NewEncoder(w).Encode(report)
 }
 
-// openAsNode opens a store with the node's settings: foreign keys, and 5 s of patience on SQLite.
+// openAsNode opens a store with the node's settings: foreign keys, and on SQLite a busy timeout of 5 s.
 func openAsNode(kind, address string) (*sql.DB, error) {
 	if kind == sqliteStore {
 		return sample.OpenSQLite(address)
@@ -67,8 +67,7 @@ const (
 
 func nodeSweep(ctx context.Context, db *sql.DB, kind string, asOf time.Time) (report rowByRowReport, err error) {
 	at := instantsOf(asOf)
-	// Python's drivers open a transaction with the first write on SQLite, and with the first statement on
-	// PostgreSQL.
+	// Python's SQLite driver begins a transaction at the first write, its PostgreSQL driver at the first statement.
 	var read querier = db
 	var tx *sql.Tx
 	begin := func() (err error) {
@@ -130,7 +129,7 @@ func nodeSweep(ctx context.Context, db *sql.DB, kind string, asOf time.Time) (re
 	return report, nil
 }
 
-// querier reads in a transaction or without one.
+// querier reads, in a transaction or without one.
 type querier interface {
 	QueryContext(ctx context.Context, query string, args ...any) (*sql.Rows, error)
 }
@@ -151,17 +150,17 @@ func ids(ctx context.Context, q querier, query, argument string) (found []string
 	return found, rows.Err()
 }
 
-// writes runs one statement many times, each time by itself. The first error ends it.
+// writes runs statements one by one. After the first error it runs none.
 type writes struct {
 	ctx      context.Context
 	tx       *sql.Tx
-	prepares bool // Python's driver for SQLite keeps compiled statements; that for PostgreSQL sends text
+	prepares bool // Python's SQLite driver keeps compiled statements, its PostgreSQL driver sends text
 	query    string
 	compiled *sql.Stmt
 	err      error
 }
 
-// begin names the statement that comes next.
+// begin sets the statement to run next.
 func (w *writes) begin(query string) {
 	w.query = query
 	if w.err == nil && w.prepares {

@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/interop/nodeproc"
 )
 
-// measure does what is planned, prints each result as it comes, and writes the page.
+// measure runs the plan, prints each result at once, and writes the page.
 func (p plan) measure(ctx context.Context, w io.Writer) error {
 	r := run{plan: p, w: w}
 	var err error
@@ -57,7 +57,7 @@ func (p plan) measure(ctx context.Context, w io.Writer) error {
 	if r.out == "" {
 		return nil
 	}
-	if len(p.stores) == 0 { // else all is written
+	if len(p.stores) == 0 { // else publish was called after each measurement
 		if err := r.publish(); err != nil {
 			return err
 		}
@@ -71,12 +71,12 @@ type run struct {
 	plan
 	w       io.Writer
 	program string // decayctl, absolute
-	former  string // that of -against, absolute; "" is none
+	former  string // the decayctl of -against, absolute; "" is none
 	folder  string // removed at the end
 	session session
 	results results
 
-	profiles []string // of the runs of decayctl so far, where they are wanted
+	profiles []string // files with a profile of each run of decayctl so far
 }
 
 func (r *run) onStore(ctx context.Context, name string) (err error) {
@@ -104,7 +104,7 @@ func (r *run) onStore(ctx context.Context, name string) (err error) {
 		fmt.Fprintf(r.w, "\n%s, %d facts (filled in %.0f s)\n", name, facts, time.Since(started).Seconds())
 		if busy := busyShare(ctx); busy > quiet {
 			r.session.Busy = max(r.session.Busy, busy)
-			fmt.Fprintf(r.w, "others keep %.0f %% of the processors busy: the figures will not be those of a quiet machine\n", 100*busy)
+			fmt.Fprintf(r.w, "other processes keep %.0f %% of the processors busy: the figures will not be those of a quiet machine\n", 100*busy)
 		}
 		fmt.Fprintln(r.w, heading)
 		s := series{run: r, db: db, nodes: nodes, store: name, facts: facts}
@@ -127,8 +127,8 @@ func (r *run) database(name string) (database, error) {
 	return newSQLite(folder, templates), os.MkdirAll(folder, 0o755)
 }
 
-// nodeStores are stores that a node made, beside the others of their kind; nil if the case node is not to be
-// measured. Without a node it is left out.
+// nodeStores are stores that a node made; nil if the case node is not to be measured. If no node is installed, the case is
+// left out.
 func (r *run) nodeStores(name string, db database) database {
 	plain, ok := db.(*sqliteDatabase)
 	if !ok || !slices.Contains(r.cases, nodeCase) {
@@ -143,10 +143,10 @@ func (r *run) nodeStores(name string, db database) database {
 	return newNodeStores(r.node, plain)
 }
 
-// quiet is the share of the processors that others may use without mention.
+// quiet is the share of the processors, 0 to 1, that other processes may use without a warning.
 const quiet = 0.1
 
-// series is all measurements on stores of one kind and size.
+// series is all measurements on stores of one kind and one size.
 type series struct {
 	*run
 	db    database
@@ -171,7 +171,7 @@ func (s *series) measure(ctx context.Context) error {
 			if err := found.agree(); err != nil {
 				return err
 			}
-			if err := s.keep(samples); err != nil { // at once: what comes next may take an hour, or fail
+			if err := s.keep(samples); err != nil { // at once, since the next measurement may take an hour, or fail
 				return err
 			}
 		}
@@ -179,7 +179,7 @@ func (s *series) measure(ctx context.Context) error {
 	return nil
 }
 
-// keep takes what has been measured so far into the results, and writes them.
+// keep adds the samples so far to the results, and writes them.
 func (s *series) keep(samples map[place][]measurement) error {
 	var fresh results
 	for at, taken := range samples {
@@ -189,7 +189,7 @@ func (s *series) keep(samples map[place][]measurement) error {
 	return s.publish()
 }
 
-// place is where a sample belongs.
+// place is the case and the contestant of a sample.
 type place struct{ of, contestant string }
 
 // wanted tells whether a contestant is to be measured in a case.
@@ -197,7 +197,7 @@ func (s *series) wanted(contestant, of string) bool {
 	return slices.Contains(s.cases, of) && takesPart(contestant, s.store, of)
 }
 
-// sweeps takes one contestant through the cases, one after the other on one copy.
+// sweeps measures one contestant in all cases without a user, one after the other on one copy.
 func (s *series) sweeps(ctx context.Context, contestant string, samples map[place][]measurement, found findings) (err error) {
 	var cases []string
 	for _, of := range []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCase} {
@@ -209,7 +209,7 @@ func (s *series) sweeps(ctx context.Context, contestant string, samples map[plac
 		return nil
 	}
 	if !slices.Contains(cases, firstCase) && !slices.Equal(cases, []string{dryRunCase}) {
-		cases = slices.Insert(cases, min(len(cases), slices.Index(cases, dryRunCase)+1), firstCase) // the others follow it
+		cases = slices.Insert(cases, min(len(cases), slices.Index(cases, dryRunCase)+1), firstCase) // the other cases need its sweep
 	}
 	t, err := s.db.copied(ctx)
 	if err != nil {
@@ -236,7 +236,8 @@ func (s *series) sweeps(ctx context.Context, contestant string, samples map[plac
 	return nil
 }
 
-// beside measures a process that uses a store, through a node in one of the cases, while a contestant sweeps it.
+// beside measures a process that uses a store while a contestant sweeps it. In the case node it uses the store through a
+// node.
 func (s *series) beside(ctx context.Context, of, contestant string, samples map[place][]measurement, found findings) (err error) {
 	if !s.wanted(contestant, of) {
 		return nil
@@ -265,7 +266,7 @@ func (s *series) beside(ctx context.Context, of, contestant string, samples map[
 	}
 	var one measurement
 	switch contestant {
-	case nobody:
+	case noSweep:
 		one.started = time.Now()
 		select {
 		case <-time.After(s.baseline):
@@ -298,7 +299,7 @@ func (s *series) beside(ctx context.Context, of, contestant string, samples map[
 			return err
 		}
 	}
-	if contestant != nobody {
+	if contestant != noSweep {
 		if one.tally, err = tallied(ctx, t, at); err != nil {
 			return err
 		}

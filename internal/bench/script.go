@@ -17,7 +17,7 @@ var sqliteScript string
 //go:embed script_postgres.sql
 var postgresScript string
 
-// scripted has the database's own shell run the script, or count what it would select.
+// scripted runs the script, or the query that counts its facts, in the database's own shell.
 func scripted(ctx context.Context, t target, store, of string, at instants) (measurement, error) {
 	out, c, err := timed(ctx, t, t.shell(ctx, scriptFor(store, of, at)))
 	if err != nil {
@@ -34,7 +34,7 @@ func scripted(ctx context.Context, t target, store, of string, at instants) (mea
 	switch {
 	case of == dryRunCase && len(numbers) == 1:
 		return measurement{cost: c, decayed: int64(numbers[0])}, nil
-	case of != dryRunCase && len(numbers) == 3: // when it began, how many, when it ended
+	case of != dryRunCase && len(numbers) == 3: // the begin, the number of facts, the end
 		locked := time.Duration((numbers[2] - numbers[0]) * float64(time.Second))
 		return measurement{cost: c, decayed: int64(numbers[1]), locked: locked}, nil
 	default:
@@ -42,8 +42,8 @@ func scripted(ctx context.Context, t target, store, of string, at instants) (mea
 	}
 }
 
-// scriptFor is the script of a case. Both dialects begin with the query for the stale facts; it ends at
-// the line with a semicolon alone.
+// scriptFor is the script of a case. The file of each dialect begins with the query for the stale facts, which ends at
+// the line that is a semicolon.
 func scriptFor(kind, of string, at instants) string {
 	text := sqliteScript
 	if kind == postgresStore {
@@ -56,7 +56,7 @@ func scriptFor(kind, of string, at instants) string {
 	values := strings.NewReplacer("$stale", stale, "$as_of_ms", strconv.FormatInt(instantOf(of).UnixMilli(), 10),
 		"$as_of", quoted(at.asOf), "$cutoff", quoted(at.cutoff), "$stamp", quoted(at.stamp),
 		"$reason", quoted(store.Reason), "$actor", quoted(store.Actor), "$floor", floor)
-	return values.Replace(values.Replace(sweep)) // what $stale stands for has values too
+	return values.Replace(values.Replace(sweep)) // twice, since the text of $stale has values in it
 }
 
 func quoted(text string) string { return "'" + text + "'" }

@@ -8,37 +8,37 @@ import (
 
 // database keeps filled stores and makes copies of them.
 type database interface {
-	// fill makes a store of this size to copy from.
+	// fill makes the store that is copied. facts is its size.
 	fill(ctx context.Context, facts int) error
-	// copied is a new copy of it, as warm as every other: just written, and down to the disk.
+	// copied makes a copy. Each copy is synced to the disk and in memory, so that all contestants begin alike.
 	copied(ctx context.Context) (target, error)
-	// versions say what runs here.
+	// versions are the versions of the database, for the page.
 	versions(ctx context.Context) (string, error)
 	close() error
 }
 
 // target is one copy of a store.
 type target interface {
-	// store is its address, for --store.
+	// store is its address, as --store takes it.
 	store() string
-	// shell is the database's own, told to run a script.
+	// shell is the command of the database's own shell that runs a script.
 	shell(ctx context.Context, script string) *exec.Cmd
-	// open connects to it.
+	// open connects to the copy.
 	open() (*sql.DB, error)
-	// begin, watch and end measure how far the log grows: before, during and after, in bytes.
+	// begin, watch and end measure the growth of the write-ahead log, in bytes. They are called before, during and after.
 	begin(ctx context.Context) error
 	watch()
 	end(ctx context.Context) (int64, error)
 	remove() error
 }
 
-// tally is what a store holds of a sweep's work.
+// tally counts the rows that a sweep left in a store.
 type tally struct {
 	Overrides, Confidences, Retractions, Edges, Cards int64
 	Protected                                         int64 // overrides of facts that decayctl protects
 }
 
-// tallied counts what was written at an instant, and the cards that are stale.
+// tallied counts the rows of the sweep of an instant, and the stale cards.
 func tallied(ctx context.Context, t target, at instants) (n tally, err error) {
 	db, err := t.open()
 	if err != nil {

@@ -16,13 +16,13 @@ import (
 	"github.com/jackc/pgx/v5/stdlib"
 )
 
-// postgresSettings leave everything that counts at PostgreSQL's own defaults: what is committed is
-// on disk. Nothing vacuums or analyses in the middle of one contestant and not of the next.
+// postgresSettings keep PostgreSQL's own defaults for durability. Autovacuum is off, so that it cannot slow one contestant
+// and not the next.
 const postgresSettings = `
 autovacuum = off
 `
 
-// postgresDatabase keeps its stores as databases of a cluster of its own.
+// postgresDatabase keeps stores as databases of a private cluster.
 type postgresDatabase struct {
 	cluster  *pgtest.Cluster
 	template string
@@ -34,7 +34,7 @@ func newPostgres(settings string) (*postgresDatabase, error) {
 	return &postgresDatabase{cluster: cluster}, err
 }
 
-// admin runs statements in a database as superuser, each for itself.
+// admin runs statements in a database as superuser, each in its own transaction.
 func (d *postgresDatabase) admin(ctx context.Context, database string, statements ...string) error {
 	conn, err := pgx.Connect(ctx, d.cluster.URL(database))
 	if err != nil {
@@ -77,7 +77,7 @@ func (d *postgresDatabase) copied(ctx context.Context) (target, error) {
 		return nil, err
 	}
 	t := &postgresTarget{database: d, name: name}
-	// It was written a moment ago and mostly is in memory. The large tables are read, in case it is not.
+	// Reading the large tables makes sure that the copy is in memory.
 	return t, d.admin(ctx, name,
 		"SELECT count(f) FROM facts f", "SELECT count(o) FROM fact_validity_overrides o",
 		"SELECT count(e) FROM entity_edges e", "SELECT count(c) FROM memory_cards c")
@@ -103,7 +103,7 @@ func (d *postgresDatabase) close() error { return d.cluster.End() }
 type postgresTarget struct {
 	database *postgresDatabase
 	name     string
-	from     string // place in the log
+	from     string // position in the write-ahead log at begin
 }
 
 func (t *postgresTarget) url() string   { return t.database.cluster.URL(t.name) }
@@ -117,8 +117,8 @@ func (t *postgresTarget) shell(ctx context.Context, script string) *exec.Cmd {
 
 func (t *postgresTarget) open() (*sql.DB, error) { return openPostgres(t.url()) }
 
-// openPostgres connects as the node's driver talks: a statement is one message, its values written
-// into it, and one round trip.
+// openPostgres connects as the node's driver does: a statement is one message with its values in the text, and takes one
+// round trip.
 func openPostgres(url string) (*sql.DB, error) {
 	config, err := pgx.ParseConfig(url)
 	if err != nil {
@@ -128,7 +128,7 @@ func openPostgres(url string) (*sql.DB, error) {
 	return stdlib.OpenDB(*config), nil
 }
 
-// begin starts with a checkpoint, so that all write as many whole pages into the log.
+// begin makes a checkpoint first, so that all contestants write as many full pages into the log.
 func (t *postgresTarget) begin(ctx context.Context) error {
 	if err := t.database.admin(ctx, t.name, "CHECKPOINT"); err != nil {
 		return err

@@ -17,16 +17,16 @@ import (
 	"decayctl/internal/store/sqlite"
 )
 
-// sqliteDatabase keeps its stores as files in a folder.
+// sqliteDatabase keeps stores as files in a folder.
 type sqliteDatabase struct {
 	kind      string // in the names of files
 	folder    string // of copies
 	templates string // of filled stores
-	template  string // the one to copy from
+	template  string // the filled store that is copied
 	copies    int
 
 	create func(ctx context.Context, path string) error // makes a store without facts
-	adapt  func(ctx context.Context, db *sql.DB) error  // changes it once it is filled; nil is nothing
+	adapt  func(ctx context.Context, db *sql.DB) error  // changes it after it is filled; may be nil
 }
 
 func newSQLite(folder, templates string) *sqliteDatabase {
@@ -64,7 +64,7 @@ func (d *sqliteDatabase) fill(ctx context.Context, facts int) error {
 	return os.Rename(unfinished, d.template)
 }
 
-// fingerprint changes with what a store is filled with, so that no template outlives it.
+// fingerprint is a hash of the schema and of the first sample facts. A template of another one is not used.
 func fingerprint() string {
 	sum := sha256.New()
 	for rows := range sample.Generate(sampleOf(1000)) {
@@ -87,7 +87,7 @@ func (d *sqliteDatabase) copied(context.Context) (target, error) {
 	return &sqliteTarget{path: path}, nil
 }
 
-// copyFile copies down to the disk, and leaves the copy in memory.
+// copyFile copies a file and syncs it. The copy stays in the page cache.
 func copyFile(to, from string) (err error) {
 	source, err := os.Open(from)
 	if err != nil {
@@ -116,7 +116,7 @@ func (d *sqliteDatabase) close() error { return os.RemoveAll(d.folder) }
 
 type sqliteTarget struct {
 	path string
-	peak int64 // of the log
+	peak int64 // size of the log, in bytes
 }
 
 func (t *sqliteTarget) store() string { return "sqlite:" + t.path }

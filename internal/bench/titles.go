@@ -6,13 +6,13 @@ var caseTitles = map[string]string{
 	dryRunCase: "dry run", firstCase: "first sweep", nothingCase: "nothing to do", nightlyCase: "nightly", undoCase: "undo",
 }
 
-// contestantTitles name who made a result.
+// contestantTitles are the names of contestants on the page.
 var contestantTitles = map[string]string{
 	decayctl: "decayctl", before: "decayctl before", decayctlTwo: "decayctl, two workers", nodeMethod: "row by row",
-	script: "script", ownSweep: "the node's own sweep", nobody: "no sweep",
+	script: "script", ownSweep: "the node's own sweep", noSweep: "no sweep",
 }
 
-// intro has a place for the file of the raw results.
+// intro takes the name of the file with the results.
 const intro = `# Benchmarks
 
 For operators who want to know what a sweep costs their node, and for developers. Every figure is the median of

@@ -15,16 +15,15 @@ import (
 	"github.com/google/uuid"
 )
 
-// writerChild is the process that writes beside a sweep.
+// writerChild is the process that writes during a sweep.
 const writerChild = "writer-child"
 
-// writerEvery is how often a fact comes.
+// writerEvery is the time between two facts.
 const writerEvery = 10 * time.Millisecond
 
-// write inserts a fact every 10 ms, each in a transaction of its own on one connection with the node's
-// settings, until its input ends. It answers one line when it is ready, and an event for each fact.
-// A fact that comes while the one before it is still being written waits, and its wait counts.
-// Arguments: kind of store, address.
+// write inserts a fact every 10 ms until its input ends, each in its own transaction, on one connection with the node's
+// settings. It prints ready, then an event for each fact. The latency of a fact begins when it is due, and so includes
+// the wait for the one before. Arguments: kind of store, address.
 func write(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer) error {
 	if len(args) != 2 {
 		return fmt.Errorf("%s takes 2 arguments", writerChild)
@@ -40,7 +39,7 @@ func write(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 	}
 	ctx, stop := untilEnd(ctx, stdin)
 	defer stop()
-	var last time.Time // until when facts come; not known before the input ends
+	var last time.Time // no fact is due after it; zero until the input ends
 	lines := bufio.NewWriter(stdout)
 	events := json.NewEncoder(lines)
 	fmt.Fprintln(lines, ready)
@@ -54,9 +53,9 @@ func write(ctx context.Context, args []string, stdin io.Reader, stdout io.Writer
 			case <-ctx.Done():
 				return lines.Flush()
 			}
-			due = time.Now() // waking late is this process's own fault, not the store's
+			due = time.Now() // the timer was late, which is not the store's delay
 		} else if ctx.Err() != nil && last.IsZero() {
-			last = time.Now() // what came before has waited, and is written
+			last = time.Now() // facts that are due before it are still written
 		}
 		if !last.IsZero() && due.After(last) {
 			return lines.Flush()

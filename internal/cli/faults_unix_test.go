@@ -327,7 +327,7 @@ func TestConnectionLost(t *testing.T) {
 				disturb()
 			}
 			exit, report, last := process.ends(t)
-			if exit == 1 && strings.Contains(last, "goes on") { // a COMMIT that nobody knows of, say
+			if exit == 1 && strings.Contains(last, "goes on") { // say, a COMMIT with an unknown outcome
 				t.Log(last)
 				exit, report, last = begin(t, "", "jobs", "resume", "--store", target, "--pace", "1", "-o", "json").ends(t)
 			}

@@ -16,7 +16,7 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// TestFourProcesses: four processes on one job, while somebody else inserts facts and changes overrides.
+// TestFourProcesses: four processes on one job, while another process inserts facts and changes overrides.
 // No deadlock reaches the user, no fact is counted twice, none is lost, no retraction is there twice.
 func TestFourProcesses(t *testing.T) {
 	t.Parallel()
@@ -54,7 +54,7 @@ func TestFourProcesses(t *testing.T) {
 		t.Fatalf("%d processes worked on the job, %d changes by others", joined, changes)
 	}
 	counts := countsOf(t, d)
-	// A fact that was expired and whose override somebody changed afterwards is not the job's any more.
+	// A fact that was expired and whose override another process changed afterwards is not the job's any more.
 	ours := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides WHERE updated_at = '"+stamp+"' AND reason = 'decay_sweep'")[0]
 	changed := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides WHERE reason = 'changed after'")[0]
 	if n := atoi(t, ours) + atoi(t, changed); n != counts.Decayed {
@@ -211,7 +211,7 @@ func TestOneWins(t *testing.T) {
 	}
 }
 
-// TestAsleep: a worker that sleeps past its lease writes nothing afterwards, whether or not somebody has
+// TestAsleep: a worker that sleeps past its lease writes nothing afterwards, whether or not another process has
 // taken over meanwhile.
 func TestAsleep(t *testing.T) {
 	t.Parallel()

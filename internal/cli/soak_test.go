@@ -25,7 +25,7 @@ var (
 )
 
 // TestSoakKilled kills a sweep at random moments and resumes it, again and again. The rows and the counts
-// are then those of a sweep that nobody disturbed: nothing lost, nothing repeated, nothing half-written.
+// are then those of a sweep that was not disturbed: nothing lost, nothing repeated, nothing half-written.
 // Its undo is killed in the same way, and gives back what was there before.
 func TestSoakKilled(t *testing.T) {
 	for _, name := range []string{"sqlite", "postgres"} {

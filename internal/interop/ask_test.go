@@ -15,14 +15,14 @@ import (
 // object is a JSON object.
 type object = map[string]any
 
-// ask sends a request and returns the status and what was answered, an object or nothing.
+// ask sends a request. It returns the status and the answer, which is an object or empty.
 func (n *node) ask(method, path string, query url.Values, body any) (status int, answer object, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
 	return n.Ask(ctx, method, path, query, body)
 }
 
-// want sends a request that must be answered with a status.
+// want sends a request, and fails the test if it is not answered with the status.
 func (n *node) want(status int, method, path string, query url.Values, body any) object {
 	n.t.Helper()
 	got, answer, err := n.ask(method, path, query, body)
@@ -65,13 +65,13 @@ func (s said) request() object {
 	return request
 }
 
-// assert tells the node a fact, and returns its id.
+// assert asserts a fact to the node, and returns its id.
 func (n *node) assert(s said) string {
 	n.t.Helper()
 	return n.want(http.StatusCreated, http.MethodPost, "/v1/facts", nil, s.request())["id"].(string)
 }
 
-// The facts that the node's own tests tell it.
+// The facts of the node's own tests.
 var (
 	alice    = said{entity: "user:alice", relation: "test:role", value: "admin", confidence: 0.9}
 	bob      = said{entity: "user:bob", relation: "test:role", value: "guest", confidence: 0.5}
@@ -85,7 +85,7 @@ func (s said) expiring(in time.Duration) said {
 	return s
 }
 
-// facts lists what GET /v1/facts answers, without the node's own: "entity value confidence".
+// facts lists the answer of GET /v1/facts without system facts, as "entity value confidence".
 func (n *node) facts(query url.Values) []string {
 	n.t.Helper()
 	found := []string{}
@@ -99,8 +99,8 @@ func (n *node) facts(query url.Values) []string {
 	return found
 }
 
-// synthesis is the whole of GET /v1/scopes/{scope}/synthesize, and its facts as facts lists them, but in
-// the order they came.
+// synthesis is the answer of GET /v1/scopes/{scope}/synthesize, and its facts in the form of facts, in the order of the
+// answer.
 func (n *node) synthesis(scope string, query url.Values) (whole object, listed []string) {
 	n.t.Helper()
 	whole = n.get("/v1/scopes/"+scope+"/synthesize", query)
@@ -113,7 +113,7 @@ func (n *node) synthesis(scope string, query url.Values) (whole object, listed [
 	return whole, listed
 }
 
-// system tells whether a fact is the node's own.
+// system tells whether a fact is a system fact.
 func system(f object) bool {
 	own := func(name any) bool {
 		text := name.(string)
@@ -122,7 +122,7 @@ func system(f object) bool {
 	return own(f["entity"]) || own(f["relation"])
 }
 
-// with is a query with more parameters.
+// with adds parameters to a query.
 func with(query url.Values, pairs ...string) url.Values {
 	all := url.Values{}
 	for name, values := range query {

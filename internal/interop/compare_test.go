@@ -9,7 +9,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// counts are what both say of a sweep.
+// counts are the counts that both decayctl and the node report of a sweep.
 type counts struct {
 	scanned, decayed float64
 	dryRun           bool
@@ -19,15 +19,15 @@ func sweptBy(answer object) counts {
 	return counts{answer["scanned"].(float64), answer["decayed"].(float64), answer["dry_run"].(bool)}
 }
 
-// both is one sweep, once done by decayctl on a store and once by the node on a copy.
+// both is one sweep, by decayctl on a store and by the node on a copy.
 type both struct {
 	ours, theirs       counts
 	ourRows, theirRows map[string]string
-	asOf               string // "" where the node expired nothing
+	asOf               string // "" if the node expired nothing
 }
 
-// besides has a node sweep a copy of the store over HTTP, and then decayctl the store, as of the same
-// instant: what they leave can be compared to the last digit.
+// besides lets a node sweep a copy of the store over HTTP. Then decayctl sweeps the store with the same as-of, so that
+// all rows can be compared exactly.
 func besides(t testing.TB, p *place, r rules) (b both) {
 	t.Helper()
 	twin := p.copy(t)
@@ -52,9 +52,8 @@ func besides(t testing.TB, p *place, r rules) (b both) {
 	return b
 }
 
-// swept is what sweeps leave of each fact that they touch, in all three tables. The ids of retractions
-// and the clock that wrote updated_at are each one's own. So is decay_epoch: the node looks at its clock
-// once more for it.
+// swept is the rows of each swept fact in all three tables. Columns that differ by nature are left out: ids of
+// retractions, updated_at, and decay_epoch, for which the node reads its clock once more.
 func (p *place) swept(t testing.TB) map[string]string {
 	t.Helper()
 	rows := map[string]string{}

@@ -13,7 +13,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// rules are what a sweep is asked for.
+// rules are the rules of a sweep.
 type rules struct {
 	ttl    *int // seconds
 	floor  float64
@@ -23,7 +23,7 @@ type rules struct {
 
 func ttl(seconds int) *int { return &seconds }
 
-// query is how the node is asked.
+// query is the rules as parameters of the node's request.
 func (r rules) query() url.Values {
 	query := url.Values{}
 	if r.ttl != nil {
@@ -41,7 +41,7 @@ func (r rules) query() url.Values {
 	return query
 }
 
-// command is how decayctl is asked.
+// command is the rules as a command line of decayctl.
 func (r rules) command() []string {
 	args := []string{"sweep", "--yes"}
 	if r.dryRun {
@@ -59,8 +59,8 @@ func (r rules) command() []string {
 	return args
 }
 
-// TestSweep has decayctl sweep what the node's own tests sweep. The node sweeps a copy, and the rows and
-// the counts are the same; a query is answered by what is left.
+// TestSweep: decayctl and the node write the same rows and report the same counts, on the facts of the node's own tests.
+// Afterwards a query of the node returns the facts that did not expire.
 func TestSweep(t *testing.T) {
 	all := []said{alice, bob}
 	for _, c := range []struct {
@@ -97,14 +97,14 @@ func TestSweep(t *testing.T) {
 					t.Errorf("(-the node's +ours):\n%s", diff)
 				}
 				if diff := cmp.Diff(c.left, n.facts(nil)); diff != "" {
-					t.Errorf("what the node still tells (-want +got):\n%s", diff)
+					t.Errorf("what the node still serves (-want +got):\n%s", diff)
 				}
 			})
 		})
 	}
 }
 
-// TestSystemFacts has two facts contradict each other. What the node writes about that never expires.
+// TestSystemFacts: the system facts that a node writes about a contradiction never expire.
 func TestSystemFacts(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p)
@@ -120,7 +120,7 @@ func TestSystemFacts(t *testing.T) {
 		own := 0
 		for _, each := range n.get("/v1/facts", url.Values{"limit": {"100"}})["facts"].([]any) {
 			if f := each.(object); !system(f) {
-				t.Errorf("%v is still told", f)
+				t.Errorf("%v is still served", f)
 			} else if own++; f["valid_until"] != nil {
 				t.Errorf("%v %v expires at %v", f["entity"], f["relation"], f["valid_until"])
 			}
@@ -131,8 +131,8 @@ func TestSystemFacts(t *testing.T) {
 	})
 }
 
-// TestRefused asks for what neither does. The node's own command line would take both, and a sweep
-// without any rule is nothing to the node and a mistake to decayctl.
+// TestRefused: decayctl and the node refuse the same wrong requests, and write nothing. (The node's command line would
+// accept them.) A sweep without a rule does nothing in the node and is an error in decayctl.
 func TestRefused(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p)
@@ -145,7 +145,7 @@ func TestRefused(t *testing.T) {
 			t.Errorf("without a rule the node sweeps %+v", got)
 		}
 		p.decayctl(t, 2, "sweep", "--yes")
-		n.Key = "somebody-elses-key"
+		n.Key = "another-key"
 		n.want(http.StatusUnauthorized, http.MethodPost, "/v1/decay/sweep", nil, nil)
 		if rows := p.swept(t); len(rows) > 0 {
 			t.Errorf("refused, and yet: %v", rows)
@@ -153,7 +153,7 @@ func TestRefused(t *testing.T) {
 	})
 }
 
-// TestCommandLine compares decayctl with the node's own command line.
+// TestCommandLine: decayctl expires what the node's own command line expires.
 func TestCommandLine(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p, noAuth)

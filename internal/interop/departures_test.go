@@ -15,7 +15,7 @@ import (
 	"decayctl/internal/store/sample"
 )
 
-// before is a fact as it stood before a sweep.
+// before is a fact before a sweep.
 type before struct {
 	id, entity, relation, timestamp string
 	validUntil, quarantine          sql.NullString  // effective
@@ -24,11 +24,11 @@ type before struct {
 	held                            bool
 }
 
-// The rules that a sample is swept by.
+// The rules of the sweeps of a sample.
 var sampleRules = rules{ttl: ttl(90 * 24 * 3600), floor: 0.7}
 
-// departures are all the differences there may be between a store that decayctl swept and one that the
-// node swept. The numbers are those of docs/decisions.md.
+// departures are all the differences that are allowed between a store swept by decayctl and one swept by the node. The
+// numbers are of docs/decisions.md.
 var departures = []struct {
 	decision int
 	what     string
@@ -46,14 +46,14 @@ var departures = []struct {
 	{11, "an override keeps its confidence", "", func(f before) bool { return f.overridden.Valid }, expiredToo},
 }
 
-// outcome is what decayctl may have made of a fact where its rows are not the node's.
+// outcome is what decayctl may do with a fact if its rows differ from the node's.
 type outcome int
 
 const (
-	left       outcome = iota // as it was
+	left       outcome = iota // not changed
 	expiredToo                // expired at the same time, with its confidence
-	either                    // expired, or left where the node expired it
-	byAge                     // as it was, or expired by age alone: nothing is in the log of retractions
+	either                    // expired; or not changed if the node expired it
+	byAge                     // not changed, or expired by age alone: without a row in fact_retractions
 )
 
 func ownName(name string) bool {
@@ -61,13 +61,13 @@ func ownName(name string) bool {
 	return strings.HasPrefix(lower, "stigmem:") && !strings.HasPrefix(lower, "stigmem://")
 }
 
-// ownForm tells whether a stamp is one of the node's own, which compare as text as they do as times.
+// ownForm tells whether a timestamp is in the node's own form. In that form text and time have the same order.
 func ownForm(stamp string) bool {
 	return regexp.MustCompile(`^\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}\+00:00$`).MatchString(stamp)
 }
 
-// TestDepartures sweeps a store with everything that stores gather in a year, by decayctl and by the
-// node. Where they leave different rows, a decision says so; and each of those decisions matters here.
+// TestDepartures: if decayctl and the node leave different rows of a fact, a decision says so. The store has all that
+// stores gather in a year, and shows each of these decisions at least once.
 func TestDepartures(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		serve(t, p, noAuth)
@@ -121,7 +121,7 @@ func TestDepartures(t *testing.T) {
 		if diff := cmp.Diff(b.ourRows, p.swept(t)); diff != "" || again.scanned != 0 {
 			t.Errorf("a second sweep counts %+v, and changed (-before +after):\n%s", again, diff)
 		}
-		// To the node they are expired too: its own sweep leaves them as they are.
+		// The node takes these facts as expired too: its own sweep does not change them.
 		serve(t, p, noAuth).post("/v1/decay/sweep", sampleRules.query(), nil)
 		for id, row := range p.swept(t) {
 			if ours := b.ourRows[id]; ours != untouched[id] && row != ours {

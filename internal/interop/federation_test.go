@@ -14,13 +14,13 @@ import (
 	"time"
 )
 
-// Settings of nodes that are to be each other's peers.
+// Settings of nodes that are peers of each other.
 var federated = []string{"STIGMEM_FEDERATION_ENABLED=true", "STIGMEM_FEDERATION_INSECURE=true", "STIGMEM_FEDERATION_PULL_INTERVAL_S=1"}
 
-// sign signs an object by the key of the node whose store this is, as nodes sign what they tell their peers.
+// sign signs an object with the key of the node of this store, as nodes sign what they send to peers.
 func (p *place) sign(t testing.TB, o object) string {
 	t.Helper()
-	signed, err := json.Marshal(o) // by the order of names, without blanks
+	signed, err := json.Marshal(o) // with sorted keys and without blanks
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -31,7 +31,7 @@ func (p *place) sign(t testing.TB, o object) string {
 	return base64.RawURLEncoding.EncodeToString(ed25519.Sign(ed25519.NewKeyFromSeed(seed), signed))
 }
 
-// publish has a node publish who it is. Its peers trust only facts signed by the key in that manifest.
+// publish makes a node publish its manifest. Its peers trust only facts that are signed with the key of the manifest.
 func (n *node) publish(at *place) {
 	n.t.Helper()
 	about := n.get("/.well-known/stigmem", nil)
@@ -43,7 +43,7 @@ func (n *node) publish(at *place) {
 	n.want(http.StatusOK, http.MethodPut, "/v1/federation/manifest", nil, manifest)
 }
 
-// befriend makes a node a peer of another, which pulls facts from it from then on.
+// befriend makes a node a peer of another node, which then pulls facts from it.
 func (n *node) befriend(peer *node, at *place) {
 	n.t.Helper()
 	about := peer.get("/.well-known/stigmem", nil)
@@ -57,8 +57,8 @@ func (n *node) befriend(peer *node, at *place) {
 		"pubkey_fingerprint": fmt.Sprintf("sha256:%x", sha256.Sum256([]byte(about["federation_pubkey"].(string))))})
 }
 
-// TestFederation: a node hands expired facts on to its peers, where they live; expired there too, they
-// do not come to life again.
+// TestFederation: a node sends expired facts to its peers, in whose stores they are live. After decayctl has expired them
+// there, another pull does not make them live again.
 func TestFederation(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		elsewhere := another(t, p)
@@ -71,8 +71,8 @@ func TestFederation(t *testing.T) {
 		n.befriend(peer, elsewhere)
 		peer.befriend(n, p)
 		const told = "user:alice admin 0.9"
-		// The peer may pull once before it knows the key that the fact is signed by. It leaves the fact out then, for
-		// good: its cursor moves on.
+		// The peer may pull before it knows the key of the signature. Then it skips the fact for good, since its cursor
+		// moves on.
 		peer.await("the peer has the fact", func() bool {
 			elsewhere.Exec(t, "DELETE FROM replication_cursors")
 			return slices.Contains(peer.facts(nil), told)
@@ -82,7 +82,7 @@ func TestFederation(t *testing.T) {
 			t.Errorf("decayctl at the peer: %v", swept)
 		}
 		same(t, "at the peer", peer.facts(nil))
-		elsewhere.Exec(t, "DELETE FROM replication_cursors") // the peer pulls all of it again
+		elsewhere.Exec(t, "DELETE FROM replication_cursors") // the peer pulls all facts again
 		n.assert(bob.in("public"))
 		peer.await("the peer has the next fact", func() bool { return slices.Contains(peer.facts(nil), "user:bob guest 0.5") })
 		same(t, "at the peer, after it was sent once more", peer.facts(nil), "user:bob guest 0.5")

@@ -16,7 +16,7 @@ import (
 	"decayctl/internal/store/sample"
 )
 
-// poll asks the node for a decay job.
+// poll queries the node for a decay job.
 func (n *node) poll(id any) object {
 	n.t.Helper()
 	return n.get("/v1/decay/jobs/"+id.(string), nil)
@@ -34,7 +34,7 @@ func shows(t testing.TB, what string, answer, want object) {
 	}
 }
 
-// TestJobsPolled looks at decayctl's jobs through the node, in every state that they can be in.
+// TestJobsPolled: the node serves decayctl's jobs in each state.
 func TestJobsPolled(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p)
@@ -72,8 +72,8 @@ func TestJobsPolled(t *testing.T) {
 	})
 }
 
-// pause has decayctl begin a pending job, slowly, and pauses it once it has written four times. The node is
-// asked again and again how far it is. What the node then says of the job is returned.
+// pause lets decayctl start a pending job at a slow pace, and pauses the job after four batches. Meanwhile it polls the
+// node. It returns what the node says of the paused job.
 func (p *place) pause(t testing.TB, n *node, id string) object {
 	t.Helper()
 	ended := make(chan int, 1)
@@ -105,7 +105,7 @@ func (p *place) pause(t testing.TB, n *node, id string) object {
 	return paused
 }
 
-// TestFailedJob has the database refuse what a sweep writes.
+// TestFailedJob: if the database refuses the writes of a sweep, the node says that the job failed.
 func TestFailedJob(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p, noAuth)
@@ -122,18 +122,18 @@ func TestFailedJob(t *testing.T) {
 			t.Errorf("failed: %v", polled)
 		}
 		if left := n.facts(nil); len(left) != 1 {
-			t.Errorf("the node tells %v", left)
+			t.Errorf("the node serves %v", left)
 		}
 	})
 }
 
-// TestNodeJobs has the node make jobs, and decayctl look at them.
+// TestNodeJobs: decayctl lists and shows the node's own jobs, and refuses to work on them.
 func TestNodeJobs(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p, allAsync)
 		everything := url.Values{"ttl_seconds": {"0"}}
 		stale := object{"scope": "local", "checks": []string{"stale", "orphan"}}
-		// No fact is not more than none.
+		// 0 facts are not above the threshold 0, so a fact is needed for a job.
 		n.post("/v1/decay/sweep", everything, nil)
 		n.post("/v1/lint", nil, stale)
 		n.assert(alice)

@@ -21,19 +21,18 @@ import (
 	"decayctl/internal/store/sample"
 )
 
-// rate is how many facts a second a node is told, where it keeps up.
+// rate is how many facts per second are asserted to a node, if it keeps up.
 const rate = 100
 
-// writes is how many facts a node is told, of which one page of GET /v1/facts can show 500, and atOnce
-// how many requests are under way at most. On SQLite the node's own writers wait for each other, up to
-// 5 s, and nobody sees to it that the first comes first: few of them leave that to the sweep. On PostgreSQL
-// the node can bear only one, see TestConcurrentWrites, and takes its time for each.
+// writes is how many facts are asserted: a page of GET /v1/facts shows 500. atOnce is how many requests are under way
+// at most. On SQLite the node's writers wait up to 5 s for the lock, in no order, so a few of them leave room for the
+// sweep. On PostgreSQL the node fails with more than one, see TestConcurrentWrites.
 var (
 	writes = map[string]int{"sqlite": 500, "postgres": 100}
 	atOnce = map[string]int{"sqlite": 4, "postgres": 1}
 )
 
-// writer tells a node facts, and remembers which it accepted.
+// writer asserts facts to a node, and remembers which the node accepted.
 type writer struct {
 	*node
 	mu       sync.Mutex
@@ -42,16 +41,16 @@ type writer struct {
 	took     []time.Duration
 }
 
-// refusal is a fact that the node did not accept, and what it said.
+// refusal is a fact that the node did not accept, and its answer.
 type refusal struct {
 	said
 	why string
 }
 
-// databaseError is what the node logs where its database refuses a statement.
+// databaseError is what the node logs if its database refuses a statement.
 var databaseError = regexp.MustCompile(`(?m)(?:sqlite3|psycopg2\.\w+)\.\w+: .*$`)
 
-// write tells the node n facts, by no more requests at once than that, and ends with the last answer.
+// write asserts n facts, with atOnce requests at once. It returns after the last answer.
 func (w *writer) write(n, atOnce int) {
 	w.accepted = map[string]bool{}
 	ticks := time.NewTicker(time.Second / rate)
@@ -79,10 +78,9 @@ func (w *writer) write(n, atOnce int) {
 	all.Wait()
 }
 
-// TestBusyNode sweeps a store, again and again, while its node is told a hundred facts a second. Every
-// one is accepted, and every one that was is found afterwards. No other test runs beside it. On SQLite writers,
-// the node's own among them, overtake each other in waiting for the lock; where the machine does much else one
-// may wait for longer than the node's patience, see TestLockedOut. That, and nothing else, is tried again.
+// TestBusyNode: a node accepts a hundred facts per second while decayctl sweeps again and again, and no accepted fact is
+// lost. No other test runs at the same time. On SQLite, waiting writers get the lock in no order. On a busy machine one
+// may wait for more than the node's 5 s, see TestLockedOut. Only such a request is repeated.
 func TestBusyNode(t *testing.T) {
 	for _, engine := range engines {
 		t.Run(engine.name, func(t *testing.T) { testBusyNode(t, engine.fresh(t)) })
@@ -103,7 +101,7 @@ func testBusyNode(t *testing.T, p *place) {
 	for under := true; under; sweeps++ {
 		select {
 		case <-written:
-			under = false // and one more, for what was written last
+			under = false // one more sweep, for the last facts
 		default:
 		}
 		got := sweptBy(p.decayctl(t, 0, "sweep", "--yes", "--ttl", "0", "--min-confidence", "0.5", "--batch-size", "200"))
@@ -143,13 +141,13 @@ func testBusyNode(t *testing.T, p *place) {
 // lockedOut is what the node logs when it has waited for the lock of a SQLite file for 5 s.
 const lockedOut = "sqlite3.OperationalError: database is locked"
 
-// TestLockedOut has a program that is not decayctl keep the lock of a SQLite file. The node gives up, answers
-// with status 500, and ends the connection without having said so: a client that uses it again finds it reset.
+// TestLockedOut: while another program than decayctl holds the lock of a SQLite file, the node answers with status 500
+// after 5 s. It also closes the connection without announcing it, so a client that uses it again gets a reset.
 func TestLockedOut(t *testing.T) {
 	t.Parallel()
 	p := engines[0].fresh(t)
 	n := serve(t, p, noAuth)
-	n.assert(bob) // what the node does once is done
+	n.assert(bob) // the node has done what it does at its first fact
 	conn, err := p.SQL.Conn(t.Context())
 	if err != nil {
 		t.Fatal(err)
@@ -191,15 +189,15 @@ func TestLockedOut(t *testing.T) {
 	if got := databaseError.FindAllString(n.log(), -1); !slices.Contains(got, lockedOut) {
 		t.Errorf("the node logs %q", got)
 	}
-	n.assert(alice) // once more, and it is accepted
+	n.assert(alice) // sent again, it is accepted
 }
 
-// TestSchemaChanged: while the node has a statement compiled, two changes of the schema by another program make
-// SQLite refuse it; one does not. So decayctl makes its tables in one transaction.
+// TestSchemaChanged: SQLite refuses the node's compiled statement after two changes of the schema by another program, but
+// not after one. That is why decayctl makes its tables in one transaction.
 func TestSchemaChanged(t *testing.T) {
 	t.Parallel()
 	p := engines[0].fresh(t)
-	serve(t, p, noAuth) // makes the tables
+	serve(t, p, noAuth) // the node makes its tables
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	out, err := python(ctx, t, newest, p.environ, "python", "-c", `
@@ -248,8 +246,8 @@ insert("both", before=True, compiling=2)
 	}
 }
 
-// TestConcurrentWrites tells a node on PostgreSQL facts by several requests at once, and nobody sweeps.
-// The node numbers its chain of facts without a lock, and refuses whoever comes second.
+// TestConcurrentWrites: without any sweep, a node on PostgreSQL refuses some of several simultaneous requests. It numbers
+// its chain of facts without a lock, so the second request with a number fails.
 func TestConcurrentWrites(t *testing.T) {
 	t.Parallel()
 	w := &writer{node: serve(t, engines[1].fresh(t), noAuth)}

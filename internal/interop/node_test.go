@@ -1,7 +1,7 @@
 //go:build interop
 
-// Package interop_test puts real Stigmem nodes and decayctl on the same fact stores: stores that the
-// node's own migrations made, facts that were asserted over HTTP, and a node that is asked afterwards.
+// Package interop_test runs real Stigmem nodes and decayctl on the same fact stores. The node's own migrations make the
+// tables. Facts are asserted and queried over HTTP.
 // `make interop` installs the nodes and runs the tests.
 package interop_test
 
@@ -21,10 +21,10 @@ import (
 
 const (
 	newest  = nodeproc.Newest // the release that decayctl is proved against
-	former  = "0.9.0a10"      // the last release before facts and jobs were kept apart by tenant
+	former  = "0.9.0a10"      // the last release that does not separate facts and jobs by tenant
 	oldest  = "0.9.0a2"       // the first release whose stores decayctl sweeps
 	tooOld  = "0.9.0a1"
-	wheel   = "none" // no sources in front of the newest release's wheel
+	wheel   = "none" // the newest release's wheel alone, without its sources
 	rootKey = "a-key-that-the-caller-made-up"
 
 	patience = nodeproc.Patience
@@ -33,7 +33,7 @@ const (
 // Settings of nodes.
 const (
 	noAuth   = nodeproc.NoAuth
-	allAsync = "STIGMEM_ASYNC_JOB_THRESHOLD=0" // one fact is enough for a job
+	allAsync = "STIGMEM_ASYNC_JOB_THRESHOLD=0" // the node makes a job for one fact
 	unsigned = nodeproc.Unsigned
 )
 
@@ -69,7 +69,7 @@ func python(ctx context.Context, t testing.TB, release string, environ []string,
 	return installed(t).Command(ctx, release, t.TempDir(), environ, program, args...)
 }
 
-// serve starts the newest node on a store, which it migrates, and makes a key the node's way.
+// serve starts the newest node on a store, which the node migrates, and makes a key with the node's command.
 func serve(t testing.TB, p *place, settings ...string) *node {
 	t.Helper()
 	return serveRelease(t, newest, p, settings...)
@@ -97,7 +97,7 @@ func serveRelease(t testing.TB, release string, p *place, settings ...string) *n
 		defer cancel()
 		out, err := python(ctx, t, release, running.Environ, "stigmem", "auth", "bootstrap-key", "--key", rootKey,
 			"--permissions", "admin,write,read,federate,admin:federation").CombinedOutput()
-		// A copy of a store has the key of the original.
+		// A copy of a store already has the key of the original.
 		if err != nil && !strings.Contains(string(out), "is not empty") {
 			t.Fatalf("make a key: %v: %s", err, out)
 		}
@@ -105,7 +105,7 @@ func serveRelease(t testing.TB, release string, p *place, settings ...string) *n
 	return n
 }
 
-// as is the node with a key of its own, of an agent in a tenant. Only an administrator's node can make one.
+// as is the node, used with a new key of an agent in a tenant. Only a node with an administrator's key can make keys.
 func (n *node) as(agent, tenant string) *node {
 	n.t.Helper()
 	other := *n
@@ -115,7 +115,7 @@ func (n *node) as(agent, tenant string) *node {
 	return &other
 }
 
-// await asks again until something is so.
+// await repeats done until it is true.
 func (n *node) await(what string, so func() bool) {
 	n.t.Helper()
 	for end := time.Now().Add(patience); !so(); time.Sleep(20 * time.Millisecond) {

@@ -21,17 +21,17 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// place is where a fact store is, or will be once a node has started there.
+// place is the address of a fact store, which may not exist before a node starts there.
 type place struct {
 	storetest.Database          // the test's own connections
 	name               string   // of the engine
-	environ            []string // says where the store is, to a node and to decayctl alike
+	environ            []string // tells a node and decayctl the store's address
 	path               string   // of the SQLite file
 	copy               func(t testing.TB) *place
-	fill               func(t testing.TB, o sample.Options) // with a sample, where there are no facts
+	fill               func(t testing.TB, o sample.Options) // fills a store without facts with sample facts
 }
 
-// engines are the databases that a node can be put on.
+// engines are the databases that a node can use.
 var engines = []struct {
 	name  string
 	fresh func(t testing.TB) *place
@@ -80,7 +80,7 @@ func onSQLite(t testing.TB, path string) *place {
 	p.SQL = unheld(t, db)
 	p.copy = func(t testing.TB) *place {
 		t.Helper()
-		// What is still in the log goes into the file first.
+		// A checkpoint first, since only the database file is copied.
 		p.Exec(t, "PRAGMA wal_checkpoint(TRUNCATE)")
 		other := filepath.Join(t.TempDir(), "stigmem.db")
 		copyFile(t, path, other)
@@ -113,7 +113,7 @@ func onPostgres(t testing.TB, db *pgtest.Database) *place {
 	return p
 }
 
-// unheld keeps no connection open between two statements: a database that is in use is not copied.
+// unheld keeps no connection open between statements: PostgreSQL refuses to copy a database with connections.
 func unheld(t testing.TB, db *sql.DB) *sql.DB {
 	t.Helper()
 	db.SetMaxIdleConns(-1)
@@ -140,8 +140,7 @@ func copyFile(t testing.TB, from, to string) {
 	}
 }
 
-// decayctl runs one command in the node's environment, which must end with this exit code, and returns
-// the document it wrote.
+// decayctl runs a command in the node's environment, and returns its document. Another exit code fails the test.
 func (p *place) decayctl(t testing.TB, exit int, args ...string) object {
 	t.Helper()
 	got, document, stderr := p.command(t, args...)
@@ -165,7 +164,7 @@ func (p *place) command(t testing.TB, args ...string) (exit int, document object
 	return exit, document, log.String()
 }
 
-// nodeCommand runs the node's own command line on the store, and returns what it said on stderr.
+// nodeCommand runs the node's own command line on the store, and returns its stderr.
 func (p *place) nodeCommand(t testing.TB, args ...string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), patience)

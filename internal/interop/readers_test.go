@@ -29,12 +29,11 @@ var (
 	fresh = said{entity: "thing://fresh", relation: "r:knows", value: "far://basalt", kind: "ref", confidence: 0.9}
 )
 
-// readers are the ways of the node to look for a fact, and whether each still tells it after decayctl has
-// expired it. Those that do are asked for expired facts, or look at the fact alone and not at what was made
-// of it since; docs/node-notes.md tells what that means.
+// readers are the node's ways to find a fact, and whether each still serves it after decayctl has expired it. Some serve
+// it because they are asked for expired facts, others because they ignore overrides. docs/node-notes.md says what follows.
 var readers = []struct {
 	name       string
-	aged, weak bool // still told: expired by age, by the floor
+	aged, weak bool // whether it serves a fact that expired by age, by the floor
 	tells      func(n *node, s subject) bool
 }{
 	{"GET /v1/facts", false, false, func(n *node, s subject) bool {
@@ -60,7 +59,7 @@ var readers = []struct {
 		return slices.ContainsFunc(found, func(each any) bool { return each.(object)["entity"] == s.value })
 	}},
 
-	// Expired facts are asked for, or shown as what they are.
+	// These ask for expired facts, or show them as expired.
 	{"GET /v1/facts with include_expired", true, true, func(n *node, s subject) bool {
 		return tells(n.get("/v1/facts", url.Values{"entity": {s.entity}, "include_expired": {"true"}})["facts"], s)
 	}},
@@ -71,8 +70,8 @@ var readers = []struct {
 		return tells(n.get("/v1/scopes/local/synthesize", url.Values{"include_expired": {"true"}})["facts"], s)
 	}},
 
-	// These do not look at overrides.
-	{"GET /v1/facts as of now", true, false, func(n *node, s subject) bool { // but at retractions
+	// These ignore overrides.
+	{"GET /v1/facts as of now", true, false, func(n *node, s subject) bool { // but not retractions
 		return tells(n.get("/v1/facts", url.Values{"entity": {s.entity}, "as_of": {nowText()}})["facts"], s)
 	}},
 	{"GET /v1/cards", true, true, func(n *node, s subject) bool {
@@ -85,7 +84,7 @@ var readers = []struct {
 	{"lint: not an orphan", true, true, func(n *node, s subject) bool { return !finds(n, s, "orphan") }},
 }
 
-// TestReaders looks for facts in every way there is: before a sweep, after it and after its undo.
+// TestReaders: each of the node's ways to find a fact serves what readers says, before a sweep, after it and after its undo.
 func TestReaders(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p, append(plugins, noAuth)...)
@@ -97,7 +96,7 @@ func TestReaders(t *testing.T) {
 			return subject{s, n.assert(s)}
 		}
 		subjects := []subject{tell(aged), tell(weak), tell(later(fresh))}
-		// told is what each reader tells of each subject.
+		// told is which readers serve which subjects.
 		told := func() map[string][]bool {
 			all := map[string][]bool{}
 			for _, r := range readers {
@@ -156,8 +155,8 @@ func TestReaders(t *testing.T) {
 	})
 }
 
-// TestRecalledCard: recall answers with the card of an entity, which is made of facts alone. While the entity
-// has another live fact that matches, the text of an expired one is told. The node's own sweep does no better.
+// TestRecalledCard: recall serves the card of an entity, and the text of a card ignores overrides. While another live
+// fact of the entity matches, the card shows the expired fact's text. That is so after the node's own sweep too.
 func TestRecalledCard(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		n := serve(t, p, noAuth)
@@ -192,8 +191,8 @@ func TestRecalledCard(t *testing.T) {
 	})
 }
 
-// TestSemanticRecall: the node's sweep leaves the vectors of expired facts, and semantic recall goes by
-// those. decayctl removes them. (PostgreSQL needs an extension for it, which the tests do not ask for.)
+// TestSemanticRecall: after the node's own sweep semantic recall still finds expired facts, since their vectors stay.
+// decayctl removes the vectors. (On PostgreSQL this needs an extension, which the tests do not require.)
 func TestSemanticRecall(t *testing.T) {
 	t.Parallel()
 	p := engines[0].fresh(t)
@@ -228,12 +227,12 @@ func nowText() string { return time.Now().UTC().Format("2006-01-02T15:04:05.0000
 // word is the word that only this subject's value has.
 func word(s subject) string { return strings.TrimPrefix(s.value, "far://") }
 
-// tells finds a subject among facts.
+// tells tells whether facts have a subject.
 func tells(facts any, s subject) bool {
 	return slices.ContainsFunc(facts.([]any), func(each any) bool { return each.(object)["id"] == s.id })
 }
 
-// recalls finds a subject, or the card of its entity, among what is recalled.
+// recalls tells whether recall serves a subject, or the card of its entity.
 func recalls(n *node, s subject, query string, weights, more object) bool {
 	n.t.Helper()
 	request := object{"query": query, "scope": "local", "weights": weights, "min_confidence": 0.0}
@@ -246,7 +245,7 @@ func recalls(n *node, s subject, query string, weights, more object) bool {
 	})
 }
 
-// finds tells whether lint has found something about a subject's entity.
+// finds tells whether lint reports something about a subject's entity.
 func finds(n *node, s subject, check string) bool {
 	n.t.Helper()
 	findings := n.want(http.StatusOK, http.MethodPost, "/v1/lint", nil, object{"scope": "local", "checks": []string{check}})["findings"].([]any)

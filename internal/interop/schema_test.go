@@ -15,8 +15,8 @@ import (
 	"decayctl/internal/store/storetest"
 )
 
-// TestSchema compares the schema that all other tests of decayctl use with what the node's migrations
-// make: every table that is in ours, with its columns, constraints, indexes and triggers.
+// TestSchema: the tables that all other tests of decayctl use are those of the node's migrations, with the same columns,
+// constraints, indexes and triggers.
 func TestSchema(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		serve(t, p, noAuth).assert(alice)
@@ -49,7 +49,7 @@ func TestSchema(t *testing.T) {
 	})
 }
 
-// engineSchema is a store with the schema of our own tests.
+// engineSchema is a store with the schema of decayctl's other tests.
 func engineSchema(t *testing.T, engine string) storetest.Database {
 	if engine == "sqlite" {
 		db, _ := storetest.NewSQLite(t, nil)
@@ -59,8 +59,7 @@ func engineSchema(t *testing.T, engine string) storetest.Database {
 	return storetest.Database{SQL: storetest.OpenPostgres(t, db.URL, db.Schema)}
 }
 
-// describeSQLite lists what a table is made of. Checks, defaults and triggers are compared as text,
-// without what does not matter.
+// describeSQLite lists the parts of a table. Checks, defaults and triggers are compared as canonical text.
 func describeSQLite(t testing.TB, d storetest.Database, table string) (all []string) {
 	t.Helper()
 	add := func(kind, query string, args ...any) {
@@ -74,7 +73,7 @@ func describeSQLite(t testing.TB, d storetest.Database, table string) (all []str
 			(SELECT group_concat(coalesce(x.name, 'rowid') || ' ' || x.desc || ' ' || x.coll) FROM pragma_index_xinfo(l.name) x WHERE x.key),
 			(SELECT substr(sql, instr(upper(sql), ' WHERE ')) FROM sqlite_schema s WHERE s.name = l.name AND l.partial)
 		FROM pragma_index_list($1) l ORDER BY l.origin, l.name`, table)
-	// Updates and deletes are refused, so nothing but the heads of their triggers can matter.
+	// These triggers refuse every update and delete, so only their heads are compared.
 	add("trigger", `SELECT CASE WHEN sql LIKE '% AFTER INSERT ON %' THEN sql ELSE substr(sql, 1, instr(sql, 'BEGIN')) END
 		FROM sqlite_schema WHERE type = 'trigger' AND tbl_name = $1 ORDER BY name`, table)
 	if table == "facts" {
@@ -121,14 +120,14 @@ var (
 	tight   = regexp.MustCompile(` ?([(),;=]) ?`)
 )
 
-// canonical is SQL without comments, and with as few blanks as it needs.
+// canonical is SQL without comments and without unnecessary blanks.
 func canonical(text string) string {
 	text = blank.ReplaceAllString(comment.ReplaceAllString(text, " "), " ")
 	text = strings.NewReplacer(`"`, "", "IF NOT EXISTS ", "", "if not exists ", "").Replace(text)
 	return strings.TrimSpace(tight.ReplaceAllString(text, "$1"))
 }
 
-// describePostgres lists what a table is made of, as the server itself writes it.
+// describePostgres lists the parts of a table, as the server writes them.
 func describePostgres(t testing.TB, d storetest.Database, table string) (all []string) {
 	t.Helper()
 	add := func(kind, query string) {
@@ -139,7 +138,7 @@ func describePostgres(t testing.TB, d storetest.Database, table string) (all []s
 	add("column", `SELECT attname, format_type(atttypid, atttypmod), attnotnull, pg_get_expr(adbin, adrelid), attidentity, attgenerated, attcollation
 		FROM pg_attribute LEFT JOIN pg_attrdef ON adrelid = attrelid AND adnum = attnum
 		WHERE attrelid = to_regclass($1::text) AND attnum > 0 AND NOT attisdropped ORDER BY attnum`)
-	// Names of constraints differ after the node rebuilt a table; nobody uses them.
+	// Names of constraints differ after the node rebuilt a table. Neither the node nor decayctl uses them.
 	add("constraint", `SELECT contype, pg_get_constraintdef(oid) FROM pg_constraint
 		WHERE conrelid = to_regclass($1::text) ORDER BY contype, pg_get_constraintdef(oid) COLLATE "C"`)
 	add("index", `SELECT CASE WHEN indexname LIKE 'idx%' THEN indexname END, regexp_replace(indexdef, ' INDEX \S+ ON ', ' ON ')

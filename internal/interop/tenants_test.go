@@ -8,8 +8,8 @@ import (
 	"testing"
 )
 
-// TestTenants sweeps a store of two tenants, each by its own sweep and by one of all, as the node does it.
-// A job is polled by a key of its tenant, and by no other, as the node's own jobs are.
+// TestTenants: a sweep of one tenant, or of all, expires what the node's own sweep expires. As with the node's jobs, only
+// a key of the job's tenant can poll a job.
 func TestTenants(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		settings := append([]string{"STIGMEM_MULTI_TENANT_ENABLED=true", allAsync}, plugins...)
@@ -19,12 +19,12 @@ func TestTenants(t *testing.T) {
 			n.assert(alice)
 			n.assert(bob)
 		}
-		// polled asks for a job by both keys. Only those of its own tenant are answered.
+		// polled polls a job with both keys. Only the key of its tenant gets an answer.
 		polled := func(job object, own, other *node) {
 			t.Helper()
 			path := "/v1/decay/jobs/" + job["job_id"].(string)
 			if got := own.get(path, nil)["job_id"]; got != job["job_id"] {
-				t.Errorf("the tenant's own key is told of %v", got)
+				t.Errorf("the tenant's own key gets %v", got)
 			}
 			other.want(http.StatusNotFound, http.MethodGet, path, nil, nil)
 		}
@@ -35,7 +35,7 @@ func TestTenants(t *testing.T) {
 		twin := p.copy(t)
 		both := []string{"user:alice admin 0.9", "user:bob guest 0.5"}
 
-		// One tenant that is named.
+		// The sweep of a named tenant.
 		swept := p.decayctl(t, 0, append(rules{floor: 0.6}.command(), "--tenant", "acme")...)
 		if got := sweptBy(swept); got != (counts{1, 1, false}) || swept["tenant"] != "acme" {
 			t.Errorf("decayctl counts %+v in tenant %v", got, swept["tenant"])
@@ -43,7 +43,7 @@ func TestTenants(t *testing.T) {
 		polled(swept, acme, n)
 		told(acme, "acme", both[0])
 		told(n, "default", both...)
-		// The default one, and all.
+		// The sweeps of the default tenant, and of all.
 		swept = p.all(t)
 		if got := sweptBy(swept); got != (counts{2, 2, false}) || swept["tenant"] != "default" {
 			t.Errorf("decayctl counts %+v in tenant %v", got, swept["tenant"])
@@ -57,12 +57,12 @@ func TestTenants(t *testing.T) {
 		}
 		polled(swept, n, acme)
 		told(acme, "acme")
-		// An undo gives each its own back.
+		// An undo restores the facts of each tenant.
 		p.decayctl(t, 0, "jobs", "undo", swept["job_id"].(string), "--yes")
 		told(acme, "acme, after an undo", both[0])
 		told(n, "default, after an undo")
 
-		// The node does the same with a copy, by its route and by its command.
+		// The node does the same to a copy, over HTTP and with its command.
 		theirs := serve(t, twin, settings...)
 		theirAcme := *theirs
 		theirAcme.Key = acme.Key

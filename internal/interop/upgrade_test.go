@@ -13,7 +13,7 @@ import (
 	"decayctl/internal/store/sample"
 )
 
-// TestUpgrade sweeps stores that older releases made, before and after the newest one has migrated them.
+// TestUpgrade: decayctl sweeps stores of older releases, before and after the newest release has migrated them.
 func TestUpgrade(t *testing.T) {
 	for _, release := range []string{oldest, former} {
 		t.Run(release, func(t *testing.T) {
@@ -33,8 +33,8 @@ func TestUpgrade(t *testing.T) {
 					same(t, what, told, want...)
 				}
 				live("after the migration", "user:alice admin 0.9")
-				// The newest release computes another content id for the fact that no sweep has touched, and its own
-				// command does not change what it compares with.
+				// The newest release computes another content id for the fact that was not swept. The node's own command for
+				// content ids does not mend that.
 				p.refuses(t, n)
 				n.assert(said{entity: "user:carol", relation: "test:role", value: "guest", confidence: 0.2})
 				b := besides(t, p, rules{floor: 0.95})
@@ -48,8 +48,8 @@ func TestUpgrade(t *testing.T) {
 	}
 }
 
-// refuses has the newest release refuse to tell what an older one asserted, before and after its own
-// remedy, which it has on SQLite alone.
+// refuses checks that the newest release does not serve the facts of an older one, before and after its own remedy, which
+// exists on SQLite only.
 func (p *place) refuses(t testing.TB, n *node) {
 	t.Helper()
 	id := p.Rows(t, "SELECT id FROM facts WHERE entity = $1", alice.entity)[0]
@@ -64,8 +64,7 @@ func (p *place) refuses(t testing.TB, n *node) {
 	}
 }
 
-// TestUpgradeMidway has the newest node migrate a store in the middle of decayctl's job. The job goes on,
-// and its undo gives back what was there before.
+// TestUpgradeMidway: a job of decayctl can be resumed and undone after the newest node has migrated its store.
 func TestUpgradeMidway(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		old := serveRelease(t, former, p, noAuth)
@@ -91,9 +90,8 @@ func TestUpgradeMidway(t *testing.T) {
 	})
 }
 
-// TestTooOld refuses a store of a release that had no overrides, and leaves it as it is. The newest
-// node migrates it; then decayctl sweeps it, and leaves alone what the old node's own sweep had expired
-// in the facts themselves.
+// TestTooOld: decayctl refuses a store of a release without overrides, and does not change it. After the newest node has
+// migrated the store, decayctl sweeps it. It leaves the facts alone that the old node expired in the fact's own row.
 func TestTooOld(t *testing.T) {
 	onBoth(t, func(t *testing.T, p *place) {
 		old := serveRelease(t, tooOld, p, noAuth)
@@ -125,7 +123,7 @@ func TestTooOld(t *testing.T) {
 			t.Errorf("decayctl counts %+v", got)
 		}
 		if told := n.facts(nil); len(told) > 0 {
-			t.Errorf("the node still tells %v", told)
+			t.Errorf("the node still serves %v", told)
 		}
 		if after := facts(); after != before {
 			t.Errorf("the facts are %s, were %s", after, before)
@@ -133,8 +131,8 @@ func TestTooOld(t *testing.T) {
 	})
 }
 
-// TestWheel starts a node as PyPI's wheel installs it. It comes without migrations, so the node starts and
-// has no tables, which is why all other tests have the sources of a release in front.
+// TestWheel: a node installed from PyPI's wheel starts without tables, since the wheel has no migrations. That is why all
+// other tests put the sources of a release in front.
 func TestWheel(t *testing.T) {
 	t.Parallel()
 	p := engines[0].fresh(t)

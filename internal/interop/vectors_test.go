@@ -20,8 +20,7 @@ import (
 
 const freshVectors = 200
 
-// TestFreshVectors has the node sweep stores that nobody has seen before, and decayctl after it. The
-// seed, INTEROP_SEED, gives the same stores again.
+// TestFreshVectors: decayctl and the node sweep random stores alike. The seed INTEROP_SEED makes the same stores again.
 func TestFreshVectors(t *testing.T) {
 	t.Parallel()
 	seed := os.Getenv("INTEROP_SEED")

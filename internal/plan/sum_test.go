@@ -215,7 +215,7 @@ func TestSketchesAreTold(t *testing.T) {
 	}
 }
 
-// TestMadeUpSketches: a sketch of a file that somebody made up ends, whatever it holds.
+// TestMadeUpSketches: decoding a sketch of a forged plan ends, whatever it holds.
 func TestMadeUpSketches(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

@@ -236,7 +236,7 @@ var crashRules = rule.Set{TTL: ptr(rule.TTL(90 * 86400)), Floor: ptr(rule.Floor(
 
 // TestKilledAtEveryPlace kills a sweep at its first place, resumes it and kills it at the second, and so
 // on, until one comes to its end: between reading and writing, within transactions, before and after
-// every COMMIT. The rows are then those of a sweep that nobody disturbed, and so are the counts. The
+// every COMMIT. The rows are then those of a sweep that was not disturbed, and so are the counts. The
 // undo of it all, killed in the same way, gives back what was there before.
 func TestKilledAtEveryPlace(t *testing.T) {
 	t.Parallel()
@@ -418,7 +418,7 @@ func crashStores() map[string]func(t *testing.T) (storetest.Database, string) {
 	}
 }
 
-// alike holds a sweep that was killed to one that nobody disturbed.
+// alike holds a sweep that was killed to one that was not disturbed.
 func alike(t *testing.T, undisturbed string, whole storetest.Database, killed string, d storetest.Database) {
 	t.Helper()
 	if diff := cmp.Diff(whole.Touched(t), d.Touched(t)); diff != "" {

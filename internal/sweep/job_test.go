@@ -365,7 +365,7 @@ func (r *readsAhead) Restore(ctx context.Context, p store.RestoreParams) (store.
 	}
 }
 
-// TestUncertainClaimIsLookedUp: a claim that may have been made is looked up. One that nobody knows of would keep
+// TestUncertainClaimIsLookedUp: a claim that may have been made is looked up. A claim that no process knows of would keep
 // the job from ever being finished.
 func TestUncertainClaimIsLookedUp(t *testing.T) {
 	t.Parallel()

@@ -10,18 +10,18 @@ import (
 	"time"
 )
 
-// Client asks a node.
+// Client sends requests to a node.
 type Client struct {
 	URL string
 	Key string // "" if the node wants none
 }
 
-// transport keeps connections for less than the 5 s after which a node closes them: it would answer the next
-// request by a reset.
+// transport closes idle connections before the node does, after 5 s: a request on a connection that the node closes is
+// answered with a reset.
 var transport = http.Client{Transport: &http.Transport{IdleConnTimeout: 2 * time.Second, MaxIdleConnsPerHost: 16}}
 
-// Ask sends a request and returns the status and what was answered: an object, or nothing. Errors of the
-// node may be plain text, which is the object's "text".
+// Ask sends a request. It returns the status and the answer, which is an object or empty. A plain text answer, as of some
+// errors, becomes the object's "text".
 func (c Client) Ask(ctx context.Context, method, path string, query url.Values, body any) (status int, answer map[string]any, err error) {
 	var content io.Reader
 	if body != nil {
@@ -37,8 +37,8 @@ func (c Client) Ask(ctx context.Context, method, path string, query url.Values, 
 	}
 	request.Header.Set("Content-Type", "application/json")
 	if path == "/v1/facts" {
-		// The node knows a fact by its content, so it may be sent again on another connection where the node has
-		// ended this one.
+		// If the node has closed the connection, the request is sent on another one. A repeated fact is harmless, since
+		// the node identifies facts by content.
 		request.Header.Set("Idempotency-Key", "content")
 	}
 	if c.Key != "" {

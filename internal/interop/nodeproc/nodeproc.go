@@ -1,5 +1,5 @@
-// Package nodeproc runs real Stigmem nodes, which internal/interop/install has put into a folder, for the
-// interop tests and the benchmark. It is no part of decayctl.
+// Package nodeproc runs real Stigmem nodes for the interop tests and the benchmark. internal/interop/install installs them
+// into a folder. The package is no part of decayctl.
 package nodeproc
 
 import (
@@ -18,7 +18,7 @@ import (
 	"time"
 )
 
-// Newest is the release that decayctl is proved against.
+// Newest is the release that decayctl is tested against.
 const Newest = "0.9.0a12"
 
 // Patience is how long a node may take to start, to end, or to answer, on a busy machine.
@@ -27,20 +27,20 @@ const Patience = 60 * time.Second
 // Settings of nodes.
 const (
 	NoAuth   = "STIGMEM_AUTH_REQUIRED=false"
-	Unsigned = "STIGMEM_PLUGIN_SIGNING_REQUIRED=false" // the node also finds the plugins beside it
+	Unsigned = "STIGMEM_PLUGIN_SIGNING_REQUIRED=false" // the node accepts unsigned plugins, and finds those of the installation
 )
 
 // Installation is the folder that internal/interop/install installed the nodes into.
 type Installation string
 
-// Complete tells whether the installation was finished.
+// Complete tells whether the installation has finished.
 func (i Installation) Complete() bool {
 	_, err := os.Stat(filepath.Join(string(i), "stamp"))
 	return err == nil
 }
 
-// Command is a program of the node's virtual environment, with the sources of a release, that will run in
-// an existing folder. (The installed wheel has no migrations beside it.)
+// Command is a program of the node's virtual environment, with the sources of a release, that runs in an existing folder.
+// (The installed wheel has no migrations.)
 func (i Installation) Command(ctx context.Context, release, folder string, environ []string, program string, args ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, filepath.Join(string(i), "venv/bin", program), args...)
 	cmd.Dir = folder
@@ -55,7 +55,7 @@ func (i Installation) Command(ctx context.Context, release, folder string, envir
 // Node is a running node.
 type Node struct {
 	URL     string
-	Environ []string // its settings, for its command line
+	Environ []string // its settings, also for its command line
 
 	cmd   *exec.Cmd
 	stdin io.Closer
@@ -63,11 +63,11 @@ type Node struct {
 	ended chan struct{}
 }
 
-// errTaken says that another process listens on the node's port.
+// errTaken is the error if another process listens on the node's port.
 var errTaken = errors.New("address already in use")
 
-// Start starts a node of a release, without quotas, and waits until it answers. It runs in an existing
-// folder and keeps its log there. It ends with Stop, or when this process ends.
+// Start starts a node of a release, without quotas, and waits until it answers. The node runs in an existing folder, and
+// its log is there. It ends with Stop, or when this process ends. An error has the node's log.
 func (i Installation) Start(release, folder string, settings ...string) (*Node, error) {
 	// A port that is free may be another process's by the time the node has started.
 	for range 5 {
@@ -78,7 +78,7 @@ func (i Installation) Start(release, folder string, settings ...string) (*Node, 
 		n := &Node{URL: "http://127.0.0.1:" + port}
 		n.Environ = append([]string{
 			"STIGMEM_HOST=127.0.0.1", "STIGMEM_PORT=" + port, "STIGMEM_NODE_URL=" + n.URL,
-			// Quotas, which tests and benchmarks are too quick for.
+			// Tests and benchmarks would exceed the default quotas.
 			"STIGMEM_RATE_LIMIT_WRITE_PER_HOUR=0", "STIGMEM_RATE_LIMIT_READ_PER_HOUR=0", "STIGMEM_RATE_LIMIT_DISABLED_ACK=1",
 		}, settings...)
 		if err := n.run(i, release, folder); err == nil {
@@ -99,8 +99,8 @@ func freePort() (string, error) {
 	return port, listener.Close()
 }
 
-// main is what the program stigmem-node does. However this process ends, the end of the standard
-// input ends the node.
+// main is what the program stigmem-node does, but it also ends at the end of standard input: so the node ends however this
+// process ends.
 const main = `
 import os, signal, sys, threading
 from stigmem_node.main import run
@@ -121,7 +121,7 @@ func (n *Node) run(i Installation, release, folder string) (err error) {
 	}
 	n.ended = make(chan struct{})
 	go func() {
-		_ = n.cmd.Wait() // how it ended is in its log
+		_ = n.cmd.Wait() // the log says how it ended
 		close(n.ended)
 	}()
 	for end := time.Now().Add(Patience); time.Now().Before(end); time.Sleep(20 * time.Millisecond) {
@@ -140,10 +140,11 @@ func (n *Node) run(i Installation, release, folder string) (err error) {
 	return errors.Join(fmt.Errorf("the node does not answer within %s: %s", Patience, n.Log()), n.Stop())
 }
 
-// PID is the node's process.
+// PID is the id of the node's process.
 func (n *Node) PID() int { return n.cmd.Process.Pid }
 
-// Stop ends the node as its operator would, and kills it if that takes too long, which is an error.
+// Stop ends the node by closing its standard input. If the node does not end within Patience, Stop kills it and returns an
+// error.
 func (n *Node) Stop() (err error) {
 	_ = n.stdin.Close()
 	select {
@@ -156,11 +157,10 @@ func (n *Node) Stop() (err error) {
 	return err
 }
 
-// routine is what the node logs of a request that it answered, and of each fact.
+// routine matches the lines that the node logs of each answered request and each fact.
 var routine = regexp.MustCompile(`^INFO: .*" [1-4]\d\d |^\[stigmem\] DEPRECATED|^\{"billing"`)
 
-// Log is what the node logged, but for what it says of every fact and request, which would leave no room for
-// what went wrong.
+// Log is the node's log without the lines of every fact and request, which would hide what went wrong.
 func (n *Node) Log() string {
 	content, _ := os.ReadFile(n.file.Name())
 	lines := slices.DeleteFunc(strings.SplitAfter(string(content), "\n"), func(line string) bool {

@@ -101,7 +101,7 @@ func remains(folders []string, pids []int) (left []string) {
 		}
 	}
 	for _, pid := range pids {
-		// In a container nobody may collect the dead; they are dead all the same.
+		// In a container ended processes may stay as zombies. They have ended all the same.
 		out, err := exec.Command("ps", "-o", "stat=", "-p", strconv.Itoa(pid)).Output()
 		if err == nil && !strings.HasPrefix(strings.TrimSpace(string(out)), "Z") {
 			left = append(left, "process "+strconv.Itoa(pid))

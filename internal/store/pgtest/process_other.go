@@ -8,7 +8,7 @@ import (
 	"syscall"
 )
 
-// account is who runs the servers: nobody, on this system.
+// account is the user that runs the servers. This system has none.
 type account struct{}
 
 func serverAccount() (*account, error) {

@@ -27,7 +27,7 @@ func TestLockedFactIsSkipped(t *testing.T) {
 		failed  []string
 	}{
 		"a row": {"INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('07', 'x')", 39, []string{"07"}},
-		// What is left of a batch behind the first row holds the second, and others that nobody has locked.
+		// What is left of a batch behind the first row holds the second, and others that no process has locked.
 		"two rows": {"INSERT INTO fact_validity_overrides (fact_id, updated_at) VALUES ('02', 'x'), ('04', 'x')", 38, []string{"02", "04"}},
 		"a table":  {"LOCK TABLE fact_validity_overrides IN SHARE MODE", 0, []string{"00"}},
 	} {

@@ -193,7 +193,7 @@ func TestCloseCheckpoints(t *testing.T) {
 			t.Fatal(err)
 		}
 		if moved := !bytes.Equal(read(t, path), before); moved == busy {
-			t.Errorf("somebody is writing: %v; the log was moved: %v", busy, moved)
+			t.Errorf("another process is writing: %v; the log was moved: %v", busy, moved)
 		}
 	}
 }
@@ -228,7 +228,7 @@ func TestCloseDoesNotWaitForAWriter(t *testing.T) {
 	if err := <-ended; err == nil {
 		t.Error("a transaction ended well on a store that was closed")
 	}
-	d.Lock(t, "")() // nobody else has it
+	d.Lock(t, "")() // no other process has it
 	if rows := d.Rows(t, "SELECT job_id FROM decayctl_jobs"); len(rows) > 0 {
 		t.Errorf("written: %q", rows)
 	}

@@ -81,7 +81,7 @@ func TestReadersBlockWritersWithoutWAL(t *testing.T) {
 	t.Parallel()
 	withJournal, _ := journalled(t)
 	if open(t, withJournal, false).Tuning().ReadersDontBlockWriters || !open(t, newFile(t), false).Tuning().ReadersDontBlockWriters {
-		t.Error("only with a write-ahead log do readers keep nobody from writing")
+		t.Error("without a write-ahead log readers block writers")
 	}
 }
 

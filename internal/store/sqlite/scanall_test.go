@@ -193,7 +193,7 @@ func TestScanAllOverriddenMeanwhile(t *testing.T) {
 	}
 }
 
-// openChanging opens a store to be read, which somebody changes before the first statement that has a text in it.
+// openChanging opens a store to be read, which another process changes before the first statement that has a text in it.
 func openChanging(t *testing.T, path, before string, change func()) store.Store {
 	t.Helper()
 	s, err := sqlite.Open(t.Context(), path, store.OpenParams{ReadOnly: true, Now: time.Now})

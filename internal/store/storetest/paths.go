@@ -67,7 +67,7 @@ func (d Database) EachPath(t testing.TB, size int, seen func(part string, begin 
 			VALUES ($1, $2, 0.1, $3, '2026-02-01T00:00:00+00:00', $4)`, id, farOff, store.Reason, store.Actor)
 	}
 	again, meanwhile := unswept[0], unswept[len(unswept)-1]
-	override(again) // an earlier sweep has expired it, and somebody has put that off
+	override(again) // an earlier sweep has expired it, and another process has put that off
 	h := g.start(func(p *store.StartParams) { p.Rules = pathPolicies })
 	g.enqueue(h.Lease, store.ScanResult{Seen: store.Range{Last: at, Facts: 2 * size}, IDs: unswept, Size: (len(unswept) + 1) / 2})
 	for i := range 4 {
