@@ -4,14 +4,12 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"io"
 	"slices"
 	"time"
 
 	"decayctl/internal/config"
 	"decayctl/internal/job"
 	"decayctl/internal/report"
-	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/sweep"
 )
@@ -44,58 +42,6 @@ func checkWorkers(workers int, s store.Store) error {
 func worker(lease time.Duration) store.WorkerParams {
 	here := thisOwner()
 	return store.WorkerParams{Owner: here, Lease: lease, Gone: func(o job.Owner) bool { return gone(here, o) }}
-}
-
-// progress shows progress on stderr, unless it is quiet.
-func (a *app) progress(quiet bool) *report.Progress {
-	return report.NewProgress(report.ProgressParams{
-		Stderr: a.Stderr, Terminal: a.hasEscapes(a.Stderr), Quiet: quiet, Log: a.logger(), Now: a.Now,
-	})
-}
-
-// engine makes an engine with the clock and progress of this process, which stops when the limit has passed; 0 is no
-// limit. done removes the progress.
-func (a *app) engine(s store.Store, limit time.Duration) (engine *sweep.Engine, done func()) {
-	return a.newEngine(s, limit, a.output.Quiet)
-}
-
-// quietEngine is an engine without progress, for quick work.
-func (a *app) quietEngine(s store.Store, limit time.Duration) (engine *sweep.Engine, done func()) {
-	return a.newEngine(s, limit, true)
-}
-
-func (a *app) newEngine(s store.Store, limit time.Duration, quiet bool) (engine *sweep.Engine, done func()) {
-	progress := a.progress(quiet)
-	began := a.Now()
-	left := func() time.Duration { return limit - a.Now().Sub(began) }
-	return &sweep.Engine{
-		Store: s,
-		Progress: func(p sweep.Progress) {
-			a.run.waits.update(p.Phase, a.Now())
-			progress.Update(p)
-		},
-		Note: func(why string) {
-			if !quiet {
-				progress.Aside(func() { a.logger().Warn(why) })
-			}
-		},
-		Sleep: func(ctx context.Context, d time.Duration) error {
-			if limit > 0 {
-				d = min(d, left()) // a pause must not delay the end by the time limit
-			}
-			began := a.Now()
-			err := sleep(ctx, d)
-			a.run.waits.slept(a.Now().Sub(began))
-			return err
-		},
-		Halt: func() error {
-			if limit > 0 && left() <= 0 {
-				inSeconds := rule.TTL(limit / time.Second) // in the form of the setting
-				return &sweep.Stopped{Why: "the time limit of " + inSeconds.String() + " is up " + job.TimeLimit}
-			}
-			return nil
-		},
-	}, progress.Done
 }
 
 // sweepJob sweeps a job that this process has joined, and reports the result.
@@ -237,78 +183,4 @@ func resumeCommand(j job.Job) string {
 		return report.Command("undo", j)
 	}
 	return report.Command("resume", j)
-}
-
-// document is what a command prints at its end.
-type document interface {
-	WriteJSON(w io.Writer) error
-	WriteText(w io.Writer, s report.Style) error
-}
-
-// pageDocument is a document that can also be a page.
-type pageDocument interface {
-	document
-	WriteMarkdown(w io.Writer) error
-	WriteHTML(w io.Writer) error
-}
-
-// printDone prints the report of work that is done. If that fails, the error says what was done.
-func (a *app) printDone(d document, done string) error {
-	err := a.printTo(d)
-	switch {
-	case err == nil:
-		return nil
-	case is[outputError](err):
-		return fmt.Errorf("%s, but the report could not be written: %w", done, err)
-	}
-	return fmt.Errorf("%s, but %w", done, err)
-}
-
-// printTo writes a document to stdout, and to the files of --report.
-func (a *app) printTo(d document) error {
-	err := a.write(a.Stdout, d)
-	failed := a.writeReports(d)
-	if failed != nil && isClosedPipe(err) {
-		return failed // a closed pipe would hide the other error
-	}
-	return errors.Join(err, failed)
-}
-
-// write writes a document in the output format to out, which leads to stdout.
-func (a *app) write(w io.Writer, d document) error {
-	return writeForm(w, a.output.Form, d, a.style())
-}
-
-// style is what stdout can show.
-func (a *app) style() report.Style {
-	if !isTerminal(a.Stdout) {
-		return report.Style{}
-	}
-	escapes := a.hasEscapes(a.Stdout)
-	return report.Style{Color: !a.output.NoColor && escapes, Width: terminalWidth(a.Stdout), Draw: escapes}
-}
-
-func writeForm(w io.Writer, form string, d document, style report.Style) error {
-	page, _ := d.(pageDocument)
-	switch {
-	case form == config.OutputJSON:
-		return d.WriteJSON(w)
-	case form == config.OutputMarkdown && page != nil:
-		return page.WriteMarkdown(w)
-	case form == config.OutputHTML && page != nil:
-		return page.WriteHTML(w)
-	}
-	return d.WriteText(w, style)
-}
-
-// sleep waits until the time has passed or ctx ends.
-func sleep(ctx context.Context, d time.Duration) error {
-	timer := time.NewTimer(d)
-	defer timer.Stop()
-	select {
-	case <-timer.C:
-		return nil
-	case <-ctx.Done():
-		return ctx.Err()
-	}
 }
