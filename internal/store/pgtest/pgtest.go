@@ -6,11 +6,13 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"io"
 	"net"
 	"net/url"
 	"os"
 	"path/filepath"
 	"runtime"
+	"strings"
 	"sync"
 	"sync/atomic"
 	"testing"
@@ -190,14 +192,33 @@ func freePort() (int, error) {
 	return listener.Addr().(*net.TCPAddr).Port, listener.Close()
 }
 
-// Log is the content of the server's log.
-func (c *Cluster) Log(t testing.TB) string {
+// Log is the server's log from an offset on. The end is the offset of what comes next.
+func (c *Cluster) Log(t testing.TB, from int64) (text string, end int64) {
 	t.Helper()
-	text, err := os.ReadFile(filepath.Join(c.Folder, "log"))
+	log, err := os.Open(filepath.Join(c.Folder, "log"))
 	if err != nil {
 		t.Fatal(err)
 	}
-	return string(text)
+	defer func() { _ = log.Close() }()
+	var b strings.Builder
+	if _, err := log.Seek(from, io.SeekStart); err != nil {
+		t.Fatal(err)
+	}
+	n, err := io.Copy(&b, log)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return b.String(), from + n
+}
+
+// LogEnd is the present length of the server's log.
+func (c *Cluster) LogEnd(t testing.TB) int64 {
+	t.Helper()
+	log, err := os.Stat(filepath.Join(c.Folder, "log"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return log.Size()
 }
 
 // Mode is how a server is shut down.

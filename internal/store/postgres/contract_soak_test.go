@@ -11,9 +11,10 @@ import (
 // TestSoakContract: the contract holds for each difference alone that TestContract has together.
 func TestSoakContract(t *testing.T) {
 	exercise(t, []kind{
-		{"another schema", pgtest.DatabaseOptions{Schema: "acme_memory"}, false},
-		{"of an older node", pgtest.DatabaseOptions{Older: true}, false},
-		{"in an ICU collation", pgtest.DatabaseOptions{ICULocale: "en-US"}, false},
-		{"through PgBouncer", pgtest.DatabaseOptions{Schema: "pooled"}, true},
+		{name: "another schema", options: pgtest.DatabaseOptions{Schema: "acme_memory"}},
+		{name: "of an older node", options: pgtest.DatabaseOptions{Older: true}},
+		{name: "in an ICU collation", options: pgtest.DatabaseOptions{ICULocale: "en-US"}},
+		{name: "through PgBouncer", options: pgtest.DatabaseOptions{Schema: "pooled"}, pooled: true},
+		{name: "in another form, by a role with odd settings", odd: []string{"pinned", "explicit", "speed", "log", "no use", "libraries", "loud"}},
 	})
 }

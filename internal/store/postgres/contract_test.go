@@ -42,15 +42,22 @@ type kind struct {
 	name    string
 	options pgtest.DatabaseOptions
 	pooled  bool
+	odd     []string // decisions; the role has an odd value of each of their settings, and the tables have otherForm
 }
 
 // TestContract holds two kinds of stores to the contract: the plain one, and one that differs in all that it may. TestSoakContract
-// has the differences one by one.
+// has the differences one by one. The settings for speed and for logs make the server many times slower:
+// TestOddSettingChangesNothing has them in a sweep, and TestSoakContract in the contract.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	exercise(t, []kind{
-		{"public", pgtest.DatabaseOptions{}, false},
-		{"another schema, of an older node, in an ICU collation, through PgBouncer", pgtest.DatabaseOptions{Schema: "acme_memory", Older: true, ICULocale: "en-US"}, true},
+		{name: "public"},
+		{
+			name:    "another schema, of an older node, in an ICU collation and in another form, through PgBouncer, by a role with odd settings",
+			options: pgtest.DatabaseOptions{Schema: "acme_memory", Older: true, ICULocale: "en-US"},
+			pooled:  true,
+			odd:     []string{"pinned", "explicit", "no use", "libraries", "loud"},
+		},
 	})
 }
 
@@ -67,11 +74,19 @@ func exercise(t *testing.T, kinds []kind) {
 			}
 			storetest.Exercise(t, storetest.Reuse(func() storetest.Database {
 				db := cluster.NewDatabase(t, kind.options)
-				d := database(t, db, db.URL)
-				if pooler != nil {
-					d = database(t, db, pooler.URL(db))
+				if len(kind.odd) > 0 {
+					c := newCarried(t, db)
+					c.carryAll(t, kind.odd...)
+					c.d.Exec(t, otherForm)
+					if pooler != nil {
+						return database(t, db, pooler.URLAs(db, c.role.Name, c.role.Password))
+					}
+					return c.d
 				}
-				return d
+				if pooler != nil {
+					return database(t, db, pooler.URL(db))
+				}
+				return database(t, db, db.URL)
 			}))
 		})
 	}
@@ -86,7 +101,7 @@ func TestOwnTablesLost(t *testing.T) {
 // otherForm is what the tables may have unlike the node's.
 const otherForm = `
 	DO $$ DECLARE c record; BEGIN
-		FOR c IN SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public' AND data_type = 'text' LOOP
+		FOR c IN SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = current_schema() AND data_type = 'text' LOOP
 			EXECUTE format('ALTER TABLE %I ALTER %I TYPE varchar', c.table_name, c.column_name);
 		END LOOP;
 	END $$;

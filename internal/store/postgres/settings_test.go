@@ -101,10 +101,9 @@ type carried struct {
 	role pgtest.Role
 }
 
-func newCarried(t *testing.T, cluster *pgtest.Cluster) carried {
+func newCarried(t *testing.T, db *pgtest.Database) carried {
 	t.Helper()
-	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
-	c := carried{db: db, role: db.NewRole(t, "ALL ON ALL TABLES IN SCHEMA public", "USAGE, CREATE ON SCHEMA public")}
+	c := carried{db: db, role: db.NewRole(t, "ALL ON ALL TABLES IN SCHEMA "+db.Schema, "USAGE, CREATE ON SCHEMA "+db.Schema)}
 	c.d = database(t, db, c.role.URL)
 	// Operators that take all for unlike, and an access method, for roles that put them first.
 	for _, statement := range []string{
@@ -139,6 +138,16 @@ func (c carried) carry(t *testing.T, name, odd string) bool {
 	return false
 }
 
+// carryAll gives the role an odd value of each setting of some decisions.
+func (c carried) carryAll(t *testing.T, whys ...string) {
+	t.Helper()
+	for _, why := range whys {
+		for name, odd := range decisions[why].odd {
+			c.carry(t, name, odd)
+		}
+	}
+}
+
 // TestSettingsDecided: there is a decision for every setting that a role may set on this server.
 func TestSettingsDecided(t *testing.T) {
 	t.Parallel()
@@ -159,30 +168,11 @@ func TestSettingsDecided(t *testing.T) {
 	}
 }
 
-// TestContractOddSettings: the contract holds for a role with odd values of all settings that are not refused, on
-// tables in another form than the node's.
-func TestContractOddSettings(t *testing.T) {
-	t.Parallel()
-	cluster := pgtest.Start(t)
-	storetest.Exercise(t, storetest.Reuse(func() storetest.Database {
-		c := newCarried(t, cluster)
-		for why, each := range decisions {
-			for name, odd := range each.odd {
-				if why != "refused" {
-					c.carry(t, name, odd)
-				}
-			}
-		}
-		c.d.Exec(t, otherForm)
-		return c.d
-	}))
-}
-
 // TestOddSettingChangesNothing: with an odd value of any one setting, a sweep and its undo do the same as without, or
 // are refused before they begin. Settings for speed and logs are many, and are tested together.
 func TestOddSettingChangesNothing(t *testing.T) {
 	t.Parallel()
-	c := newCarried(t, pgtest.Start(t))
+	c := newCarried(t, pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{}))
 	for i := range 12 {
 		c.d.Insert(t, storetest.Fact(fmt.Sprintf("%02d", i), func(f *fact.Candidate) {
 			f.Entity, f.LegalHold, f.QuarantinePending = fmt.Sprint("e", i), i == 3, i == 5
@@ -237,9 +227,7 @@ func TestOddSettingChangesNothing(t *testing.T) {
 	core("as the server has it", "nothing")
 	for why, each := range decisions {
 		if why == "speed" || why == "log" {
-			for name, odd := range each.odd {
-				c.carry(t, name, odd)
-			}
+			c.carryAll(t, why)
 			core(why, why)
 			c.d.Exec(t, "ALTER ROLE "+c.role.Name+" RESET ALL")
 			continue
