@@ -3,8 +3,6 @@ package postgres
 import (
 	"context"
 
-	"github.com/jackc/pgx/v5"
-
 	"decayctl/internal/fact"
 	"decayctl/internal/store"
 )
@@ -21,19 +19,11 @@ func (w *writer) expireEdges(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	rows, err := w.tx.Query(ctx, `
-		SELECT l.id, l.valid_until, l.decay_epoch, l.confidence
-		FROM unnest($1::text[]) AS b(id)
-		CROSS JOIN LATERAL (
-			SELECT e.id, e.valid_until, e.decay_epoch, e.confidence FROM `+w.table("entity_edges")+` e WHERE e.id = b.id FOR UPDATE) l`,
-		edged)
-	if err != nil {
-		return err
-	}
 	var id string
 	var edge fact.Edge
 	var confidence *float32
-	if _, err = pgx.ForEachRow(rows, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
+	lock := rowLock{table: w.table("entity_edges"), key: "id", columns: "r.id, r.valid_until, r.decay_epoch, r.confidence", ids: edged}
+	if err = w.layout.lockRows(ctx, w.tx, lock, []any{&id, &edge.ValidUntil, &edge.DecayEpoch, &confidence}, func() error {
 		found := edge
 		found.Confidence = fromFloat4(confidence)
 		byID.SetEdge(id, &found)

@@ -91,10 +91,7 @@ func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps 
 	for _, step := range steps {
 		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.lockWait() {
 			var blocksOther bool
-			if err := tx.QueryRow(ctx, `
-				SELECT EXISTS (
-					SELECT 1 FROM pg_catalog.pg_locks l
-					WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`).Scan(&blocksOther); err != nil {
+			if err := tx.QueryRow(ctx, s.layout.blocksOther()).Scan(&blocksOther); err != nil {
 				return err
 			}
 			if blocksOther {
@@ -111,7 +108,7 @@ func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps 
 
 // waitFor sets how long the rest of a transaction waits for one lock.
 func (s *Store) waitFor(ctx context.Context, tx pgx.Tx, wait time.Duration) error {
-	_, err := tx.Exec(ctx, "SELECT pg_catalog.set_config('lock_timeout', $1, true)", fmt.Sprint(wait.Milliseconds()))
+	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()))
 	return err
 }
 

@@ -33,25 +33,18 @@ func (s *Store) Fact(ctx context.Context, id string) (fact.Candidate, error) {
 	return c, nil
 }
 
-// Groups uses LATERAL, so that the planner looks each group up by the index on entity, relation and scope. The concatenation
-// keeps the index on tenant_id from being used.
+// groupColumns are the columns that Groups reads.
+const groupColumns = `f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
+				o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by`
+
+// Groups implements store.Facts.
 func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.Candidate)) error {
 	var entities, relations, scopes, tenants []string
 	for _, g := range groups {
 		entities, relations, scopes, tenants = append(entities, g.Entity), append(relations, g.Relation), append(scopes, g.Scope), append(tenants, g.Tenant)
 	}
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		rows, err := tx.Query(ctx, `
-			SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until,
-				o.fact_id IS NOT NULL, o.valid_until, coalesce(o.updated_at, ''), o.updated_by
-			FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g(entity, relation, scope, tenant_id)
-			CROSS JOIN LATERAL (
-				SELECT f.id, f.entity, f.relation, f.tenant_id, f.scope, f.source, f.timestamp, f.valid_until
-				FROM `+s.table("facts")+` f
-				WHERE f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND f.tenant_id || '' = g.tenant_id
-				OFFSET 0) f
-			LEFT JOIN LATERAL (
-				SELECT o.fact_id, o.valid_until, o.updated_at, o.updated_by FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = f.id LIMIT 1) o ON true`, entities, relations, scopes, tenants)
+		rows, err := tx.Query(ctx, s.layout.groups(s.table("facts"), s.table("fact_validity_overrides")), entities, relations, scopes, tenants)
 		if err != nil {
 			return err
 		}

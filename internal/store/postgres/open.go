@@ -34,6 +34,7 @@ type Store struct {
 	connected bool                     // the store was opened; a lost connection may come back
 	notes     []string
 	triggers  store.Triggers
+	layout    layout
 }
 
 var _ store.Store = (*Store)(nil)
@@ -50,7 +51,7 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 	if err := refuseUnknown(config.ConnConfig.RuntimeParams); err != nil {
 		return nil, err
 	}
-	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize(), deadlock: time.Second} // until it is read
+	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize(), layout: oneServer{}, deadlock: time.Second} // until they are read
 	s.Table = jobtable.New(dialect{s}, p, "")
 	s.settings = s.transactionSettings(config.ConnConfig)
 	config.ConnConfig.DefaultQueryExecMode = pgx.QueryExecModeExec

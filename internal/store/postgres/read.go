@@ -10,17 +10,11 @@ import (
 	"decayctl/internal/store"
 )
 
-// Estimate is the planner's number of rows, over all partitions. For a table that was never analysed it is estimated from the
-// table's size.
+// Estimate implements store.Facts.
 func (s *Store) Estimate(ctx context.Context) (int64, error) {
 	var rows int64
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		return tx.QueryRow(ctx, `
-			SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples
-			                         ELSE pg_catalog.pg_relation_size(c.oid) / 400 END), 0)::bigint
-			FROM pg_catalog.pg_class c
-			WHERE c.relkind <> 'p'
-			  AND (c.oid = $1::regclass OR c.oid IN (SELECT relid FROM pg_catalog.pg_partition_tree($1::regclass)))`, s.table("facts")).Scan(&rows)
+		return tx.QueryRow(ctx, s.layout.estimate(), s.table("facts")).Scan(&rows)
 	})
 	return rows, s.translate(err, "estimate the number of facts")
 }
@@ -85,11 +79,11 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 			return err
 		}
 		ask := s.candidatesQuery
-		if unswept {
+		if unswept || !s.layout.looksUp() {
 			ask = s.mostlyUnsweptQuery
 			// A sequential scan for a part of the facts may look cheap to the planner, and grows with the table. A bitmap scan
 			// and a sort need memory.
-			if _, err := tx.Exec(ctx, "SELECT set_config('enable_seqscan', 'off', true), set_config('work_mem', '32MB', true)"); err != nil {
+			if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off; SET LOCAL work_mem = '32MB'"); err != nil {
 				return err
 			}
 		}

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"slices"
 
 	"github.com/jackc/pgx/v5"
 
@@ -124,12 +125,10 @@ func (r *restorer) restoreEdgeConfidences(ctx context.Context, of []store.Restor
 	a := newEdgeArrays(of)
 	_, err := r.tx.Exec(ctx, `
 		UPDATE `+r.table("entity_edges")+` e
-		SET valid_until = CASE WHEN b.keeps_expiry THEN e.valid_until WHEN b.plain THEN f.valid_until ELSE b.valid_until END,
-		    decay_epoch = b.decay_epoch, confidence = CASE WHEN b.plain THEN f.confidence ELSE coalesce(b.confidence, e.confidence) END
+		SET valid_until = CASE WHEN b.keeps_expiry THEN e.valid_until WHEN b.plain THEN (SELECT f.valid_until FROM `+r.table("facts")+` f WHERE f.id = e.id) ELSE b.valid_until END,
+		    decay_epoch = b.decay_epoch, confidence = coalesce(CASE WHEN b.plain THEN (SELECT f.confidence FROM `+r.table("facts")+` f WHERE f.id = e.id) ELSE b.confidence END, e.confidence)
 		FROM unnest($1::text[], $2::bool[], $3::bool[], $4::text[], $5::bigint[], $6::float4[], $7::float4[])
 			AS b(id, plain, keeps_expiry, valid_until, decay_epoch, confidence, gave)
-		CROSS JOIN LATERAL (
-			SELECT f.valid_until, f.confidence FROM `+r.table("facts")+` f WHERE f.id = b.id LIMIT 1) f
 		WHERE e.id = `+anyKey+` AND e.id = b.id AND e.decay_epoch = $9 AND e.confidence = b.gave
 		  AND (b.keeps_expiry OR e.valid_until = $8)`,
 		a.ids, a.plain, a.keepsExpiry, a.until, a.epoch, a.confidence, a.gave, r.AsOf, r.Epoch)
@@ -152,11 +151,14 @@ func (r *restorer) vectors(ctx context.Context) error {
 	if !r.vec || !r.backfill || len(ids) == 0 {
 		return nil
 	}
+	made := map[string]bool{} // by the node, meanwhile
+	if _, err := collect(ctx, r.tx, func(id string) { made[id] = true }, `SELECT fact_id FROM `+r.table("vec_facts")+` WHERE fact_id = `+anyKey, ids); err != nil {
+		return err
+	}
+	ids = slices.DeleteFunc(ids, func(id string) bool { return made[id] })
 	_, err := r.tx.Exec(ctx, `
 		INSERT INTO `+r.table("fact_embedding_status")+` AS s (fact_id, embedding_missing, updated_at, updated_by)
-		SELECT b.id, 1, $2, $3
-		FROM unnest($1::text[]) AS b(id)
-		WHERE NOT EXISTS (SELECT 1 FROM `+r.table("vec_facts")+` v WHERE v.fact_id = b.id OFFSET 0)
+		SELECT b.id, 1, $2, $3 FROM unnest($1::text[]) AS b(id)
 		ON CONFLICT (fact_id) DO UPDATE
 		SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
 		ids, fact.FormatSecond(r.params.Now()), store.Actor)

@@ -21,11 +21,11 @@ func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(
 	err = s.onOneState(ctx, func(tx pgx.Tx) error {
 		// A nested loop would read the overrides in a random order of pages, and the planner may choose it on bad statistics.
 		// A hash join needs memory for the overrides.
-		if _, err := tx.Exec(ctx, "SELECT set_config('enable_nestloop', 'off', true), set_config('work_mem', '64MB', true)"); err != nil {
+		if _, err := tx.Exec(ctx, "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'"); err != nil {
 			return err
 		}
 		var last *string
-		if err := tx.QueryRow(ctx, "SELECT count(*), (SELECT max(id) FROM "+s.table("facts")+") FROM "+s.table("facts")).Scan(&seen.Facts, &last); err != nil {
+		if err := tx.QueryRow(ctx, "SELECT n, last FROM (SELECT count(*) AS n FROM "+s.table("facts")+") c CROSS JOIN (SELECT max(id) AS last FROM "+s.table("facts")+") m").Scan(&seen.Facts, &last); err != nil {
 			return err
 		}
 		seen.Last = cursor(last)

@@ -20,10 +20,10 @@ func (s *Store) OtherTenants(ctx context.Context, tenant string) (o store.OtherT
 	return o, s.translate(err, "count the facts of other tenants")
 }
 
-// TenantNames reads the index on tenant_id in steps.
+// TenantNames implements store.Facts.
 func (s *Store) TenantNames(ctx context.Context, from string, most int) (names []string, err error) {
 	err = s.within(ctx, reading, func(tx pgx.Tx) error {
-		names, err = s.factSQL().TenantNames(from, most, onRows(ctx, tx))
+		names, err = s.layout.tenantNames(s.factSQL(), from, most, onRows(ctx, tx))
 		return err
 	})
 	return names, s.translate(err, "list the tenants")

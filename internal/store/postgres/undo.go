@@ -12,42 +12,6 @@ import (
 	"decayctl/internal/store"
 )
 
-// keepBeforeImages inserts before-images. If there is an older one, it stays: an undo has to restore the oldest.
-func (w *writer) keepBeforeImages(ctx context.Context, images []store.BeforeImage) error {
-	if len(images) == 0 {
-		return nil
-	}
-	var ids []string
-	var overridden, edged []int32
-	var o overrideArrays
-	var edgeUntil []*string
-	var edgeEpoch []*int64
-	var edgeConfidence []*float32
-	for _, image := range images {
-		override, edge := image.Override, image.Edge
-		ids, overridden, edged = append(ids, image.FactID), append(overridden, boolInt(override != nil)), append(edged, boolInt(edge != nil))
-		if override == nil {
-			override = &fact.Override{}
-		}
-		if edge == nil {
-			edge = &fact.Edge{}
-		}
-		o.add(*override)
-		edgeUntil, edgeEpoch = append(edgeUntil, edge.ValidUntil), append(edgeEpoch, edge.DecayEpoch)
-		edgeConfidence = append(edgeConfidence, toFloat4(edge.Confidence))
-	}
-	_, err := w.tx.Exec(ctx, `
-		INSERT INTO `+w.table("decayctl_before")+` (job_id, fact_id, had_override, valid_until, confidence, reason,
-			updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
-		SELECT $1, b.fact_id, b.had_override, b.valid_until, b.confidence, b.reason,
-			CASE WHEN b.had_override <> 0 THEN b.updated_at END, b.updated_by, b.had_edge, b.edge_valid_until, b.edge_decay_epoch, b.edge_confidence
-		FROM unnest($2::text[], $3::int[], $4::text[], $5::float4[], $6::text[], $7::text[], $8::text[], $9::int[], $10::text[], $11::bigint[], $12::float4[])
-			AS b(fact_id, had_override, valid_until, confidence, reason, updated_at, updated_by, had_edge, edge_valid_until, edge_decay_epoch, edge_confidence)
-		ON CONFLICT (job_id, fact_id) DO NOTHING`,
-		w.batch.Lease.JobID, ids, overridden, o.validUntil, o.confidence, o.reason, o.updatedAt, o.updatedBy, edged, edgeUntil, edgeEpoch, edgeConfidence)
-	return err
-}
-
 // overrideArrays is overrides column by column, as arguments of one statement.
 type overrideArrays struct {
 	validUntil, reason, updatedBy []*string
@@ -111,36 +75,33 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 }
 
 // changes reads which of some overrides are what a job wrote. If their text is too long, it stops: more is the id after which
-// there are more changes, or "". Without LATERAL, the planner may read all before-images or all retractions of the job.
+// there are more changes, or "". Without LATERAL, the planner may read all retractions of the job.
 func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string) (list []job.Change, more string, err error) {
-	ctx, stop := context.WithCancel(ctx)
-	defer stop()
-	// The concatenation keeps the index on retracted_at from being used, since all rows of the job have the same value. Ids in
-	// decayctl_before have the default collation; ids of facts may have another.
-	edgeConfidence, err := s.prepareLookups(ctx, tx)
+	ids, images, cut, err := s.beforeImages(ctx, tx, j.ID, ids)
 	if err != nil {
 		return nil, "", err
 	}
+	ctx, stop := context.WithCancel(ctx)
+	defer stop()
+	// The concatenation keeps the index on retracted_at from being used, since all rows of the job have the same value.
 	rows, err := tx.Query(ctx, `
 		SELECT o.fact_id, o.valid_until, o.confidence, o.reason, o.updated_at, o.updated_by,
 		       coalesce(b.had_override, 0) <> 0, b.valid_until, b.confidence, b.reason, b.updated_at, b.updated_by,
-		       coalesce(b.had_edge, 0) <> 0, b.edge_valid_until, b.edge_decay_epoch, `+edgeConfidence+`, coalesce(r.id, ''),
+		       coalesce(b.had_edge, 0) <> 0, b.edge_valid_until, b.edge_decay_epoch, b.edge_confidence, coalesce(r.id, ''),
 		       coalesce(f.id, ''), coalesce(f.timestamp, ''), f.valid_until, coalesce(f.confidence, 0)
 		FROM `+s.table("fact_validity_overrides")+` o
-		LEFT JOIN LATERAL (
-			SELECT * FROM `+s.table("decayctl_before")+` b
-			WHERE b.job_id = $2 AND b.fact_id = o.fact_id COLLATE "default" LIMIT 1) b ON true
+		LEFT JOIN `+imageList(8)+` ON b.fact_id = o.fact_id
 		LEFT JOIN LATERAL (
 			SELECT r.id FROM `+s.table("fact_retractions")+` r
-			WHERE r.fact_id = o.fact_id AND r.retracted_at || '' = $3 AND r.retracted_by = $6 AND right(r.id, 12) = $7 LIMIT 1) r ON true
+			WHERE r.fact_id = o.fact_id AND r.retracted_at || '' = $2 AND r.retracted_by = $5 AND right(r.id, 12) = $6 LIMIT 1) r ON true
 		LEFT JOIN LATERAL (
 			SELECT f.id, f.timestamp, f.valid_until, f.confidence FROM `+s.table("facts")+` f
-			WHERE f.id = o.fact_id AND starts_with(o.reason, $8) LIMIT 1) f ON true
+			WHERE f.id = o.fact_id AND starts_with(o.reason, $7) LIMIT 1) f ON true
 		WHERE o.fact_id = `+anyKey+`
-		  AND o.updated_at = $5 AND o.updated_by = $6
-		  AND (o.valid_until = $3 AND o.reason = $4 AND o.confidence IS NOT DISTINCT FROM b.confidence OR starts_with(o.reason, $8))
+		  AND o.updated_at = $4 AND o.updated_by = $5
+		  AND (o.valid_until = $2 AND o.reason = $3 AND o.confidence IS NOT DISTINCT FROM b.confidence OR starts_with(o.reason, $7))
 		ORDER BY o.fact_id`,
-		ids, j.ID, fact.FormatInstant(j.AsOf), store.Reason, fact.FormatSecond(j.Stamp), store.Actor, j.Tag(), store.PolicyReason)
+		append([]any{ids, fact.FormatInstant(j.AsOf), store.Reason, fact.FormatSecond(j.Stamp), store.Actor, j.Tag(), store.PolicyReason}, images.args()...)...)
 	if err != nil {
 		return nil, "", err
 	}
@@ -164,21 +125,10 @@ func (s *Store) changes(ctx context.Context, tx pgx.Tx, j job.Job, ids []string)
 		}
 		return nil
 	})
-	return changes.List, more, err
-}
-
-// prepareLookups makes the transaction look before-images up by their key, even if their table is small. It returns the column
-// with the confidence of edges before the job. Tables that an older decayctl made do not have it until this version writes.
-func (s *Store) prepareLookups(ctx context.Context, tx pgx.Tx) (edgeConfidence string, err error) {
-	var there bool
-	err = tx.QueryRow(ctx, `
-		SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_attribute
-			WHERE attrelid = $1::regclass AND attname = 'edge_confidence' AND NOT attisdropped)
-		FROM set_config('enable_seqscan', 'off', true)`, s.table("decayctl_before")).Scan(&there)
-	if there {
-		return "b.edge_confidence", err
+	if err == nil {
+		more = cut
 	}
-	return "NULL::float4", err
+	return changes.List, more, err
 }
 
 // Restore locks in the same order as Apply: facts in the order of ids, the job's row last.

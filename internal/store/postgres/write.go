@@ -70,7 +70,7 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 			}
 		}
 		ids := idArray(group.List)
-		n, err := w.insertNew(ctx, `
+		n, err := w.layout.insertNew(ctx, w.tx, `
 			INSERT INTO `+w.table("fact_validity_overrides")+` (fact_id, valid_until, confidence, reason, updated_at, updated_by)
 			SELECT b.id, $2, b.confidence, $3, $4, $5
 			FROM unnest($1::text[], $6::float4[]) AS b(id, confidence)
@@ -94,27 +94,6 @@ func (w *writer) insertOverrides(ctx context.Context) error {
 	return nil
 }
 
-// insertNew inserts overrides, and skips those that exist. ON CONFLICT looks each key up first, which costs time. So
-// insertNew first tries without it, and repeats the statement after a savepoint if a key exists.
-func (w *writer) insertNew(ctx context.Context, insert string, args ...any) (inserted int64, err error) {
-	try, err := w.tx.Begin(ctx)
-	if err != nil {
-		return 0, err
-	}
-	done, err := try.Exec(ctx, insert, args...)
-	if err == nil {
-		return done.RowsAffected(), try.Commit(ctx)
-	}
-	if !duplicate(err) {
-		return 0, err
-	}
-	if err := try.Rollback(ctx); err != nil {
-		return 0, err
-	}
-	done, err = w.tx.Exec(ctx, insert+" ON CONFLICT (fact_id) DO NOTHING", args...)
-	return done.RowsAffected(), err
-}
-
 // unprotected excludes the facts that a legal hold or a quarantine protects by now. If the protections cannot be loaded, guard
 // is a condition for the statement that writes the facts.
 func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free []*store.Expiry, guard string, err error) {
@@ -129,11 +108,9 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 		}
 	}
 	if !protections.HoldsComplete() || !protections.StatusesComplete() {
-		// LATERAL with LIMIT looks every fact up by its key; a plain join may scan all facts per batch.
-		return facts, `CROSS JOIN LATERAL (
-			SELECT f.id, f.entity, f.tenant_id, f.scope, f.quarantine_status
-			FROM ` + w.table("facts") + ` f WHERE f.id = b.id LIMIT 1) f
-			WHERE NOT ` + w.factSQL().Held() + ` AND NOT ` + w.factSQL().Pending(), nil
+		// The condition on the keys makes the planner look every fact up; for the join alone it may scan all facts per batch.
+		return facts, `JOIN ` + w.table("facts") + ` f ON f.id = b.id
+			WHERE f.id = ` + anyKey + ` AND NOT ` + w.factSQL().Held() + ` AND NOT ` + w.factSQL().Pending(), nil
 	}
 	protections.ExcludeProtected(w.batch)
 	return w.batch.WithoutOverride(), "", nil
@@ -180,13 +157,8 @@ func (w *writer) updateOverrides(ctx context.Context) error {
 
 // lockOverrides locks the override rows of facts in the order of the ids.
 func (s *Store) lockOverrides(ctx context.Context, tx pgx.Tx, ids []string) error {
-	_, err := tx.Exec(ctx, `
-		SELECT l.fact_id
-		FROM unnest($1::text[]) AS b(id)
-		CROSS JOIN LATERAL (
-			SELECT o.fact_id FROM `+s.table("fact_validity_overrides")+` o WHERE o.fact_id = b.id FOR UPDATE) l`,
-		ids)
-	return err
+	lock := rowLock{table: s.table("fact_validity_overrides"), key: "fact_id", columns: "r.fact_id", ids: ids}
+	return s.layout.lockRows(ctx, tx, lock, []any{new(string)}, func() error { return nil })
 }
 
 // retract logs the facts that a floor expired, once for each expiry. The log may already have a row: of a sweep with the
@@ -196,19 +168,32 @@ func (w *writer) retract(ctx context.Context) error {
 	if len(retracted) == 0 {
 		return nil
 	}
-	ids, earlier := make([]string, len(retracted)), make([]string, len(retracted))
+	earlier := make([]string, len(retracted))
 	for i, e := range retracted {
-		ids[i], earlier[i] = e.Retraction, e.SweptAt()
+		earlier[i] = e.SweptAt()
 	}
-	// The concatenation keeps the index on retracted_at from being used: all rows of this sweep have the same value.
+	// Two statements, since Citus refuses a subquery that looks each of a list up. The batch has locked the overrides of these
+	// facts, so that no other sweep logs them meanwhile. The concatenation keeps the index on retracted_at from being used: all
+	// rows of this sweep have the same value.
+	logged := map[string]bool{}
+	if _, err := collect(ctx, w.tx, func(id string) { logged[id] = true }, `
+		SELECT r.fact_id
+		FROM `+w.table("fact_retractions")+` r
+		JOIN unnest($1::text[], $3::text[]) AS b(fact_id, earlier) ON b.fact_id = r.fact_id
+		WHERE r.fact_id = `+anyKey+` AND r.retracted_at || '' IN ($2, b.earlier)`,
+		idArray(retracted), w.asOf, earlier); err != nil {
+		return err
+	}
+	var ids, facts []string
+	for _, e := range retracted {
+		if !logged[e.ID] {
+			ids, facts = append(ids, e.Retraction), append(facts, e.ID)
+		}
+	}
 	added, err := w.tx.Exec(ctx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
-		SELECT b.id, b.fact_id, $3::text, $4
-		FROM unnest($1::text[], $2::text[], $5::text[]) AS b(id, fact_id, earlier)
-		WHERE NOT EXISTS (
-			SELECT 1 FROM `+w.table("fact_retractions")+` r
-			WHERE r.fact_id = b.fact_id AND r.retracted_at || '' IN ($3, b.earlier) OFFSET 0)`,
-		ids, idArray(retracted), w.asOf, store.Actor, earlier)
+		SELECT b.id, b.fact_id, $3::text, $4 FROM unnest($1::text[], $2::text[]) AS b(id, fact_id)`,
+		ids, facts, w.asOf, store.Actor)
 	w.verified.Logged = added.RowsAffected()
 	return err
 }
@@ -241,8 +226,7 @@ func (w *writer) staleCards(ctx context.Context) error {
 	}
 	// Without these plans, the server loops over the sorted list and looks each card up by its key. If few cards are fresh, the
 	// planner would else compare each of the list with all of them.
-	if _, err := w.tx.Exec(ctx, `SELECT set_config(setting, 'off', true)
-		FROM unnest('{enable_hashjoin,enable_mergejoin,enable_material,enable_seqscan}'::text[]) AS setting`); err != nil {
+	if _, err := w.tx.Exec(ctx, "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; SET LOCAL enable_seqscan = off"); err != nil {
 		return err
 	}
 	_, err := w.tx.Exec(ctx, `

@@ -1,0 +1,90 @@
+package postgres
+
+import (
+	"context"
+
+	"github.com/jackc/pgx/v5"
+
+	"decayctl/internal/store"
+)
+
+// citus is the layout of a store whose tables are distributed over the nodes of a Citus cluster. decayctl is connected to the
+// coordinator. checkLayout has made sure that what belongs to a fact is in one shard with it.
+type citus struct {
+	facts string // the table, as SQL names it
+}
+
+// settings makes each SET LOCAL of a transaction count on the worker nodes too. Without it, a statement would wait there for a
+// lock for ever.
+func (citus) settings() string { return "SET LOCAL citus.propagate_set_commands = 'local'; " }
+
+// lockRows locks the rows shard by shard, since FOR UPDATE is refused in a statement that needs several shards. The shards come
+// in the same order in every transaction.
+func (c citus) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error {
+	if len(l.ids) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT pg_catalog.array_agg(i.id ORDER BY i.place)
+		FROM unnest($1::text[]) WITH ORDINALITY AS i(id, place)
+		GROUP BY pg_catalog.get_shard_id_for_distribution_column($2::regclass, i.id)
+		ORDER BY pg_catalog.get_shard_id_for_distribution_column($2::regclass, i.id)`, l.ids, c.facts)
+	if err != nil {
+		return err
+	}
+	shards, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
+	if err != nil {
+		return err
+	}
+	for _, ids := range shards {
+		rows, err := tx.Query(ctx, `
+			SELECT `+l.columns+` FROM `+l.table+` r WHERE r.`+l.key+` = ANY($1::text[]) ORDER BY r.`+l.key+` FOR UPDATE`, ids)
+		if err != nil {
+			return err
+		}
+		if _, err := pgx.ForEachRow(rows, scans, use); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// insertNew never tries without ON CONFLICT: a key that exists in a shard is reported as an error without its SQLSTATE.
+func (citus) insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
+	return skipExisting(ctx, tx, insert, args...)
+}
+
+// looksUp is false: Citus refuses LIMIT and OFFSET in a subquery that depends on a list, and plans in each shard by its
+// statistics.
+func (citus) looksUp() bool { return false }
+
+// groups joins: each shard looks the groups up by its own index.
+func (citus) groups(facts, overrides string) string {
+	return `
+		SELECT ` + groupColumns + `
+		FROM unnest($1::text[], $2::text[], $3::text[], $4::text[]) AS g(entity, relation, scope, tenant_id)
+		JOIN ` + facts + ` f ON f.entity = g.entity AND f.relation = g.relation AND f.scope = g.scope AND f.tenant_id || '' = g.tenant_id
+		LEFT JOIN ` + overrides + ` o ON o.fact_id = f.id`
+}
+
+// tenantNames lists distinct names, since Citus refuses recursion.
+func (citus) tenantNames(d store.FactDialect, from string, most int, query store.Query) (names []string, err error) {
+	var name string
+	err = query(`SELECT DISTINCT tenant_id FROM `+d.Table("facts")+` WHERE tenant_id >= $1 ORDER BY tenant_id LIMIT $2`,
+		[]any{from, most}, []any{&name}, func() error { names = append(names, name); return nil })
+	return names, err
+}
+
+// blocksOther asks all nodes: a session that waits for this one waits on the node with the row.
+func (citus) blocksOther() string {
+	return `SELECT EXISTS (SELECT 1 FROM pg_catalog.citus_lock_waits WHERE blocking_gpid = pg_catalog.citus_backend_gpid())`
+}
+
+func (citus) estimate() string {
+	return `
+		SELECT coalesce(sum(result::float8), 0)::bigint
+		FROM pg_catalog.run_command_on_shards($1::regclass, $$
+			SELECT CASE WHEN reltuples >= 0 THEN reltuples ELSE pg_catalog.pg_relation_size(oid) / 400 END
+			FROM pg_catalog.pg_class WHERE oid = '%s'::regclass $$)
+		WHERE success`
+}
