@@ -25,6 +25,7 @@ type Diagnosis struct {
 	MissingPrivileges []string // of the same
 
 	MissingIndexes []MissingIndex // without which sweeps are slower
+	Cluster        *Cluster       // nil if the tables are on one server
 
 	// Triggers are the triggers and rules on the tables that an undo reads, such as "touch on entity_edges". Most are
 	// harmless: each batch checks whether they change what an undo compares.
@@ -37,6 +38,19 @@ type Diagnosis struct {
 	Stamps        Stamps
 	BeforeImages  int64   // rows kept for undos
 	BeforeImageMB float64 // size of these rows in MiB
+}
+
+// Cluster is a store whose tables are distributed over several servers.
+type Cluster struct {
+	Workers   int         // servers that hold shards
+	Misplaced []Misplaced // tables that are not where a sweep needs them: it is refused
+}
+
+// Misplaced is a table that is not where a sweep needs it.
+type Misplaced struct {
+	Table      string
+	Problem    string   // the rest of a sentence that begins with the table's name
+	Statements []string // move the table
 }
 
 // TenantFacts is how many facts a tenant has, in any scope and state.

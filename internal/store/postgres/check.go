@@ -37,6 +37,9 @@ func (s *Store) check(ctx context.Context) error {
 		if err := s.checkSettings(ctx, tx); err != nil {
 			return err
 		}
+		if err := s.readLayout(ctx, tx); err != nil {
+			return err
+		}
 		forms, err := s.forms(ctx, tx)
 		if err != nil {
 			return err
@@ -69,6 +72,9 @@ func (s *Store) check(ctx context.Context) error {
 			return err
 		}
 		if err := s.checkLocks(ctx, tx); err != nil || s.params.ReadOnly {
+			return err
+		}
+		if err := s.checkLayout(); err != nil {
 			return err
 		}
 		return s.checkVectors(ctx, tx, forms)

@@ -14,9 +14,15 @@ type citus struct {
 	facts string // the table, as SQL names it
 }
 
-// settings makes each SET LOCAL of a transaction count on the worker nodes too. Without it, a statement would wait there for a
-// lock for ever.
-func (citus) settings() string { return "SET LOCAL citus.propagate_set_commands = 'local'; " }
+// set makes SET LOCAL count on the worker nodes too. Citus sends them the text of the whole message, so each setting is one.
+func (citus) set(ctx context.Context, tx pgx.Tx, settings ...string) error {
+	for _, each := range append([]string{"citus.propagate_set_commands = 'local'"}, settings...) {
+		if _, err := tx.Exec(ctx, "SET LOCAL "+each); err != nil {
+			return err
+		}
+	}
+	return nil
+}
 
 // lockRows locks the rows shard by shard, since FOR UPDATE is refused in a statement that needs several shards. The shards come
 // in the same order in every transaction.
@@ -83,8 +89,11 @@ func (citus) blocksOther() string {
 func (citus) estimate() string {
 	return `
 		SELECT coalesce(sum(result::float8), 0)::bigint
-		FROM pg_catalog.run_command_on_shards($1::regclass, $$
-			SELECT CASE WHEN reltuples >= 0 THEN reltuples ELSE pg_catalog.pg_relation_size(oid) / 400 END
-			FROM pg_catalog.pg_class WHERE oid = '%s'::regclass $$)
+		FROM pg_catalog.run_command_on_all_nodes(pg_catalog.format($$
+			SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_catalog.pg_relation_size(c.oid) / 400 END), 0)
+			FROM pg_catalog.pg_dist_shard s
+			JOIN pg_catalog.pg_class t ON t.oid = s.logicalrelid
+			JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = pg_catalog.concat(t.relname, '_', s.shardid)
+			WHERE t.oid = %L::regclass $$, $1::text))
 		WHERE success`
 }

@@ -108,8 +108,7 @@ func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps 
 
 // waitFor sets how long the rest of a transaction waits for one lock.
 func (s *Store) waitFor(ctx context.Context, tx pgx.Tx, wait time.Duration) error {
-	_, err := tx.Exec(ctx, fmt.Sprintf("SET LOCAL lock_timeout = %d", wait.Milliseconds()))
-	return err
+	return s.layout.set(ctx, tx, fmt.Sprintf("lock_timeout = %d", wait.Milliseconds()))
 }
 
 // readDeadlockTimeout reads deadlock_timeout. A role may have its own value. If that of decayctl's role is longer than the

@@ -2,6 +2,7 @@ package postgres
 
 import (
 	"context"
+	"strings"
 
 	"github.com/jackc/pgx/v5"
 
@@ -11,8 +12,8 @@ import (
 // layout is what depends on where the rows of a table are: on one server, or in the shards of a Citus cluster. All other
 // statements are the same for both.
 type layout interface {
-	// settings are the first statements of a transaction.
-	settings() string
+	// set changes settings for the rest of a transaction, such as "work_mem = '32MB'", wherever its statements run.
+	set(ctx context.Context, tx pgx.Tx, settings ...string) error
 	// lockRows locks rows by their keys and calls use for each row that exists, after it was scanned.
 	lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error
 	// insertNew runs an INSERT into the overrides, which is never interrupted by a key that exists.
@@ -38,7 +39,10 @@ type rowLock struct {
 // oneServer is the layout of tables that are on the server that decayctl is connected to.
 type oneServer struct{}
 
-func (oneServer) settings() string { return "" }
+func (oneServer) set(ctx context.Context, tx pgx.Tx, settings ...string) error {
+	_, err := tx.Exec(ctx, "SET LOCAL "+strings.Join(settings, "; SET LOCAL "))
+	return err
+}
 
 func (oneServer) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error {
 	rows, err := tx.Query(ctx, `

@@ -35,6 +35,7 @@ type Store struct {
 	notes     []string
 	triggers  store.Triggers
 	layout    layout
+	cluster   *store.Cluster // nil on one server
 }
 
 var _ store.Store = (*Store)(nil)
@@ -121,7 +122,10 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	if _, err = tx.Exec(ctx, s.preamble(locks, s.lockWait())); err == nil {
+	if _, err = tx.Exec(ctx, s.preamble(locks, s.lockWait())); err == nil && s.cluster != nil {
+		err = s.waitFor(ctx, tx, s.lockWait()) // on the other nodes
+	}
+	if err == nil {
 		err = work(tx)
 	}
 	switch {

@@ -83,7 +83,7 @@ func (s *Store) Candidates(ctx context.Context, p store.CandidatesParams, use fu
 			ask = s.mostlyUnsweptQuery
 			// A sequential scan for a part of the facts may look cheap to the planner, and grows with the table. A bitmap scan
 			// and a sort need memory.
-			if _, err := tx.Exec(ctx, "SET LOCAL enable_seqscan = off; SET LOCAL work_mem = '32MB'"); err != nil {
+			if err := s.layout.set(ctx, tx, "enable_seqscan = off", "work_mem = '32MB'"); err != nil {
 				return err
 			}
 		}

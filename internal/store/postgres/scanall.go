@@ -21,7 +21,7 @@ func (s *Store) ScanAll(ctx context.Context, p store.CandidatesParams, use func(
 	err = s.onOneState(ctx, func(tx pgx.Tx) error {
 		// A nested loop would read the overrides in a random order of pages, and the planner may choose it on bad statistics.
 		// A hash join needs memory for the overrides.
-		if _, err := tx.Exec(ctx, "SET LOCAL enable_nestloop = off; SET LOCAL work_mem = '64MB'"); err != nil {
+		if err := s.layout.set(ctx, tx, "enable_nestloop = off", "work_mem = '64MB'"); err != nil {
 			return err
 		}
 		var last *string

@@ -104,7 +104,6 @@ var beforeLocks = map[string]bool{"role": true, "statement_timeout": true, "exit
 func (s *Store) preamble(locks []string, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
-	b.WriteString(s.layout.settings())
 	fmt.Fprintf(&b, "SET LOCAL lock_timeout = %d; ", max(1, wait.Milliseconds())) // 0 would wait for ever
 	for _, each := range s.settings {
 		if strings.EqualFold(each.name, "lock_timeout") {

@@ -226,7 +226,7 @@ func (w *writer) staleCards(ctx context.Context) error {
 	}
 	// Without these plans, the server loops over the sorted list and looks each card up by its key. If few cards are fresh, the
 	// planner would else compare each of the list with all of them.
-	if _, err := w.tx.Exec(ctx, "SET LOCAL enable_hashjoin = off; SET LOCAL enable_mergejoin = off; SET LOCAL enable_material = off; SET LOCAL enable_seqscan = off"); err != nil {
+	if err := w.layout.set(ctx, w.tx, "enable_hashjoin = off", "enable_mergejoin = off", "enable_material = off", "enable_seqscan = off"); err != nil {
 		return err
 	}
 	_, err := w.tx.Exec(ctx, `
