@@ -126,7 +126,7 @@ func closed(t *testing.T, at string, schema any) {
 	}
 }
 
-// docs/json.md names every schema.
+// docs/json.md names every schema, and explains every key that one has, and every word that a value may be.
 func TestSchemasAreDocumented(t *testing.T) {
 	t.Parallel()
 	page, err := os.ReadFile("../../docs/json.md")
@@ -141,5 +141,41 @@ func TestSchemasAreDocumented(t *testing.T) {
 		if !strings.Contains(string(page), "(schema/"+file.Name()+")") {
 			t.Errorf("docs/json.md has no link to schema/%s", file.Name())
 		}
+		text, err := os.ReadFile(filepath.Join(schemaFolder, file.Name()))
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, word := range vocabulary(decoded(t, string(text))) {
+			if !strings.Contains(string(page), "`"+word+"`") {
+				t.Errorf("docs/json.md does not explain `%s` of schema/%s", word, file.Name())
+			}
+		}
 	}
+}
+
+// vocabulary are the keys that a schema names, and the texts that it lists as values.
+func vocabulary(schema any) (found []string) {
+	switch schema := schema.(type) {
+	case []any:
+		for _, each := range schema {
+			found = append(found, vocabulary(each)...)
+		}
+	case map[string]any:
+		for key, value := range schema {
+			properties, _ := value.(map[string]any)
+			values, _ := value.([]any)
+			switch key {
+			case "properties":
+				found = slices.AppendSeq(found, maps.Keys(properties))
+			case "enum":
+				for _, each := range values {
+					if text, ok := each.(string); ok {
+						found = append(found, text)
+					}
+				}
+			}
+			found = append(found, vocabulary(value)...)
+		}
+	}
+	return found
 }
