@@ -191,6 +191,32 @@ func TestRateBoundsWrites(t *testing.T) {
 	}
 }
 
+// TestUndoUsesTheWholeRate: an undo has one worker, which does not share the rate with others.
+func TestUndoUsesTheWholeRate(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 40)
+	engine := storetest.Engine(s)
+	j, err := storetest.Sweep(t.Context(), engine, weak(), sweep.Work{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	joined, err := s.Join(t.Context(), store.JoinParams{ID: j.ID, Undo: true, Worker: storetest.Worker("a test", 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	var slept time.Duration
+	engine.Sleep = func(_ context.Context, d time.Duration) error {
+		slept += d
+		return nil
+	}
+	if _, err := engine.Undo(t.Context(), joined, sweep.Work{Workers: 4, Pace: 1, MaxRate: 10, BatchSize: 5}); err != nil {
+		t.Fatal(err)
+	}
+	if slept <= 0 || slept > 4*time.Second {
+		t.Errorf("40 facts at 10/s took %s of pauses", slept)
+	}
+}
+
 // manyOld is a store with finished jobs that are old.
 type manyOld struct {
 	store.Store

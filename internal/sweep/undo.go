@@ -12,6 +12,7 @@ import (
 // Undo takes a job back, and returns it as it is then. Like Sweep it may be stopped at any moment, and
 // begun again.
 func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
+	w.Workers = 1 // an undo has one worker, which may use the whole rate
 	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
 		u := undo{engine: e, job: in.Job, lease: in.Lease, batches: newBatchSizer(e.Store.Tuning(), w), progress: &progress{
 			engine: e, lease: in.Lease, maxLag: w.MaxLag, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
