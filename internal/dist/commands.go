@@ -9,7 +9,7 @@ import (
 	"github.com/spf13/pflag"
 )
 
-// documented are the commands that have a man page: all but the hidden ones, and help, which shows the same.
+// documented are the commands with a man page: all except hidden ones and help.
 func documented(cmd *cobra.Command) iter.Seq[*cobra.Command] {
 	return func(yield func(*cobra.Command) bool) { visit(cmd, yield) }
 }
@@ -91,7 +91,7 @@ func option(flag *pflag.Flag) string {
 	return b.String() + "\n\n"
 }
 
-// prose turns a help text into Markdown: what is indented stays as it is. The exit codes have a page of their own.
+// prose turns a help text into Markdown. Indented text becomes code. The exit codes are left out: they have their own page.
 func prose(text string) string {
 	var b strings.Builder
 	for paragraph := range strings.SplitSeq(text, "\n\n") {

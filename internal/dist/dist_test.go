@@ -23,7 +23,7 @@ func written(t *testing.T) string {
 	return folder
 }
 
-// TestPagesRender: neither man nor mandoc has anything to say against a page.
+// TestPagesRender: man and mandoc render each page without a warning.
 func TestPagesRender(t *testing.T) {
 	t.Parallel()
 	skiptest.Programs(t, "man", "mandoc")
@@ -103,7 +103,7 @@ func TestCask(t *testing.T) {
 	}
 }
 
-// TestSameBytes: one commit makes the same files each time.
+// TestSameBytes: the files depend on the commit only.
 func TestSameBytes(t *testing.T) {
 	t.Parallel()
 	once, again := written(t), written(t)

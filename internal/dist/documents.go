@@ -20,8 +20,8 @@ var (
 	ruler   = regexp.MustCompile(`^\|[-:| ]+\|$`)
 )
 
-// documentPage is a man page made from a document. Sections move up by one, since the title becomes NAME. Tables become lists: one of six
-// columns fits no terminal. Links to other documents keep their text alone.
+// documentPage makes a man page of a document. Sections move up by one level, since the title becomes NAME. Tables become
+// lists, since six columns do not fit a terminal. Links to other documents become their text.
 func documentPage(d document, text string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "# NAME\n\n%s - %s\n\n# DESCRIPTION\n", d.page, d.about)
@@ -67,7 +67,7 @@ func cells(row string) []string {
 	return all
 }
 
-// entry is a row as an entry of a list: its first cell, what it means, and the other cells with their column's name.
+// entry is a row of a table as an entry of a list: its first cell, its meaning, and the other cells with column names.
 func entry(head, row []string) string {
 	main := 1
 	for i, name := range head {
@@ -96,7 +96,7 @@ func entry(head, row []string) string {
 	return fmt.Sprintf("%s\n:   %s\n\n", term, text)
 }
 
-// unlinked keeps the text of a link, and its address if it is one of the web.
+// unlinked replaces links by their text, and keeps addresses of the web.
 func unlinked(text string) string {
 	return link.ReplaceAllStringFunc(text, func(found string) string {
 		parts := link.FindStringSubmatch(found)

@@ -1,5 +1,5 @@
-// Command dist makes what a release has beside the binary: a man page for every command, man pages of the exit codes and the
-// configuration, and the completion scripts. It is no part of decayctl. make release runs it, through .goreleaser.yaml.
+// Command dist makes the files of a release other than the binary: man pages of the commands, the exit codes and the
+// configuration, and completion scripts. It is no part of decayctl. `make release` runs it, through .goreleaser.yaml.
 package main
 
 import (
@@ -32,7 +32,7 @@ func main() {
 
 type release struct{ version, date, docs string }
 
-// write makes a folder of man pages, one of the same pages as packages have them (compressed), and one of completion scripts.
+// write makes three folders: man pages, the same pages compressed for packages, and completion scripts.
 func (r release) write(folder string) error {
 	if folder == "" {
 		return errors.New("name the folder to write to")
@@ -69,11 +69,11 @@ func (r release) page(name, section, markdown string) string {
 	title := strings.ReplaceAll(strings.ToUpper(name), "-", `\-`)
 	head := fmt.Sprintf("%% %q %q %q %q %q\n\n", title, section, r.date, "decayctl "+r.version, "decayctl")
 	page := string(md2man.Render([]byte(head + markdown)))
-	// A minus that is not escaped is a hyphen: an option that was copied from the page would not be one.
+	// An unescaped minus is rendered as a hyphen, and an option copied from the page would not work.
 	return strings.NewReplacer(`\fB--`, `\fB\-\-`, `\fB-`, `\fB\-`, "--", `\-\-`).Replace(page)
 }
 
-// put writes a file, compressed if its name says so.
+// put writes a file, compressed if its name ends in .gz.
 func put(path, text string) error {
 	if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 		return err
@@ -94,7 +94,7 @@ func put(path, text string) error {
 	return errors.Join(err, packed.Close(), file.Close())
 }
 
-// writeScripts writes the completion scripts, each by the name under which its shell looks for it.
+// writeScripts writes the completion scripts, with the names that the shells expect.
 func writeScripts(root *cobra.Command, folder string) error {
 	if err := os.MkdirAll(folder, 0o755); err != nil {
 		return err

@@ -16,10 +16,10 @@ import (
 // builder makes gauges.
 type builder struct {
 	families map[string]*dto.MetricFamily
-	labels   []string // names and values in turn, of each gauge
+	labels   []string // of each gauge: name, value, name, value
 }
 
-// add adds a gauge with more labels, names and values in turn.
+// add adds a gauge with more labels: name, value, name, value.
 func (b *builder) add(name, help string, value float64, labels ...string) {
 	name = prefix + name
 	family := b.families[name]
@@ -71,7 +71,7 @@ func (r Run) add(b *builder) {
 	}
 }
 
-// addCounts adds the counts of the job, in its whole life.
+// addCounts adds the counts of the whole job, which may include earlier runs.
 func (r Run) addCounts(b *builder, j job.Job) {
 	c := j.Counts
 	scope := j.Scope

@@ -25,14 +25,14 @@ import (
 type Run struct {
 	Command  string // as typed, without the program: "sweep", "jobs undo"
 	Version  string // of decayctl
-	Kind     string // of the store: sqlite or postgres; "" if the settings could not be read
+	Kind     string // of store: sqlite or postgres; "" if the settings could not be read
 	Ended    time.Time
 	Duration time.Duration
 	Exit     int  // exit code
-	Success  bool // the command came to what was asked for
+	Success  bool // the command did what was asked for
 	Stopped  bool // it was stopped before its end, as by --max-runtime
 
-	Job     *job.Job                 // the job as it was left, or a dry run's; nil if it came to none
+	Job     *job.Job                 // the job at the end, or that of a dry run; nil if there is none
 	DryRun  bool                     // Job was not written
 	Tenants bool                     // count by tenant too
 	Waiting map[string]time.Duration // by cause; nil if the command does not wait
@@ -41,7 +41,7 @@ type Run struct {
 	Facts *Facts // nil if they were not counted
 }
 
-// Facts are the facts of a store, of the tenants that a dry run looked at.
+// Facts are numbers of facts in a store, of the tenants of a dry run.
 type Facts struct {
 	Live    map[string]int64 // by scope
 	Expired int64            // before as-of, in every scope
@@ -70,9 +70,9 @@ const (
 // otherRule is the label of the rules beyond the first fifty.
 const otherRule = "other"
 
-// Write writes the metrics of a run into a file, whole or not at all. What the file has of other commands stays, and so
-// does the last success of this one. A new file has mode 0644. Errors: from the file system, or that the file is not
-// decayctl's or belongs to another user; then the file stays as it is.
+// Write replaces a file by one with the metrics of a run. It keeps the metrics of other commands, and the last success of
+// this one. A new file has mode 0644. Write fails if the file is not decayctl's, if it belongs to another user, or with an
+// error of the file system. Then the file stays as it is.
 func Write(path string, run Run) error {
 	old, err := read(path)
 	if err != nil {
@@ -101,14 +101,14 @@ func Write(path string, run Run) error {
 	})
 }
 
-// nameOf is the file's name without its ending.
+// nameOf is the file's name without its extension.
 func nameOf(path string) string {
 	return strings.TrimSuffix(filepath.Base(path), filepath.Ext(path))
 }
 
-// read reads a file that Write has written; nothing if there is none.
+// read reads a file of Write. It returns nothing if there is no file.
 func read(path string) (map[string]*dto.MetricFamily, error) {
-	info, err := os.Stat(path) // before it is opened: to open a pipe waits for its other end
+	info, err := os.Stat(path) // before opening it: opening a pipe waits for its other end
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		return nil, nil
@@ -137,8 +137,8 @@ func read(path string) (map[string]*dto.MetricFamily, error) {
 	return families, nil
 }
 
-// keep adds to new families what an old file has of other commands, the last success of the same command, and what is known of
-// the store if the run did not count it. Metrics of another name come from a file that was copied.
+// keep copies metrics of the old file into new families: those of other commands, the last success of this command, and
+// the numbers of the store that the run did not count. Metrics with another name are left out: the file was copied.
 func keep(families, old map[string]*dto.MetricFamily, run Run, fileName string) {
 	counted := maps.Clone(families)
 	for name, family := range old {
@@ -160,7 +160,7 @@ func keep(families, old map[string]*dto.MetricFamily, run Run, fileName string) 
 	}
 }
 
-// last is what a file says about the last run of a command; 0 if it says nothing.
+// last is the value of a metric for the last run of a command; 0 if there is none.
 func last(old map[string]*dto.MetricFamily, name, command string) float64 {
 	for _, m := range old[prefix+name].GetMetric() {
 		if of, _ := labelOf(m, labelRun); of == command {
@@ -170,7 +170,7 @@ func last(old map[string]*dto.MetricFamily, name, command string) float64 {
 	return 0
 }
 
-// labels are the names and values of a metric's labels, in turn.
+// labels are a metric's labels: name, value, name, value.
 func labels(m *dto.Metric) (all []string) {
 	for _, pair := range m.GetLabel() {
 		all = append(all, pair.GetName(), pair.GetValue())

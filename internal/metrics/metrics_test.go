@@ -22,7 +22,7 @@ import (
 
 var ended = time.Date(2026, 11, 30, 3, 17, 5, 500e6, time.UTC)
 
-// full is a run with everything that a run can have.
+// full is a run with a value in each field.
 func full() metrics.Run {
 	ttl := rule.TTL(90 * 86400)
 	return metrics.Run{
@@ -38,7 +38,7 @@ func full() metrics.Run {
 	}
 }
 
-// write writes runs into one file, in turn, and reads it as Prometheus does.
+// write writes runs into one file, one after the other, and reads the file as Prometheus does.
 func write(t *testing.T, path string, runs ...metrics.Run) map[string]*dto.MetricFamily {
 	t.Helper()
 	for _, run := range runs {
@@ -65,7 +65,7 @@ func write(t *testing.T, path string, runs ...metrics.Run) map[string]*dto.Metri
 	return families
 }
 
-// values are the values of a metric, by its labels but for the name.
+// values are the values of a metric, by its labels without name.
 func values(families map[string]*dto.MetricFamily, name string) map[string]float64 {
 	found := map[string]float64{}
 	for _, m := range families["decayctl_"+name].GetMetric() {
@@ -244,7 +244,7 @@ func TestAFileOfAnotherProgramStays(t *testing.T) {
 	}
 }
 
-// TestAlertsAndDashboardUseMetricsThatExist: promtool knows no metric by name.
+// TestAlertsAndDashboardUseMetricsThatExist: promtool does not check the names of metrics.
 func TestAlertsAndDashboardUseMetricsThatExist(t *testing.T) {
 	t.Parallel()
 	families := write(t, filepath.Join(t.TempDir(), "main.prom"), full())

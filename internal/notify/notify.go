@@ -1,5 +1,5 @@
-// Package notify tells a monitoring service how a run went, by HTTP. It is the only package that sends anything to an
-// address that is no store.
+// Package notify tells a monitoring service the result of a run, over HTTP. No other package sends data to an address
+// other than the store's.
 package notify
 
 import (
@@ -13,7 +13,7 @@ import (
 	"time"
 )
 
-// Timeout is how long a service may take to answer: decayctl waits for it before it exits.
+// Timeout limits the wait for an answer, since decayctl exits only after it.
 const Timeout = 5 * time.Second
 
 // Post sends a text to an address as text/plain. A redirect counts as a failure, because a POST is not repeated at another
@@ -31,7 +31,7 @@ func Post(ctx context.Context, u *url.URL, text string) error {
 	response, err := client.Do(request)
 	if err != nil {
 		var failed *url.Error
-		if errors.As(err, &failed) { // its text has the whole address
+		if errors.As(err, &failed) { // the text of url.Error has the whole address
 			err = failed.Err
 		}
 		if len(u.Path) > 1 && strings.Contains(err.Error(), u.Path) { // a proxy may answer with it
@@ -40,9 +40,9 @@ func Post(ctx context.Context, u *url.URL, text string) error {
 		return fmt.Errorf("%s: %w", u.Host, err)
 	}
 	defer func() { _ = response.Body.Close() }()
-	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // so that the service sees its answer taken
+	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, 1<<16)) // so that the service sees that its answer was read
 	if response.StatusCode >= http.StatusMultipleChoices {
-		// Not the text of the status line, in which a service may repeat the path.
+		// The text of the status line is left out, since a service may repeat the path in it.
 		return fmt.Errorf("%s: answered %d %s", u.Host, response.StatusCode, http.StatusText(response.StatusCode))
 	}
 	return nil

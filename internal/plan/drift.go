@@ -14,17 +14,17 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Drift is how what a sweep would do differs from a plan.
+// Drift is the difference between a plan and what a sweep would do now.
 type Drift struct {
 	More, Fewer, Otherwise Part
-	Fades                  bool // some of them would be reduced, or would have been
-	Unknown                bool // too many facts differ to tell them apart, and the parts are empty
+	Fades                  bool // some differing facts would be reduced, now or in the plan
+	Unknown                bool // more facts differ than the sketch can tell apart; the parts are empty
 }
 
-// Part is facts that differ in one way.
+// Part counts the facts that differ in one way.
 type Part struct {
 	Facts  int64
-	ByRule map[string]int64 // facts by each rule that selects them now, or of Fewer by those of the plan
+	ByRule map[string]int64 // facts by the rules that select them now; in Fewer, by the rules of the plan
 }
 
 func (p *Part) add(rules []string) {
@@ -37,10 +37,10 @@ func (p *Part) add(rules []string) {
 	}
 }
 
-// Facts is how many facts differ. It is no use if the drift is unknown.
+// Facts is the number of facts that differ. It is meaningless if Unknown is set.
 func (d Drift) Facts() int64 { return d.More.Facts + d.Fewer.Facts + d.Otherwise.Facts }
 
-// DriftTo is how now differs from s. Both are of the same rules and as-of.
+// DriftTo is the drift from the plan s to now. Both must be of the same rules and as-of.
 func (s *Sum) DriftTo(now *Sum) (d Drift) {
 	switch {
 	case s.digest == now.digest && s.Facts == now.Facts:
@@ -93,7 +93,7 @@ func (d Drift) String() string {
 	}) + ")"
 }
 
-// words are the numbers that are not 0. If there is a verb, the first of them has it, and is of facts.
+// words lists the numbers that are not 0. The first one says "facts" and the verb, if there is a verb.
 func (d Drift) words(of func(Part) int64, verb string) string {
 	var words []string
 	for _, way := range []struct {
@@ -139,18 +139,19 @@ func listed(rules map[string]int64, words func(name string) string) string {
 	return strings.Join(parts, "; ")
 }
 
-// Check is what a job that applies a plan has to find before it writes.
+// Check is the condition under which a job that applies a plan may write.
 type Check struct {
 	Sum   *Sum
-	Allow rule.Limit // facts that may differ, or a share of those of the plan
+	Allow rule.Limit // facts that may differ: a number, or a share of the plan's facts
 }
 
-// Stale is a plan that a sweep would not do as it was reviewed.
+// Stale is the error if a sweep would not do what was reviewed in a plan.
 type Stale struct{ text string }
 
 func (e *Stale) Error() string { return e.text }
 
-// Verify compares what a sweep would do now. Errors: *Stale. If some facts differ and that is allowed, the drift has them.
+// Verify compares the plan with what a sweep would do now, and returns the drift. The error is a *Stale if more facts
+// differ than are allowed.
 func (c Check) Verify(now *Sum) (Drift, error) {
 	d := c.Sum.DriftTo(now)
 	allowed := ""
@@ -167,7 +168,7 @@ func (c Check) Verify(now *Sum) (Drift, error) {
 	return d, nil
 }
 
-// byRule says how many facts each rule selects now, and in the plan, if that differs.
+// byRule lists the rules that select another number of facts now than in the plan.
 func (c Check) byRule(now *Sum) string {
 	rules := map[string]int64{}
 	for _, name := range c.Sum.rules.names {
@@ -183,7 +184,7 @@ func (c Check) byRule(now *Sum) string {
 	})
 }
 
-// checkDocument is a Check as the job's rows hold it. The rules and the as-of stand in the job.
+// checkDocument is a Check as the job's row stores it. Rules and as-of are columns of the job.
 type checkDocument struct {
 	sumDocument
 	Allow string `json:"allow_drift"`

@@ -1,4 +1,4 @@
-// Package plan writes down what a dry run has found, so that a later sweep does the same or nothing. It is pure: cli
+// Package plan is the result of a dry run as a file, so that a later sweep does the same or nothing. It does no I/O: cli
 // reads and writes the files, sweep collects the facts.
 package plan
 
@@ -17,13 +17,13 @@ import (
 	"decayctl/internal/rule"
 )
 
-// SchemaVersion is that of the file. It changes when a field, or what the digest is made of, changes its meaning.
+// SchemaVersion is the version of the file's format. It changes if a field changes its meaning, or the digest its input.
 const SchemaVersion = 1
 
-// MaxSize is more than the bytes of any plan: its sketch takes up to 110 kB, its policies what their file takes.
+// MaxSize is the size limit of a plan file, in bytes. A sketch takes up to 110 kB, policies as much as in their file.
 const MaxSize = 64 << 20
 
-// Plan is a dry run to be applied.
+// Plan is a dry run that can be applied.
 type Plan struct {
 	Version string // of the decayctl that made it
 	Created time.Time
@@ -35,21 +35,21 @@ type Plan struct {
 	Sum     *Sum
 }
 
-// Store tells one fact store from others.
+// Store identifies a fact store.
 type Store struct {
 	NodeID  string `json:"node_id"` // node_meta.node_id; "" if it is not known
 	Kind    string `json:"kind"`
 	Address string `json:"address"` // with neither user nor password
 }
 
-// Invalid is a file that is no plan, or none that can be applied here. Its text follows the name of the file.
+// Invalid is the error of a file that is no plan, or a plan that cannot be applied. Its text continues the file's name.
 type Invalid struct{ Text string }
 
 func (e *Invalid) Error() string { return e.Text }
 
 func invalid(format string, args ...any) error { return &Invalid{fmt.Sprintf(format, args...)} }
 
-// document is the file. A field without a value is null or empty, never missing.
+// document is the file as JSON. A field without a value is null or empty, never missing.
 type document struct {
 	SchemaVersion int     `json:"schema_version"`
 	Decayctl      string  `json:"decayctl"`
@@ -61,7 +61,7 @@ type document struct {
 	Scope         *string `json:"scope"`
 	Tenant        *string `json:"tenant"`
 	sumDocument
-	Checksum string `json:"checksum"` // of all that stands above
+	Checksum string `json:"checksum"` // of all fields above
 }
 
 // sumDocument is a Sum as text.
@@ -98,7 +98,7 @@ func (p Plan) Encode() ([]byte, error) {
 		Rules: p.Rules.String(), Fingerprint: p.Rules.Fingerprint(), AsOf: fact.FormatInstant(p.AsOf),
 		Scope: orNull(p.Scope), Tenant: orNull(p.Tenant), sumDocument: p.Sum.document(),
 	}
-	// JSON would put another character into its place, and the plan would be of another tenant.
+	// JSON would replace bytes that are not UTF-8, and the plan would then be of another tenant.
 	if !utf8.ValidString(d.Rules + p.Tenant) {
 		return nil, errors.New("a plan cannot hold text that is not UTF-8, and the rules or the tenant are none")
 	}
@@ -133,7 +133,7 @@ func Parse(data []byte) (Plan, error) {
 	if json.Unmarshal(data, &d) != nil {
 		return Plan{}, changed
 	}
-	// A key that comes twice, or that decayctl does not know, would show a reader what is not applied.
+	// A reader of the file must not see what is not applied, such as an unknown key or the first one of two.
 	canonical, err := encode(d, "")
 	var compact bytes.Buffer
 	if err != nil || json.Compact(&compact, data) != nil || !bytes.Equal(compact.Bytes(), bytes.TrimSpace(canonical)) {
@@ -173,7 +173,7 @@ func (d document) plan() (p Plan, err error) {
 	return p, err
 }
 
-// checksum is that of the document without it.
+// checksum is the checksum of the document, computed without the field itself.
 func (d document) checksum() (string, error) {
 	d.Checksum = ""
 	text, err := encode(d, "")
@@ -193,8 +193,8 @@ func encode(d document, indent string) ([]byte, error) {
 	return b.Bytes(), err
 }
 
-// CheckStore refuses a plan that was made for another store. The id of the node decides, if both sides know it: the same
-// store may be reached by several addresses. Errors: *Invalid.
+// CheckStore returns *Invalid if the plan was made for another store. If both node ids are known, they decide, since one
+// store may have several addresses.
 func (p Plan) CheckStore(here Store) error {
 	made := p.Store
 	switch {

@@ -131,7 +131,7 @@ func TestInvalid(t *testing.T) {
 	}
 }
 
-// TestWhiteSpaceIsNoChange: a plan may pass through jq, or through Git on Windows.
+// TestWhiteSpaceIsNoChange: a plan is valid after jq, or Git on Windows, has changed its white space.
 func TestWhiteSpaceIsNoChange(t *testing.T) {
 	t.Parallel()
 	good := encoded(t, examplePlan())
@@ -146,7 +146,7 @@ func TestWhiteSpaceIsNoChange(t *testing.T) {
 	}
 }
 
-// TestDamageIsFound: whatever happens to a byte of a file, the plan is refused or is the same.
+// TestDamageIsFound: if any byte of the file changes, the plan is refused or has the same meaning.
 func TestDamageIsFound(t *testing.T) {
 	t.Parallel()
 	good := encoded(t, examplePlan())
@@ -195,7 +195,7 @@ func TestCheckStore(t *testing.T) {
 	}
 }
 
-// TestStale: what a refusal says.
+// TestStale: a refusal says how many facts differ, and by which rules.
 func TestStale(t *testing.T) {
 	t.Parallel()
 	ttl, floor := verdicts[0], rule.Verdict{Action: rule.Expire, Rules: []string{"min_confidence"}}

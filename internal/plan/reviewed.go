@@ -11,20 +11,20 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Reviewed is the facts of a sum, each with what is to be done to it, in eight bytes a fact. A job that applies a plan
-// changes no other: those that appear, or become stale otherwise, while the job is at work were not reviewed. It may be
-// asked by several goroutines.
+// Reviewed is the set of the facts of a plan with their verdicts, in eight bytes per fact. A job that applies a plan
+// changes only these facts: facts that appear or become stale during the job were not reviewed. Has may be called by
+// several goroutines.
 type Reviewed struct {
 	rules hasher
 	marks []uint64 // sorted
 }
 
-// NewReviewed is no facts yet.
+// NewReviewed is an empty set.
 func NewReviewed(rules rule.Set, asOf time.Time) *Reviewed {
 	return &Reviewed{rules: newHasher(rules, asOf)}
 }
 
-// Reviewed is the facts of a sum that has kept them; the sum loses them.
+// Reviewed moves the facts out of a sum. KeepFacts must have been called before they were collected.
 func (s *Sum) Reviewed() *Reviewed {
 	r := &Reviewed{rules: s.rules, marks: s.marks}
 	s.marks = nil
@@ -32,16 +32,15 @@ func (s *Sum) Reviewed() *Reviewed {
 	return r
 }
 
-// Has tells whether the verdict on a fact is the one that was reviewed. Of verdicts that were not, it takes one in 2^64
-// for each reviewed fact for one that was.
+// Has tells whether the verdict on a fact was reviewed. The chance of a wrong yes is 2^-64 per reviewed fact.
 func (r *Reviewed) Has(c *fact.Candidate, v rule.Verdict) bool {
 	_, found := slices.BinarySearch(r.marks, r.rules.hash(r.rules.entry(c.ID, v)).mark())
 	return found
 }
 
-const factsInPart = 32 << 10 // 350 kB of text
+const factsInPart = 32 << 10 // which are 350 kB of text
 
-// Parts are the facts as texts, for Add in the same order. There is at least one.
+// Parts are the set as texts, at least one. Add reads them in the same order.
 func (r *Reviewed) Parts() []string {
 	var parts []string
 	var raw []byte
@@ -58,7 +57,7 @@ func (r *Reviewed) Parts() []string {
 	return parts
 }
 
-// Add reads the next part.
+// Add adds the next text of Parts.
 func (r *Reviewed) Add(part string) error {
 	raw, err := base64.StdEncoding.DecodeString(part)
 	if err != nil || len(raw)%8 != 0 {

@@ -9,21 +9,21 @@ import (
 	"io"
 )
 
-// sketch is an invertible Bloom lookup table (Goodrich and Mitzenmacher, 2011): each entry is added to one cell of each
-// part. The difference of two sketches is that of the entries that are in one of them only. If these are few, each is
-// found alone in some cell, and removing it leaves others alone.
+// sketch is an invertible Bloom lookup table (Goodrich and Mitzenmacher, 2011). Each entry is added to one cell of each
+// part. The difference of two sketches is the sketch of the entries that only one of them has. If these are few, some are
+// alone in a cell and can be read there. Removing them leaves others alone in their cells.
 type sketch []cell
 
-// A sketch tells at least MostApart entries apart, but for one time in ten thousand. Four parts can hold 0.77 entries a
-// cell; with three, two entries of some hundred would too often share all of their cells.
+// A sketch can list MostApart differing entries, except in one case in ten thousand. With four parts, up to 0.77 entries
+// per cell can be listed. With three parts, two of some hundred entries would too often share all their cells.
 const (
 	parts     = 4
 	perPart   = 512 // a power of 2 up to 1<<16: see places
 	cells     = parts * perPart
-	MostApart = 1_200 // a fact that differs in what is done to it is two entries
+	MostApart = 1_200 // a fact with another verdict counts as two entries
 )
 
-// cell is sums of entries, each word modulo 2^64.
+// cell is the sum of its entries, each word modulo 2^64.
 type cell struct {
 	count  int64
 	id     [2]uint64
@@ -33,7 +33,7 @@ type cell struct {
 
 const cellSize = 5 * 8
 
-// places are the cells of an entry, one of each part.
+// places are the indexes of an entry's cells, one in each part.
 func places(h hash) (at [parts]int) {
 	for i := range at {
 		at[i] = i*perPart + int(h.places()>>(16*i)%perPart)
@@ -63,8 +63,7 @@ func (s sketch) minus(other sketch) sketch {
 	return left
 }
 
-// entries are what was added and what was removed in sum. all is false if they are too many to be told apart. s is
-// used up.
+// entries lists the entries of a difference. all is false if there are too many to list. It destroys the sketch.
 func (s sketch) entries(rules hasher) (added, removed []entry, all bool) {
 	next := make([]int, cells)
 	for i := range next {
@@ -77,18 +76,18 @@ func (s sketch) entries(rules hasher) (added, removed []entry, all bool) {
 		if c.count != 1 && c.count != -1 {
 			continue
 		}
-		sign := uint64(c.count) // 1, or -1: all sums are then of the entry's negative
+		sign := uint64(c.count) // 1, or -1 for a removed entry, whose sums are negative
 		e := entry{[2]uint64{sign * c.id[0], sign * c.id[1]}, sign * c.effect}
 		h := rules.hash(e)
 		if h.check() != sign*c.check {
-			continue // several entries that cancel out to one
+			continue // several entries whose counts add up to one
 		}
 		if c.count > 0 {
 			added = append(added, e)
 		} else {
 			removed = append(removed, e)
 		}
-		if len(added)+len(removed) > cells { // a sketch that was made up
+		if len(added)+len(removed) > cells { // only a forged sketch can have so many
 			return nil, nil, false
 		}
 		s.add(e, h, -c.count)
@@ -114,14 +113,14 @@ func (s sketch) String() string {
 	}
 	var b bytes.Buffer
 	z := gzip.NewWriter(&b)
-	_, _ = z.Write(raw) // a buffer takes all
+	_, _ = z.Write(raw) // writes to a buffer do not fail
 	_ = z.Close()
 	return base64.StdEncoding.EncodeToString(b.Bytes())
 }
 
 var errSketch = errors.New("the sketch cannot be read")
 
-// parseSketch reads what String writes.
+// parseSketch parses the text of String.
 func parseSketch(text string) (sketch, error) {
 	packed, err := base64.StdEncoding.DecodeString(text)
 	if err != nil {
@@ -131,7 +130,7 @@ func parseSketch(text string) (sketch, error) {
 	if err != nil {
 		return nil, errSketch
 	}
-	raw, err := io.ReadAll(io.LimitReader(z, cells*cellSize+1)) // a bomb unpacks to any size
+	raw, err := io.ReadAll(io.LimitReader(z, cells*cellSize+1)) // compressed text may unpack to any size
 	if err != nil || len(raw) != cells*cellSize {
 		return nil, errSketch
 	}

@@ -14,17 +14,17 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Sum is what a sweep would do to all facts that it selects, in a size that does not grow with their number. Neither
-// the order of the facts nor the database matters. It is a sweep.Collector. It belongs to one goroutine.
+// Sum summarizes what a sweep would do, in a size that does not depend on the number of facts. It is the same for any
+// order of facts and on both databases. It is a sweep.Collector, for one goroutine.
 type Sum struct {
-	Facts   int64            // that would be changed
-	Reduced int64            // of them, whose confidence would be lowered; some expire by that
+	Facts   int64            // facts that would be changed
+	Reduced int64            // facts whose confidence would be lowered, with those that expire by that
 	ByRule  map[string]int64 // facts by each rule that selects them
 
 	rules  hasher
 	digest [4]uint64 // a number of 256 bits, the most significant word first
 	sketch sketch
-	marks  []uint64 // of each fact, if they are kept
+	marks  []uint64 // of each fact, after KeepFacts
 	keep   bool
 }
 
@@ -35,7 +35,7 @@ func NewSum(rules rule.Set, asOf time.Time) *Sum {
 	return s
 }
 
-// KeepFacts has the sum also remember each fact, for Reviewed. That takes eight bytes a fact.
+// KeepFacts makes the sum remember each fact, for Reviewed. That takes eight bytes per fact.
 func (s *Sum) KeepFacts() { s.keep = true }
 
 // Begin forgets what was collected.
@@ -67,7 +67,7 @@ func (s *Sum) Collect(c *fact.Candidate, v rule.Verdict) {
 	}
 }
 
-// Digest is the sum in 64 hex digits. Two stores in which a sweep would do the same have the same digest.
+// Digest is a hash of the sum, in 64 hex digits. It is the same if a sweep would do the same.
 func (s *Sum) Digest() string {
 	var text [sha256.Size]byte
 	for i, word := range s.digest {
@@ -93,17 +93,17 @@ type entry struct {
 	effect uint64    // see hasher.effect
 }
 
-// hash is that of an entry. Each use has words of its own; the digest has all.
+// hash is the hash of an entry. The cells of the sketch, its check and the marks use different words of it.
 type hash [sha256.Size / 8]uint64
 
 func (h hash) check() uint64  { return h[0] }
 func (h hash) places() uint64 { return h[1] }
 func (h hash) mark() uint64   { return h[2] }
 
-// hasher makes entries of verdicts by one set of rules and one as-of.
+// hasher turns verdicts by one set of rules and one as-of into entries.
 type hasher struct {
 	names  []string
-	places map[string]uint64 // of names, from 1 on
+	places map[string]uint64 // number of each rule by name, from 1
 	seed   [16]byte          // of rules and as-of: the new expiry is the as-of
 }
 
@@ -131,13 +131,13 @@ func (h hasher) entry(id string, v rule.Verdict) entry {
 	}
 }
 
-// The bits of an effect. A verdict has at most two rules, of which one is the floor; the expiry that it writes is the
-// as-of, and the reason follows from the rules.
+// The bits of an effect. A verdict has at most two rules, and one of two is the floor. The expiry and the reason need no
+// bits: they follow from as-of and rules.
 const (
 	actionShift   = 62
 	confidenceSet = 1 << 61
 	floorSelects  = 1 << 60
-	ruleShift     = 32 // then 28 bits for the place of the other rule; below are the bits of the confidence, as a float4
+	ruleShift     = 32 // 28 bits for the number of the other rule; the bits below are the confidence as a float4
 	ruleMask      = 1<<28 - 1
 )
 
@@ -156,7 +156,7 @@ func (h hasher) effect(v rule.Verdict) uint64 {
 	return effect
 }
 
-// ruleNames are the rules that select a fact. A sketch that was made up may have an effect that no verdict has.
+// ruleNames are the rules that select a fact. A forged sketch may have numbers without a rule.
 func (h hasher) ruleNames(effect uint64) (names []string) {
 	if place := effect >> ruleShift & ruleMask; place > 0 && place <= uint64(len(h.names)) {
 		names = append(names, h.names[place-1])

@@ -15,7 +15,7 @@ import (
 
 var asOf = time.Date(2026, 6, 15, 12, 0, 0, 0, time.UTC)
 
-// set has all that a verdict may name.
+// set has rules of each kind.
 var set = func() rule.Set {
 	s, err := rule.ParseSet(`ttl 90d, min_confidence 0.4`)
 	if err != nil {
@@ -43,7 +43,7 @@ func sumOf(facts []judged) *Sum {
 	return s
 }
 
-// verdicts are all different.
+// verdicts are verdicts that all differ.
 var verdicts = func() (all []rule.Verdict) {
 	for _, action := range []rule.Action{rule.Expire, rule.Retract, rule.Reduce} {
 		for _, rules := range [][]string{{"ttl"}, {"min_confidence"}, {"ttl", "min_confidence"}, {"policy:first"}, {"policy:second"}, {"policy:second", "min_confidence"}} {
@@ -80,7 +80,7 @@ func TestDigestHasNoOrder(t *testing.T) {
 	})
 }
 
-// TestDigestTellsVerdictsApart: whatever is done otherwise to one fact makes another digest.
+// TestDigestTellsVerdictsApart: another verdict on one fact makes another digest.
 func TestDigestTellsVerdictsApart(t *testing.T) {
 	t.Parallel()
 	digests := map[string]string{}
@@ -104,7 +104,7 @@ func TestDigestTellsVerdictsApart(t *testing.T) {
 	}
 }
 
-// TestDigestStays: plans that are saved today are applied by later versions.
+// TestDigestStays: the digest does not change between versions, so that later ones can apply plans of today.
 func TestDigestStays(t *testing.T) {
 	t.Parallel()
 	const want = "39ffb3eb41c3bff7fddd9cd1779d470d59c0bce37d6686b0da778fb88f10aaf4"
@@ -113,7 +113,8 @@ func TestDigestStays(t *testing.T) {
 	}
 }
 
-// TestConfidenceIsAFloat4: PostgreSQL holds no more, and a plan may be made and applied on either.
+// TestConfidenceIsAFloat4: the digest has confidences as float4. PostgreSQL stores no more digits, and a plan may be made
+// on one database and applied on a copy in the other.
 func TestConfidenceIsAFloat4(t *testing.T) {
 	t.Parallel()
 	stored, read := 0.7, float64(float32(0.7))
@@ -153,7 +154,7 @@ func same(a, b rule.Verdict) bool {
 		(a.Confidence == nil) == (b.Confidence == nil) && (a.Confidence == nil || *a.Confidence == *b.Confidence)
 }
 
-// TestDrift: the drift is what differs, fact by fact, and is allowed up to exactly as many facts.
+// TestDrift: the drift has each fact that differs, and is allowed up to exactly that number.
 func TestDrift(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -174,8 +175,8 @@ func TestDrift(t *testing.T) {
 	})
 }
 
-// TestDriftOfMany: a sketch tells MostApart entries apart. Of more facts than it can tell it says so, and none of those
-// that are allowed lets them pass.
+// TestDriftOfMany: if more than MostApart entries differ, the drift is unknown, and is refused however much drift is
+// allowed.
 func TestDriftOfMany(t *testing.T) {
 	t.Parallel()
 	some := func(from, to int) (facts []judged) {
@@ -199,7 +200,7 @@ func TestDriftOfMany(t *testing.T) {
 	}
 }
 
-// TestSketchesAreTold: MostApart holds, whatever the facts.
+// TestSketchesAreTold: a sketch lists MostApart differing entries, whatever the facts.
 func TestSketchesAreTold(t *testing.T) {
 	t.Parallel()
 	kept := []judged{{"in both", verdicts[1]}}

@@ -12,8 +12,8 @@ import (
 	"unicode/utf8"
 )
 
-// write encodes v as an indented document, writeLine on one line. Both also escape all that a terminal might obey,
-// since people read JSON on terminals too.
+// write encodes v as an indented document, writeLine on one line. Both also escape control characters of terminals, since
+// people read JSON there too.
 func write(w io.Writer, v any) error { return encode(w, v, "  ") }
 
 func writeLine(w io.Writer, v any) error { return encode(w, v, "") }
@@ -26,7 +26,7 @@ func encode(w io.Writer, v any, indent string) error {
 	if err := encoder.Encode(v); err != nil {
 		return err
 	}
-	// A newline is layout. In strings it is escaped already.
+	// Newlines are kept: those in strings are escaped already.
 	_, err := io.WriteString(w, escape(plain.String(), "\n"))
 	return err
 }

@@ -15,7 +15,7 @@ import (
 	"decayctl/internal/stats"
 )
 
-// Forecast is what sweeps will do on the days to come.
+// Forecast is the report of a forecast.
 type Forecast struct {
 	Target   string // the store, password masked
 	Rules    rule.Set
@@ -128,7 +128,7 @@ const otherPolicies = "(other policies)"
 
 func seriesName(s stats.RuleSeries) string { return cmp.Or(s.Rule, otherPolicies) }
 
-// notForecast says what the figures leave out.
+// notForecast says which facts the numbers leave out.
 func notForecast(rules rule.Set) []string {
 	limits := []string{
 		"facts that are asserted from now on",
@@ -140,7 +140,7 @@ func notForecast(rules rule.Set) []string {
 	return limits
 }
 
-// WriteText writes the forecast for people: no more lines than a screen has, whatever the number of days.
+// WriteText writes the forecast for people, in few enough lines for a screen.
 func (r Forecast) WriteText(w io.Writer, s Style) error {
 	p, f := &page{Style: s}, r.Forecast
 	first, second := r.headline()
@@ -179,7 +179,7 @@ func (r Forecast) headline() (first, second string) {
 
 const mostPeriods = 15 // lines
 
-// period is how many days a line stands for: as many as make few enough lines.
+// period is the number of days per line, so that there are at most mostPeriods lines.
 func period(days int) int {
 	for _, period := range []int{1, 7, 30, 91} {
 		if (days+period-1)/period <= mostPeriods {
@@ -199,7 +199,7 @@ func (p *page) forecastDays(f *stats.Forecast) {
 		}
 	}
 	if len(ending) == 1 || len(ending) > columnRules {
-		ending = nil // the same numbers again, or more columns than a line has
+		ending = nil // one rule repeats the total, and many do not fit into a line
 	}
 	columns := []column{{"UNTIL", wordCells}}
 	for _, s := range ending {
@@ -237,7 +237,7 @@ func (p *page) forecastDays(f *stats.Forecast) {
 	p.table(columns, rows)
 }
 
-// forecastRules is a table by rule, unless the table of days says all of it.
+// forecastRules is a table by rule, unless the table of days has a column for each rule.
 func (p *page) forecastRules(f *stats.Forecast) {
 	if len(f.Rules) < 2 || len(f.Rules) <= columnRules && stats.Sum(f.Total.Reduces) == 0 {
 		return
@@ -253,7 +253,7 @@ func (p *page) forecastRules(f *stats.Forecast) {
 	p.table([]column{{"RULE", nameCells}, {"EXPIRE", numberCells}, {"FADE", numberCells}}, rows)
 }
 
-// forecastGroups is a table by relation, scope or tenant: those that lose most first.
+// forecastGroups is a table by relation, scope or tenant, in descending order of expired facts.
 func (p *page) forecastGroups(f *stats.Forecast) {
 	if len(f.Groups) == 0 {
 		return

@@ -58,7 +58,7 @@ func (r Forecast) tiles() []tile {
 	return tiles
 }
 
-// rulesSection is what each rule does.
+// rulesSection lists the rules with their counts.
 func (r Forecast) rulesSection() section {
 	t := grid{Caption: "What each rule will do", Columns: columns("rule", "expire#", "fade#")}
 	for _, s := range r.Forecast.Rules[:min(pagePolicies, len(r.Forecast.Rules))] {
@@ -94,7 +94,7 @@ func (r Forecast) groupSection() section {
 	return section{ID: "groups", Title: "By " + dimension, Tables: []grid{t}}
 }
 
-// largestForecasts are the groups that lose most, and the sum of the others; nil if there are none.
+// largestForecasts are the groups in which most facts expire, and the sum of the others; nil if there are none.
 func largestForecasts(f *stats.Forecast, most int) (shown []stats.GroupSeries, rest *stats.GroupSeries) {
 	groups := slices.SortedFunc(slices.Values(f.Groups), func(a, b stats.GroupSeries) int {
 		return cmp.Or(cmp.Compare(stats.Sum(b.Ends), stats.Sum(a.Ends)), cmp.Compare(b.Live, a.Live), cmp.Compare(a.Key, b.Key))
@@ -102,7 +102,7 @@ func largestForecasts(f *stats.Forecast, most int) (shown []stats.GroupSeries, r
 	shown, more := groups[:min(most, len(groups))], groups[min(most, len(groups)):]
 	words := fmt.Sprintf("… %d more", len(more))
 	if f.Others != nil {
-		more, words = append(slices.Clip(more), *f.Others), "… all others" // how many groups those are is not known
+		more, words = append(slices.Clip(more), *f.Others), "… all others" // the number of these groups is not known
 	}
 	if len(more) == 0 {
 		return shown, nil

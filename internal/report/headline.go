@@ -4,7 +4,7 @@ import (
 	"decayctl/internal/job"
 )
 
-// headline is the state of the job in a line or two. The last part is what the operator can do, see next.
+// headline is the state of the job in one or two lines, with what the operator can do.
 func (p *page) headline(r Run) {
 	first, second := headline(r)
 	p.WriteString(p.bold(first) + "\n")

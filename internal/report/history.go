@@ -18,8 +18,8 @@ const (
 	fallingBehind = "falling_behind"
 )
 
-// expired is how many facts end: those that a sweep has expired, or that a dry run says it would. Facts that only fade
-// are left out, as for --max-expire.
+// expired is the number of facts that a sweep has expired, or a dry run would. As for --max-expire, facts that only lose
+// confidence do not count.
 func (r Run) expired() int64 {
 	c := r.job().Counts
 	if r.Preview != nil {
@@ -28,8 +28,8 @@ func (r Run) expired() int64 {
 	return c.Expired()
 }
 
-// Warnings say what is unusual about a run, compared with the last sweeps by the same rules. A sweep that is being
-// taken back has none: the warning has been heeded.
+// Warnings say what is unusual about a run, compared with the last sweeps by the same rules. A sweep that is being undone
+// has none, since the operator has reacted.
 func (r Run) Warnings() (warnings []Warning) {
 	h, n := r.History, r.expired()
 	if r.Job.State == job.Undoing || r.Job.State == job.Undone {
@@ -63,13 +63,13 @@ func (r Run) Warnings() (warnings []Warning) {
 	return warnings
 }
 
-// behind says that time limits stop sweeps again and again.
+// behind warns that time limits have stopped several sweeps in a row.
 func behind(stopped int) Warning {
 	return Warning{Code: fallingBehind, Text: fmt.Sprintf(
 		"The last %d sweeps were stopped by --max-runtime before their end: facts become stale faster than sweeps take them away. Give --max-runtime more time, or raise --pace", stopped)}
 }
 
-// history compares a run that came to its end with the last sweeps.
+// history compares a finished run with the last sweeps.
 func (p *page) history(r Run) {
 	h := r.History
 	if !h.Known() || !r.job().Ended() {
@@ -93,7 +93,7 @@ func (p *page) warnings(warnings []Warning) {
 	}
 }
 
-// usualTile says on the first screen whether a number is usual; nil if that is not known.
+// usualTile is a tile with the usual number; nil if it is not known or the run has not ended.
 func usualTile(r Run) []tile {
 	h, n := r.History, r.expired()
 	if !h.Known() || !r.job().Ended() {
@@ -109,7 +109,7 @@ func usualTile(r Run) []tile {
 	return []tile{t}
 }
 
-// historySection compares a run that came to its end with the last sweeps.
+// historySection shows the comparison of a finished run with the last sweeps.
 func historySection(r Run) section {
 	s := section{ID: "history", Title: "Compared with the last sweeps"}
 	h := r.History
@@ -151,7 +151,7 @@ func times(n, of int64) string {
 	return humanize.Comma(int64(ratio))
 }
 
-// betweenSweeps is a time between sweeps, rounded so that a sweep of every night is one of each day.
+// betweenSweeps is a time between sweeps, rounded so that a nightly sweep is one per day.
 func betweenSweeps(d time.Duration) string {
 	unit := time.Second
 	for _, u := range []time.Duration{time.Minute, time.Hour, 24 * time.Hour} {

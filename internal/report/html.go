@@ -19,11 +19,11 @@ var (
 
 var parsedPage = template.Must(template.New("page").Parse(pageTemplate))
 
-// WriteHTML writes the run as a page: one file, which asks for nothing and needs no script to be read.
+// WriteHTML writes the run as an HTML page: one file that loads nothing and can be read without its script.
 func (r Run) WriteHTML(w io.Writer) error { return summaryOf(r).writeHTML(w) }
 
-// writeHTML fills the template. Style and script are named in the page's security policy by their hashes, so that no
-// other style, and no other script, has an effect, wherever it comes from.
+// writeHTML fills the template. The page's content security policy allows its style and script by hash, so that no
+// injected style or script has an effect.
 func (s *summary) writeHTML(w io.Writer) error {
 	return parsedPage.Execute(w, struct {
 		*summary
@@ -41,5 +41,5 @@ func hashOf(text string) string {
 	return "'sha256-" + base64.StdEncoding.EncodeToString(sum[:]) + "'"
 }
 
-// Title is the page's, as it stands in a tab of a browser.
+// Title is the title of the page, which a browser shows in its tab.
 func (s *summary) Title() string { return "decayctl: " + s.Kind }

@@ -43,7 +43,7 @@ func (s *summary) writeMarkdown(w io.Writer) error {
 	return err
 }
 
-// markdown is a document in the making: blocks with an empty line between them.
+// markdown builds a document of blocks with an empty line between them.
 type markdown struct{ blocks []string }
 
 func (m *markdown) add(block string) { m.blocks = append(m.blocks, block) }
@@ -83,7 +83,7 @@ func (m *markdown) section(of section) {
 	}
 }
 
-// figure shows the numbers of a picture: Markdown of a CI system has no place for the picture itself.
+// figure writes the numbers of a picture, since Markdown of CI systems cannot show an SVG.
 func (m *markdown) figure(f figure) {
 	switch {
 	case len(f.Numbers.Rows) == 0:
@@ -127,9 +127,8 @@ func (m *markdown) grid(t grid) {
 	}
 }
 
-// mdName shows a name as code: renderers find no link, no mention and no reference to an issue in it. If the name has a
-// character that ends a code span, or a table's cell, all its marks are written as character references, which are never
-// markup.
+// mdName writes a name as code, in which renderers find no links, mentions or issue numbers. If the name has a character
+// that ends a code span or a cell, all its marks are written as character references, which are never markup.
 func mdName(text string) string {
 	switch {
 	case text == "":
@@ -140,8 +139,8 @@ func mdName(text string) string {
 	return "<code>" + mdReferences(text, isMark) + "</code>"
 }
 
-// mdText escapes all that would be markup in running text. An @ or # gets a word joiner, so that it names no account
-// and no issue, and so does what would become a link.
+// mdText escapes markup in running text. An @, a # and the beginning of an address get a word joiner, so that they name no
+// account, no issue and no link.
 func mdText(text string) string {
 	text = mdReferences(text, func(r rune) bool { return strings.ContainsRune("\\`*_[]<>&|~#@", r) })
 	return strings.NewReplacer("://", ":&#8288;//", "www.", "www&#8288;.").Replace(text)
@@ -170,10 +169,10 @@ func mdReferences(text string, mark func(rune) bool) string {
 
 // Pages of sentences, for commands that have no numbers to show.
 
-// WriteMarkdown writes which job it is, and how to begin it.
+// WriteMarkdown writes the job's id, and how to start it.
 func (n Pending) WriteMarkdown(w io.Writer) error { return n.summary().writeMarkdown(w) }
 
-// WriteHTML writes which job it is, and how to begin it.
+// WriteHTML writes the job's id, and how to start it.
 func (n Pending) WriteHTML(w io.Writer) error { return n.summary().writeHTML(w) }
 
 func (n Pending) summary() *summary {

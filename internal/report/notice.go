@@ -103,8 +103,8 @@ func (n Nothing) WriteJSON(w io.Writer) error {
 // WriteText writes the sentence.
 func (n Nothing) WriteText(w io.Writer, _ Style) error { return writeLines(w, Clean(n.Text)) }
 
-// WriteErrorJSON writes an error as one JSON document: a code for programs, a message for people, lines to pass on,
-// such as statements for an administrator, if there are any, and the exit code.
+// WriteErrorJSON writes an error as one JSON document: a code for programs, a message for people, the exit code, and
+// detail if there is any, such as SQL statements for an administrator.
 func WriteErrorJSON(w io.Writer, code, message, detail string, exit int) error {
 	type details struct {
 		Code    string `json:"code"`

@@ -51,7 +51,7 @@ func (p *page) bold(s string) string { return p.paint("\x1b[1m", s) }
 
 func (p *page) dim(s string) string { return p.paint("\x1b[2m", s) }
 
-// alert is a line that must not be overlooked.
+// alert paints a line that must not be overlooked.
 func (p *page) alert(s string) string { return p.paint("\x1b[1;33m", s) }
 
 func (p *page) paint(code, s string) string {

@@ -14,7 +14,7 @@ import (
 
 // Pictures on a terminal, of block characters. They tell parts apart by shade, and by color if there is any.
 
-// shades are how parts of a bar look, in the order in which they stand in it.
+// shades are the looks of a bar's parts, in their order.
 var shades = []struct {
 	word, block, color string
 	of                 []stats.Category
@@ -40,7 +40,7 @@ const (
 	ageRows          = 12
 )
 
-// Draws tells whether pictures are shown: there is room for them, on a terminal that can show them.
+// Draws tells whether pictures are shown: on a terminal that can draw and is wide enough.
 func (s Style) Draws() bool { return s.Draw && s.Width >= narrowestPicture }
 
 // pictures draws what a dry run counted.
@@ -113,7 +113,7 @@ func sumOfAll(c stats.Counts, of []stats.Category) (n int64) {
 	return n
 }
 
-// stack is one bar with its parts. A part that is not 0 has a column at least.
+// stack is one bar with its parts. A part that is not 0 has at least one column.
 func (p *page) stack(c stats.Counts, most int64, room int) string {
 	bar := ""
 	for _, s := range shades {
@@ -125,7 +125,7 @@ func (p *page) stack(c stats.Counts, most int64, room int) string {
 	return bar
 }
 
-// ahead is a bar for each day to come, or for some days.
+// ahead has a bar for each day of the forecast, or for several days.
 func (p *page) ahead(f *stats.Forecast) {
 	const rows = 5
 	running := stats.Running(f.Total.Ends)

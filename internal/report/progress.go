@@ -13,8 +13,8 @@ import (
 )
 
 const (
-	redraw  = 100 * time.Millisecond // shortest time between two redraws of the bar
-	logPace = 10 * time.Second       // shortest time between two log lines
+	redraw      = 100 * time.Millisecond // shortest time between two redraws of the bar
+	logInterval = 10 * time.Second       // shortest time between two log lines
 )
 
 // ProgressParams say where progress is shown, which is never stdout.
@@ -32,8 +32,8 @@ type Progress struct {
 	ProgressParams
 	bar      *progressbar.ProgressBar // nil if no bar is shown
 	phase    sweep.Phase              // that the bar shows
-	from     mark                     // where the bar began; not 0 for a resumed job
-	over     bool                     // nothing more is to be shown
+	from     mark                     // first update of the bar; not 0 for a resumed job
+	over     bool                     // nothing more is shown
 	examined int64
 	logged   time.Time
 }
@@ -44,7 +44,7 @@ type mark struct {
 	examined int64
 }
 
-// NewProgress starts the clock. It shows nothing before the first Update.
+// NewProgress makes a progress display. It shows nothing before the first Update.
 func NewProgress(params ProgressParams) *Progress {
 	return &Progress{ProgressParams: params, logged: params.Now(), over: params.Quiet}
 }
@@ -67,21 +67,21 @@ func (p *Progress) Update(now sweep.Progress) {
 
 func (p *Progress) log(now sweep.Progress) {
 	at := p.Now()
-	if at.Sub(p.logged) < logPace {
+	if at.Sub(p.logged) < logInterval {
 		return
 	}
 	p.logged = at
 	p.Log.Info(string(now.Phase), "done", now.Examined, "total", now.Total, "selected", now.Selected, "decayed", now.Decayed)
 }
 
-// draw changes the bar. Each change is a redraw, which delays the next one. So there are few changes, and that of the
-// phase comes first: it explains why the count does not change.
+// draw changes the bar. The library delays the next redraw after each change, so there are few changes. A change of the
+// phase comes first, since it explains why the count does not change.
 func (p *Progress) draw(now sweep.Progress) {
-	full := max(now.Total, now.Examined+1) // a bar that was full would not go back
+	full := max(now.Total, now.Examined+1) // a full bar cannot go back
 	if p.bar == nil {
 		p.start(full, now)
 	}
-	text := string(now.Phase) + p.pace(now)
+	text := string(now.Phase) + p.speed(now)
 	if now.Phase != p.phase {
 		p.phase = now.Phase
 		p.bar.Describe(text)
@@ -104,7 +104,7 @@ func (p *Progress) start(full int64, now sweep.Progress) {
 		progressbar.OptionSetWidth(30),
 		progressbar.OptionThrottle(redraw),
 		progressbar.OptionShowCount(),
-		progressbar.OptionSetPredictTime(false), // see pace
+		progressbar.OptionSetPredictTime(false), // see speed
 		progressbar.OptionSetDescription(string(now.Phase)),
 		progressbar.OptionShowDescriptionAtLineEnd(),
 		progressbar.OptionUseANSICodes(true),
@@ -112,9 +112,9 @@ func (p *Progress) start(full int64, now sweep.Progress) {
 	)
 }
 
-// pace is the speed of this process and the remaining time, if they are known. The bar's own estimate would count what
-// a resumed job had done before as work of its first moment.
-func (p *Progress) pace(now sweep.Progress) string {
+// speed is the speed of this process and the remaining time, if they are known. The bar's own estimate would count the
+// facts of earlier runs of a resumed job as work of this one's first moment.
+func (p *Progress) speed(now sweep.Progress) string {
 	took, done := p.Now().Sub(p.from.at), now.Examined-p.from.examined
 	if took < time.Second || done <= 0 {
 		return ""
@@ -124,7 +124,7 @@ func (p *Progress) pace(now sweep.Progress) string {
 	return fmt.Sprintf(", %.0f facts/s, %s left", perSecond, left)
 }
 
-// Aside removes the bar while something else is printed.
+// Aside removes the bar before say prints something else.
 func (p *Progress) Aside(say func()) {
 	p.clear()
 	say()

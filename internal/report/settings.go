@@ -9,7 +9,7 @@ import (
 // Settings are the settings in force, with where each is from.
 type Settings struct{ List []Setting }
 
-// Setting is one of them.
+// Setting is one setting in force.
 type Setting struct {
 	Key   string `json:"key"`
 	Value string `json:"value"`
@@ -24,7 +24,7 @@ func (s Settings) WriteJSON(w io.Writer) error {
 	}{schemaVersion, s.List})
 }
 
-// WriteText writes the settings as a table. Those that have no value stand there too: the list is also what can be set.
+// WriteText writes the settings as a table. Settings without a value are in it too, as a list of what can be set.
 func (s Settings) WriteText(w io.Writer, style Style) error {
 	p := &page{Style: style}
 	var rows [][]string
@@ -40,7 +40,7 @@ func (s Settings) WriteText(w io.Writer, style Style) error {
 	return err
 }
 
-// Usable is what was found out about settings that can be used.
+// Usable says that the settings are valid, with the store and rules that they name.
 type Usable struct {
 	Target string // the store, password masked
 	Rules  rule.Set

@@ -28,23 +28,23 @@ func (m Made) Prose() prose {
 	return line
 }
 
-// summary is what Markdown and HTML show of a run: one content, so that the two cannot differ.
-// Its texts are plain: each form escapes them by itself. The template of HTML reads its fields.
+// summary is the content of a page, for Markdown and HTML alike. Its texts are not escaped: each form escapes them itself.
+// The template of HTML reads its fields.
 type summary struct {
 	Kind       string // "Dry run"
 	State      string // a word for the job's state; "" in a dry run
 	Tone       tone   // of the state
 	Answer     prose  // the first sentence: what was found, or done
-	Looked     prose  // what was looked at, and by which rules
+	Looked     prose  // which facts were judged, and by which rules
 	Tiles      []tile
 	Warnings   []prose
-	Notes      []string // to be known first
+	Notes      []string // shown above the numbers
 	Paragraphs []prose  // of a page that has no numbers
 	Sections   []section
 	Made       Made
 }
 
-// tone is how a state is to be taken.
+// tone is the class of a state, which decides on its color.
 type tone string
 
 const (
@@ -54,7 +54,7 @@ const (
 	toneWrong tone = "wrong"
 )
 
-// span is a piece of a sentence. A name comes from the store or the operator; it is set apart from the words.
+// span is a piece of a sentence. A name comes from the store or the operator, and is shown as code.
 type span struct {
 	Text string
 	Name bool
@@ -64,16 +64,16 @@ type prose []span
 
 func words(text string) prose { return prose{{Text: text}} }
 
-// then goes on with more words.
+// then appends words.
 func (p prose) then(text string) prose { return append(p, span{Text: text}) }
 
-// name goes on with a name.
+// name appends a name.
 func (p prose) name(text string) prose { return append(p, span{Text: clipped(text), Name: true}) }
 
-// clipped makes a name fit to be shown. It may have any length.
+// clipped cleans and cuts a name, which may have any length.
 func clipped(text string) string { return Clean(job.Clip(text)) }
 
-// sentence makes a text with names in it fit to be shown.
+// sentence cleans and cuts a text with names in it.
 func sentence(text string) string { return Clean(job.ClipAt(text, 1000)) }
 
 // tile is one large number with what it counts.
@@ -82,7 +82,7 @@ type tile struct {
 	Class                string // a category's, or a tone
 }
 
-// section is a part of a page. One with nothing in it is left out.
+// section is a part of a page. An empty section is left out.
 type section struct {
 	ID, Title string
 	Intro     prose
@@ -92,13 +92,13 @@ type section struct {
 	Folded    bool // of lesser interest: behind a click in Markdown
 }
 
-// figure is a picture, with the same in numbers.
+// figure is a picture and its numbers.
 type figure struct {
 	Caption string
 	SVG     template.HTML // made by chart, which escapes its texts
 	Legend  []key
 	Numbers grid
-	Details bool // the page has the numbers as a table too; else the legend has them
+	Details bool // the page shows the numbers as a table too; otherwise the legend has them
 }
 
 // key is a line of a legend.
@@ -115,11 +115,11 @@ func (k key) Swatch() template.HTML {
 // grid is a table.
 type grid struct {
 	Caption string
-	Repeats bool // the caption says no more than the heading above it
+	Repeats bool // the caption repeats the heading above it, and is not shown
 	Columns []heading
 	Rows    [][]cell
-	Foot    [][]cell // sums of what has no row of its own
-	More    string   // what is left out
+	Foot    [][]cell // sums of the rows that are not shown
+	More    string   // says what is left out
 }
 
 type heading struct {
@@ -134,7 +134,7 @@ type cell struct {
 	Bar    template.HTML
 }
 
-// command is a line to be copied, and what it is for.
+// command is a command line to copy, and its purpose.
 type command struct{ Label, Line string }
 
 func number(n int64) cell { return cell{Text: humanize.Comma(n), Number: true} }
@@ -143,7 +143,7 @@ func name(text string) cell { return cell{Text: clipped(text), Name: true} }
 
 func plain(text string) cell { return cell{Text: text} }
 
-// share is a part of a whole, with a bar.
+// share is a number as a share of a whole, with a bar.
 func share(n, of int64, parts ...chart.Part) cell {
 	return cell{Text: portionText(n, of), Number: true, Bar: template.HTML(chart.Cell(parts, float64(of)))} //nolint:gosec // nothing of the store is in it
 }

@@ -12,7 +12,7 @@ import (
 	"decayctl/internal/stats"
 )
 
-// forecast is what a dry run forecasts; nil is nothing.
+// forecast is the forecast of a dry run; nil is none.
 func (r Run) forecast() *stats.Forecast {
 	if r.Stats == nil {
 		return nil
@@ -20,12 +20,12 @@ func (r Run) forecast() *stats.Forecast {
 	return r.Stats.Forecast
 }
 
-// Rules with a color of their own in the forecast: the ttl, the floor, and some policies.
+// The number of rules that have their own color in the forecast: the ttl, the floor, and some policies.
 const mostPolicyColors = 4
 
 const otherRules = "other policies"
 
-// forecastSection shows how many facts expire on the days to come.
+// forecastSection shows how many facts will expire, by day.
 func forecastSection(f *stats.Forecast) section {
 	s := section{ID: "forecast", Title: "Forecast"}
 	if f == nil {
@@ -43,7 +43,7 @@ func forecastSection(f *stats.Forecast) section {
 	return s
 }
 
-// ruleSeries are the numbers of expired facts by rule, in few enough series to have colors of their own.
+// ruleSeries are the numbers of expired facts by rule. Rules beyond the number of colors are one series.
 func ruleSeries(f *stats.Forecast) (all []chart.Series) {
 	policies := 0
 	var others *chart.Series
@@ -90,8 +90,8 @@ func floats(daily []int64) []float64 {
 	return values
 }
 
-// dailyFigure is a bar for each day from tomorrow on, or for some days. What a sweep would do now is not in it: it may be a
-// year's worth.
+// dailyFigure has a bar for each day, or for several days, from tomorrow on. Day 0 is left out: it may be as much as a
+// year.
 func dailyFigure(f *stats.Forecast) figure {
 	series := ruleSeries(f)
 	step := (f.Days + mostBars - 1) / mostBars
@@ -138,7 +138,7 @@ func dailyFigure(f *stats.Forecast) figure {
 	return out
 }
 
-// runningFigure is the running total, from what a sweep would do now.
+// runningFigure is the running total from day 0 on.
 func runningFigure(f *stats.Forecast, running []int64) figure {
 	const caption = "Facts that expire, in total"
 	curve := chart.Curve{Class: "total", Area: true}

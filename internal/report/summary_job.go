@@ -8,7 +8,7 @@ import (
 	"decayctl/internal/job"
 )
 
-// jobSection says how the work went.
+// jobSection shows state, times and counts of the job's work.
 func jobSection(r Run) section {
 	j := r.job()
 	t := grid{Caption: "The job", Repeats: true, Columns: columns("what", "value")}

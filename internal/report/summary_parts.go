@@ -15,7 +15,7 @@ import (
 	"decayctl/internal/stats"
 )
 
-// What a page shows of lists that have no bound of their own.
+// The most rows that a page shows of lists that may be long.
 const (
 	pageGroups   = 100
 	pageTenants  = 50
@@ -23,7 +23,7 @@ const (
 	pageFailed   = 50
 )
 
-// moreRows says how much a table leaves out; "" if it leaves out nothing.
+// moreRows says how many rows are left out; "" is none.
 func moreRows(left int, what string) string {
 	if left <= 0 {
 		return ""
@@ -31,7 +31,7 @@ func moreRows(left int, what string) string {
 	return "and " + humanize.Comma(int64(left)) + " more " + what
 }
 
-// tilesOf are the numbers of the first screen: what goes, what stays, and why.
+// tilesOf are the large numbers of the first screen: facts that expire, facts that stay, and why.
 func tilesOf(r Run) []tile {
 	j := r.job()
 	c := j.Counts
@@ -84,7 +84,7 @@ type portion struct {
 	of    stats.Category
 }
 
-// standingOf is where the facts stand, as far as a job's counts tell.
+// standingOf are the portions of all facts by what happens to them, from a job's counts.
 func standingOf(r Run) []portion {
 	j := r.job()
 	c := j.Counts
@@ -107,7 +107,7 @@ func standingOf(r Run) []portion {
 	return append(parts, portion{"no rule selects", rest, stats.Live})
 }
 
-// standingSection is one bar of all facts.
+// standingSection shows the portions as one bar.
 func standingSection(r Run) section {
 	s := section{ID: "standing", Title: "Where the facts stand"}
 	standing := standingOf(r)
@@ -136,7 +136,7 @@ func standingSection(r Run) section {
 	return s
 }
 
-// scopeSection says what was looked at, and by which rules.
+// scopeSection says which facts were judged, and by which rules.
 func scopeSection(r Run) section {
 	j := r.job()
 	t := grid{Caption: "What was looked at", Repeats: true, Columns: columns("setting", "value")}
@@ -160,7 +160,7 @@ func scopeSection(r Run) section {
 	return section{ID: "scope", Title: "What was looked at", Tables: []grid{t}, Folded: true}
 }
 
-// groupSection is what a dry run selected by relation and scope, the most first.
+// groupSection counts selected facts by relation and scope, in descending order.
 func groupSection(r Run) section {
 	s := section{ID: "groups", Title: "Relations and scopes"}
 	if r.Stats != nil && len(r.Stats.Groups) > 0 {
@@ -171,7 +171,7 @@ func groupSection(r Run) section {
 	}
 	rules := selecting(r.Job.Rules)
 	if len(rules) == 1 || len(rules) > columnRules {
-		rules = nil // the same numbers again, or more columns than a page has room for
+		rules = nil // one rule repeats the total, and many have no room on a page
 	}
 	apart := len(r.Preview.Tenants) > 1
 	t := grid{Caption: "Facts that would change, by relation and scope", Columns: columns("relation", "scope")}

@@ -10,10 +10,10 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// WriteMarkdown writes what was found as Markdown.
+// WriteMarkdown writes the check of the policies as Markdown.
 func (c Checked) WriteMarkdown(w io.Writer) error { return c.summary().writeMarkdown(w) }
 
-// WriteHTML writes what was found as a page.
+// WriteHTML writes the check of the policies as an HTML page.
 func (c Checked) WriteHTML(w io.Writer) error { return c.summary().writeHTML(w) }
 
 func (c Checked) summary() *summary {
@@ -42,7 +42,7 @@ func (c Checked) live() (n int64) {
 	return n
 }
 
-// tiles sum up what the policies would do. No fact counts twice: the first policy that matches it decides.
+// tiles sum up what the policies would do. Each fact counts once, for the first policy that matches it.
 func (c Checked) tiles() []tile {
 	if c.Found == nil {
 		return nil
@@ -60,7 +60,7 @@ func (c Checked) tiles() []tile {
 	return append(tiles, tile{humanize.Comma(kept), "protected", "a policy would select them, a protection holds", stats.Protected.String()})
 }
 
-// foundSection has what each policy finds that may change a fact.
+// foundSection lists the policies that may change facts, with their counts.
 func (c Checked) foundSection() section {
 	t := grid{Caption: "What each policy finds, in the order in which they are tried", Columns: columns("policy", "for", "does", "matched#", "would expire#", "would reduce#", "kept#")}
 	c.each(func(p rule.Policy, of *sweep.Surveyed) {
@@ -71,7 +71,7 @@ func (c Checked) foundSection() section {
 	return policySection("policies", "Policies", t)
 }
 
-// shadowSection has what policies in mode dry_run count. Others decide on the same facts.
+// shadowSection lists the policies in mode dry_run, with their counts. Other rules decide on the same facts.
 func (c Checked) shadowSection() section {
 	t := grid{Caption: "What policies in mode dry_run count", Columns: columns("policy", "for", "does", "matched#", "would expire#", "would reduce#")}
 	c.each(func(p rule.Policy, of *sweep.Surveyed) {

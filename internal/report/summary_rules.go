@@ -28,7 +28,7 @@ func ruleLabel(name string) string {
 	return name
 }
 
-// rulesSection has the rules in the order in which they are tried, with what each found.
+// rulesSection lists the rules in the order in which they are tried, with their counts.
 func rulesSection(j job.Job) section {
 	if j.Node {
 		return section{}
@@ -62,7 +62,7 @@ func rulesSection(j job.Job) section {
 	return s
 }
 
-// matches says which facts a policy is about.
+// matches says which facts a policy matches.
 func matches(p rule.Policy) string {
 	text := p.Relation
 	for _, part := range [][2]string{{"entity", p.Entity}, {"source", p.Source}, {"scope", p.Scope}, {"tenant", p.Tenant}} {
@@ -99,7 +99,7 @@ func does(p rule.Policy) string {
 	return text
 }
 
-// protectionSection names every protection that held.
+// protectionSection counts the facts that were kept, by protection.
 func protectionSection(j job.Job) section {
 	t := grid{Caption: "Facts that a rule selects and a protection keeps", Columns: columns("protection", "what it is", "facts#")}
 	for _, p := range protections {
@@ -117,7 +117,7 @@ func protectionSection(j job.Job) section {
 	return s
 }
 
-// sampleSection has some facts with the reason for each.
+// sampleSection shows some facts, each with its reason.
 func sampleSection(r Run) section {
 	s := section{ID: "samples", Title: "Samples", Folded: true}
 	if r.Preview == nil || len(r.Preview.Samples) == 0 {

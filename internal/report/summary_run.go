@@ -9,7 +9,7 @@ import (
 	"decayctl/internal/job"
 )
 
-// summaryOf says what there is to say of a run, the most important first.
+// summaryOf is the page of a run, with the most important facts first.
 func summaryOf(r Run) *summary {
 	j := r.job()
 	s := &summary{Answer: answerOf(r), Looked: lookedAt(j), Tiles: tilesOf(r), Warnings: proseOf(r.Warnings()), Made: r.Made}
@@ -61,7 +61,7 @@ func kindOf(r Run) (kind, state string, of tone) {
 	return kind, state, of
 }
 
-// answerOf is the sentence that answers what the reader came for.
+// answerOf is the first sentence of the page: the result of the run.
 func answerOf(r Run) prose {
 	j := r.job()
 	c := j.Counts
@@ -91,7 +91,7 @@ func answerOf(r Run) prose {
 	return words(changeText(c.Expired(), c.ReducedOnly, 0, "fact", "expired", "faded") + " so far in ").name(r.Target).then(strings.TrimSuffix(". "+standing, " "))
 }
 
-// changeText counts what changes; of 0 leaves the whole out.
+// changeText counts the changes, of so many facts. If of is 0, that number is left out.
 func changeText(ends, fades, of int64, one, end, fade string) string {
 	text := counted(ends, one, one+"s")
 	if of > 0 {
@@ -104,7 +104,7 @@ func changeText(ends, fades, of int64, one, end, fade string) string {
 	return text
 }
 
-// lookedAt is a line on which facts were judged, and by which rules.
+// lookedAt says which facts were judged, and by which rules.
 func lookedAt(j job.Job) prose {
 	if j.Node {
 		return words("scope ").name(orAll(j.Scope))
@@ -113,7 +113,7 @@ func lookedAt(j job.Job) prose {
 	return line.name(j.Rules.Words())
 }
 
-// portionText is a part of a whole in percent, never rounded to nothing or to all.
+// portionText is n in percent of a whole. It is not rounded to 0 % or 100 % unless that is exact.
 func portionText(n, of int64) string {
 	if of <= 0 || n <= 0 {
 		return "0%"
@@ -132,7 +132,7 @@ func portionText(n, of int64) string {
 	return strconv.FormatFloat(percent, 'f', 0, 64) + "%"
 }
 
-// commandsOf are the lines that lead on from here.
+// commandsOf are the commands that the operator may want next.
 func commandsOf(r Run) []command {
 	j := r.job()
 	if r.Preview != nil || j.Node {

@@ -26,7 +26,7 @@ var categoryWords = map[stats.Category]string{
 	stats.Live:      "stay as they are",
 }
 
-// portionsOf is where all facts stand, each protection by itself.
+// portionsOf are the portions of all facts by category, with a portion for each protection.
 func portionsOf(s stats.Standing) []portion {
 	var parts []portion
 	for _, c := range stats.Categories() {
@@ -45,7 +45,7 @@ func portionsOf(s stats.Standing) []portion {
 
 const mostBars = 50 // of a histogram
 
-// histogramSection shows how old, and how sure, the live facts are.
+// histogramSection shows the live facts by age and by confidence.
 func histogramSection(r Run) section {
 	s := section{ID: "ages", Title: "Age and confidence"}
 	if r.Stats == nil {
@@ -84,7 +84,7 @@ func agesOf(r Run, most int) histogram {
 	return h
 }
 
-// leftOut says which facts have no place in the pictures.
+// leftOut says which facts are in no bar of the histograms.
 func leftOut(s *stats.Statistics) prose {
 	var parts []string
 	for _, of := range []struct {
@@ -109,13 +109,13 @@ func leftOut(s *stats.Statistics) prose {
 type histogram struct {
 	stats.Histogram
 	id, caption string
-	axis        string // below the bars
+	axis        string // title of the axis below the bars
 	unit        string // behind a value; "" is none
 	line        string // at the line
 	value       func(float64) string
 }
 
-// span says what a bar is about.
+// span is the range of a bar, in words.
 func (h histogram) span(b stats.Bin) string {
 	if b.Open() {
 		return h.value(b.From) + h.unit + " and more"
@@ -148,7 +148,7 @@ func (h histogram) figure() figure {
 		}
 		f.Numbers.Rows = append(f.Numbers.Rows, row)
 	}
-	for _, of := range slices.Backward(shown) { // what stays is at the bottom, what goes on top
+	for _, of := range slices.Backward(shown) { // facts that stay are at the bottom, facts that expire on top
 		s := chart.Series{Name: categoryWords[of], Class: of.String()}
 		for _, b := range h.Bins {
 			s.Values = append(s.Values, float64(b.Counts[of]))
@@ -161,7 +161,7 @@ func (h histogram) figure() figure {
 	return f
 }
 
-// ticks are a text at each of some bars.
+// ticks are the texts below some of the bars.
 func (h histogram) ticks() (ticks []chart.Tick) {
 	const most = 7
 	step := (len(h.Bins) + most - 1) / most
@@ -190,7 +190,7 @@ func (h histogram) mark() *chart.Line {
 	return nil
 }
 
-// groupsOf are the live facts by relation and scope, those with the most to go first.
+// groupsOf counts live facts by relation and scope. Groups in which most facts expire come first.
 func groupsOf(s *stats.Statistics) section {
 	in := section{ID: "groups", Title: "Relations and scopes"}
 	apart := slices.ContainsFunc(s.Groups, func(g stats.Group) bool { return g.Tenant != s.Groups[0].Tenant })

@@ -13,7 +13,7 @@ type ageCounts struct {
 	asOf    time.Time
 	unit    time.Duration
 	ttl     *rule.TTL
-	byAge   []Counts // as long as the oldest fact needs, and no longer than maxAges
+	byAge   []Counts // by age in units, up to the oldest fact, at most maxAges
 	older   Counts
 	before  Counts
 	unknown Counts
@@ -38,7 +38,7 @@ func (a *ageCounts) add(timestamp string, at Category) {
 		a.unknown[at]++
 		return
 	}
-	age := a.asOf.Sub(stamp) // cut at 292 years
+	age := a.asOf.Sub(stamp) // Sub returns at most 292 years
 	if age < 0 {
 		a.before[at]++
 		return
@@ -57,13 +57,14 @@ func (a *ageCounts) add(timestamp string, at Category) {
 const (
 	mostBins  = 48
 	leastBins = 12
-	outliers  = 200 // one fact in so many may be too old for a bin of its own
+	outliers  = 200 // one fact in 200 may be too old for a regular bin
 )
 
-// widths of bins in units, which people count in.
+// widths are the widths of bins, in units that people count in.
 var widths = []int{1, 2, 3, 4, 5, 6, 7, 10, 12, 14, 15, 20, 24, 28, 30, 45, 48, 60, 72, 90, 96, 120, 168, 182, 240, 365, 730, 1825, 3650, 7300}
 
-// histogram has bins of one width. The oldest few share an open bin: one fact of 1970 must not flatten all others.
+// histogram has bins of equal width. The few oldest facts share an open bin: one fact of 1970 must not squeeze all others
+// into one bin.
 func (a *ageCounts) histogram() Histogram {
 	h := Histogram{Before: a.before, Unknown: a.unknown, Unit: a.unit}
 	if a.ttl != nil {
@@ -92,7 +93,7 @@ func (a *ageCounts) histogram() Histogram {
 	return h
 }
 
-// reach is how many units the bins are to cover: nearly all facts, and the ttl if it is not far beyond them.
+// reach is how many units the bins cover: nearly all facts, and the ttl if it is not much older.
 func (a *ageCounts) reach() int {
 	total := a.older.Total()
 	for _, counts := range a.byAge {
@@ -118,7 +119,7 @@ func (a *ageCounts) reach() int {
 	return reach
 }
 
-// width is the least that needs few enough bins, or the next one that has the ttl at the edge of a bin.
+// width is the smallest width with few enough bins; a larger one is taken if it has the ttl at the edge of a bin.
 func (a *ageCounts) width(reach int) int {
 	chosen := 0
 	for _, width := range widths {
@@ -145,7 +146,7 @@ type confidenceCounts struct {
 }
 
 func (c *confidenceCounts) add(confidence float64, at Category) {
-	if !(confidence >= 0 && confidence <= 1) { // written so that NaN is none
+	if !(confidence >= 0 && confidence <= 1) { // written so that NaN fails
 		c.unknown[at]++
 		return
 	}

@@ -2,22 +2,22 @@ package stats
 
 import "slices"
 
-// bounded counts by keys, for no more than so many of them: those that come first in their order, in whatever order they
-// are met. A key that has no place once never has one again, so none is counted in part. Names in keys are hostile text,
-// and there may be a million of them.
+// bounded counts facts by key for a bounded number of keys, since keys are hostile text and may be a million. It keeps
+// the lowest keys, in any order of facts. A dropped key is higher than all that are kept and cannot come back, so no key
+// is counted in part.
 type bounded[K comparable, V any] struct {
-	most    int
+	most    int // keys to keep
 	compare func(a, b K) int
-	clone   func(K) K // a copy that may be kept
+	clone   func(K) K // copies a key's texts, which may be parts of larger ones
 	make    func() *V
-	move    func(from, to *V) *V // adds a value to another, and gives it back as a new one: a million must cost no memory
+	move    func(from, to *V) *V // adds from to to, and returns from set to 0, for reuse: a million dropped keys must cost no memory
 
 	keys   []K // of values, in their order
 	values map[K]*V
-	others *V // nil: no key was beyond the bound
+	others *V // of the dropped keys; nil if there are none
 }
 
-// at is where to count what has a key.
+// at is the value of a key, or of the others.
 func (b *bounded[K, V]) at(key K) *V {
 	if v := b.values[key]; v != nil {
 		return v

@@ -10,16 +10,16 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Params say what to count, and by which judgement.
+// Params say what is counted, and how facts are judged.
 type Params struct {
 	Rules rule.Set
 	AsOf  time.Time
-	Now   time.Time // by the store's clock: what has ended by then is not live
+	Now   time.Time // by the store's clock: facts that have expired by then are not live
 	Days  int       // to forecast, up to MaxDays; 0 is no forecast
 	By    Dimension // to break the forecast down by; "" is none
 }
 
-// Collector counts facts one by one, in any order. It belongs to one goroutine.
+// Collector counts facts one by one, in any order, in one goroutine. It is a sweep.Collector.
 type Collector struct {
 	params      Params
 	judge       *rule.Judge
@@ -30,10 +30,10 @@ type Collector struct {
 	forecast    *forecasting
 }
 
-// NewCollector makes a collector, which Begin makes ready.
+// NewCollector makes a collector. Begin must be called before Collect.
 func NewCollector(p Params) *Collector { return &Collector{params: p} }
 
-// Begin forgets all that was counted. A pass that is repeated begins again.
+// Begin sets all counts to 0. It is called again if a scan is repeated.
 func (s *Collector) Begin() {
 	s.judge = s.params.Rules.Judge(s.params.AsOf, s.params.Now)
 	s.standing = Standing{Protected: map[rule.Protection]int64{}, Policies: map[string]int64{}}
@@ -53,7 +53,7 @@ func (s *Collector) Begin() {
 	}
 }
 
-// Collect counts one fact, with what a sweep would do with it. A fact that is not live is none of those counted.
+// Collect counts one fact and its verdict. A fact that is not live is not counted.
 func (s *Collector) Collect(c *fact.Candidate, v rule.Verdict) {
 	if !s.judge.Live(c) || v.Kept == rule.ChangedMeanwhile {
 		return
@@ -110,8 +110,8 @@ func (s *Collector) Statistics() *Statistics {
 	return all
 }
 
-// CountExpired adds the facts that have expired already, if of all facts of the chosen tenant and scope so many were
-// examined: a store hands over those that live alone.
+// CountExpired derives the number of expired facts, which a store does not hand over. examined is the number of all facts
+// of the tenant and scope.
 func (s *Statistics) CountExpired(examined int64) {
 	s.Standing.Counts[Expired] = max(0, examined-s.Standing.Live())
 	s.Standing.KnowsExpired = true
@@ -119,14 +119,14 @@ func (s *Statistics) CountExpired(examined int64) {
 
 const maxGroups = 1000
 
-// groupKey is what live facts are counted by, in short texts.
+// groupKey is what live facts are counted by. Long names are cut.
 type groupKey struct{ tenant, scope, relation string }
 
 func (k groupKey) compare(other groupKey) int {
 	return cmp.Or(cmp.Compare(k.tenant, other.tenant), cmp.Compare(k.scope, other.scope), cmp.Compare(k.relation, other.relation))
 }
 
-// clone is the key without the memory of all that it was read with.
+// clone copies the texts: a substring would keep the whole range of facts in memory.
 func (k groupKey) clone() groupKey {
 	return groupKey{strings.Clone(k.tenant), strings.Clone(k.scope), strings.Clone(k.relation)}
 }

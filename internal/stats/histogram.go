@@ -5,17 +5,17 @@ import (
 	"time"
 )
 
-// Histogram counts facts by a number that they have.
+// Histogram counts facts by age or by confidence.
 type Histogram struct {
-	Bins    []Bin  // from low to high, none left out; all have the same width, but for the last one of Ages, which may be open
+	Bins    []Bin  // from low to high, without gaps, of equal width; the last one of Ages may be open
 	Before  Counts // facts stamped after as-of, in Ages; none in Confidences
 	Unknown Counts // facts whose stamp is no date, or whose confidence is no number from 0 to 1
 
 	Unit time.Duration // of the bins of Ages: a day, or an hour; 0 in Confidences
-	Line *float64      // what to draw a line at: the ttl in units, or the floor; nil is none
+	Line *float64      // a value to mark: the ttl in units, or the floor; nil is none
 }
 
-// Bin is one bar of a histogram: From <= number < To, but for a confidence of 1, which is in the last one.
+// Bin counts the facts with From <= number < To. A confidence of 1 is in the last bin.
 type Bin struct {
 	From, To float64 // To is infinite if the bin is open
 	Counts   Counts
@@ -32,7 +32,7 @@ func (h Histogram) Total() (n int64) {
 	return n
 }
 
-// Coarse is the same histogram in no more than most bins: neighbours are added up.
+// Coarse is the histogram with at most so many bins, by adding up neighbours.
 func (h Histogram) Coarse(most int) Histogram {
 	if len(h.Bins) <= most || most < 1 {
 		return h

@@ -1,6 +1,5 @@
-// Package stats counts what a dry run sees into the numbers behind its pictures: where facts stand, how old and how
-// sure they are, in which relations, and when they will change. It is made of values: it reads no store and draws
-// nothing. Its memory is bounded, whatever names and stamps the facts have.
+// Package stats counts facts for the pictures of a dry run: by category, age, confidence and relation, and by the day on
+// which they will change. It reads no store and draws nothing. Its memory is bounded, whatever the facts are.
 package stats
 
 import (
@@ -9,7 +8,7 @@ import (
 	"decayctl/internal/rule"
 )
 
-// Statistics are the numbers of one pass over a store.
+// Statistics are the numbers of one scan of a store.
 type Statistics struct {
 	AsOf     time.Time
 	Standing Standing
@@ -20,19 +19,19 @@ type Statistics struct {
 	Groups []Group // of live facts; in the order of tenant, scope, relation; a bounded number
 	Others Counts  // live facts beyond those groups
 
-	Forecast *Forecast // nil: not asked for
+	Forecast *Forecast // nil if Params.Days is 0
 }
 
-// Category is where a fact stands. Each fact has one.
+// Category says what a sweep would do with a fact. Each fact has one.
 type Category int
 
 // The categories, in the order in which pictures stack them.
 const (
-	Expired   Category = iota // before as-of, or since: nothing is left to do
+	Expired   Category = iota // has expired already
 	ByTTL                     // would expire because of its age
 	ByFloor                   // would expire because of its confidence, also if a policy's fading brought it below the floor
 	ByPolicy                  // would expire or be retracted because of its age under a policy
-	Reduced                   // would lose confidence, and live on
+	Reduced                   // would lose confidence, and stay live
 	Protected                 // would be changed, but a protection holds
 	Live                      // stays as it is
 	categories
@@ -72,10 +71,10 @@ func (c *Counts) Add(more Counts) {
 	}
 }
 
-// Standing is where the facts of a scope and tenant stand.
+// Standing counts the facts of a scope and tenant by category.
 type Standing struct {
 	Counts       Counts
-	KnowsExpired bool // Counts has the facts that have expired already; they are not counted if a scope is chosen
+	KnowsExpired bool // Counts includes expired facts; they are not known if a scope is chosen
 
 	Protected map[rule.Protection]int64 // the facts of category Protected
 	Policies  map[string]int64          // the facts of category ByPolicy, by policy id

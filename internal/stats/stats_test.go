@@ -40,7 +40,7 @@ var set = rule.Set{
 	},
 }
 
-// Each fact has one category: that of what ends it, also if several rules select it.
+// A fact that several rules select has one category: that of the rule that expires it.
 func TestCategories(t *testing.T) {
 	t.Parallel()
 	same := func(*fact.Candidate) {}
@@ -97,7 +97,7 @@ func TestCategories(t *testing.T) {
 	}
 }
 
-// TestHistograms: every fact is in the one bin that its number belongs to, and the bins stand side by side.
+// TestHistograms: every fact is counted in exactly the bin of its number, and bins have no gaps.
 func TestHistograms(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {
@@ -141,7 +141,7 @@ func TestHistograms(t *testing.T) {
 	})
 }
 
-// edges are the edges of bins, and the numbers next below them.
+// edges are the edges of bins, and the largest numbers below them.
 func edges() (all []float64) {
 	for n := range confidenceBins {
 		all = append(all, edge(n+1), math.Nextafter(edge(n+1), 0))
@@ -188,7 +188,7 @@ func TestHistogramOutlier(t *testing.T) {
 	}
 }
 
-// What has no number is counted apart.
+// Facts without a readable number are counted as unknown.
 func TestNoConfidence(t *testing.T) {
 	t.Parallel()
 	s := NewCollector(Params{Rules: set, AsOf: asOf, Now: asOf})
@@ -201,8 +201,8 @@ func TestNoConfidence(t *testing.T) {
 	}
 }
 
-// Names are hostile text of any number and length: no more than so many groups are kept, which ones does not turn on the
-// order in which facts come, and none is counted in part.
+// Names are hostile text of any number and length. At most maxGroups groups are kept, the same for any order of facts, and
+// none is counted in part.
 func TestBounds(t *testing.T) {
 	t.Parallel()
 	many := func(order func(int) int) *Statistics {
@@ -233,7 +233,7 @@ func TestForecast(t *testing.T) {
 	s := NewCollector(Params{Rules: set, AsOf: asOf, Now: asOf, Days: 30, By: ByRelation})
 	s.Begin()
 	s.Collect(aged(0, func(*fact.Candidate) {}), rule.Verdict{})
-	s.Begin() // a pass that is repeated begins again
+	s.Begin() // a repeated scan calls Begin again
 	facts := []*fact.Candidate{
 		aged(40*day, func(*fact.Candidate) {}), // today, by ttl
 		aged(25*day, func(*fact.Candidate) {}), // on day 5

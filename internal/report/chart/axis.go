@@ -5,10 +5,10 @@ import (
 	"slices"
 )
 
-// Axis maps values to places.
+// Axis maps values to coordinates.
 type Axis struct {
 	low, high float64 // values; their logarithms if log
-	from, to  float64 // places
+	from, to  float64 // coordinates
 	log       bool
 	step      float64 // between ticks; unused if log
 }
@@ -28,7 +28,7 @@ func CountAxis(most, from, to float64) Axis {
 	step := math.Pow(10, math.Floor(math.Log10(max(1, most/ticks))))
 	for _, factor := range []float64{1, 2, 2.5, 5, 10} {
 		if factor == 2.5 && step < 10 {
-			continue // facts are whole
+			continue // only whole numbers of facts
 		}
 		if step*factor*ticks >= most {
 			step *= factor
@@ -38,7 +38,7 @@ func CountAxis(most, from, to float64) Axis {
 	return Axis{high: max(step, math.Ceil(most/step)*step), from: from, to: to, step: step}
 }
 
-// At is the place of a value.
+// At is the coordinate of a value.
 func (a Axis) At(value float64) float64 {
 	if a.log {
 		value = math.Log10(value)

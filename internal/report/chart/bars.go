@@ -8,7 +8,7 @@ import (
 	"github.com/dustin/go-humanize"
 )
 
-// The size of a chart. Its text is as large as the page's if the chart is as wide as it says here.
+// The size of a chart. At this width its text is as large as the page's text.
 const (
 	width  = 480
 	height = 236
@@ -18,25 +18,25 @@ const (
 	bottom = 196
 )
 
-// Bars is a chart of upright bars that stand side by side, each a stack of one value of every series.
+// Bars is a chart of vertical bars. Each bar is a stack of one value per series.
 type Bars struct {
 	ID    string // letters, digits and hyphens; no other chart of a page has it
 	Title string
-	Desc  string   // what the chart says, in a sentence, for those who do not see it
-	Bars  []string // what each bar stands for, as in "from 30 to 60 days"
+	Desc  string   // the message of the chart in a sentence, for screen readers
+	Bars  []string // the range of each bar, as in "from 30 to 60 days"
 	Ticks []Tick   // below the bars
 	Axis  string   // what the ticks count
 	Stack []Series // from the bottom up
 	Line  *Line
 }
 
-// Tick is a text at a place between bars: 0 is left of the first one, 1 between it and the second.
+// Tick is a text at a place between bars: 0 is left of the first bar, 1 between the first and the second.
 type Tick struct {
 	At   float64
 	Text string
 }
 
-// Line is an upright line at a place between bars.
+// Line is a vertical line at a place between bars.
 type Line Tick
 
 // SVG draws the chart.
@@ -79,8 +79,7 @@ func (c Bars) sum(bar int) (sum float64) {
 	return sum
 }
 
-// bar draws one bar, with its numbers as a text that browsers show on it. A part that is not 0 can be seen, however
-// small it is.
+// bar draws one bar, with its numbers as a tooltip. A part that is not 0 is always visible.
 func (c Bars) bar(b *svg, bar int, name string, x, width float64, y Axis) {
 	const least = 1.5
 	var parts []string

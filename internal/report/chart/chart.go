@@ -1,6 +1,6 @@
-// Package chart draws charts, as SVG for pages and as block characters for terminals. Its SVG has classes in the place of
-// colors, so that the page decides on them, for light and for dark screens, and no attribute that a strict content
-// security policy refuses. Every mark has its number as a text, and every chart a title and a description.
+// Package chart draws charts, as SVG for pages and as block characters for terminals. The SVG has classes instead of
+// colors, so that the page's style can choose them for light and dark screens. It has no attribute that a strict content
+// security policy refuses. Every mark has its number as text, and every chart has a title and a description.
 package chart
 
 import (
@@ -11,17 +11,17 @@ import (
 	"strings"
 )
 
-// Series are the values of one kind, of which a chart shows several.
+// Series are the values of one kind in a chart.
 type Series struct {
 	Name   string
 	Class  string // of the marks, letters and hyphens only
 	Values []float64
 }
 
-// svg is a chart in the making.
+// svg builds a chart.
 type svg struct{ strings.Builder }
 
-// open begins a chart that fills the width it is given. id has letters, digits and hyphens only; no other chart of a page has it.
+// open begins a chart as wide as its container. id is unique on the page, of letters, digits and hyphens.
 func (b *svg) open(id, title, desc string, width, height int) {
 	fmt.Fprintf(b, `<svg class="chart" viewBox="0 0 %d %d" role="img" aria-labelledby="%s-title %[3]s-desc">`+"\n", width, height, id)
 	fmt.Fprintf(b, `<title id="%s-title">%s</title><desc id="%[1]s-desc">%s</desc>`+"\n", id, html.EscapeString(title), html.EscapeString(desc))
@@ -39,7 +39,7 @@ func (b *svg) rect(class string, x, y, width, height float64) {
 	fmt.Fprintf(b, `<rect class="%s" x="%s" y="%s" width="%s" height="%s"/>`+"\n", class, place(x), place(y), place(width), place(height))
 }
 
-// place writes a coordinate with one digit after the point, or none.
+// place writes a coordinate with at most one decimal.
 func place(v float64) string { return strconv.FormatFloat(math.Round(v*10)/10, 'f', -1, 64) }
 
 // Short writes a number in few characters: 950, 1.5k, 20k, 3M.

@@ -12,7 +12,7 @@ import (
 	"pgregory.net/rapid"
 )
 
-// wellFormed fails unless a chart is XML, and gives the places of its bars.
+// wellFormed fails the test if a chart is not XML. It returns the places of its bars.
 func wellFormed(t interface {
 	Helper()
 	Fatalf(string, ...any)
@@ -47,7 +47,7 @@ func TestChartsAreWellFormed(t *testing.T) {
 	})
 }
 
-// No part that is there is too small to be seen, and together they fill the bar.
+// Every part that is not 0 is wide enough to be seen, and all parts together fill the bar.
 func TestWidths(t *testing.T) {
 	t.Parallel()
 	rapid.Check(t, func(t *rapid.T) {

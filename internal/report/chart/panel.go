@@ -26,7 +26,7 @@ type Curve struct {
 	Points [][2]float64
 }
 
-// standalone is the beginning of a chart that is a file of its own, with the style it needs; close it with "</svg>".
+// standalone is the beginning of an SVG file, with its style. "</svg>" ends it.
 func standalone(title, style string, width, height int) string {
 	return fmt.Sprintf(`<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 %d %d" width="%[1]d" height="%[2]d" role="img">
 <title>%s</title>
@@ -35,16 +35,16 @@ func standalone(title, style string, width, height int) string {
 `, width, height, html.EscapeString(title), style)
 }
 
-// File is a chart of panels that is a file of its own.
+// File is an SVG file with several panels.
 type File struct {
-	Title         string // for those who do not see it
+	Title         string // for screen readers
 	Heading       string
-	Style         string // CSS for the classes of the curves; Style is in front of it
+	Style         string // CSS for the classes of the curves, added after Style
 	Width, Height int
 	Panels        []Panel
 }
 
-// Style is the look of a file, which follows the colors of the reader's screen.
+// Style is the CSS of a file, for light and dark screens.
 const Style = `
   text { font: 13px system-ui, sans-serif; fill: #1f2328 }
   .page { fill: #ffffff } .title { font-weight: 600; font-size: 15px } .small { font-size: 12px; fill: #59636e }
@@ -78,7 +78,7 @@ func (p Panel) Draw(id, title, desc string) string {
 	return b.String()
 }
 
-// DayAxis is an axis of days, and NumberAxis one of numbers, for a panel of a page.
+// DayAxis is the horizontal axis of a panel of a page, in days.
 func DayAxis(days int) Axis {
 	step := 1.0
 	for _, factor := range []float64{1, 2, 5, 7, 10, 30, 60, 90, 180, 365, 730} {
@@ -89,7 +89,7 @@ func DayAxis(days int) Axis {
 	return Axis{high: float64(max(1, days)), from: left, to: right - 10, step: step}
 }
 
-// NumberAxis is the upright axis of a panel of a page.
+// NumberAxis is the vertical axis of a panel of a page, in numbers of facts.
 func NumberAxis(most float64) Axis { return CountAxis(most, bottom, top) }
 
 func (p Panel) draw(b *svg) {
@@ -146,7 +146,7 @@ type label struct {
 	x, y        float64
 }
 
-// apart moves labels down until none lies on another.
+// apart moves labels down until none overlaps another.
 func apart(labels []label) []label {
 	const height = 16
 	slices.SortFunc(labels, func(a, b label) int { return cmp.Compare(a.y, b.y) })

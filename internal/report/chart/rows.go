@@ -15,8 +15,8 @@ type Part struct {
 	Value float64
 }
 
-// Whole draws one lying bar, which fills the width that it is given, with its parts side by side. A part that is not 0
-// can be seen, however small it is.
+// Whole draws one horizontal bar as wide as its container, with its parts side by side. A part that is not 0 is always
+// visible.
 func Whole(id, title, desc string, parts []Part) string {
 	const wide, high, gap = 1000, 40, 2
 	b := &svg{}
@@ -41,7 +41,7 @@ func Whole(id, title, desc string, parts []Part) string {
 	return b.String()
 }
 
-// widths share a width out: each part that is there gets what can be seen, and its share of the rest.
+// widths divides a width: each part that is not 0 gets a visible minimum, and its share of the rest.
 func widths(parts []Part, all, wide float64) []float64 {
 	const least = 5
 	rest := wide
@@ -59,7 +59,7 @@ func widths(parts []Part, all, wide float64) []float64 {
 	return given
 }
 
-// Cell draws a small bar for the cell of a table: parts of a whole. It is an ornament: the cell has the number too.
+// Cell draws a small bar of parts for the cell of a table. Screen readers skip it, since the cell has the number too.
 func Cell(parts []Part, whole float64) string {
 	const wide, high = 100, 10
 	b := &svg{}
@@ -76,8 +76,8 @@ func Cell(parts []Part, whole float64) string {
 	return b.String()
 }
 
-// Block is a lying bar of block characters, a share of a width in columns, to an eighth of a column. What is not 0
-// gets an eighth.
+// Block is a horizontal bar of block characters: a share of a width in columns, in steps of an eighth of a column. A share
+// that is not 0 gets at least one eighth.
 func Block(share float64, columns int) string {
 	eighths := int(share*float64(columns)*8 + 0.5)
 	if share > 0 {
@@ -91,8 +91,8 @@ func Block(share float64, columns int) string {
 	return bar
 }
 
-// Columns are upright bars of block characters, one for each value, with a gap behind each: so many lines of text, the
-// top one first. What is not 0 gets an eighth of a line.
+// Columns are vertical bars of block characters, one per value, each followed by a gap. The result is the lines of text
+// from top to bottom. A value that is not 0 gets at least one eighth of a line.
 func Columns(values []float64, lines int) []string {
 	most := 0.0
 	for _, v := range values {
