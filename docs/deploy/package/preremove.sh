@@ -1,6 +1,6 @@
 #!/bin/sh
-# Stops the timers and takes back what enabling them made, if the package goes. dpkg says "remove" or "upgrade", rpm how many
-# versions stay; apk says a version, and runs this only if the package goes.
+# Stops and disables the timers when the package is removed. dpkg passes "remove" or "upgrade", rpm the number of versions that
+# stay. apk passes a version, and runs this only for a removal.
 case ${1:-} in
 upgrade | failed-upgrade | 1) exit 0 ;;
 esac
