@@ -115,7 +115,7 @@ func classify(err error) (code string, exit int) {
 		return "illegal_transition", exitUsage
 	case is[*plan.Stale](err):
 		return "stale_plan", exitRefused
-	case is[*sweep.Refused](err):
+	case is[*sweep.Refused](err), store.Is(err, store.Refused):
 		return "refused", exitRefused
 	case is[*job.Superseded](err):
 		return "superseded", exitRefused

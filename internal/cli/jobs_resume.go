@@ -54,6 +54,9 @@ func (a *app) runJobsResume(ctx context.Context, at config.Store, with config.Ru
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	if err := skipForeignKeys(ctx, with, s); err != nil {
+		return err
+	}
 	if err := checkWorkers(with.Work.Workers, s); err != nil {
 		return err
 	}

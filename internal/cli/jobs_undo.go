@@ -52,6 +52,9 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	if err := skipForeignKeys(ctx, c.Run, s); err != nil {
+		return err
+	}
 	j, err := own(ctx, s, id)
 	if err != nil {
 		return err

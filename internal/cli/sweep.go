@@ -80,6 +80,9 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		return err
 	}
 	defer func() { _ = s.Close() }()
+	if err := skipForeignKeys(ctx, c.Run, s); err != nil {
+		return err
+	}
 	by, target := c.Selection, c.Store.Display
 	p := store.StartParams{
 		ID: uuid.NewString(), Rules: by.Rules, AsOf: by.AsOf, Scope: by.Scope, Tenant: by.Tenant,

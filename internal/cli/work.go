@@ -38,6 +38,18 @@ func checkWorkers(workers int, s store.Store) error {
 	return nil
 }
 
+// skipForeignKeys makes the store write without checking foreign keys, if the settings say so. It comes before a job is made.
+func skipForeignKeys(ctx context.Context, with config.Run, s store.Store) error {
+	if !with.NoFKChecks {
+		return nil
+	}
+	can, err := store.SkipForeignKeys(ctx, s)
+	if !can {
+		return usageError{"--no-fk-checks: only on PostgreSQL can foreign keys be left unchecked; leave the option out"}
+	}
+	return err
+}
+
 // worker is this process as it joins a job.
 func worker(lease time.Duration) store.WorkerParams {
 	here := thisOwner()

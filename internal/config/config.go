@@ -62,6 +62,7 @@ type Origins struct {
 // Run says how this process works. A job does not keep it: each resume may have other settings.
 type Run struct {
 	Work       sweep.Work
+	NoFKChecks bool          // batches are written without checking foreign keys
 	MaxRuntime time.Duration // 0 is no limit
 	Lease      time.Duration // at least twice Store.LockTimeout
 }
@@ -166,6 +167,7 @@ func loadFrom(src Source, now time.Time) (*settings, Config, error) {
 				MaxRate:   value(s, "max_rate", parseRate),
 				MaxLag:    value(s, "max_lag", parseLag),
 			},
+			NoFKChecks: value(s, "no_fk_checks", parseToggle),
 			MaxRuntime: value(s, "max_runtime", parseTime),
 			Lease:      value(s, "lease", parseLease),
 		},

@@ -113,6 +113,7 @@ func precedences() []precedence {
 		plain("max_lag", func(c Config) any { return c.Run.Work.MaxLag }, [4]string{"1s", "2m", "off", "5s"}, [4]string{"1s", "2m0s", "0s", "5s"}),
 		plain("pace", func(c Config) any { return c.Run.Work.Pace }, [4]string{"0.1", "0.2", "1", "0.5"}, [4]string{}),
 		plain("workers", func(c Config) any { return c.Run.Work.Workers }, [4]string{"2", "3", "4", "1"}, [4]string{}),
+		plain("no_fk_checks", func(c Config) any { return c.Run.NoFKChecks }, [4]string{"true", "no", "on", ""}, [4]string{"true", "false", "true", "false"}),
 		plain("max_runtime", func(c Config) any { return c.Run.MaxRuntime }, [4]string{"1h", "2h", "3h", ""}, [4]string{"1h0m0s", "2h0m0s", "3h0m0s", "0s"}),
 		plain("lease", func(c Config) any { return c.Run.Lease }, [4]string{"2m", "3m", "4m", "1m"}, [4]string{"2m0s", "3m0s", "4m0s", "1m0s"}),
 		plain("lock_timeout", func(c Config) any { return c.Store.LockTimeout }, [4]string{"1s", "2ms", "3m0s", "30s"}, [4]string{}),

@@ -76,6 +76,7 @@ func workSettings() []setting {
 		{key: "max_rate", usage: "expire no more than this `RATE` of facts, as in 500/s"},
 		{key: "max_lag", initial: "5s", usage: "wait while a replica is this `TIME` behind, PostgreSQL only; off never waits"},
 		{key: "workers", initial: "1", usage: "the `NUMBER` of batches to write at once, PostgreSQL only"},
+		{key: "no_fk_checks", toggle: true, usage: "write without checking foreign keys, PostgreSQL only; faster, and risks overrides of facts deleted meanwhile"},
 		{key: "max_runtime", usage: "stop after this `TIME`, as in 2h; the job can be gone on with"},
 		{key: "lease", initial: "60s", usage: "the `TIME` of silence after which another process may take over"},
 	}

@@ -120,7 +120,7 @@ func Template() string {
 // examples stand in the template for settings without a default.
 var examples = map[string]string{
 	"store": "stigmem.db", "env_file": ".env", "ttl": "90d", "min_confidence": "0.2", "policies": "policies.yaml", "scope": "local",
-	"all_tenants": "true", "max_rate": "500/s", "max_runtime": "2h", "max_expire": "10%", "quiet": "true", "no_color": "true",
+	"all_tenants": "true", "max_rate": "500/s", "max_runtime": "2h", "max_expire": "10%", "no_fk_checks": "true", "quiet": "true", "no_color": "true",
 	"metrics_file": "/var/lib/prometheus/node-exporter/decayctl.prom", "metrics_tenants": "true",
 	"on_success": "https://ntfy.example.com/TOPIC", "on_failure": "https://ntfy.example.com/TOPIC", "ping": "https://hc-ping.com/CHECK",
 }

@@ -285,7 +285,8 @@ func ill() Health {
 		Found: store.Diagnosis{
 			Server: "PostgreSQL 15.3\x1b[2J", Migration: "058_federation_audit_first_trust_confirm_rejected", OwnVersion: 1,
 			Role: "decay\nsweeper", HeldPrivileges: []string{"SELECT on public.facts"}, MissingPrivileges: []string{"UPDATE on public.jobs", "CREATE on schema public"},
-			Triggers: []string{"touch\x1b on fact_validity_overrides"},
+			Triggers:  []string{"touch\x1b on fact_validity_overrides"},
+			KeyChecks: &store.KeyChecks{Grant: "GRANT SET ON PARAMETER session_replication_role TO \"decay\nsweeper\";", Obstacles: []string{"the trigger touch\x1b on fact_validity_overrides"}, Orphans: 12},
 			MissingIndexes: []store.MissingIndex{{
 				Table: "fact_retractions", Columns: []string{"fact_id"}, Effect: "every batch of an undo reads the whole retraction log",
 				Statement: "CREATE INDEX CONCURRENTLY ON \"a\x1bb\".\"fact_retractions\" (\"fact_id\");",

@@ -50,6 +50,14 @@ type missingIndex struct {
 	Statement string   `json:"statement"`
 }
 
+// fkChecks is null on a database on which decayctl cannot leave foreign keys unchecked.
+type fkChecks struct {
+	Permitted bool     `json:"permitted"`
+	Grant     *string  `json:"grant"`
+	Obstacles []string `json:"obstacles"`
+	Orphans   int64    `json:"orphans"`
+}
+
 type tenantFacts struct {
 	Tenant string `json:"tenant"`
 	Facts  int64  `json:"facts"`
@@ -94,6 +102,10 @@ func (h Health) WriteJSON(w io.Writer) error {
 	for _, t := range d.Tenants {
 		tenants = append(tenants, tenantFacts{job.Clip(t.Tenant), t.Facts})
 	}
+	var keys *fkChecks
+	if k := d.KeyChecks; k != nil {
+		keys = &fkChecks{k.Permitted, orNull(k.Grant), append([]string{}, k.Obstacles...), k.Orphans}
+	}
 	var clock *int64
 	if d.Clock != nil {
 		ms := d.Clock.Milliseconds()
@@ -117,6 +129,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Indexes       []missingIndex `json:"indexes"`
 		ClockMS       *int64         `json:"clock_ms"`
 		Triggers      []string       `json:"triggers"`
+		NoFKChecks    *fkChecks      `json:"no_fk_checks"`
 		Facts         int64          `json:"facts"`
 		Tenants       []tenantFacts  `json:"tenants"`
 		OtherTenants  int64          `json:"other_tenants"`
@@ -128,7 +141,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.HeldPrivileges...), append([]string{}, d.MissingPrivileges...)},
-		indexes, clock, append([]string{}, d.Triggers...), d.Facts, tenants, d.OtherTenants,
+		indexes, clock, append([]string{}, d.Triggers...), keys, d.Facts, tenants, d.OtherTenants,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.BeforeImages, d.BeforeImageMB}, warningsOf(h.Warnings()), append([]string{}, h.Notes...),
 	})
@@ -155,6 +168,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.privileges(d)
 	p.indexes(d.MissingIndexes)
 	p.triggers(d.Triggers)
+	p.keyChecks(d.KeyChecks)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
 	p.tenantFacts(d)
@@ -229,6 +243,30 @@ func (p *page) triggers(found []string) {
 	}
 	if len(found) > 0 {
 		p.row("", "not the node's: a sweep checks whether they change what it writes, so that it could not be undone")
+	}
+}
+
+// keyChecks says whether --no-fk-checks could be used.
+func (p *page) keyChecks(k *store.KeyChecks) {
+	if k == nil {
+		return
+	}
+	switch {
+	case len(k.Obstacles) > 0:
+		p.row("foreign keys", "always checked; --no-fk-checks would also switch off:")
+		for _, obstacle := range k.Obstacles {
+			p.row("", short(obstacle))
+		}
+	case k.Permitted:
+		p.row("foreign keys", "checked, unless a sweep has --no-fk-checks")
+	case k.Grant != "":
+		p.row("foreign keys", "always checked; for --no-fk-checks a superuser has to run:")
+		p.row("", "  "+Clean(k.Grant))
+	default:
+		p.row("foreign keys", "always checked; --no-fk-checks needs a superuser, or PostgreSQL 15")
+	}
+	if k.Orphans > 0 {
+		p.row("", counted(k.Orphans, "override or retraction has", "overrides and retractions have")+" no fact; docs/postgresql.md has the statements that remove them")
 	}
 }
 

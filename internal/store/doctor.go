@@ -31,6 +31,8 @@ type Diagnosis struct {
 	// harmless: each batch checks whether they change what an undo compares.
 	Triggers []string
 
+	KeyChecks *KeyChecks // nil if the database checks no foreign keys that a batch could skip
+
 	Clock         *time.Duration // how far the database's clock is ahead of this host's; nil if they are the same
 	Facts         int64          // an estimate
 	Tenants       []TenantFacts  // with the most facts, at most MaxTenants
@@ -51,6 +53,17 @@ type Misplaced struct {
 	Table      string
 	Problem    string   // the rest of a sentence that begins with the table's name
 	Statements []string // move the table
+}
+
+// KeyChecks says whether batches could skip foreign keys; see KeyChecked.
+type KeyChecks struct {
+	Permitted bool   // the role may skip them
+	Grant     string // the statement that permits it; "" if it is permitted, or if only a superuser may here
+
+	// Obstacles are what would be switched off as well, such as "the trigger touch on entity_edges".
+	Obstacles []string
+
+	Orphans int64 // overrides and retractions whose fact is gone, as a batch without foreign keys may leave them
 }
 
 // TenantFacts is how many facts a tenant has, in any scope and state.

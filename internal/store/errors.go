@@ -27,6 +27,8 @@ const (
 	Disconnected
 	// Irreversible: a trigger or rule changes what was written, and an undo would not find it. Nothing was committed.
 	Irreversible
+	// Refused: a guard of decayctl's keeps it from doing what was asked for. Nothing was written.
+	Refused
 	// Uncertain: the connection was lost during a COMMIT, which may or may not have succeeded.
 	Uncertain
 )

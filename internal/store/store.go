@@ -35,8 +35,8 @@ type Store interface {
 	Jobs
 }
 
-// Facts is the part of a Store that each database brings. Package jobtable brings Jobs for all databases. Replicated
-// and Unlocked are for what only one database has.
+// Facts is the part of a Store that each database brings. Package jobtable brings Jobs for all databases. Replicated,
+// KeyChecked and Unlocked are for what only one database has.
 type Facts interface {
 	// Estimate guesses the number of facts in the store, for progress and for time estimates. It reads statistics
 	// and counts nothing.
@@ -118,6 +118,22 @@ func LagOf(ctx context.Context, s Store) (Lag, error) {
 		return replicated.Lag(ctx)
 	}
 	return Lag{}, nil
+}
+
+// KeyChecked is a store that checks foreign keys row by row while a batch writes, and can leave that out.
+type KeyChecked interface {
+	// SkipForeignKeys makes Apply and Restore write without checking foreign keys, as long as the store is open. Apply then
+	// leaves alone a fact that is gone. Errors: NotPermitted; Refused if that would switch off more than foreign keys to facts.
+	SkipForeignKeys(ctx context.Context) error
+}
+
+// SkipForeignKeys calls KeyChecked.SkipForeignKeys. can is false for a store that cannot.
+func SkipForeignKeys(ctx context.Context, s Store) (can bool, err error) {
+	checked, can := s.(KeyChecked)
+	if can {
+		err = checked.SkipForeignKeys(ctx)
+	}
+	return can, err
 }
 
 // Unlocked is a store that may be read without locks.

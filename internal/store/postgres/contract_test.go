@@ -42,16 +42,19 @@ type kind struct {
 	name    string
 	options pgtest.DatabaseOptions
 	pooled  bool
+	noKeys  bool     // batches skip foreign keys
 	odd     []string // decisions; the role has an odd value of each of their settings, and the tables have otherForm
 }
 
-// TestContract holds two kinds of stores to the contract: the plain one, and one that differs in all that it may. TestSoakContract
+// TestContract holds three kinds of stores to the contract: the plain one, the same without foreign keys in batches, and one that
+// differs in all that it may. TestSoakContract
 // has the differences one by one. The settings for speed and for logs make the server many times slower:
 // TestOddSettingChangesNothing has them in a sweep, and TestSoakContract in the contract.
 func TestContract(t *testing.T) {
 	t.Parallel()
 	exercise(t, []kind{
 		{name: "public"},
+		{name: "without foreign keys", noKeys: true},
 		{
 			name:    "another schema, of an older node, in an ICU collation and in another form, through PgBouncer, by a role with odd settings",
 			options: pgtest.DatabaseOptions{Schema: "acme_memory", Older: true, ICULocale: "en-US"},
@@ -86,10 +89,30 @@ func exercise(t *testing.T, kinds []kind) {
 				if pooler != nil {
 					return database(t, db, pooler.URL(db))
 				}
+				if kind.noKeys {
+					return withoutKeys(database(t, db, db.URL))
+				}
 				return database(t, db, db.URL)
 			}))
 		})
 	}
+}
+
+// withoutKeys is a store whose batches skip foreign keys.
+func withoutKeys(d storetest.Database) storetest.Database {
+	open := d.Open
+	d.Open = func(p store.OpenParams) (store.Store, error) {
+		s, err := open(p)
+		if err != nil || p.ReadOnly {
+			return s, err
+		}
+		if _, err = store.SkipForeignKeys(context.Background(), s); err != nil {
+			_ = s.Close()
+			return nil, err
+		}
+		return s, nil
+	}
+	return d
 }
 
 func TestOwnTablesLost(t *testing.T) {

@@ -36,7 +36,7 @@ func (d dialect) Read(ctx context.Context, work func(jobtable.Tx) error) error {
 }
 
 func (d dialect) Snapshot(ctx context.Context, work func(jobtable.Tx) error) error {
-	return d.isolated(ctx, pgx.RepeatableRead, reading, nil, func(t pgx.Tx) error { return work(jobTx{t}) })
+	return d.run(ctx, transaction{level: pgx.RepeatableRead, access: reading}, func(t pgx.Tx) error { return work(jobTx{t}) })
 }
 
 func (d dialect) Write(ctx context.Context, work func(jobtable.Tx) error) error {

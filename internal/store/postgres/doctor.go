@@ -18,7 +18,7 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
 		d = store.Diagnosis{Triggers: s.triggers.Names, Cluster: s.cluster}
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
-			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseFacts,
+			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseKeys, s.diagnoseFacts,
 		} {
 			if err := step(ctx, tx, &d); err != nil {
 				return err
@@ -112,6 +112,20 @@ func (s *Store) diagnoseIndexes(ctx context.Context, tx pgx.Tx, d *store.Diagnos
 		}
 	}
 	return nil
+}
+
+func (s *Store) diagnoseKeys(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
+	if s.cluster != nil {
+		return nil
+	}
+	checks, err := s.keyChecks(ctx, tx)
+	if err != nil {
+		return err
+	}
+	d.KeyChecks = &checks
+	return tx.QueryRow(ctx, `
+		SELECT (SELECT count(*) FROM `+s.table("fact_validity_overrides")+` o WHERE NOT EXISTS (SELECT 1 FROM `+s.table("facts")+` f WHERE f.id = o.fact_id))
+		     + (SELECT count(*) FROM `+s.table("fact_retractions")+` r WHERE NOT EXISTS (SELECT 1 FROM `+s.table("facts")+` f WHERE f.id = r.fact_id))`).Scan(&checks.Orphans)
 }
 
 // relation is a table or a partition.

@@ -36,6 +36,7 @@ type Store struct {
 	triggers  store.Triggers
 	layout    layout
 	cluster   *store.Cluster // nil on one server
+	skipKeys  atomic.Bool    // batches do not check foreign keys
 }
 
 var _ store.Store = (*Store)(nil)
@@ -89,10 +90,23 @@ type connLost struct {
 
 func (e *connLost) Unwrap() error { return e.error }
 
+// transaction is how a transaction begins.
+type transaction struct {
+	level  pgx.TxIsoLevel
+	access pgx.TxAccessMode
+	locks  []string // tables to lock before the first snapshot
+	batch  bool     // writes what a batch writes, without foreign keys if skipKeys is set
+}
+
 // within runs work in one READ COMMITTED transaction that begins with the settings. If another session holds a lock, work
 // runs again in a new transaction.
 func (s *Store) within(ctx context.Context, access pgx.TxAccessMode, work func(pgx.Tx) error) error {
-	return s.isolated(ctx, pgx.ReadCommitted, access, nil, work)
+	return s.run(ctx, transaction{level: pgx.ReadCommitted, access: access}, work)
+}
+
+// withinBatch runs work in the transaction of a batch. Only what work writes has been checked by SkipForeignKeys.
+func (s *Store) withinBatch(ctx context.Context, work func(pgx.Tx) error) error {
+	return s.run(ctx, transaction{level: pgx.ReadCommitted, access: writing, batch: true}, work)
 }
 
 // onOneState runs work in one transaction that reads stateTables in one snapshot. If the role may not lock these tables, each
@@ -101,18 +115,18 @@ func (s *Store) onOneState(ctx context.Context, work func(pgx.Tx) error) error {
 	if len(s.locks) == 0 {
 		return s.within(ctx, reading, work)
 	}
-	return s.isolated(ctx, pgx.RepeatableRead, reading, s.locks, work)
+	return s.run(ctx, transaction{level: pgx.RepeatableRead, access: reading, locks: s.locks}, work)
 }
 
-func (s *Store) isolated(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, locks []string, work func(pgx.Tx) error) error {
-	if access == writing && s.params.ReadOnly {
+func (s *Store) run(ctx context.Context, t transaction, work func(pgx.Tx) error) error {
+	if t.access == writing && s.params.ReadOnly {
 		return store.ErrReadOnly
 	}
-	return s.retryLocked(ctx, func() error { return s.once(ctx, level, access, locks, work) })
+	return s.retryLocked(ctx, func() error { return s.once(ctx, t, work) })
 }
 
-func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAccessMode, locks []string, work func(pgx.Tx) error) error {
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: level, AccessMode: access})
+func (s *Store) once(ctx context.Context, t transaction, work func(pgx.Tx) error) error {
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: t.level, AccessMode: t.access})
 	if err != nil {
 		return &connLost{err, false}
 	}
@@ -122,7 +136,7 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 		defer done()
 		_ = tx.Rollback(ctx)
 	}()
-	if _, err = tx.Exec(ctx, s.preamble(locks, s.lockWait())); err == nil && s.cluster != nil {
+	if _, err = tx.Exec(ctx, s.preamble(t, s.lockWait())); err == nil && s.cluster != nil {
 		err = s.waitFor(ctx, tx, s.lockWait()) // on the other nodes
 	}
 	if err == nil {
@@ -141,7 +155,7 @@ func (s *Store) once(ctx context.Context, level pgx.TxIsoLevel, access pgx.TxAcc
 	if err == nil || errors.Is(err, pgx.ErrTxCommitRollback) || refusal(err) {
 		return err
 	}
-	return &connLost{err, access == writing}
+	return &connLost{err, t.access == writing}
 }
 
 // table is a table's name for SQL, quoted and with its schema.

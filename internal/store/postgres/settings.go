@@ -101,7 +101,7 @@ var beforeLocks = map[string]bool{"role": true, "statement_timeout": true, "exit
 // before the snapshot. If another session rewrites a table (ALTER TABLE … TYPE, TRUNCATE) and commits while the transaction
 // waits for the lock, an older snapshot would see the table empty. At READ COMMITTED each statement locks before its snapshot.
 // wait is how long to wait for one lock. lock_timeout in an address is ignored: retryLocked applies --lock-timeout.
-func (s *Store) preamble(locks []string, wait time.Duration) string {
+func (s *Store) preamble(t transaction, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
 	fmt.Fprintf(&b, "SET LOCAL lock_timeout = %d; ", max(1, wait.Milliseconds())) // 0 would wait for ever
@@ -115,8 +115,11 @@ func (s *Store) preamble(locks []string, wait time.Duration) string {
 		}
 		calls = append(calls, fmt.Sprintf("pg_catalog.set_config(%s, %s, true)", literal(each.name), literal(each.value)))
 	}
-	if len(locks) > 0 {
-		b.WriteString("LOCK TABLE " + strings.Join(locks, ", ") + " IN ACCESS SHARE MODE; ")
+	if t.batch && s.skipKeys.Load() {
+		calls = append(calls, skipKeys)
+	}
+	if len(t.locks) > 0 {
+		b.WriteString("LOCK TABLE " + strings.Join(t.locks, ", ") + " IN ACCESS SHARE MODE; ")
 	}
 	return b.String() + "SELECT " + strings.Join(calls, ", ") + "; SELECT " + pins
 }

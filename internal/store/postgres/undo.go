@@ -136,7 +136,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	var locked time.Time
 	var counts job.Counts
 	again := int64(0)
-	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+	err := s.withinBatch(ctx, func(tx pgx.Tx) error {
 		locked = s.params.Now()
 		p.Count.Retries += again
 		again = 1

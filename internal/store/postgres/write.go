@@ -15,7 +15,7 @@ import (
 func (s *Store) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
 	var w writer
 	tries := int64(0)
-	err := s.within(ctx, writing, func(tx pgx.Tx) error {
+	err := s.withinBatch(ctx, func(tx pgx.Tx) error {
 		w = writer{Store: s, batch: b.CloneForAttempt(), asOf: fact.FormatInstant(b.AsOf), stamp: fact.FormatSecond(b.Stamp)}
 		w.locked, w.tx = s.params.Now(), tx
 		w.batch.Count.Retries += tries
@@ -113,7 +113,10 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 			WHERE f.id = ` + anyKey + ` AND NOT ` + w.factSQL().Held() + ` AND NOT ` + w.factSQL().Pending(), nil
 	}
 	protections.ExcludeProtected(w.batch)
-	return w.batch.WithoutOverride(), "", nil
+	if w.skipKeys.Load() {
+		guard = w.factsExist()
+	}
+	return w.batch.WithoutOverride(), guard, nil
 }
 
 // updateOverrides updates the overrides of which every column is what was read. It keeps the confidence, unless a policy
