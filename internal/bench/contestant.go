@@ -53,8 +53,11 @@ func (s *series) decayctl(ctx context.Context, t target, contestant, of, job str
 	default:
 		args = append(append(args, "sweep", "--all-tenants", "--pace", "1"), rules...)
 	}
-	if contestant == decayctlTwo {
+	if contestant == decayctlTwo || contestant == decayctlNoFK {
 		args = append(args, "--workers", "2")
+	}
+	if contestant == decayctlNoFK {
+		args = append(args, "--no-fk-checks")
 	}
 	program := s.program
 	switch {

@@ -30,16 +30,17 @@ var caseNames = []string{dryRunCase, firstCase, nothingCase, nightlyCase, undoCa
 
 // The contestants, as in -contestants.
 const (
-	decayctl    = "decayctl"
-	before      = "before"     // the decayctl of -against
-	decayctlTwo = "decayctl-2" // two workers; PostgreSQL only
-	nodeMethod  = "row-by-row"
-	script      = "script"
-	ownSweep    = "own-sweep" // the node's own sweep, in the case node
-	noSweep     = "nobody"    // the writer or the clients alone
+	decayctl     = "decayctl"
+	before       = "before"           // the decayctl of -against
+	decayctlTwo  = "decayctl-2"       // two workers; PostgreSQL only
+	decayctlNoFK = "decayctl-2-no-fk" // two workers with --no-fk-checks; PostgreSQL only
+	nodeMethod   = "row-by-row"
+	script       = "script"
+	ownSweep     = "own-sweep" // the node's own sweep, in the case node
+	noSweep      = "nobody"    // the writer or the clients alone
 )
 
-var contestantNames = []string{decayctl, before, decayctlTwo, nodeMethod, script, ownSweep, noSweep}
+var contestantNames = []string{decayctl, before, decayctlTwo, decayctlNoFK, nodeMethod, script, ownSweep, noSweep}
 
 // takesPart tells whether a contestant can be measured in a case on a store.
 func takesPart(contestant, store, of string) bool {
@@ -49,6 +50,8 @@ func takesPart(contestant, store, of string) bool {
 	switch contestant {
 	case decayctlTwo:
 		return store == postgresStore && slices.Contains([]string{firstCase, neighbourCase}, of)
+	case decayctlNoFK:
+		return store == postgresStore && of == firstCase
 	case nodeMethod:
 		return of != dryRunCase && of != undoCase
 	case script:

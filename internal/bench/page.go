@@ -28,6 +28,7 @@ func page(rec record, old, data, plot string) string {
 	fmt.Fprintf(&b, "\n## PostgreSQL, %s facts\n\nFirst sweeps are with two workers.\n\n", grouped(facts))
 	targets(&b, rs, postgresStore, facts)
 	besideWriter(&b, rs, postgresStore, facts)
+	firstSweeps(&b, rs)
 	b.WriteString(method)
 	b.WriteString("\n" + byHand + "\n")
 	if _, kept, found := strings.Cut(old, byHand+"\n"); found {
@@ -110,6 +111,19 @@ func waits(w *waiting) string {
 // swept are two cells: the duration of a sweep, and how many facts expired.
 func swept(r *result) string {
 	return fmt.Sprintf("%s s | %s", seconds(r.Seconds), grouped(int(r.Decayed)))
+}
+
+// firstSweeps are the time and the write-ahead log of first sweeps on PostgreSQL, for each size.
+func firstSweeps(b *strings.Builder, rs results) {
+	b.WriteString("\n| first sweep | facts | time | for each fact | write-ahead log | for each fact |\n|--|--:|--:|--:|--:|--:|\n")
+	for _, facts := range rs.sizes() {
+		for _, contestant := range []string{decayctlTwo, decayctlNoFK, script, nodeMethod} {
+			if r := rs.find(postgresStore, facts, firstCase, contestant); r != nil {
+				fmt.Fprintf(b, "| %s | %s | %s s | %.1f µs | %.2f GB | %s bytes |\n", contestantTitles[contestant], grouped(facts),
+					seconds(r.Seconds), r.perFact(), r.LogMB/1024, grouped(int(r.logPerFact()+0.5)))
+			}
+		}
+	}
 }
 
 // targets is the table of a store's goals, and whether they are met.

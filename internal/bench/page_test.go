@@ -91,6 +91,8 @@ func TestRatiosAreJudged(t *testing.T) {
 		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: decayctl, Writer: &waiting{P99MS: 21, MaxMS: 60}},
 		{Store: postgresStore, Facts: 100_000, Case: neighbourCase, Contestant: noSweep, Writer: p99(2)},
 		{Store: postgresStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctlTwo, Seconds: 40, PeakMB: 60},
+		{Store: postgresStore, Facts: 100_000, Case: firstCase, Contestant: decayctlNoFK, Seconds: 1, LogMB: 70},
+		{Store: postgresStore, Facts: 1_000_000, Case: firstCase, Contestant: decayctlNoFK, Seconds: 13, LogMB: 720},
 	}
 	for _, test := range []struct {
 		store string
@@ -113,6 +115,11 @@ func TestRatiosAreJudged(t *testing.T) {
 		{postgresStore, 6, 100_000, &ratio{value: "1.20 ×", wanted: "1 × within 10 %"}},
 		{postgresStore, 7, 100_000, &ratio{value: "p99 21 ms, max 60 ms, 0 failed", wanted: "p99 ≤ 20 ms above 2 ms without a sweep, 0 failed", met: true}},
 		{postgresStore, 8, 100_000, &ratio{value: "2.00 ×", wanted: "1 × within 20 %"}},
+		{postgresStore, 9, 100_000, &ratio{value: "50.0 × faster", wanted: "≥ 25 ×", met: true}},
+		{postgresStore, 10, 100_000, nil},
+		{postgresStore, 11, 1_000_000, &ratio{value: "0.70 GB", wanted: "≤ 0.7 GB"}},
+		{postgresStore, 12, 100_000, &ratio{value: "1.30 × and 1.03 ×", wanted: "both ≤ 1.3 ×", met: true}},
+		{postgresStore, 12, 1_000_000, nil},
 	} {
 		g := goals[test.store][test.goal]
 		if diff := cmp.Diff(test.want, g.of(rs, test.facts), cmp.AllowUnexported(ratio{})); diff != "" {

@@ -16,11 +16,11 @@ const (
 
 // plotStyle has the colors of the contestants, for light and for dark screens.
 const plotStyle = `
-  .decayctl { stroke: #0969da } .decayctl-2 { stroke: #0969da; stroke-dasharray: 6 4 } .row-by-row { stroke: #cf222e } .script { stroke: #8250df }
-  .end { stroke: none } .end.decayctl, .end.decayctl-2 { fill: #0969da } .end.row-by-row { fill: #cf222e } .end.script { fill: #8250df }
+  .decayctl { stroke: #0969da } .decayctl-2 { stroke: #0969da; stroke-dasharray: 6 4 } .decayctl-2-no-fk { stroke: #1a7f37; stroke-dasharray: 6 4 } .row-by-row { stroke: #cf222e } .script { stroke: #8250df }
+  .end { stroke: none } .end.decayctl, .end.decayctl-2 { fill: #0969da } .end.decayctl-2-no-fk { fill: #1a7f37 } .end.row-by-row { fill: #cf222e } .end.script { fill: #8250df }
   @media (prefers-color-scheme: dark) {
-    .decayctl, .decayctl-2 { stroke: #58a6ff } .row-by-row { stroke: #ff7b72 } .script { stroke: #bc8cff }
-    .end.decayctl, .end.decayctl-2 { fill: #58a6ff } .end.row-by-row { fill: #ff7b72 } .end.script { fill: #bc8cff }
+    .decayctl, .decayctl-2 { stroke: #58a6ff } .decayctl-2-no-fk { stroke: #3fb950 } .row-by-row { stroke: #ff7b72 } .script { stroke: #bc8cff }
+    .end.decayctl, .end.decayctl-2 { fill: #58a6ff } .end.decayctl-2-no-fk { fill: #3fb950 } .end.row-by-row { fill: #ff7b72 } .end.script { fill: #bc8cff }
   }
 `
 
@@ -56,7 +56,7 @@ func plot(rs results) string {
 
 // curves are the curves of the contestants on one database. The results are ordered by size.
 func curves(rs results, store string) (all []chart.Curve) {
-	for _, contestant := range []string{decayctl, decayctlTwo, nodeMethod, script} {
+	for _, contestant := range []string{decayctl, decayctlTwo, decayctlNoFK, nodeMethod, script} {
 		c := chart.Curve{Name: contestantTitles[contestant], Class: contestant}
 		for _, r := range rs {
 			if r.Store == store && r.Contestant == contestant {

@@ -67,7 +67,30 @@ var goals = map[string][]goal{
 			}
 			return around(large.perFact()/small.perFact(), 0.2)
 		}},
+		{"first sweep with `--no-fk-checks`, against the row-by-row method", func(rs results, facts int) *ratio {
+			return timesFaster(rs.find(postgresStore, facts, firstCase, decayctlNoFK), rs.find(postgresStore, facts, firstCase, nodeMethod), 25)
+		}},
+		{"the same, against the script", shareOf(postgresStore, firstCase, decayctlNoFK, firstCase, script, 0.6)},
+		{"its write-ahead log", func(rs results, facts int) *ratio {
+			own := rs.find(postgresStore, facts, firstCase, decayctlNoFK)
+			if own == nil || own.LogMB == 0 {
+				return nil
+			}
+			return &ratio{value: fmt.Sprintf("%.2f GB", own.LogMB/1024), wanted: "≤ 0.7 GB", met: own.LogMB/1024 <= 0.7}
+		}},
+		{"its time and log for each fact in the largest store, against this one", func(rs results, facts int) *ratio {
+			return growth(rs.find(postgresStore, facts, firstCase, decayctlNoFK), rs.find(postgresStore, rs.largest(postgresStore), firstCase, decayctlNoFK), 1.3)
+		}},
 	},
+}
+
+// growth is how the time and the log for each fact grow from one store to a larger one.
+func growth(small, large *result, wanted float64) *ratio {
+	if small == nil || large == nil || large.Facts <= small.Facts || small.LogMB == 0 {
+		return nil
+	}
+	time, log := large.perFact()/small.perFact(), large.logPerFact()/small.logPerFact()
+	return &ratio{fmt.Sprintf("%.2f × and %.2f ×", time, log), fmt.Sprintf("both ≤ %g ×", wanted), max(time, log) <= wanted, !large.Run.Equal(small.Run)}
 }
 
 // shareOf is one contestant's time in a case divided by the time of another.
@@ -107,7 +130,9 @@ func around(value, tolerance float64) *ratio {
 }
 
 // own tells whether a result is of decayctl, with one or two workers.
-func (r result) own() bool { return r.Contestant == decayctl || r.Contestant == decayctlTwo }
+func (r result) own() bool {
+	return slices.Contains([]string{decayctl, decayctlTwo, decayctlNoFK}, r.Contestant)
+}
 
 // peakMB is decayctl's peak memory over all cases on a store of this size; 0 if it was not measured.
 func peakMB(rs results, store string, facts int) (peak float64) {

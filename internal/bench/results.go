@@ -85,11 +85,11 @@ func waited(samples []measurement, by func(measurement) *latency) *waiting {
 	return &w
 }
 
-const heading = `case       who          decayed    seconds  µs/fact   lock ms   peak MB    log MB  facts beside it (and queries): p50 / p99 / max ms, failed`
+const heading = `case       who              decayed    seconds  µs/fact   lock ms   peak MB    log MB  facts beside it (and queries): p50 / p99 / max ms, failed`
 
 func (s *series) print(of, contestant string, one measurement) {
 	r := s.result(of, contestant, []measurement{one})
-	line := fmt.Sprintf("%-10s %-12s %7d %10.2f %8.2f %9.0f %9.1f %9.1f", r.Case, r.Contestant, r.Decayed, r.Seconds,
+	line := fmt.Sprintf("%-10s %-16s %7d %10.2f %8.2f %9.0f %9.1f %9.1f", r.Case, r.Contestant, r.Decayed, r.Seconds,
 		r.perFact(), r.LockedMS, r.PeakMB, r.LogMB)
 	for _, l := range []*waiting{r.Writer, r.Queries} {
 		if l != nil {
@@ -104,6 +104,9 @@ func (s *series) print(of, contestant string, one measurement) {
 
 // perFact is the time in µs per fact of the store.
 func (r result) perFact() float64 { return r.Seconds * 1e6 / float64(r.Facts) }
+
+// logPerFact is the growth of the log in bytes for each fact of the store.
+func (r result) logPerFact() float64 { return r.LogMB * mega / float64(r.Facts) }
 
 // results are the results of one or more runs.
 type results []result

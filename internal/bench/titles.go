@@ -8,8 +8,9 @@ var caseTitles = map[string]string{
 
 // contestantTitles are the names of contestants on the page.
 var contestantTitles = map[string]string{
-	decayctl: "decayctl", before: "decayctl before", decayctlTwo: "decayctl, two workers", nodeMethod: "row by row",
-	script: "script", ownSweep: "the node's own sweep", noSweep: "no sweep",
+	decayctl: "decayctl", before: "decayctl before", decayctlTwo: "decayctl, two workers", decayctlNoFK: "decayctl, two workers, --no-fk-checks",
+	nodeMethod: "row by row",
+	script:     "script", ownSweep: "the node's own sweep", noSweep: "no sweep",
 }
 
 // intro takes the name of the file with the results.
