@@ -22,7 +22,7 @@ func (a *app) newJobsResumeCmd() *cobra.Command {
 		Long: `Go on with a job where it was left, with its own rules and its own as-of. With
 an id, join that job: on PostgreSQL beside processes that work on it already.
 Without one, take the oldest pending job, else the newest that is paused, failed
-or left behind by a process that died; where there is none, say so and exit 0.
+or left behind by a process that died; if there is none, say so and exit 0.
 
 A job that a later sweep of the same facts has overtaken is not resumed.`,
 		Example: `  decayctl jobs resume 3f2a

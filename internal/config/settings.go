@@ -42,14 +42,14 @@ const variablePrefix = "DECAYCTL_"
 func globalSettings() []setting {
 	return []setting{
 		{key: "store", usage: "the fact `STORE`: a SQLite file, sqlite:PATH or postgres://… (default: the node's own)"},
-		{key: "config", usage: "the config `FILE` (default: decayctl.yaml, where there is one)", reach: notInFile},
-		{key: "env_file", usage: "the `FILE` with the node's settings (default: .env, where there is one)"},
+		{key: "config", usage: "the config `FILE` (default: decayctl.yaml, if there is one)", reach: notInFile},
+		{key: "env_file", usage: "the `FILE` with the node's settings (default: .env, if there is one)"},
 		{key: "pg_schema", initial: "public", usage: "the `SCHEMA` with the node's tables, PostgreSQL only"},
 		{key: "lock_timeout", initial: "30s", usage: "the `TIME` to wait for a lock that another process holds"},
 		{key: "output", short: "o", initial: OutputText, words: outputs, usage: "the `FORM` of the report: text or json; of some commands also markdown or html"},
 		{key: "log_format", initial: OutputText, words: logForms, usage: "the `FORM` of log lines: text or json"},
 		{key: "log_level", initial: "info", words: logLevels, usage: "the least `LEVEL` to log: debug, info, warn or error"},
-		{key: "quiet", short: "q", toggle: true, usage: "print the report only"},
+		{key: "quiet", short: "q", toggle: true, usage: "print the report, warnings and errors only"},
 		{key: "no_color", toggle: true, usage: "print without color"},
 	}
 }
@@ -73,7 +73,7 @@ func workSettings() []setting {
 	return []setting{
 		{key: "batch_size", initial: "0", usage: "`FACTS` per transaction; 0 adapts to the store"},
 		{key: "pace", initial: "0.5", usage: "the `SHARE` of time to keep the store busy, above 0 and up to 1"},
-		{key: "max_rate", usage: "expire no more than this `RATE` of facts, as in 500/s"},
+		{key: "max_rate", usage: "change no more facts than this `RATE`, as in 500/s"},
 		{key: "max_lag", initial: "5s", usage: "wait while a replica is this `TIME` behind, PostgreSQL only; off never waits"},
 		{key: "workers", initial: "1", usage: "the `NUMBER` of batches to write at once, PostgreSQL only"},
 		{key: "no_fk_checks", toggle: true, usage: "write without checking foreign keys, PostgreSQL only; faster, and risks overrides of facts deleted meanwhile"},
@@ -135,7 +135,7 @@ func dryRunSettings() []setting {
 	return []setting{
 		{key: "samples", initial: "3", usage: "show this `NUMBER` of facts as samples", reach: flagOnly},
 		{key: "save", usage: "write the plan to this `FILE`, for 'sweep --plan'", reach: flagOnly},
-		{key: "detailed_exitcode", toggle: true, usage: "exit 10 where there is something to decay", reach: flagOnly},
+		{key: "detailed_exitcode", toggle: true, usage: "exit 10 if there is something to decay", reach: flagOnly},
 	}
 }
 

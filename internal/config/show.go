@@ -50,6 +50,15 @@ func Show(src Source, now time.Time) ([]Shown, error) {
 		"ttl": "off", "min_confidence": "off", "policies": "none",
 		"on_success": hidden(cfg.Ending.OnSuccess), "on_failure": hidden(cfg.Ending.OnFailure), "ping": hidden(cfg.Ending.Ping),
 	}
+	// Of the two settings that decide on the tenant, only one is in force.
+	weaker, stronger := "all_tenants", "tenant"
+	if values["all_tenants"] = "off"; cfg.Selection.Tenant == "" {
+		values["all_tenants"] = "on"
+		weaker, stronger = stronger, weaker
+	}
+	if s.origins[weaker].name != "" {
+		s.origins[weaker] = s.origins[stronger]
+	}
 	if s.origins["lease"].layer == 0 { // twice the lock timeout, or more
 		values["lease"] = fmt.Sprintf("%gs", cfg.Run.Lease.Seconds())
 	}

@@ -5,6 +5,7 @@ import (
 	"slices"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/spf13/pflag"
 )
@@ -52,5 +53,39 @@ func TestEachFlagHasAGroup(t *testing.T) {
 		if seen[group] == 0 {
 			t.Errorf("the group %q is empty", group)
 		}
+	}
+}
+
+// TestShowOneTenantSetting: of tenant and all_tenants, the one of the stronger layer is in force, and the other one is not.
+func TestShowOneTenantSetting(t *testing.T) {
+	t.Parallel()
+	for name, c := range map[string]struct {
+		given given
+		want  []Shown
+	}{
+		"a flag names one": {
+			given{args: []string{"--tenant", "acme"}, env: []string{"DECAYCTL_ALL_TENANTS=1"}},
+			[]Shown{{"tenant", "acme", "--tenant"}, {"all_tenants", "off", "--tenant"}},
+		},
+		"a flag names all": {
+			given{args: []string{"--all-tenants"}, env: []string{"DECAYCTL_TENANT=acme"}},
+			[]Shown{{"tenant", "", "--all-tenants"}, {"all_tenants", "on", "--all-tenants"}},
+		},
+		"neither is given": {
+			given{},
+			[]Shown{{"tenant", "default", DefaultOrigin}, {"all_tenants", "off", DefaultOrigin}},
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			all, err := Show(c.given.source(t, t.TempDir()), time.Now())
+			if err != nil {
+				t.Fatal(err)
+			}
+			got := slices.DeleteFunc(all, func(s Shown) bool { return s.Key != "tenant" && s.Key != "all_tenants" })
+			if !slices.Equal(got, c.want) {
+				t.Errorf("got  %v\nwant %v", got, c.want)
+			}
+		})
 	}
 }
