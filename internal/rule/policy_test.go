@@ -1,13 +1,11 @@
 package rule
 
 import (
-	"fmt"
 	"reflect"
 	"slices"
 	"strconv"
 	"strings"
 	"testing"
-	"time"
 
 	"pgregory.net/rapid"
 
@@ -125,95 +123,6 @@ func TestUnreachable(t *testing.T) {
 	}
 }
 
-func fading(id string, halfLife TTL) Policy {
-	return Policy{ID: id, Relation: "*", Mode: ModeConfidence, HalfLife: halfLife, MinStep: DefaultMinStep}
-}
-
-func TestFaded(t *testing.T) {
-	t.Parallel()
-	p := fading("p", 3600)
-	p.MinConfidence = 0.1
-	for name, test := range map[string]struct {
-		base, effective float64
-		age             time.Duration
-		want            float64
-	}{
-		"two half-lives":         {1, 1, 2 * time.Hour, 0.25},
-		"half of one":            {1, 1, 30 * time.Minute, 0.70710677},
-		"from the base, not now": {0.8, 0.5, time.Hour, 0.4},
-		"never above now":        {0.8, 0.3, time.Hour, 0.3},
-		"stops":                  {1, 1, 1000 * time.Hour, 0.1},
-		"below where it stops":   {0.05, 0.05, time.Hour, 0.05},
-		"new":                    {1, 0.9, 0, 0.9},
-		"stamped ahead":          {1, 0.9, -time.Hour, 0.9},
-		"nothing to halve":       {0, 0.5, time.Hour, 0.5},
-		"retracted stays so":     {1, 0, time.Hour, 0},
-		"a fraction of a second": {1, 1, 500 * time.Millisecond, 0.99990374},
-		"raised above the base":  {0.5, 0.9, time.Hour, 0.25},
-	} {
-		if got := p.faded(test.base, test.effective, asOf.Add(-test.age), asOf); got != test.want {
-			t.Errorf("%s: %v, want %v", name, got, test.want)
-		}
-	}
-	endless := fading("p", 1)
-	if got := endless.faded(1, 1, time.Date(1, 1, 1, 0, 0, 0, 0, time.UTC), asOf); got <= 0 {
-		t.Errorf("after two thousand years: %v, which means retracted", got)
-	}
-	if got := roundUp(0.123456789012); got < 0.123456789012 || float64(float32(got)) < 0.123456789 {
-		t.Errorf("rounded down: %v", got)
-	}
-}
-
-// TestFadingDoesNotCompound: any number of sweeps in between, at any time, leave what one sweep leaves,
-// within the smallest step; and a sweep repeated at one as-of finds nothing to do.
-func TestFadingDoesNotCompound(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		p := fading("p", TTL(rapid.Int64Range(1, 1e7).Draw(t, "half-life")))
-		p.MinStep = rapid.SampledFrom([]float64{0, 0.01, 0.2}).Draw(t, "step")
-		p.MinConfidence = rapid.SampledFrom([]float64{0, 0.1, 0.123456789}).Draw(t, "least")
-		set := Set{Policies: []Policy{p}}
-		stamp := asOf.Add(-time.Duration(rapid.Int64Range(0, 1e6).Draw(t, "age")) * time.Second)
-		base := roundFloat4(rapid.Float64Range(0.01, 1).Draw(t, "base"))
-		fresh := func() *fact.Candidate {
-			return stale(func(c *fact.Candidate) { c.Timestamp, c.Confidence = fact.FormatInstant(stamp), base })
-		}
-		sweep := func(c *fact.Candidate, at time.Time) bool {
-			v := set.Decide(c, at)
-			if v.Acts() {
-				c.Override = &fact.Override{Confidence: v.Confidence}
-			}
-			return v.Acts()
-		}
-		end := asOf.Add(1000 * time.Hour)
-		often, once := fresh(), fresh()
-		var days []int64
-		for range rapid.IntRange(0, 5).Draw(t, "sweeps") {
-			days = append(days, rapid.Int64Range(0, 999).Draw(t, "hour"))
-		}
-		slices.Sort(days)
-		for _, h := range days {
-			at := asOf.Add(time.Duration(h) * time.Hour)
-			sweep(often, at)
-			if sweep(often, at) {
-				t.Fatalf("at one as-of it fades twice, to %v", *often.Override.Confidence)
-			}
-		}
-		sweep(often, end)
-		sweep(once, end)
-		a, b := often.EffectiveConfidence(), once.EffectiveConfidence()
-		if diff := a - b; diff > p.MinStep || -diff > p.MinStep {
-			t.Fatalf("%v after many sweeps, %v after one", a, b)
-		}
-		if b < p.MinConfidence && b < base {
-			t.Fatalf("%v is below %v", b, p.MinConfidence)
-		}
-		if float32(b) != float32(roundFloat4(b)) || p.MinStep == 0 && a != b {
-			t.Fatalf("%v and %v", a, b)
-		}
-	})
-}
-
 // TestDecideByPolicies: the fact is 14 days and a half old, and of confidence 0.3.
 func TestDecideByPolicies(t *testing.T) {
 	t.Parallel()
@@ -311,104 +220,5 @@ func TestPlacesAreBounded(t *testing.T) {
 	}
 	if len(j.cache) > maxCached || len(j.cache) < maxCached/2 || text > maxCached*maxCachedText {
 		t.Errorf("%d keys of %d bytes", len(j.cache), text)
-	}
-}
-
-// anyPolicies draws policies near every edge, in their order.
-func anyPolicies(t *rapid.T) []Policy {
-	var policies []Policy
-	for i := range rapid.IntRange(0, 5).Draw(t, "policies") {
-		p := Policy{
-			ID:       fmt.Sprint("p", i),
-			Relation: rapid.SampledFrom([]string{"a", "*", "a*", "*x", "rel:*", "Stigmem:ttl", "b"}).Draw(t, "relation"),
-			Entity:   rapid.SampledFrom([]string{"", "", "a", "stig*"}).Draw(t, "entity"),
-			Source:   rapid.SampledFrom([]string{"", "", "s", "t*"}).Draw(t, "source"),
-			Scope:    rapid.SampledFrom([]string{"", "", "local", "team"}).Draw(t, "scope"),
-			Tenant:   rapid.SampledFrom([]string{"", "", "default", "acme"}).Draw(t, "tenant"),
-			Mode:     rapid.SampledFrom(Modes).Draw(t, "mode"),
-			KeepLast: rapid.SampledFrom([]int{0, 0, 1, 2}).Draw(t, "keep"),
-			Exempt:   rapid.SampledFrom([][]string{nil, nil, {"a"}, {"x", "*x"}}).Draw(t, "exempt"),
-		}
-		if p.Mode != ModeConfidence && (p.Mode != ModeDryRun || rapid.Bool().Draw(t, "ttl")) {
-			p.TTL = ptr(rapid.SampledFrom([]TTL{1, 86400, 1e11}).Draw(t, "seconds"))
-		}
-		if p.Mode == ModeConfidence || p.Mode == ModeDryRun && (p.TTL == nil || rapid.Bool().Draw(t, "half-life")) {
-			p.HalfLife = rapid.SampledFrom([]TTL{1, 86400, 1e11}).Draw(t, "half-life seconds")
-			p.MinConfidence = rapid.SampledFrom([]float64{0, 0.3, 0.31}).Draw(t, "least")
-			p.MinStep = rapid.SampledFrom([]float64{0, 0.01, 0.4}).Draw(t, "step")
-		}
-		if err := p.Check(); err != nil {
-			t.Fatal(err)
-		}
-		policies = append(policies, p)
-	}
-	Order(policies)
-	return policies
-}
-
-func anyPolicySet(t *rapid.T) Set {
-	s := anySet(t)
-	s.Policies = anyPolicies(t)
-	if len(s.Policies) > 0 && rapid.IntRange(0, 3).Draw(t, "only") == 0 {
-		s.Only, s.TTL, s.Floor = rapid.SampledFrom(s.Policies).Draw(t, "the one").ID, nil, nil
-	}
-	return s
-}
-
-func anyPlacedCandidate(t *rapid.T) *fact.Candidate {
-	c := anyCandidate(t)
-	c.Scope = rapid.SampledFrom([]string{"local", "team"}).Draw(t, "scope of the fact")
-	c.Tenant = rapid.SampledFrom([]string{"default", "acme"}).Draw(t, "tenant of the fact")
-	c.Source = rapid.SampledFrom([]string{"s", "t:1"}).Draw(t, "source of the fact")
-	c.Newest, c.NewestShadow = rapid.Bool().Draw(t, "newest"), rapid.Bool().Draw(t, "newest shadow")
-	return c
-}
-
-func TestPolicySetsSurviveTheirText(t *testing.T) {
-	t.Parallel()
-	rapid.Check(t, func(t *rapid.T) {
-		s := anyPolicySet(t)
-		for i := range s.Policies {
-			s.Policies[i].ID += rapid.SampledFrom([]string{"", ", policy {}", `"quoted"`, "é", "<b>", `\`}).Draw(t, "suffix")
-		}
-		if s.Only != "" {
-			s.Only = rapid.SampledFrom(s.Policies).Draw(t, "the one").ID
-		}
-		if s.Empty() {
-			return
-		}
-		again, err := ParseSet(s.String())
-		if err != nil || !reflect.DeepEqual(s, again) {
-			t.Fatalf("%s reads as %s, %v", s, again, err)
-		}
-	})
-	const ok = `policy {"id":"a","relation":"x","mode":"expire","ttl":"1d"}`
-	for _, text := range []string{
-		ok + ", " + ok, ok + ",", ok + ", ", ok + "x", "ttl 1d " + ok, `only "a"`, ok + `, only "b"`, ok + `, only a`, ok + `, only "a", ttl 1d`,
-		`policy {"id":"a","relation":"x","mode":"expire"}`, `policy {"id":"a","relation":"x","mode":"expire","ttl":"1d","new":1}`, "policy ", "policy []",
-	} {
-		if s, err := ParseSet(text); err == nil {
-			t.Errorf("%q reads as %q", text, s)
-		}
-	}
-}
-
-func TestWords(t *testing.T) {
-	t.Parallel()
-	p := []Policy{expire("a", "a", ""), expire("b", "b", "")}
-	for want, s := range map[string]Set{
-		"ttl 1d, min_confidence 0.5": oneDayAndHalf, "2 policies": {Policies: p}, "ttl 1d, 1 policy": {TTL: ptr(TTL(86400)), Policies: p[:1]},
-	} {
-		if got := s.Words(); got != want {
-			t.Errorf("got %q, want %q", got, want)
-		}
-	}
-	set := Set{Floor: ptr(Floor(0.2)), Policies: []Policy{{ID: "f", Relation: "*", Mode: ModeConfidence, HalfLife: 14*86400 + 43200}}}
-	c := stale(func(c *fact.Candidate) { c.Timestamp = "2026-06-01T00:00:00.5Z" })
-	if got, want := set.Reason(c, set.Decide(c, asOf), asOf), "policy f: 14d old, half-life 14d12h, confidence 0.3 to 0.15; confidence 0.15 below 0.2"; got != want {
-		t.Errorf("got %q, want %q", got, want)
-	}
-	if names := strings.Join((Set{TTL: ptr(TTL(1)), Policies: p, Only: "b"}).Names(), " "); names != "ttl policy:b" {
-		t.Errorf("names %s", names)
 	}
 }

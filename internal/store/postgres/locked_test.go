@@ -4,9 +4,11 @@ import (
 	"context"
 	"fmt"
 	"slices"
+	"sync"
 	"testing"
 	"time"
 
+	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
@@ -65,4 +67,47 @@ func TestLockedFactIsSkipped(t *testing.T) {
 			}
 		})
 	}
+}
+
+// TestDeadlockIsRetried: another session locks the rows of a batch in the opposite order. The server ends the sweep's
+// transaction, the sweep repeats it, and no error is reported.
+func TestDeadlockIsRetried(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	overridden := storetest.Overridden(fact.Override{UpdatedAt: "x"})
+	d.Insert(t, storetest.Fact("a", overridden), storetest.Fact("b", overridden))
+	s, err := open(t, db.URL, "public", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	other, err := d.SQL.BeginTx(context.Background(), nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Whoever has waited for deadlock_timeout looks for one, and ends itself.
+	if _, err := other.ExecContext(context.Background(), "SET LOCAL deadlock_timeout = '10min'"); err != nil {
+		t.Fatal(err)
+	}
+	const lock = "SELECT 1 FROM fact_validity_overrides WHERE fact_id = $1 FOR UPDATE"
+	if _, err := other.ExecContext(context.Background(), lock, "b"); err != nil {
+		t.Fatal(err)
+	}
+	var both sync.WaitGroup
+	both.Go(func() {
+		if got := run(t, s, nil, false); got.Decayed != 2 || got.Retries == 0 {
+			t.Errorf("expired %d in %d retries", got.Decayed, got.Retries)
+		}
+	})
+	// The sweep holds a and waits for b.
+	storetest.Await(func() bool {
+		return len(d.Rows(t, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()")) > 0
+	})
+	if _, err := other.ExecContext(context.Background(), lock, "a"); err != nil {
+		t.Errorf("the other session was ended: %v", err)
+	}
+	if err := other.Rollback(); err != nil {
+		t.Error(err)
+	}
+	both.Wait()
 }
