@@ -3,7 +3,7 @@
 GO       ?= go
 VERSION  ?= $(shell git describe --tags --always --dirty 2>/dev/null | sed 's/^v//')
 COMMIT   ?= $(shell git rev-parse HEAD 2>/dev/null)
-# With -trimpath, as a release: what one compiles the other finds.
+# With -trimpath, like a release, so that both share the build cache.
 LDFLAGS  := -X decayctl/internal/cli.version=$(or $(VERSION),dev) -X decayctl/internal/cli.commit=$(COMMIT)
 FUZZTIME ?= 30s
 # What to measure: sizes, stores and cases, as internal/bench knows them.
@@ -17,8 +17,8 @@ BENCHFLAGS ?=
 INTEROP_SEED := $(or $(INTEROP_SEED),$(shell date +%s))
 
 # The race detector watches this project, and not SQLite and what it allocates with, which are translated from C: it
-# would make SQLite many times slower. Not so for packages with generic code of the standard library: the
-# linker would take their copies of it for all packages, and the detector would see races that there are none.
+# would make SQLite many times slower. Packages with generic code of the standard library keep the detector: the linker
+# would use their copies of that code for all packages, and the detector would report races that do not exist.
 RACE := -race $(foreach package,sqlite/lib libc memory,-gcflags='modernc.org/$(package)=-race=false')
 
 # Tools, pinned. goreleaser: newer ones than this want a newer Go than go.mod does.
