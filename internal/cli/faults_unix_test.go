@@ -293,7 +293,7 @@ func TestFileReplaced(t *testing.T) {
 // cut, again and again in the middle of a sweep. It finds its way back each time, or it can be resumed.
 func TestConnectionLost(t *testing.T) {
 	t.Parallel()
-	const facts, times = 6000, 3
+	const facts, times = 2400, 3
 	for _, name := range []string{"restart", "terminate", "cut"} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -313,7 +313,7 @@ func TestConnectionLost(t *testing.T) {
 			if name == "cut" {
 				target, disturb = proxied(t, target)
 			}
-			process := begin(t, "", sweepArgs(target, "--pace", "1", "--batch-size", "50")...)
+			process := begin(t, "", sweepArgs(target, "--pace", "1", "--batch-size", "20")...)
 			progress := func() []string { // fails while there is no table, or no server
 				rows, _ := d.Query("SELECT counts FROM decayctl_jobs WHERE counts LIKE '%batches%'")
 				return rows

@@ -76,15 +76,25 @@ func (k *kept) Write(p []byte) (int, error) {
 
 func TestMain(m *testing.M) { testscript.Main(m, programs) }
 
-// TestScripts runs the scripts through the real program: those in both on each database, with
-// $STORE naming a store that holds the standard facts.
+// scripts is the folder of the scripts.
+const scripts = "testdata/script"
+
+// independent is the folder of the scripts about what does not depend on the database.
+const independent = scripts + "/any"
+
+// TestScripts runs the scripts through the real program, with $STORE naming a store that holds the standard facts: those in both
+// on each database, and those in any on the first one. TestSoakScripts has the others.
 func TestScripts(t *testing.T) {
 	t.Parallel()
+	t.Run("any", func(t *testing.T) {
+		t.Parallel()
+		runScripts(t, backends[0], independent)
+	})
 	for _, b := range backends {
 		for _, folder := range []string{"both", b.name} {
 			t.Run(b.name+" "+folder, func(t *testing.T) {
 				t.Parallel()
-				runScripts(t, b, filepath.Join("testdata", "script", folder))
+				runScripts(t, b, filepath.Join(scripts, folder))
 			})
 		}
 	}

@@ -61,6 +61,13 @@ func TestSoakKilled(t *testing.T) {
 	}
 }
 
+// TestSoakScripts runs the scripts about what does not depend on the database on the databases on which TestScripts does not.
+func TestSoakScripts(t *testing.T) {
+	for _, b := range backends[1:] {
+		t.Run(b.name, func(t *testing.T) { runScripts(t, b, independent) })
+	}
+}
+
 // soak runs some work and kills it until it is done: after short lives until it was killed often enough,
 // then after longer and longer ones.
 func soak(t *testing.T, least int, run func(context.Context) (jobReport, bool)) (kills int) {
