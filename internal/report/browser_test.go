@@ -88,11 +88,7 @@ func TestPagesInABrowser(t *testing.T) {
 		if err := os.WriteFile(file, []byte(asHTML(t, d)), 0o600); err != nil {
 			t.Fatal(err)
 		}
-		for _, size := range [][2]int64{{1280, 800}, {390, 844}} {
-			for _, colors := range []string{"light", "dark"} {
-				t.Run(fmt.Sprintf("%s %d %s", name, size[0], colors), func(t *testing.T) { openPage(t, browser, "file://"+file, size, colors) })
-			}
-		}
+		t.Run(name, func(t *testing.T) { openPage(t, browser, "file://"+file) })
 	}
 }
 
@@ -153,29 +149,52 @@ func startBrowser(t *testing.T) context.Context {
 	return ctx
 }
 
-func openPage(t *testing.T, browser context.Context, url string, size [2]int64, colors string) {
+// openPage opens a page once, and looks at it on each screen.
+func openPage(t *testing.T, browser context.Context, url string) {
 	t.Helper()
 	tab, cancel := chromedp.NewContext(browser)
 	defer cancel()
+	heard := listenTo(url)
+	if err := chromedp.Listen(tab, heard.hear); err != nil {
+		t.Fatal(err)
+	}
+	if err := chromedp.Do(tab, chromedp.Navigate(url)); err != nil {
+		t.Fatal(err)
+	}
+	for _, size := range [][2]int64{{1280, 800}, {390, 844}} {
+		for _, colors := range []string{"light", "dark"} {
+			t.Run(fmt.Sprintf("%d %s", size[0], colors), func(t *testing.T) { lookAt(t, tab, size, colors) })
+		}
+	}
+	heard.mu.Lock()
+	defer heard.mu.Unlock()
+	if len(heard.all) > 0 {
+		t.Errorf("the browser complains: %q", heard.all)
+	}
+	if heard.loaded != 1 {
+		t.Errorf("the page was loaded %d times", heard.loaded)
+	}
+}
+
+// lookAt looks at the open page on one screen.
+func lookAt(t *testing.T, tab context.Context, size [2]int64, colors string) {
+	t.Helper()
 	check := func(err error) {
 		t.Helper()
 		if err != nil {
 			t.Fatal(err)
 		}
 	}
-	heard := listenTo(url)
-	check(chromedp.Listen(tab, heard.hear))
 	check(chromedp.Do(tab, chromedp.EmulateViewport(size[0], size[1])))
 	_, err := chromedp.Call(tab, emulation.SetEmulatedMedia, emulation.SetEmulatedMediaParams{Features: []*emulation.MediaFeature{{Name: "prefers-color-scheme", Value: colors}}})
 	check(err)
-	check(chromedp.Do(tab, chromedp.Navigate(url)))
 	tree, err := chromedp.Call(tab, accessibility.GetFullAXTree, accessibility.GetFullAXTreeParams{})
 	check(err)
 	checkRoles(t, tree.Nodes)
 	if folder := os.Getenv("REPORT_SCREENSHOTS"); folder != "" {
 		png, err := chromedp.Run(tab, chromedp.FullScreenshot(100))
 		check(err)
-		check(os.WriteFile(filepath.Join(folder, strings.ReplaceAll(filepath.Base(t.Name()), " ", "-")+".png"), png, 0o600))
+		check(os.WriteFile(filepath.Join(folder, strings.ReplaceAll(filepath.Base(filepath.Dir(t.Name()))+"-"+filepath.Base(t.Name()), " ", "-")+".png"), png, 0o600))
 	}
 	found, err := chromedp.Run(tab, chromedp.Evaluate[seen](looks))
 	check(err)
@@ -196,14 +215,6 @@ func openPage(t *testing.T, browser context.Context, url string, size [2]int64, 
 	}
 	if found.Figures > 0 {
 		t.Errorf("the texts of %d charts stick out of them", found.Figures)
-	}
-	heard.mu.Lock()
-	defer heard.mu.Unlock()
-	if len(heard.all) > 0 {
-		t.Errorf("the browser complains: %q", heard.all)
-	}
-	if heard.loaded != 1 {
-		t.Errorf("the page was loaded %d times", heard.loaded)
 	}
 }
 

@@ -17,7 +17,8 @@
     Overflow: document.documentElement.scrollWidth - document.documentElement.clientWidth,
     First: first.getBoundingClientRect().bottom, Faint: [], Texts: 0, Sorted: "", Figures: 0,
   };
-  for (const details of document.querySelectorAll("details")) details.open = true;
+  const closed = [...document.querySelectorAll("details:not([open])")];
+  for (const details of closed) details.open = true;
   const walker = document.createTreeWalker(document.body, NodeFilter.SHOW_TEXT);
   while (walker.nextNode()) {
     const element = walker.currentNode.parentElement, text = walker.currentNode.data.trim();
@@ -49,5 +50,6 @@
       if (head.ariaSort !== order || String(values()) !== String(want)) found.Sorted = `${head.textContent} is ${values()} in ${head.ariaSort} order`;
     }
   }
+  for (const details of closed) details.open = false; // as before the next look
   return found;
 })()
