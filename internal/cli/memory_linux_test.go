@@ -90,7 +90,7 @@ func (l longTexts) insert(t *testing.T, d storetest.Database, name string) (fact
 // TestLongTexts: memory follows the length of no text.
 func TestLongTexts(t *testing.T) {
 	t.Parallel()
-	longTexts{size: 3 << 19, facts: 9, mostMB: 200}.test(t)
+	longTexts{size: 3 << 19, facts: longFacts, mostMB: 200}.test(t)
 }
 
 // test: whatever is long, dry runs, sweeps and undos stay within what they take on a store of short ones plus a few times

@@ -2,4 +2,7 @@
 
 package cli_test
 
-const raceMemory = 1
+const (
+	raceMemory = 1
+	longFacts  = 9
+)

@@ -62,13 +62,15 @@ func TestClaimsGrowWhileWrittenSoon(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			s, d := openNew(t, nil)
+			var facts []fact.Candidate
 			for i := range test.facts {
-				d.Insert(t, storetest.Fact(fmt.Sprintf("%03d", i), func(c *fact.Candidate) {
+				facts = append(facts, storetest.Fact(fmt.Sprintf("%03d", i), func(c *fact.Candidate) {
 					if i < test.long {
 						c.Entity += test.entity
 					}
 				}))
 			}
+			d.Insert(t, facts...)
 			g := &growing{claimed{Store: s}}
 			engine := storetest.Engine(g)
 			engine.Sleep = func(context.Context, time.Duration) error { return nil }

@@ -15,9 +15,7 @@ import (
 func newFile(t testing.TB) string {
 	t.Helper()
 	path := filepath.Join(t.TempDir(), "stigmem.db")
-	if err := sample.CreateSQLite(context.Background(), path); err != nil {
-		t.Fatal(err)
-	}
+	storetest.CreateSQLite(t, path)
 	return path
 }
 
@@ -64,20 +62,18 @@ func TestContract(t *testing.T) {
 	t.Parallel()
 	for _, node := range []struct {
 		name   string
-		create func(ctx context.Context, path string) error
+		create func(t testing.TB, path string)
 		form   func(testing.TB, storetest.Database)
 	}{
-		{"the newest node", sample.CreateSQLite, nil},
-		{"an older node, and tables in another form", sample.CreateOlderSQLite, reform},
+		{"the newest node", storetest.CreateSQLite, nil},
+		{"an older node, and tables in another form", storetest.CreateOlderSQLite, reform},
 	} {
 		t.Run(node.name, func(t *testing.T) {
 			t.Parallel()
 			storetest.Exercise(t, func(t *testing.T) storetest.Database {
 				t.Helper()
 				path := filepath.Join(t.TempDir(), "stigmem.db")
-				if err := node.create(t.Context(), path); err != nil {
-					t.Fatal(err)
-				}
+				node.create(t, path)
 				d := database(t, path)
 				if node.form != nil {
 					node.form(t, d)
