@@ -2,8 +2,10 @@ package pgtest
 
 import (
 	"context"
+	_ "embed" // for likecitus.sql
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 
 	"decayctl/internal/store/sample"
@@ -19,7 +21,11 @@ type DatabaseOptions struct {
 	Schema    string // of the fact store's tables; "" is public
 	Older     bool   // the schema is that of stigmem-node 0.9.0a2 to 0.9.0a10
 	Empty     bool   // the schema has no tables
+	LikeCitus bool   // the catalogue is as on the coordinator of a Citus cluster, on which the tables are distributed
 }
+
+//go:embed likecitus.sql
+var likeCitus string
 
 // inUse is the SQLSTATE for a database that has other sessions.
 const inUse = "55006"
@@ -116,6 +122,9 @@ func (c *Cluster) template(ctx context.Context, o DatabaseOptions) (string, erro
 		statements = append(statements, sample.OlderPostgresDDL())
 	case !o.Empty:
 		statements = append(statements, sample.PostgresDDL())
+	}
+	if o.LikeCitus {
+		statements = append(statements, strings.ReplaceAll(likeCitus, "{schema}", o.Schema))
 	}
 	if err := c.admin(ctx, name, statements...); err != nil {
 		return "", err

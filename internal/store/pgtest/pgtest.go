@@ -66,20 +66,34 @@ type Cluster struct {
 
 // shared is the cluster of this process, or the error that all tests get if it could not be started.
 var shared = sync.OnceValues(func() (*Cluster, error) {
-	c, err := Launch(forgetful)
-	started.Store(c)
-	return c, err
+	return keep(Launch(forgetful))
 })
 
-var started atomic.Pointer[Cluster]
+// started are the clusters that end with the tests.
+var started struct {
+	sync.Mutex
+	all []*Cluster
+}
 
-// M runs the tests of a package and then ends their shared cluster, with its goroutines.
+// keep notes a cluster that was launched for all tests.
+func keep(c *Cluster, err error) (*Cluster, error) {
+	if err == nil {
+		started.Lock()
+		defer started.Unlock()
+		started.all = append(started.all, c)
+	}
+	return c, err
+}
+
+// M runs the tests of a package and then ends their shared clusters, with their goroutines.
 type M struct{ *testing.M }
 
 // Run runs the tests and returns the exit code.
 func (m M) Run() int {
 	code := m.M.Run()
-	if c := started.Load(); c != nil {
+	started.Lock()
+	defer started.Unlock()
+	for _, c := range started.all {
 		if err := c.End(); err != nil {
 			fmt.Fprintln(os.Stderr, "cannot end the PostgreSQL of the tests:", err)
 			return max(code, 1)

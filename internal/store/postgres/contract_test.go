@@ -44,10 +44,11 @@ type kind struct {
 	pooled  bool
 	noKeys  bool     // batches skip foreign keys
 	odd     []string // decisions; the role has an odd value of each of their settings, and the tables have otherForm
+	only    []string // words of the names of promises; none is all
 }
 
-// TestContract holds three kinds of stores to the contract: the plain one, the same without foreign keys in batches, and one that
-// differs in all that it may. TestSoakContract
+// TestContract holds four kinds of stores to the contract: the plain one, the same without foreign keys in batches, one that
+// differs in all that it may, and, in part, one on which decayctl runs the statements for a Citus cluster. TestSoakContract
 // has the differences one by one. The settings for speed and for logs make the server many times slower:
 // TestOddSettingChangesNothing has them in a sweep, and TestSoakContract in the contract.
 func TestContract(t *testing.T) {
@@ -60,6 +61,14 @@ func TestContract(t *testing.T) {
 			options: pgtest.DatabaseOptions{Schema: "acme_memory", Older: true, ICULocale: "en-US"},
 			pooled:  true,
 			odd:     []string{"pinned", "explicit", "no use", "libraries", "loud"},
+		},
+		{
+			name:    "with the statements for a Citus cluster",
+			options: pgtest.DatabaseOptions{Schema: "acme", LikeCitus: true},
+			only: []string{
+				"ranges", "long texts", "context", "tenants", "prefilter", "keep_last", "protect", "override", "retraction", "edge", "changed", "held",
+				"batch", "lock", "interrupted", "vectors", "before-image", "refuses", "an undo restores", "a second sweep", "deadlock",
+			},
 		},
 	})
 }
@@ -93,7 +102,7 @@ func exercise(t *testing.T, kinds []kind) {
 					return withoutKeys(database(t, db, db.URL))
 				}
 				return database(t, db, db.URL)
-			}))
+			}), kind.only...)
 		})
 	}
 }

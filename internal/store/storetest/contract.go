@@ -5,6 +5,8 @@ package storetest
 import (
 	"context"
 	"database/sql"
+	"slices"
+	"strings"
 	"testing"
 	"time"
 
@@ -18,9 +20,13 @@ type Database struct {
 	Lock func(t testing.TB, factID string) func()      // keeps the fact's override row (or the whole store) locked until called
 }
 
-// Exercise runs the contract on one kind of store. fresh makes a new database for each test.
-func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
+// Exercise runs the contract on one kind of store, or the promises whose name has one of the words of only. fresh makes a new
+// database for each test.
+func Exercise(t *testing.T, fresh func(t *testing.T) Database, only ...string) {
 	t.Helper()
+	wanted := func(name string) bool {
+		return len(only) == 0 || slices.ContainsFunc(only, func(word string) bool { return strings.Contains(name, word) })
+	}
 	for _, test := range []struct {
 		name string
 		run  func(*testing.T, Database)
@@ -122,12 +128,18 @@ func Exercise(t *testing.T, fresh func(t *testing.T) Database) {
 		{"a fact that the database refuses does not block the others", testRejected},
 		{"a second sweep changes nothing, and a dry run counts what a sweep writes", testTwiceIsOnce},
 	} {
+		if !wanted(test.name) {
+			continue
+		}
 		t.Run(test.name, func(t *testing.T) {
 			t.Parallel()
 			test.run(t, fresh(t))
 		})
 	}
 	for _, v := range Vectors(t) {
+		if !wanted("the reference sweep " + v.Name) {
+			continue
+		}
 		t.Run("the reference sweep "+v.Name, func(t *testing.T) {
 			t.Parallel()
 			v.test(t, fresh(t))

@@ -1,0 +1,23 @@
+-- What makes a database on one server look like the coordinator of a Citus cluster to decayctl, which then runs the
+-- statements that it runs there. {schema} is that of the fact store. The server checks that they are right, and not that
+-- Citus accepts them.
+SET allow_system_table_mods = on;
+CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT 0 AS groupid;
+CREATE TABLE pg_catalog.pg_dist_node AS SELECT true AS isactive, true AS shouldhaveshards;
+CREATE FUNCTION pg_catalog.column_to_column_name(regclass, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $2';
+CREATE VIEW pg_catalog.pg_dist_partition AS
+	SELECT c.oid AS logicalrelid, t.method::"char" AS partmethod, t.partkey, t.colocationid, t.model::"char" AS repmodel
+	FROM (VALUES ('facts', 'h', 's', 'id', 1), ('fact_validity_overrides', 'h', 's', 'fact_id', 1), ('fact_retractions', 'h', 's', 'fact_id', 1),
+		('fact_quarantine_status', 'h', 's', 'fact_id', 1), ('fact_embedding_status', 'h', 's', 'fact_id', 1), ('vec_facts', 'h', 's', 'fact_id', 1),
+		('entity_edges', 'h', 's', 'id', 1), ('memory_cards', 'h', 's', 'entity_uri', 2),
+		('tombstones', 'n', 't', NULL, 3), ('tombstone_revocations', 'n', 't', NULL, 3)) AS t(name, method, model, partkey, colocationid)
+	JOIN pg_catalog.pg_class c ON c.relname = t.name AND c.relkind = 'r' AND c.relnamespace = '{schema}'::regnamespace;
+CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(regclass, text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
+	'SELECT 102008 + abs(pg_catalog.hashtext($2)::bigint) % 4';
+CREATE FUNCTION pg_catalog.citus_backend_gpid() RETURNS bigint LANGUAGE sql AS 'SELECT pg_catalog.pg_backend_pid()';
+CREATE VIEW pg_catalog.citus_lock_waits AS
+	SELECT b::bigint AS blocking_gpid FROM pg_catalog.pg_locks l CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(l.pid)) b WHERE NOT l.granted;
+CREATE FUNCTION pg_catalog.run_command_on_all_nodes(text) RETURNS TABLE (success boolean, result text) LANGUAGE sql AS
+	$$ SELECT true, greatest(reltuples, pg_relation_size(oid) / 400)::text FROM pg_catalog.pg_class WHERE oid = '{schema}.facts'::regclass $$;
+GRANT SELECT ON pg_catalog.pg_dist_partition, pg_catalog.pg_dist_local_group, pg_catalog.pg_dist_node, pg_catalog.citus_lock_waits TO PUBLIC;
+RESET allow_system_table_mods;
