@@ -239,6 +239,7 @@ func notices() map[string]writer {
 		"detached":      Pending{Target: target, Job: pending().Job},
 		"pruned":        Pruned{Count: 1234, Before: asOf},
 		"pruned-one":    Pruned{Count: 1, Before: asOf},
+		"cluster":       Health{Target: target, Found: store.Diagnosis{Server: "PostgreSQL 15.20 with Citus 12.1-1", Migration: "058_federation_audit_first_trust_confirm_rejected", Role: "node", Facts: 9, Cluster: &store.Cluster{Workers: 2, Misplaced: []store.Misplaced{{Table: "tombstones", Problem: "has to be a reference table", Statements: []string{`SELECT create_reference_table('"public"."tombstones"');`}}}}}, Now: asOf},
 		"healthy":       Health{Target: target, Found: store.Diagnosis{Server: "SQLite 3.54.1", Migration: "058_federation_audit_first_trust_confirm_rejected", HeldPrivileges: []string{"read the file", "write the file"}, Facts: 1, Tenants: []store.TenantFacts{{Tenant: "default", Facts: 1}}}, Now: asOf},
 		"ill":           ill(),
 		"undoable":      Undoable{Target: target, Job: done, Count: 11190},

@@ -58,6 +58,17 @@ type fkChecks struct {
 	Orphans   int64    `json:"orphans"`
 }
 
+type cluster struct {
+	Workers   int         `json:"workers"`
+	Misplaced []misplaced `json:"misplaced"`
+}
+
+type misplaced struct {
+	Table      string   `json:"table"`
+	Problem    string   `json:"problem"`
+	Statements []string `json:"statements"`
+}
+
 type tenantFacts struct {
 	Tenant string `json:"tenant"`
 	Facts  int64  `json:"facts"`
@@ -115,6 +126,13 @@ func (h Health) WriteJSON(w io.Writer) error {
 	if d.OwnVersion < 0 {
 		own = nil
 	}
+	var nodes *cluster
+	if d.Cluster != nil {
+		nodes = &cluster{d.Cluster.Workers, []misplaced{}}
+		for _, m := range d.Cluster.Misplaced {
+			nodes.Misplaced = append(nodes.Misplaced, misplaced(m))
+		}
+	}
 	left := []leftJob{}
 	for _, l := range h.Left {
 		left = append(left, leftJob{l.Job.ID, l.Job.State, orNull(l.Job.StopReason), l.Command})
@@ -127,6 +145,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		Tables        *int64         `json:"tables"`
 		Privileges    privileges     `json:"privileges"`
 		Indexes       []missingIndex `json:"indexes"`
+		Cluster       *cluster       `json:"cluster"`
 		ClockMS       *int64         `json:"clock_ms"`
 		Triggers      []string       `json:"triggers"`
 		NoFKChecks    *fkChecks      `json:"no_fk_checks"`
@@ -141,7 +160,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.HeldPrivileges...), append([]string{}, d.MissingPrivileges...)},
-		indexes, clock, append([]string{}, d.Triggers...), keys, d.Facts, tenants, d.OtherTenants,
+		indexes, nodes, clock, append([]string{}, d.Triggers...), keys, d.Facts, tenants, d.OtherTenants,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.BeforeImages, d.BeforeImageMB}, warningsOf(h.Warnings()), append([]string{}, h.Notes...),
 	})
@@ -167,12 +186,15 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	}
 	p.privileges(d)
 	p.indexes(d.MissingIndexes)
+	p.cluster(d.Cluster)
 	p.triggers(d.Triggers)
 	p.keyChecks(d.KeyChecks)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
-	p.tenantFacts(d)
-	p.stamps(d.Stamps)
+	if d.Cluster == nil || len(d.Cluster.Misplaced) == 0 { // else no fact was read
+		p.tenantFacts(d)
+		p.stamps(d.Stamps)
+	}
 	if d.OwnBroken {
 		p.row("kept for undos", "not known")
 	} else if d.BeforeImages == 0 {
@@ -214,6 +236,24 @@ func (p *page) indexes(missing []store.MissingIndex) {
 	for _, i := range missing {
 		p.row("", short(i.Table)+" ("+strings.Join(i.Columns, ", ")+"): "+i.Effect)
 		p.row("", "  "+Clean(i.Statement))
+	}
+}
+
+// cluster lists the tables that are not where a sweep needs them, with the statements that move them, for an administrator.
+func (p *page) cluster(c *store.Cluster) {
+	switch {
+	case c == nil:
+		return
+	case len(c.Misplaced) == 0:
+		p.row("cluster", counted(int64(c.Workers), "worker node", "worker nodes")+"; each table is where a sweep needs it")
+		return
+	}
+	p.row("cluster", counted(int64(c.Workers), "worker node", "worker nodes")+"; no sweep is made until these tables are moved:")
+	for _, m := range c.Misplaced {
+		p.row("", short(m.Table)+" "+m.Problem)
+		for _, statement := range m.Statements {
+			p.row("", "  "+Clean(statement))
+		}
 	}
 }
 

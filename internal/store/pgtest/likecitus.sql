@@ -5,12 +5,15 @@ SET allow_system_table_mods = on;
 CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT 0 AS groupid;
 CREATE TABLE pg_catalog.pg_dist_node AS SELECT true AS isactive, true AS shouldhaveshards;
 CREATE FUNCTION pg_catalog.column_to_column_name(regclass, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $2';
+-- A test moves a table by changing its row.
+CREATE TABLE pg_catalog.placed AS SELECT * FROM (VALUES
+	('facts', 'h', 's', 'id', 1), ('fact_validity_overrides', 'h', 's', 'fact_id', 1), ('fact_retractions', 'h', 's', 'fact_id', 1),
+	('fact_quarantine_status', 'h', 's', 'fact_id', 1), ('fact_embedding_status', 'h', 's', 'fact_id', 1), ('vec_facts', 'h', 's', 'fact_id', 1),
+	('entity_edges', 'h', 's', 'id', 1), ('memory_cards', 'h', 's', 'entity_uri', 2),
+	('tombstones', 'n', 't', NULL, 3), ('tombstone_revocations', 'n', 't', NULL, 3)) AS t(name, method, model, partkey, colocationid);
 CREATE VIEW pg_catalog.pg_dist_partition AS
 	SELECT c.oid AS logicalrelid, t.method::"char" AS partmethod, t.partkey, t.colocationid, t.model::"char" AS repmodel
-	FROM (VALUES ('facts', 'h', 's', 'id', 1), ('fact_validity_overrides', 'h', 's', 'fact_id', 1), ('fact_retractions', 'h', 's', 'fact_id', 1),
-		('fact_quarantine_status', 'h', 's', 'fact_id', 1), ('fact_embedding_status', 'h', 's', 'fact_id', 1), ('vec_facts', 'h', 's', 'fact_id', 1),
-		('entity_edges', 'h', 's', 'id', 1), ('memory_cards', 'h', 's', 'entity_uri', 2),
-		('tombstones', 'n', 't', NULL, 3), ('tombstone_revocations', 'n', 't', NULL, 3)) AS t(name, method, model, partkey, colocationid)
+	FROM pg_catalog.placed t
 	JOIN pg_catalog.pg_class c ON c.relname = t.name AND c.relkind = 'r' AND c.relnamespace = '{schema}'::regnamespace;
 CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(regclass, text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
 	'SELECT 102008 + abs(pg_catalog.hashtext($2)::bigint) % 4';
