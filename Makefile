@@ -40,7 +40,7 @@ PLATFORMS  := linux/amd64 linux/arm64 darwin/amd64 darwin/arm64 windows/amd64 wi
 export CGO_ENABLED = 0
 
 .DEFAULT_GOAL := help
-.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo recording bench profile soak interop fuzz workflows release release-check release-quick clean $(PLATFORMS)
+.PHONY: help build test test-postgres lint fmt fmt-fix vet cross demo recording bench profile soak citus interop fuzz workflows release release-check release-quick clean $(PLATFORMS)
 
 help: ## list the targets
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  %-14s %s\n", $$1, $$2 }' $(MAKEFILE_LIST)
@@ -75,8 +75,8 @@ fmt-fix: ## format the code and go.mod
 	gofmt -w cmd internal
 	$(GO) mod tidy
 
-vet: ## run go vet, on the soak and the interop tests too
-	$(GO) vet -tags soak,interop ./...
+vet: ## run go vet, on the soak, interop and Citus tests too
+	$(GO) vet -tags soak,interop,citus ./...
 
 cross: $(PLATFORMS) ## build a static binary for every platform of a release
 
@@ -105,6 +105,9 @@ soak: ## run the long tests: minutes to an hour, a million facts
 	STORETEST_NO_SKIP=1 $(GO) test -tags soak -run Soak -count=1 -timeout 60m -v ./...
 	STORETEST_NO_SKIP=1 $(GO) test -run 'TestSweepDoesWhatDryRunCounts|TestScanAllIsWhole|TestColumnsAreRows|TestContract/.*/the_prefilter' -count=1 -timeout 60m \
 		./internal/sweep ./internal/store/sqlite ./internal/store/postgres -rapid.checks 1000
+
+citus: ## run the contract and a kill-and-resume test on a Citus cluster, started from an installed server that has the extension
+	STORETEST_NO_SKIP=1 $(GO) test -tags citus -run Citus -count=1 -timeout 60m -parallel 3 $(TESTFLAGS) ./internal/store/postgres ./internal/cli
 
 interop: ## run decayctl and real Stigmem nodes, from PyPI, on the same stores
 	@bash .ci/install python

@@ -80,6 +80,21 @@ func StartCitus(t testing.TB) *Citus {
 	return cluster
 }
 
+// DistributeStatements reads the statements that the page for operators, docs/citus.md, tells them to run.
+func DistributeStatements(t testing.TB, page string) string {
+	t.Helper()
+	text, err := os.ReadFile(page)
+	if err != nil {
+		t.Fatal(err)
+	}
+	_, after, found := strings.Cut(string(text), "```sql\n")
+	statements, _, closed := strings.Cut(after, "```")
+	if !found || !closed {
+		t.Fatalf("%s has no statements", page)
+	}
+	return statements
+}
+
 // NewDatabase creates a database on all nodes, with the fact store's schema and no facts on the coordinator. If distribute is not
 // "", these statements are run there.
 func (c *Citus) NewDatabase(t testing.TB, distribute string) *Database {

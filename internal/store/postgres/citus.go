@@ -55,9 +55,16 @@ func (c citus) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, 
 	return nil
 }
 
-// insertNew never tries without ON CONFLICT: a key that exists in a shard is reported as an error without its SQLSTATE.
-func (citus) insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
-	return skipExisting(ctx, tx, insert, args...)
+// insert returns the rows: else Citus copies them into the shards, where it reports a row that is refused without its SQLSTATE, and
+// counts rows that ON CONFLICT has skipped.
+func (citus) insert(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
+	_, err = collect(ctx, tx, func(string) { inserted++ }, insert+" RETURNING fact_id", args...)
+	return inserted, err
+}
+
+// insertNew does not try without ON CONFLICT first, after which the transaction would go on in a savepoint on every node.
+func (c citus) insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
+	return c.insert(ctx, tx, insert+skipExisting, args...)
 }
 
 // looksUp is false: Citus refuses LIMIT and OFFSET in a subquery that depends on a list, and plans in each shard by its

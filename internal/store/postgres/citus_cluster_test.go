@@ -3,8 +3,6 @@
 package postgres_test
 
 import (
-	"os"
-	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -18,29 +16,22 @@ import (
 	"decayctl/internal/sweep"
 )
 
-// distribute is the statements that docs/citus.md tells operators to run.
-func distribute(t *testing.T) string {
-	t.Helper()
-	text, err := os.ReadFile("../../../docs/citus.md")
-	if err != nil {
-		t.Fatal(err)
-	}
-	_, after, found := strings.Cut(string(text), "```sql\n")
-	statements, _, closed := strings.Cut(after, "```")
-	if !found || !closed {
-		t.Fatal("docs/citus.md has no statements")
-	}
-	return statements
-}
+const page = "../../../docs/citus.md"
 
 // TestCitusContract holds a store on a cluster to the contract.
 func TestCitusContract(t *testing.T) {
 	t.Parallel()
 	cluster := pgtest.StartCitus(t)
-	statements := distribute(t)
+	statements := pgtest.DistributeStatements(t, page)
 	storetest.Exercise(t, storetest.Reuse(func() storetest.Database {
 		db := cluster.NewDatabase(t, statements)
-		return database(t, db, db.URL)
+		d := database(t, db, db.URL)
+		d.Sessions = "citus_stat_activity" // of all nodes
+		d.Distribute = func(t testing.TB, table, column string) {
+			t.Helper()
+			d.Exec(t, "SELECT create_distributed_table('"+table+"', '"+column+"', colocate_with => 'facts')")
+		}
+		return d
 	}))
 }
 
@@ -56,7 +47,7 @@ func TestCitusEqual(t *testing.T) {
 			t.Fatal(err)
 		}
 		if db == spread {
-			d := distribute(t) + "SELECT create_distributed_table('vec_facts', 'fact_id', colocate_with => 'facts')"
+			d := pgtest.DistributeStatements(t, page) + "SELECT create_distributed_table('vec_facts', 'fact_id', colocate_with => 'facts')"
 			if _, err := conn.Exec(t.Context(), d); err != nil {
 				t.Fatal(err)
 			}

@@ -16,7 +16,8 @@ type layout interface {
 	set(ctx context.Context, tx pgx.Tx, settings ...string) error
 	// lockRows locks rows by their keys and calls use for each row that exists, after it was scanned.
 	lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error
-	// insertNew runs an INSERT into the overrides, which is never interrupted by a key that exists.
+	// insert runs an INSERT of a list of rows with fact_id. insertNew runs one into the overrides, and skips keys that exist.
+	insert(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error)
 	insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error)
 	// looksUp tells whether a statement can look rows of facts up for each row of a list, whatever the planner expects.
 	looksUp() bool
@@ -56,16 +57,20 @@ func (oneServer) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any
 	return err
 }
 
+func (oneServer) insert(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
+	done, err := tx.Exec(ctx, insert, args...)
+	return done.RowsAffected(), err
+}
+
 // insertNew first tries without ON CONFLICT, which looks each key up first and costs time. It repeats the statement after a
 // savepoint if a key exists.
-func (oneServer) insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
+func (l oneServer) insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
 	try, err := tx.Begin(ctx)
 	if err != nil {
 		return 0, err
 	}
-	done, err := try.Exec(ctx, insert, args...)
-	if err == nil {
-		return done.RowsAffected(), try.Commit(ctx)
+	if inserted, err = l.insert(ctx, try, insert, args...); err == nil {
+		return inserted, try.Commit(ctx)
 	}
 	if !duplicate(err) {
 		return 0, err
@@ -73,14 +78,11 @@ func (oneServer) insertNew(ctx context.Context, tx pgx.Tx, insert string, args .
 	if err := try.Rollback(ctx); err != nil {
 		return 0, err
 	}
-	return skipExisting(ctx, tx, insert, args...)
+	return l.insert(ctx, tx, insert+skipExisting, args...)
 }
 
-// skipExisting runs an INSERT into the overrides that skips keys that exist.
-func skipExisting(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {
-	done, err := tx.Exec(ctx, insert+" ON CONFLICT (fact_id) DO NOTHING", args...)
-	return done.RowsAffected(), err
-}
+// skipExisting makes an INSERT into the overrides skip keys that exist.
+const skipExisting = " ON CONFLICT (fact_id) DO NOTHING"
 
 func (oneServer) looksUp() bool { return true }
 

@@ -193,11 +193,11 @@ func (w *writer) retract(ctx context.Context) error {
 			ids, facts = append(ids, e.Retraction), append(facts, e.ID)
 		}
 	}
-	added, err := w.tx.Exec(ctx, `
+	var err error
+	w.verified.Logged, err = w.layout.insert(ctx, w.tx, `
 		INSERT INTO `+w.table("fact_retractions")+` (id, fact_id, retracted_at, retracted_by)
 		SELECT b.id, b.fact_id, $3::text, $4 FROM unnest($1::text[], $2::text[]) AS b(id, fact_id)`,
 		ids, facts, w.asOf, store.Actor)
-	w.verified.Logged = added.RowsAffected()
 	return err
 }
 

@@ -18,6 +18,18 @@ type Database struct {
 	SQL  *sql.DB                                       // with placeholders such as $1; it finds the tables without a schema
 	Open func(p store.OpenParams) (store.Store, error) // the store under test, on the same tables
 	Lock func(t testing.TB, factID string) func()      // keeps the fact's override row (or the whole store) locked until called
+
+	// Distribute moves a new table to where the store needs it, if its tables are distributed by a column; else nil.
+	Distribute func(t testing.TB, table, column string)
+
+	Sessions string // PostgreSQL's view of all sessions; "" is pg_stat_activity
+}
+
+func (d Database) sessions() string {
+	if d.Sessions == "" {
+		return "pg_stat_activity"
+	}
+	return d.Sessions
 }
 
 // Exercise runs the contract on one kind of store, or the promises whose name has one of the words of only. fresh makes a new

@@ -177,7 +177,7 @@ func testRenewal(t *testing.T, d Database) {
 func testFailingBatch(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(8)
-	g.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', '0000', '2026', 'x')`)
+	g.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', '0005', '2026', 'x')`)
 	h := g.start()
 	h.apply(h.whole(h.claim(2)))
 	c := h.claim(4)
@@ -243,7 +243,7 @@ func (d Database) pin(t testing.TB, table, columns string, key ...any) (unpin fu
 func testErrorAfterResume(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(9)
-	g.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', '0000', '2026', 'x')`)
+	g.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', '0002', '2026', 'x')`)
 	h := g.start()
 	c := h.claim(4)
 	h.apply(h.batch(c, h.read(c)[:2]))

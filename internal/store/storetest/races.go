@@ -117,7 +117,7 @@ func testTakenMeanwhile(t *testing.T, d Database) {
 func (g *scene) awaitLock() {
 	g.t.Helper()
 	Await(func() bool {
-		return g.Rows(g.t, "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] != "0"
+		return g.Rows(g.t, "SELECT count(*) FROM "+g.sessions()+" WHERE datname = current_database() AND wait_event_type = 'Lock'")[0] != "0"
 	})
 }
 

@@ -59,7 +59,7 @@ func testRejected(t *testing.T, d Database) {
 	for i := range 30 {
 		d.Insert(t, Fact(fmt.Sprintf("%02d", i)))
 	}
-	d.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', '00', '2026', 'x')`)
+	d.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', '17', '2026', 'x')`)
 	s := d.open(t, false)
 	engine := Engine(s)
 	refusing := refuseOne{Store: s, fact: "17"}

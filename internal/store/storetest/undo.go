@@ -257,6 +257,9 @@ func testUndoVectors(t *testing.T, d Database) {
 	g := d.scene(t)
 	g.many(3)
 	d.Exec(t, "CREATE TABLE vec_facts (fact_id text PRIMARY KEY, embedding text)")
+	if d.Distribute != nil {
+		d.Distribute(t, "vec_facts", "fact_id")
+	}
 	t.Cleanup(func() { d.Exec(t, "DROP TABLE vec_facts") })
 	d.Exec(t, "INSERT INTO vec_facts VALUES ('0000', 'x'), ('0001', 'x'), ('0002', 'x')")
 	d.Exec(t, "INSERT INTO fact_embedding_status (fact_id, embedding_missing, updated_at) VALUES ('0000', 0, 'x'), ('0002', 0, 'x')")

@@ -215,7 +215,7 @@ func testHeldMeanwhile(t *testing.T, d Database) {
 func testAllOrNothing(t *testing.T, d Database) {
 	d.Insert(t, Fact("a"), Fact("b"))
 	d.Edge(t, "a", nil)
-	d.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', 'a', '2026', 'x')`)
+	d.Exec(t, `INSERT INTO fact_retractions (id, fact_id, retracted_at, retracted_by) VALUES ('taken', 'b', '2026', 'x')`)
 	s := d.open(t, false)
 	b := batch(t, s, everything(t, s), true)
 	b.Expiries[1].Retraction = "taken" // a primary key, so the log refuses the row
@@ -223,7 +223,7 @@ func testAllOrNothing(t *testing.T, d Database) {
 		t.Fatalf("got %v, want a rejected row", err)
 	}
 	d.expect(t, overrideRows)
-	d.expect(t, retractionRows, "a | 2026 | x")
+	d.expect(t, retractionRows, "b | 2026 | x")
 	d.expect(t, edgeRows, "a | - | -")
 }
 
