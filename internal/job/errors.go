@@ -68,8 +68,8 @@ func (e *Superseded) Error() string {
 		e.Job.ID, e.By.ID, e.By.AsOf.UTC().Format("2006-01-02 15:04:05 UTC"))
 }
 
-// Lost is the error of a worker that may not go on with a job: its lease has ended, or an operator has paused or cancelled the
-// job. Nothing of the current batch was written.
+// Lost is the error of a worker that may not go on with a job: its lease has ended, an operator has paused or cancelled the
+// job, or the server has lost commits of the worker, as in a failover. Nothing of the current batch was written.
 type Lost struct {
 	ID    string
 	State State // as it is now; Running if other workers go on with it
@@ -82,7 +82,7 @@ func (e *Lost) Error() string {
 	case Cancelled:
 		return "cancelled by an operator"
 	case Running, Undoing:
-		return "the lease was lost: this process was silent for too long"
+		return "the lease was lost: this process was silent for too long, or the server has lost its last commits in a failover"
 	}
 	return "the job is " + string(e.State) + " by now"
 }

@@ -77,10 +77,15 @@ type Jobs interface {
 	// finished, or belongs to another worker.
 	LookupClaim(ctx context.Context, l Lease, number int64) (c Claim, found bool, err error)
 
+	// ReleaseClaims gives back the claims that the store has of a worker, which works on none. There are some only if the
+	// server has lost commits, as an asynchronous standby that became the primary: the worker had finished these claims.
+	ReleaseClaims(ctx context.Context, l Lease) error
+
 	// Finish completes a job. A sweep is complete if all facts are claimed and no claim is open. The job becomes done,
-	// or failed if facts could not be written; an undo becomes undone. If other workers have open claims, done is false
-	// and nothing changes. Errors: as Renew.
-	Finish(ctx context.Context, l Lease) (j job.Job, done bool, err error)
+	// or failed if facts could not be written; an undo becomes undone. If there are open claims, done is false
+	// and nothing changes. undone is how far this worker has undone the job; a sweep ignores it. Errors: as Renew;
+	// *job.Lost if the store has the undo at another place.
+	Finish(ctx context.Context, l Lease, undone Cursor) (j job.Job, done bool, err error)
 
 	// Leave removes a worker and keeps its claims for other workers. If no live worker is left and the job is running,
 	// the job goes to the state to, for a reason. An undo stays undoing, and gets the reason too.
@@ -242,6 +247,7 @@ type Changes struct {
 type RestoreParams struct {
 	Lease   Lease
 	Job     job.Job
+	After   Cursor // how far the job was undone before
 	Changes Changes
 	Count   job.Counts // of changes that the caller left out, to add to the job's counts
 }

@@ -26,6 +26,9 @@ func NewRestoration(p RestoreParams) Restoration {
 // Restored notes that the override of a fact was restored. Only then the fact's edge, retraction and vector are restored.
 func (r Restoration) Restored(id string) { r.restored[id] = true }
 
+// UndonePlace is how far a job is undone. It is not set before the first batch.
+func UndonePlace(j job.Job) Cursor { return Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny} }
+
 // AddTo adds the batch to the counts and the progress of its job.
 func (r Restoration) AddTo(j *job.Job) {
 	j.Counts.Add(r.params.Count)

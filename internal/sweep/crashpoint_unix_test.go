@@ -113,10 +113,10 @@ func (p *places) Restore(ctx context.Context, r store.RestoreParams) (store.Rest
 	return p.Store.Restore(ctx, r)
 }
 
-func (p *places) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
+func (p *places) Finish(ctx context.Context, l store.Lease, undone store.Cursor) (job.Job, bool, error) {
 	p.here()
 	defer p.here()
-	return p.Store.Finish(ctx, l)
+	return p.Store.Finish(ctx, l, undone)
 }
 
 func (p *places) Prune(ctx context.Context, ids []string, before time.Time) (store.Pruned, error) {

@@ -89,9 +89,9 @@ func (e *Engine) release(ctx context.Context, in store.Joined, why error) (job.J
 }
 
 // finish closes the job, if no process has anything left to do for it.
-func (e *Engine) finish(ctx context.Context, l store.Lease) (j job.Job, done bool, err error) {
+func (e *Engine) finish(ctx context.Context, l store.Lease, undone store.Cursor) (j job.Job, done bool, err error) {
 	err = e.retry(ctx, func() (err error) {
-		j, done, err = e.Store.Finish(ctx, l)
+		j, done, err = e.Store.Finish(ctx, l, undone)
 		return repeatable(err)
 	})
 	return j, done, err

@@ -102,9 +102,14 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 			if err := e.work(ctx, in, p, w, shared); err != nil {
 				return in.Job, err
 			}
-			j, done, err := e.finish(ctx, in.Lease)
+			j, done, err := e.finish(ctx, in.Lease, store.Cursor{})
 			if err != nil || done {
 				return j, err
+			}
+			if j.OpenClaims > 0 {
+				if err := e.retry(ctx, func() error { return repeatable(e.Store.ReleaseClaims(ctx, in.Lease)) }); err != nil {
+					return j, err
+				}
 			}
 			// Other processes have claims. They finish them, or die and leave them to be claimed again.
 			shared.show(Waiting)

@@ -88,12 +88,12 @@ func (u *uncertainClaims) Claim(ctx context.Context, l store.Lease, size int) (c
 	return c, &store.Error{Kind: store.Uncertain, Text: "the connection was lost"}
 }
 
-func (u *uncertainClaims) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
+func (u *uncertainClaims) Finish(ctx context.Context, l store.Lease, undone store.Cursor) (job.Job, bool, error) {
 	if u.finishes++; u.finishes > 1 {
-		return u.Store.Finish(ctx, l)
+		return u.Store.Finish(ctx, l, undone)
 	}
 	if u.happened {
-		if _, _, err := u.Store.Finish(ctx, l); err != nil {
+		if _, _, err := u.Store.Finish(ctx, l, undone); err != nil {
 			return job.Job{}, false, err
 		}
 	}

@@ -14,13 +14,13 @@ import (
 func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	w.Workers = 1 // an undo has one worker, which may use the whole rate
 	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
-		u := undo{engine: e, job: in.Job, lease: in.Lease, batches: newBatchSizer(e.Store.Tuning(), w), progress: &progress{
+		u := undo{engine: e, job: in.Job, lease: in.Lease, at: store.UndonePlace(in.Job), batches: newBatchSizer(e.Store.Tuning(), w), progress: &progress{
 			engine: e, lease: in.Lease, maxLag: w.MaxLag, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
 		}}
 		if err := u.run(ctx); err != nil {
 			return in.Job, err
 		}
-		j, _, err := e.finish(ctx, in.Lease)
+		j, _, err := e.finish(ctx, in.Lease, u.at)
 		return j, err
 	})
 }
@@ -83,13 +83,13 @@ type undo struct {
 	job      job.Job
 	lease    store.Lease
 	batches  batchSizer
+	at       store.Cursor // how far the job is undone
 
 	refused int // facts that the database would not have restored
 }
 
 func (u *undo) run(ctx context.Context) error {
-	at := store.Cursor{ID: u.job.UndoneUpTo, Set: u.job.UndoneAny}
-	return u.engine.changes(ctx, u.job, at, func(c store.Changes) error {
+	return u.engine.changes(ctx, u.job, u.at, func(c store.Changes) error {
 		for {
 			batch, rest := upTo(c, u.batches.next())
 			if err := u.restore(ctx, batch, job.Counts{}); err != nil {
@@ -120,7 +120,7 @@ func (u *undo) restore(ctx context.Context, c store.Changes, leftOut job.Counts)
 	var restored store.Restored
 	err := u.engine.retry(ctx, func() error {
 		err := u.progress.whileWaiting(func() (err error) {
-			restored, err = u.engine.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, Changes: c, Count: leftOut})
+			restored, err = u.engine.Store.Restore(ctx, store.RestoreParams{Lease: u.lease, Job: u.job, After: u.at, Changes: c, Count: leftOut})
 			return repeatable(err)
 		})
 		if retriable(err) {
@@ -130,6 +130,7 @@ func (u *undo) restore(ctx context.Context, c store.Changes, leftOut job.Counts)
 	})
 	switch n := len(c.List); {
 	case err == nil:
+		u.at = c.Last
 		return u.progress.pause(ctx, Undoing, job.Counts{Examined: restored.Counts.Restored}, u.batches.pause(n, restored.Timing))
 	case n == 0 || !store.Is(err, store.Contention) && !store.Is(err, store.Rejected):
 		return err

@@ -157,7 +157,8 @@ func (t *Table) claim(ctx context.Context, tx Tx, where string, args ...any) (c 
 }
 
 // LockClaim locks the claim of a batch until the transaction ends, and excludes facts that have expired by now. It fails
-// with *job.Lost if the claim belongs to another worker or was moved, the lease has ended, or the job is not running.
+// with *job.Lost if the claim belongs to another worker or is another one by now, the lease has ended, or the job is not
+// running. A server that has lost commits may give the number of a claim once more, to other facts.
 func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 	if err := t.db.FollowClock(ctx, tx, b.Lease); err != nil {
 		return err
@@ -169,9 +170,9 @@ func (t *Table) LockClaim(ctx context.Context, tx Tx, b *store.Batch) error {
 		FROM `+t.db.Table("decayctl_claims")+` c
 		JOIN `+t.db.Table("decayctl_workers")+` k ON k.job_id = c.job_id AND k.worker = c.worker
 		JOIN `+t.db.Table("decayctl_jobs")+` j ON j.job_id = c.job_id
-		WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3 AND c.low IS NOT DISTINCT FROM $4
+		WHERE c.job_id = $1 AND c.claim = $2 AND c.worker = $3 AND c.low IS NOT DISTINCT FROM $4 AND c.high = $5
 		  AND k.lease_until > `+t.leaseClock()+` AND j.state = 'running'`+t.db.Lock("OF c"),
-		b.Lease.JobID, b.Claim.Number, b.Lease.Worker, nullableID(b.Claim.After))
+		b.Lease.JobID, b.Claim.Number, b.Lease.Worker, nullableID(b.Claim.After), b.Claim.Last.ID)
 	if err != nil {
 		return err
 	}
@@ -197,8 +198,23 @@ func (t *Table) RecordBatch(ctx context.Context, tx Tx, b *store.Batch, locked t
 	})
 }
 
-// LockUndo checks, before anything is written, that this worker is undoing the job. Errors: *job.Lost.
-func (t *Table) LockUndo(ctx context.Context, tx Tx, l store.Lease) error {
+// ReleaseClaims skips a locked claim: another process has just taken it over.
+func (t *Table) ReleaseClaims(ctx context.Context, l store.Lease) error {
+	err := t.db.Write(ctx, func(tx Tx) error {
+		claims := t.db.Table("decayctl_claims")
+		_, err := tx.Exec(ctx, `
+			UPDATE `+claims+` SET worker = 0
+			WHERE job_id = $1 AND worker = $2 AND `+t.db.Among("claim", `SELECT claim FROM `+claims+` WHERE job_id = $1 AND worker = $2`+t.db.Lock("SKIP LOCKED")),
+			l.JobID, l.Worker)
+		return err
+	})
+	return t.db.Translate(err, "give claims back")
+}
+
+// LockUndo checks, before anything is written, that this worker is undoing the job, and that the job is where the batch goes on
+// from, or where it ends: then its COMMIT seemed lost. A server that has lost commits is at an earlier place. Errors: *job.Lost.
+func (t *Table) LockUndo(ctx context.Context, tx Tx, p store.RestoreParams) error {
+	l := p.Lease
 	if err := t.db.FollowClock(ctx, tx, l); err != nil {
 		return err
 	}
@@ -207,7 +223,9 @@ func (t *Table) LockUndo(ctx context.Context, tx Tx, l store.Lease) error {
 		SELECT 1
 		FROM `+t.db.Table("decayctl_workers")+` k
 		JOIN `+t.db.Table("decayctl_jobs")+` j ON j.job_id = k.job_id
-		WHERE k.job_id = $1 AND k.worker = $2 AND k.lease_until > `+t.leaseClock()+` AND j.state = 'undoing'`, l.JobID, l.Worker)
+		WHERE k.job_id = $1 AND k.worker = $2 AND k.lease_until > `+t.leaseClock()+` AND j.state = 'undoing'
+		  AND (j.undone_up_to IS NOT DISTINCT FROM $3 OR j.undone_up_to = $4)`,
+		l.JobID, l.Worker, nullableID(p.After), nullableID(p.Changes.Last))
 	if err != nil || own {
 		return err
 	}

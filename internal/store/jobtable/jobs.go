@@ -220,7 +220,7 @@ func (t *Table) ClearMaxExpire(ctx context.Context, l store.Lease) error {
 }
 
 // Finish counts claims and not workers: a worker without a claim has nothing left to do.
-func (t *Table) Finish(ctx context.Context, l store.Lease) (j job.Job, done bool, err error) {
+func (t *Table) Finish(ctx context.Context, l store.Lease, undone store.Cursor) (j job.Job, done bool, err error) {
 	err = t.db.Write(ctx, func(tx Tx) (err error) {
 		done = false
 		if j, err = t.lockLeased(ctx, tx, l, job.Running, job.Undoing); err != nil {
@@ -228,6 +228,9 @@ func (t *Table) Finish(ctx context.Context, l store.Lease) (j job.Job, done bool
 		}
 		if j.State == job.Running && (!j.End || j.OpenClaims > 0) {
 			return nil
+		}
+		if j.State == job.Undoing && store.UndonePlace(j) != undone {
+			return &job.Lost{ID: j.ID, State: j.State}
 		}
 		done = true
 		if err := store.Complete(&j, t.params.Now()); err != nil {

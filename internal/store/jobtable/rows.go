@@ -168,7 +168,7 @@ func (t *Table) write(ctx context.Context, tx Tx, j job.Job) error {
 		UPDATE `+t.db.Table("decayctl_jobs")+`
 		SET state = $2, undone_up_to = $3, counts = $4, started_at = $5, completed_at = $6, changed_at = $7, stop_reason = $8
 		WHERE job_id = $1`,
-		j.ID, string(j.State), nullableID(store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}), t.db.Encode(j.Counts.String()),
+		j.ID, string(j.State), nullableID(store.UndonePlace(j)), t.db.Encode(j.Counts.String()),
 		nullIfEmpty(row.Started), nullIfEmpty(row.Completed), fact.FormatInstant(j.Updated), nullIfEmpty(j.StopReason)); err != nil {
 		return err
 	}

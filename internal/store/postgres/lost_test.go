@@ -158,7 +158,7 @@ func TestCancelDoesNotWaitForABatch(t *testing.T) {
 	if rows := d.Rows(t, "SELECT valid_until, updated_at FROM fact_validity_overrides"); rows[0] != "- | x" {
 		t.Errorf("written: %v", rows)
 	}
-	if _, done, err := s.Finish(ctx, undo.Lease); err != nil || !done {
+	if _, done, err := s.Finish(ctx, undo.Lease, store.Cursor{}); err != nil || !done {
 		t.Errorf("finished: %v, %v", done, err)
 	}
 	if rows := d.Rows(t, "SELECT claim FROM decayctl_claims UNION ALL SELECT worker FROM decayctl_workers"); len(rows) != 0 {

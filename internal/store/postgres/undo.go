@@ -140,7 +140,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 		locked = s.params.Now()
 		p.Count.Retries += again
 		again = 1
-		if err := s.LockUndo(ctx, jobTx{tx}, p.Lease); err != nil {
+		if err := s.LockUndo(ctx, jobTx{tx}, p); err != nil {
 			return err
 		}
 		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}

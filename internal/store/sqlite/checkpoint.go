@@ -76,11 +76,11 @@ func (s *Store) pagesWritten() (pages int) {
 }
 
 // Finish waits until its commit, and all commits before it, are on the disk: a job reported as done must stay done.
-func (s *Store) Finish(ctx context.Context, l store.Lease) (job.Job, bool, error) {
+func (s *Store) Finish(ctx context.Context, l store.Lease, undone store.Cursor) (job.Job, bool, error) {
 	if err := s.waitForDisk(ctx); err != nil {
 		return job.Job{}, false, err
 	}
-	return s.Table.Finish(ctx, l)
+	return s.Table.Finish(ctx, l, undone)
 }
 
 // Leave waits for the disk, as Finish.

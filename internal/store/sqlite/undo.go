@@ -106,7 +106,7 @@ func (s *Store) Restore(ctx context.Context, p store.RestoreParams) (store.Resto
 	var locked, otherWroteAt time.Time
 	err := s.within(ctx, func(tx querier) error {
 		locked, otherWroteAt = s.params.Now(), s.otherWroteAt
-		if err := s.LockUndo(ctx, jobTx{tx}, p.Lease); err != nil {
+		if err := s.LockUndo(ctx, jobTx{tx}, p); err != nil {
 			return err
 		}
 		r := restorer{Store: s, tx: tx, Restoration: store.NewRestoration(p)}

@@ -91,7 +91,7 @@ func testFinish(t *testing.T, d Database) {
 	open := func(what string) {
 		t.Helper()
 		untouched := g.unchanged()
-		if j, done, err := g.s.Finish(g.ctx, h.Lease); err != nil || done || j.State != job.Running {
+		if j, done, err := g.s.Finish(g.ctx, h.Lease, store.Cursor{}); err != nil || done || j.State != job.Running {
 			t.Errorf("%s: finished %v, %s, %v", what, done, j.State, err)
 		}
 		untouched(what)
@@ -265,6 +265,6 @@ func testShared(t *testing.T, d Database) {
 	}
 	g.count(200, "fact_retractions")
 	g.count(0, "decayctl_claims")
-	_, _, err := g.s.Finish(g.ctx, shares[2].Lease)
+	_, _, err := g.s.Finish(g.ctx, shares[2].Lease, store.Cursor{})
 	shares[2].lost("a job that another has finished", err, job.Done)
 }

@@ -21,7 +21,7 @@ func (h *share) writes(b store.Batch, changes store.Changes) map[string]func() e
 		"ClearPlanCheck": func() error { return h.s.ClearPlanCheck(h.ctx, h.Lease) },
 		"Claim":          func() error { _, err := h.s.Claim(h.ctx, h.Lease, 2); return err },
 		"Apply":          func() error { _, err := h.s.Apply(h.ctx, b); return err },
-		"Finish":         func() error { _, _, err := h.s.Finish(h.ctx, h.Lease); return err },
+		"Finish":         func() error { _, _, err := h.s.Finish(h.ctx, h.Lease, store.Cursor{}); return err },
 		"Restore": func() error {
 			_, err := h.s.Restore(h.ctx, store.RestoreParams{Lease: h.Lease, Job: h.Job, Changes: changes})
 			return err

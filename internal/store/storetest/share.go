@@ -90,7 +90,7 @@ func (h *share) sweepBy(size int, batch func(store.Claim) store.Batch) job.Job {
 // finish finishes a job, which must succeed.
 func (h *share) finish(want job.State) job.Job {
 	h.t.Helper()
-	j, done, err := h.s.Finish(h.ctx, h.Lease)
+	j, done, err := h.s.Finish(h.ctx, h.Lease, store.UndonePlace(h.find(h.Job.ID)))
 	if err != nil || !done || j.State != want {
 		h.t.Fatalf("finished: %v, %s, %v; want %s", done, j.State, err, want)
 	}
@@ -124,7 +124,7 @@ func (h *share) takeBack(size int) job.Job {
 // takeBackFrom is takeBack with an earlier state of the job.
 func (h *share) takeBackFrom(j job.Job, size int) job.Job {
 	h.t.Helper()
-	at := store.Cursor{ID: j.UndoneUpTo, Set: j.UndoneAny}
+	at := store.UndonePlace(j)
 	for range tooMany {
 		found, err := h.s.Changes(h.ctx, store.ChangesParams{Job: j, After: at, Size: size})
 		if err != nil {
@@ -133,7 +133,7 @@ func (h *share) takeBackFrom(j job.Job, size int) job.Job {
 		if !found.Last.Set {
 			return h.finish(job.Undone)
 		}
-		if _, err := h.s.Restore(h.ctx, store.RestoreParams{Lease: h.Lease, Job: j, Changes: found}); err != nil {
+		if _, err := h.s.Restore(h.ctx, store.RestoreParams{Lease: h.Lease, Job: j, After: at, Changes: found}); err != nil {
 			h.t.Fatal(err)
 		}
 		at = found.Last

@@ -172,7 +172,7 @@ func testUndoStopped(t *testing.T, d Database) {
 		t.Fatalf("%+v, %v", next, err)
 	}
 	g.end(h.Job.ID)
-	restore.Changes = next
+	restore.Changes, restore.After = next, found.Last
 	tooLate := func(what string) {
 		t.Helper()
 		untouched := g.unchanged()
