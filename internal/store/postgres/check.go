@@ -31,7 +31,7 @@ func (s *Store) check(ctx context.Context) error {
 				return &store.Error{Kind: store.NotPermitted, Text: "the server, the database or the role is read-only (default_transaction_read_only is on); sweep with a role that may write (a dry run works here)"}
 			}
 		}
-		if err := s.readDeadlockTimeout(ctx, tx); err != nil {
+		if err := s.readServer(ctx, tx); err != nil {
 			return err
 		}
 		if err := s.checkSettings(ctx, tx); err != nil {

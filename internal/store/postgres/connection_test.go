@@ -30,6 +30,8 @@ func TestWrongConnectionSettingIsNamed(t *testing.T) {
 		{"", "?sslmode=verify-full&sslrootcert=/nope/ca.pem", "sslrootcert /nope/ca.pem"},
 		{"", "?connect_timeout=soon", "connect_timeout soon"},
 		{"", "?target_session_attrs=bogus", "target_session_attrs bogus"},
+		{"", "?keepalives_idle=soon", "keepalives_idle soon"},
+		{"", "?tcp_user_timeout=-1", "tcp_user_timeout -1"},
 		{"", "?ssl_min_protocol_version=TLSv1.2", "ssl_min_protocol_version TLS"},
 		{"", "?ssl_max_protocol_version=TLSv1.3", "ssl_max_protocol_version TLS"},
 	} {

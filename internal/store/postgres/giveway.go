@@ -111,11 +111,12 @@ func (s *Store) waitFor(ctx context.Context, tx pgx.Tx, wait time.Duration) erro
 	return s.layout.set(ctx, tx, fmt.Sprintf("lock_timeout = %d", wait.Milliseconds()))
 }
 
-// readDeadlockTimeout reads deadlock_timeout. A role may have its own value. If that of decayctl's role is longer than the
-// default of 1 s, that of the node's role need not be.
-func (s *Store) readDeadlockTimeout(ctx context.Context, tx pgx.Tx) error {
+// readServer reads what the server runs on, and deadlock_timeout. A role may have its own value of that. If it is longer than
+// the default of 1 s for decayctl's role, it need not be for the node's role.
+func (s *Store) readServer(ctx context.Context, tx pgx.Tx) error {
 	var ms int64
-	err := tx.QueryRow(ctx, "SELECT setting::bigint FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'").Scan(&ms)
+	err := tx.QueryRow(ctx, `SELECT setting::bigint, pg_catalog.version() LIKE '%linux%'
+		FROM pg_catalog.pg_settings WHERE name = 'deadlock_timeout'`).Scan(&ms, &s.onLinux)
 	s.deadlock = min(time.Second, time.Duration(ms)*time.Millisecond)
 	return err
 }

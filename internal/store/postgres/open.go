@@ -31,6 +31,7 @@ type Store struct {
 	backfill  bool                     // fact_embedding_status exists and can be written
 	common    atomic.Pointer[[]string] // see commonExpiries; nil until they were read
 	deadlock  time.Duration            // the server's deadlock_timeout, at most 1 s
+	onLinux   bool                     // the server; false until it is read
 	connected bool                     // the store was opened; a lost connection may come back
 	notes     []string
 	triggers  store.Triggers
@@ -53,6 +54,11 @@ func Open(ctx context.Context, dsn, schema string, p store.OpenParams) (*Store, 
 	if err := refuseUnknown(config.ConnConfig.RuntimeParams); err != nil {
 		return nil, err
 	}
+	alive, err := takeKeepalive(config.ConnConfig.RuntimeParams)
+	if err != nil {
+		return nil, err
+	}
+	config.ConnConfig.DialFunc = alive.dial
 	s := &Store{params: p, schema: schema, quoted: pgx.Identifier{schema}.Sanitize(), layout: oneServer{}, deadlock: time.Second} // until they are read
 	s.Table = jobtable.New(dialect{s}, p, "")
 	s.settings = s.transactionSettings(config.ConnConfig)

@@ -20,7 +20,6 @@ type setting struct{ name, value string }
 func (s *Store) transactionSettings(config *pgx.ConnConfig) []setting {
 	settings := []setting{
 		{"statement_timeout", fmt.Sprint((s.params.LockTimeout + 5*time.Minute).Milliseconds())},
-		{"idle_in_transaction_session_timeout", "60000"}, // a client that hangs must not hold locks
 		{"jit", "off"}, // compiling takes longer than a batch gains by it
 	}
 	ours := len(settings)
@@ -78,8 +77,7 @@ const pins = `pg_catalog.set_config('search_path', pg_catalog.concat_ws(', ', 'p
 // connection, and do not change its destination.
 var connectionOnly = map[string]bool{
 	"channel_binding": true, "fallback_application_name": true, "gssdelegation": true, "gssencmode": true,
-	"gsslib": true, "keepalives": true, "keepalives_count": true, "keepalives_idle": true,
-	"keepalives_interval": true, "requiressl": true, "sslcompression": true, "tcp_user_timeout": true,
+	"gsslib": true, "requiressl": true, "sslcompression": true,
 }
 
 // parseOptions parses libpq's parameter options: -c name=value and --name=value.
@@ -90,6 +88,27 @@ func parseOptions(options string) []setting {
 		if name, value, ok := strings.Cut(word, "="); ok {
 			settings = append(settings, setting{strings.ReplaceAll(name, "-", "_"), value})
 		}
+	}
+	return settings
+}
+
+// silence is how long the server waits for this process, within a transaction, before it ends the session and frees its locks.
+// The process may hang, or its host may be cut off, which tells the server nothing. A session that writes has to end before
+// other processes give up waiting for its locks. A session that only reads gets longer: its process may be at work on the rows.
+func (s *Store) silence(access pgx.TxAccessMode) time.Duration {
+	if access == writing {
+		return min(time.Minute, max(time.Second, s.params.LockTimeout/2))
+	}
+	return time.Minute
+}
+
+// forSilence are the settings for it. The first counts while the server waits for the next statement. The second counts while
+// the server sends rows that the host does not receive. Servers on other systems than Linux log that they do not have it.
+func (s *Store) forSilence(access pgx.TxAccessMode) []setting {
+	wait := fmt.Sprint(s.silence(access).Milliseconds())
+	settings := []setting{{"idle_in_transaction_session_timeout", wait}}
+	if s.onLinux {
+		settings = append(settings, setting{"tcp_user_timeout", wait})
 	}
 	return settings
 }
@@ -105,7 +124,7 @@ func (s *Store) preamble(t transaction, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
 	fmt.Fprintf(&b, "SET LOCAL lock_timeout = %d; ", max(1, wait.Milliseconds())) // 0 would wait for ever
-	for _, each := range s.settings {
+	for _, each := range append(s.forSilence(t.access), s.settings...) {
 		if strings.EqualFold(each.name, "lock_timeout") {
 			continue
 		}

@@ -32,7 +32,7 @@ var decisions = map[string]decision{
 		"DateStyle": "SQL, DMY", "array_nulls": "off", "client_encoding": "LATIN1", "default_table_access_method": "strange_heap",
 		"exit_on_error": "on", "extra_float_digits": "-5", "gin_fuzzy_search_limit": "1", "idle_in_transaction_session_timeout": "5min",
 		"jit": "on", "lock_timeout": "30s", "quote_all_identifiers": "on", "row_security": "on", "search_path": "strange, pg_catalog, public", "standard_conforming_strings": "off",
-		"statement_timeout": "1min", "synchronous_commit": "off", "transform_null_equals": "on",
+		"statement_timeout": "1min", "synchronous_commit": "off", "tcp_user_timeout": "1000", "transform_null_equals": "on",
 	}},
 	"refused": {"it changes results, and only a superuser may change it back", map[string]string{
 		"default_transaction_read_only": "on", "ignore_checksum_failure": "on", "session_replication_role": "replica", "zero_damaged_pages": "on",
@@ -89,7 +89,7 @@ var decisions = map[string]decision{
 	}},
 	"loud": {"what goes too far ends with an error, or with the connection", map[string]string{
 		"client_connection_check_interval": "1s", "idle_session_timeout": "", "max_stack_depth": "100kB", "restrict_nonsystem_relation_kind": "view, foreign-table",
-		"tcp_keepalives_count": "1", "tcp_keepalives_idle": "1", "tcp_keepalives_interval": "1", "tcp_user_timeout": "1000", "temp_file_limit": "100MB",
+		"tcp_keepalives_count": "1", "tcp_keepalives_idle": "1", "tcp_keepalives_interval": "1", "temp_file_limit": "100MB",
 		"transaction_timeout": "",
 	}},
 }
@@ -185,11 +185,7 @@ func TestOddSettingChangesNothing(t *testing.T) {
 			}
 		}))
 	}
-	// A trigger sees what decayctl's transactions have been given.
-	c.d.Exec(t, "CREATE TABLE given (name text, value text)")
-	c.d.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
-		INSERT INTO public.given SELECT name, setting FROM pg_catalog.pg_settings; RETURN NULL; END $$`)
-	c.d.Exec(t, "CREATE TRIGGER note AFTER INSERT ON fact_validity_overrides FOR EACH STATEMENT EXECUTE FUNCTION note()")
+	noteSettings(t, c.d)
 	before := c.d.Touched(t)
 	var want [][]string
 	day := rule.TTL(86400)
@@ -240,6 +236,52 @@ func TestOddSettingChangesNothing(t *testing.T) {
 			c.d.Exec(t, "ALTER ROLE "+c.role.Name+" RESET ALL")
 			if given := c.d.Rows(t, "SELECT DISTINCT value FROM given WHERE name = $1", name); why == "pinned" && (len(given) == 0 || slices.Contains(given, odd)) {
 				t.Errorf("%s: the transactions had %q", name, given)
+			}
+		}
+	}
+}
+
+// noteSettings has a trigger note in a table what decayctl's transactions have been given.
+func noteSettings(t *testing.T, d storetest.Database) {
+	t.Helper()
+	d.Exec(t, "CREATE TABLE given (name text, value text)")
+	d.Exec(t, `CREATE FUNCTION note() RETURNS trigger LANGUAGE plpgsql SECURITY DEFINER AS $$ BEGIN
+		INSERT INTO public.given SELECT name, setting FROM pg_catalog.pg_settings; RETURN NULL; END $$`)
+	d.Exec(t, "CREATE TRIGGER note AFTER INSERT ON fact_validity_overrides FOR EACH STATEMENT EXECUTE FUNCTION note()")
+}
+
+// TestSilentWriterIsEndedBeforeOthersGiveUp: the server ends a session that writes and says nothing more within half of the
+// time for which other processes wait for its locks. The address may say otherwise.
+func TestSilentWriterIsEndedBeforeOthersGiveUp(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	noteSettings(t, d)
+	for i, test := range []struct {
+		wait time.Duration
+		more string
+		want string
+	}{
+		{30 * time.Second, "", "15000"},
+		{time.Hour, "", "60000"},
+		{time.Millisecond, "", "1000"},
+		{time.Second, "&options=-c%20idle_in_transaction_session_timeout%3D777%20-c%20tcp_user_timeout%3D777", "777"},
+	} {
+		d.Exec(t, "TRUNCATE given")
+		d.Insert(t, storetest.Fact(fmt.Sprint("fact ", i)))
+		s, err := postgres.Open(t.Context(), db.URL+test.more, "public", store.OpenParams{LockTimeout: test.wait, Now: time.Now})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if _, err := storetest.Sweep(t.Context(), storetest.Engine(s), store.StartParams{Rules: rule.Set{Floor: &floor}}, sweep.Work{}); err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Close(); err != nil {
+			t.Fatal(err)
+		}
+		for _, name := range []string{"idle_in_transaction_session_timeout", "tcp_user_timeout"} {
+			if got := d.Rows(t, "SELECT DISTINCT value FROM given WHERE name = $1", name); !slices.Equal(got, []string{test.want}) {
+				t.Errorf("%s is %v with a lock timeout of %s%s; want %s", name, got, test.wait, test.more, test.want)
 			}
 		}
 	}
