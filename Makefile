@@ -13,6 +13,9 @@ CASES    ?= dry-run,first,nothing,nightly,undo,neighbour,node
 # Extra arguments, as in: make test TESTFLAGS='-run Undo -v', make bench BENCHFLAGS='-times 3'
 TESTFLAGS ?=
 BENCHFLAGS ?=
+# How many packages make test runs at a time: one more than there are processors, since some tests wait. Each test binary is linked
+# anew, which takes 500 MB.
+TEST_PACKAGES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
 # What the random stores of make interop come from. The one that failed makes them again.
 INTEROP_SEED := $(or $(INTEROP_SEED),$(shell date +%s))
 
@@ -54,7 +57,7 @@ test: export STORETEST_NO_SKIP = 1
 test: export GORACE = atexit_sleep_ms=10
 test: ## run all tests with the race detector, none skipped (installs PostgreSQL, pgbouncer and Chromium on Debian)
 	@bash .ci/install
-	$(GO) test $(RACE) -parallel 4 -timeout 60m $(TESTFLAGS) ./...
+	$(GO) test $(RACE) -p $(TEST_PACKAGES) -parallel 4 -timeout 60m $(TESTFLAGS) ./...
 
 test-postgres: ## run the tests of the PostgreSQL store on PostgreSQL 14, 16, 17 and 18, from npm
 	@GO='$(GO)' bash .ci/postgres $(TESTFLAGS)
