@@ -46,7 +46,7 @@ func dryRunByPolicies() Run {
 	r.Job.Rules.TTL, r.Job.Rules.Floor, r.Job.Rules.Only = nil, nil, "context\u202e"
 	r.Preview = &sweep.Result{Total: 20000, Counts: job.Counts{
 		Examined: 20000, Selected: 1200, Reduced: 1200, ReducedOnly: 1200, ByRule: map[string]int64{"policy:context\u202e": 1200}, Tenants: map[string]int64{"acme": 1200},
-	}, Groups: map[sweep.GroupKey]*sweep.Group{
+	}, Groups: map[job.GroupKey]*sweep.Group{
 		{Tenant: "acme", Scope: "team", Relation: "memory:context"}: {Facts: 1200, ByRule: map[string]int64{"policy:context\u202e": 1200}},
 	}}
 	r.Notes = nil

@@ -41,7 +41,7 @@ func dryRun() Run {
 		Counts: job.Counts{
 			Examined: 20000, Kept: map[rule.Protection]int64{rule.System: 600, rule.LegalHold: 400, rule.UnreadableTimestamp: 20},
 		},
-		Groups: map[sweep.GroupKey]*sweep.Group{
+		Groups: map[job.GroupKey]*sweep.Group{
 			{Tenant: "default", Scope: "local", Relation: "memory:context"}: both(6000, 2000, 500),
 			{Tenant: "default", Scope: "team", Relation: "roadmap:status"}:  both(2000, 700, 300),
 			{Tenant: "acme", Scope: "company", Relation: "喜欢"}:              both(300, 0, 0),
@@ -81,10 +81,10 @@ func dryRun() Run {
 func manyGroups() Run {
 	r := dryRun()
 	for i := range 25 {
-		key := sweep.GroupKey{Tenant: "default", Scope: "local", Relation: fmt.Sprintf("note:%02d", i)}
+		key := job.GroupKey{Tenant: "default", Scope: "local", Relation: fmt.Sprintf("note:%02d", i)}
 		r.Preview.Groups[key] = both(20, 5, 1)
 	}
-	r.Preview.Groups[sweep.GroupKey{Tenant: "acme", Scope: "public", Relation: strings.Repeat("a very long name ", 6)}] = both(0, 200, 0)
+	r.Preview.Groups[job.GroupKey{Tenant: "acme", Scope: "public", Relation: strings.Repeat("a very long name ", 6)}] = both(0, 200, 0)
 	r.Preview.Other = sweep.Group{}
 	sum(r.Preview)
 	return r

@@ -57,9 +57,9 @@ func hostileDryRun(t *rapid.T) Run {
 	draw, count := drawer(t)
 	r := hostileRun(t)
 	r.Job.ID, r.Job.Node, r.Job.State, r.Job.Workers = "", false, job.Done, nil
-	r.Preview = &sweep.Result{Counts: r.Job.Counts, Groups: map[sweep.GroupKey]*sweep.Group{}}
+	r.Preview = &sweep.Result{Counts: r.Job.Counts, Groups: map[job.GroupKey]*sweep.Group{}}
 	for range rapid.IntRange(0, 25).Draw(t, "groups") {
-		key := sweep.GroupKey{Tenant: draw("tenant"), Scope: draw("scope"), Relation: draw("relation")}
+		key := job.GroupKey{Tenant: draw("tenant"), Scope: draw("scope"), Relation: draw("relation")}
 		r.Preview.Groups[key] = both(count("ttl"), count("floor"), 0)
 	}
 	if rapid.Bool().Draw(t, "pictures") {

@@ -15,7 +15,6 @@ import (
 	"pgregory.net/rapid"
 
 	"decayctl/internal/job"
-	"decayctl/internal/sweep"
 )
 
 func TestClean(t *testing.T) {
@@ -198,14 +197,14 @@ func TestJSONIsTrue(t *testing.T) {
 		same("valid until", *f.ValidUntil, *s.ValidUntil)
 		same("reason", r.Preview.Samples[0].Reason, s.Reason)
 
-		want, got := map[sweep.GroupKey]int64{}, map[sweep.GroupKey]int64{}
+		want, got := map[job.GroupKey]int64{}, map[job.GroupKey]int64{}
 		for key, g := range r.Preview.Groups {
 			if g.Facts > 0 {
-				want[sweep.GroupKey{Tenant: valid(key.Tenant), Scope: valid(key.Scope), Relation: valid(key.Relation)}] += g.Facts
+				want[job.GroupKey{Tenant: valid(key.Tenant), Scope: valid(key.Scope), Relation: valid(key.Relation)}] += g.Facts
 			}
 		}
 		for _, g := range doc.Groups {
-			got[sweep.GroupKey{Tenant: g.Tenant, Scope: g.Scope, Relation: g.Relation}] += g.Count
+			got[job.GroupKey{Tenant: g.Tenant, Scope: g.Scope, Relation: g.Relation}] += g.Count
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Fatalf("groups (-want +got):\n%s", diff)

@@ -11,6 +11,7 @@ import (
 	"github.com/jedib0t/go-pretty/v6/table"
 	"github.com/jedib0t/go-pretty/v6/text"
 
+	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/sweep"
 )
@@ -63,7 +64,7 @@ func (p *page) tenants(selected map[string]int64) {
 
 // groupRow is a group of facts, or the sum of the groups that are not shown.
 type groupRow struct {
-	sweep.GroupKey
+	job.GroupKey
 	facts  int64
 	byRule map[string]int64
 }

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"strings"
 
+	"decayctl/internal/bounded"
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
@@ -13,9 +14,9 @@ import (
 type forecasting struct {
 	*Forecast
 	judge   *rule.Judge
-	rules   bounded[int, Series] // by their place in the set
-	places  map[string]int       // of rules, by their names
-	groups  bounded[string, GroupSeries]
+	rules   bounded.Map[int, Series] // by their place in the set
+	places  map[string]int           // of rules, by their names
+	groups  bounded.Map[string, GroupSeries]
 	changes []rule.Change // of one fact
 }
 
@@ -29,18 +30,18 @@ func newForecasting(p Params, judge *rule.Judge) *forecasting {
 		judge:    judge, places: map[string]int{},
 	}
 	most := min(maxGroups, maxCells/days)
-	f.rules = bounded[int, Series]{
-		most: most, compare: cmp.Compare[int], clone: func(place int) int { return place },
-		make: func() *Series { s := newSeries(days); return &s },
-		move: func(from, to *Series) *Series {
+	f.rules = bounded.Map[int, Series]{
+		Most: most, Compare: cmp.Compare[int], Values: map[int]*Series{}, Clone: func(place int) int { return place },
+		New: func() *Series { s := newSeries(days); return &s },
+		Move: func(from, to *Series) *Series {
 			from.move(to)
 			return from
 		},
 	}
-	f.groups = bounded[string, GroupSeries]{
-		most: most, compare: cmp.Compare[string], clone: strings.Clone,
-		make: func() *GroupSeries { return &GroupSeries{Series: newSeries(days)} },
-		move: func(from, to *GroupSeries) *GroupSeries {
+	f.groups = bounded.Map[string, GroupSeries]{
+		Most: most, Compare: cmp.Compare[string], Values: map[string]*GroupSeries{}, Clone: strings.Clone,
+		New: func() *GroupSeries { return &GroupSeries{Series: newSeries(days)} },
+		Move: func(from, to *GroupSeries) *GroupSeries {
 			to.Live += from.Live
 			from.move(&to.Series)
 			return &GroupSeries{Series: from.Series}
@@ -83,7 +84,7 @@ func (f *forecasting) add(c *fact.Candidate) {
 	f.Live++
 	var group *GroupSeries
 	if f.By != "" {
-		group = f.groups.at(job.Clip(f.key(c)))
+		group = f.groups.At(job.Clip(f.key(c)))
 		group.Live++
 	}
 	f.changes = f.judge.Forecast(c, f.Days, f.changes[:0])
@@ -93,7 +94,7 @@ func (f *forecasting) add(c *fact.Candidate) {
 			continue
 		}
 		f.Total.count(change)
-		f.rules.at(f.places[change.Rule]).count(change)
+		f.rules.At(f.places[change.Rule]).count(change)
 		if group != nil {
 			group.count(change)
 		}
@@ -116,17 +117,17 @@ func (f *forecasting) result() *Forecast {
 	for name, place := range f.places {
 		names[place] = name
 	}
-	for _, place := range f.rules.keys {
-		forecast.Rules = append(forecast.Rules, RuleSeries{names[place], *f.rules.values[place]})
+	for _, place := range f.rules.Keys() {
+		forecast.Rules = append(forecast.Rules, RuleSeries{names[place], *f.rules.Values[place]})
 	}
-	if f.rules.others != nil {
-		forecast.Rules = append(forecast.Rules, RuleSeries{"", *f.rules.others})
+	if f.rules.Others != nil {
+		forecast.Rules = append(forecast.Rules, RuleSeries{"", *f.rules.Others})
 	}
-	for _, key := range f.groups.keys {
-		group := *f.groups.values[key]
+	for _, key := range f.groups.Keys() {
+		group := *f.groups.Values[key]
 		group.Key = key
 		forecast.Groups = append(forecast.Groups, group)
 	}
-	forecast.Others = f.groups.others
+	forecast.Others = f.groups.Others
 	return &forecast
 }

@@ -1,10 +1,9 @@
 package stats
 
 import (
-	"cmp"
-	"strings"
 	"time"
 
+	"decayctl/internal/bounded"
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
@@ -26,7 +25,7 @@ type Collector struct {
 	standing    Standing
 	ages        ageCounts
 	confidences confidenceCounts
-	groups      bounded[groupKey, Counts]
+	groups      bounded.Map[job.GroupKey, Counts]
 	forecast    *forecasting
 }
 
@@ -39,10 +38,10 @@ func (s *Collector) Begin() {
 	s.standing = Standing{Protected: map[rule.Protection]int64{}, Policies: map[string]int64{}}
 	s.ages = newAgeCounts(s.params)
 	s.confidences = confidenceCounts{}
-	s.groups = bounded[groupKey, Counts]{
-		most: maxGroups, compare: groupKey.compare, clone: groupKey.clone,
-		make: func() *Counts { return &Counts{} },
-		move: func(from, to *Counts) *Counts {
+	s.groups = bounded.Map[job.GroupKey, Counts]{
+		Most: maxGroups, Compare: job.GroupKey.Compare, Values: map[job.GroupKey]*Counts{}, Clone: job.GroupKey.Clone,
+		New: func() *Counts { return &Counts{} },
+		Move: func(from, to *Counts) *Counts {
 			to.Add(*from)
 			*from = Counts{}
 			return from
@@ -68,7 +67,7 @@ func (s *Collector) Collect(c *fact.Candidate, v rule.Verdict) {
 	}
 	s.ages.add(c.Timestamp, at)
 	s.confidences.add(c.EffectiveConfidence(), at)
-	s.groups.at(groupKey{job.Clip(c.Tenant), job.Clip(c.Scope), job.Clip(c.Relation)})[at]++
+	s.groups.At(job.GroupKeyOf(c))[at]++
 	if s.forecast != nil {
 		s.forecast.add(c)
 	}
@@ -98,11 +97,11 @@ func (s *Collector) Statistics() *Statistics {
 		AsOf: s.params.AsOf, Standing: s.standing,
 		Ages: s.ages.histogram(), Confidences: s.confidences.histogram(s.params.Rules),
 	}
-	for _, key := range s.groups.keys {
-		all.Groups = append(all.Groups, Group{key.tenant, key.scope, key.relation, *s.groups.values[key]})
+	for _, key := range s.groups.Keys() {
+		all.Groups = append(all.Groups, Group{key.Tenant, key.Scope, key.Relation, *s.groups.Values[key]})
 	}
-	if s.groups.others != nil {
-		all.Others = *s.groups.others
+	if s.groups.Others != nil {
+		all.Others = *s.groups.Others
 	}
 	if s.forecast != nil {
 		all.Forecast = s.forecast.result()
@@ -118,15 +117,3 @@ func (s *Statistics) CountExpired(examined int64) {
 }
 
 const maxGroups = 1000
-
-// groupKey is what live facts are counted by. Long names are cut.
-type groupKey struct{ tenant, scope, relation string }
-
-func (k groupKey) compare(other groupKey) int {
-	return cmp.Or(cmp.Compare(k.tenant, other.tenant), cmp.Compare(k.scope, other.scope), cmp.Compare(k.relation, other.relation))
-}
-
-// clone copies the texts: a substring would keep the whole range of facts in memory.
-func (k groupKey) clone() groupKey {
-	return groupKey{strings.Clone(k.tenant), strings.Clone(k.scope), strings.Clone(k.relation)}
-}

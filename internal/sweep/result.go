@@ -1,12 +1,12 @@
 package sweep
 
 import (
-	"cmp"
 	"slices"
 	"sort"
 	"strings"
 	"time"
 
+	"decayctl/internal/bounded"
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 )
@@ -17,21 +17,13 @@ type Result struct {
 	Total      int64 // facts in the store, an estimate
 	Live       int64 // facts not expired by now; counted for a limit in percent only
 
-	Groups  map[GroupKey]*Group // selected facts; a bounded number of keys
-	Other   Group               // selected facts beyond those keys
-	Oldest  *time.Time          // earliest readable stamp among the selected facts; nil where none has one
+	Groups  map[job.GroupKey]*Group // selected facts; a bounded number of keys
+	Other   Group                   // selected facts beyond those keys
+	Oldest  *time.Time              // earliest readable stamp among the selected facts; nil where none has one
 	Newest  *time.Time
 	Samples []Sample
 
-	keys []GroupKey // of Groups, in their order
-}
-
-// GroupKey is what selected facts are counted by. Names are shortened at 200 bytes.
-type GroupKey struct{ Tenant, Scope, Relation string }
-
-// compare orders keys by their fields, as they are written.
-func (k GroupKey) compare(other GroupKey) int {
-	return cmp.Or(cmp.Compare(k.Tenant, other.Tenant), cmp.Compare(k.Scope, other.Scope), cmp.Compare(k.Relation, other.Relation))
+	groups bounded.Map[job.GroupKey, Group] // counts into Groups and Other
 }
 
 // Group counts facts of one key. A fact that two rules select is one fact, and counts under both.
@@ -53,7 +45,25 @@ const maxSampleText = 1000 // bytes of each text of a sample
 
 const maxGroups = 1000 // keys; relation names are hostile text, and there may be a million of them
 
-func newResult(total int64) *Result { return &Result{Total: total, Groups: map[GroupKey]*Group{}} }
+func newResult(total int64) *Result {
+	r := &Result{Total: total, Groups: map[job.GroupKey]*Group{}, Other: newGroup()}
+	r.groups = bounded.Map[job.GroupKey, Group]{
+		Most: maxGroups, Compare: job.GroupKey.Compare, Values: r.Groups, Others: &r.Other, Clone: job.GroupKey.Clone,
+		New: func() *Group { g := newGroup(); return &g },
+		Move: func(from, to *Group) *Group {
+			to.Facts += from.Facts
+			for name, count := range from.ByRule {
+				to.ByRule[name] += count
+			}
+			from.Facts = 0
+			clear(from.ByRule)
+			return from
+		},
+	}
+	return r
+}
+
+func newGroup() Group { return Group{ByRule: map[string]int64{}} }
 
 // add counts one fact that was judged.
 func (r *Result) add(p Params, f judged) {
@@ -61,7 +71,11 @@ func (r *Result) add(p Params, f judged) {
 	if !f.verdict.Acts() {
 		return
 	}
-	r.group(f.fact).add(f.verdict.Rules)
+	group := r.groups.At(job.GroupKeyOf(f.fact))
+	group.Facts++
+	for _, name := range f.verdict.Rules {
+		group.ByRule[name]++
+	}
 	if stamp, err := fact.ParseInstant(f.fact.Timestamp); err == nil {
 		if r.Oldest == nil || stamp.Before(*r.Oldest) {
 			r.Oldest = &stamp
@@ -114,48 +128,4 @@ func clipOptional(text *string) *string {
 	}
 	clip := clipText(*text)
 	return &clip
-}
-
-// group is where a fact counts. The groups with the lowest keys are kept, in any order of facts: a key that was dropped is
-// higher than all that are kept, and never comes back, so no group is counted in part.
-func (r *Result) group(c *fact.Candidate) *Group {
-	key := GroupKey{Tenant: job.Clip(c.Tenant), Scope: job.Clip(c.Scope), Relation: job.Clip(c.Relation)}
-	if g := r.Groups[key]; g != nil {
-		return g
-	}
-	at, _ := slices.BinarySearchFunc(r.keys, key, GroupKey.compare)
-	if at == maxGroups {
-		return &r.Other
-	}
-	if len(r.keys) == maxGroups {
-		last := r.keys[maxGroups-1]
-		r.Other.merge(r.Groups[last])
-		delete(r.Groups, last)
-		r.keys = r.keys[:maxGroups-1]
-	}
-	key = GroupKey{strings.Clone(key.Tenant), strings.Clone(key.Scope), strings.Clone(key.Relation)}
-	r.keys = slices.Insert(r.keys, at, key)
-	g := &Group{}
-	r.Groups[key] = g
-	return g
-}
-
-func (g *Group) merge(other *Group) {
-	g.Facts += other.Facts
-	if g.ByRule == nil {
-		g.ByRule = map[string]int64{}
-	}
-	for name, count := range other.ByRule {
-		g.ByRule[name] += count
-	}
-}
-
-func (g *Group) add(rules []string) {
-	if g.ByRule == nil {
-		g.ByRule = map[string]int64{}
-	}
-	g.Facts++
-	for _, name := range rules {
-		g.ByRule[name]++
-	}
 }
