@@ -114,10 +114,11 @@ func Start(t testing.TB) *Cluster {
 	return cluster
 }
 
-// Own starts a cluster for one test, which may stop and restart it while other tests run.
-func Own(t testing.TB) *Cluster {
+// Own starts a cluster for one test, which may stop and restart it while other tests run. settings are more lines of
+// postgresql.conf.
+func Own(t testing.TB, settings ...string) *Cluster {
 	t.Helper()
-	cluster, err := Launch(forgetful)
+	cluster, err := Launch(forgetful + strings.Join(settings, "\n") + "\n")
 	refuse(t, err)
 	t.Cleanup(func() {
 		if err := cluster.End(); err != nil {
