@@ -13,6 +13,8 @@ import (
 	"sync"
 	"testing"
 
+	"github.com/jackc/pgx/v5"
+
 	"decayctl/internal/store/sample"
 )
 
@@ -93,6 +95,17 @@ func DistributeStatements(t testing.TB, page string) string {
 		t.Fatalf("%s has no statements", page)
 	}
 	return statements
+}
+
+// ConnTo is a connection to a database of one node, as superuser. It is closed when the test ends.
+func (c *Cluster) ConnTo(t testing.TB, database string) *pgx.Conn {
+	t.Helper()
+	conn, err := pgx.Connect(t.Context(), socketDSN(c.Folder, c.Port, superuser, database))
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = conn.Close(context.Background()) })
+	return conn
 }
 
 // NewDatabase creates a database on all nodes, with the fact store's schema and no facts on the coordinator. If distribute is not

@@ -21,6 +21,6 @@ CREATE FUNCTION pg_catalog.citus_backend_gpid() RETURNS bigint LANGUAGE sql AS '
 CREATE VIEW pg_catalog.citus_lock_waits AS
 	SELECT b::bigint AS blocking_gpid FROM pg_catalog.pg_locks l CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(l.pid)) b WHERE NOT l.granted;
 CREATE FUNCTION pg_catalog.run_command_on_all_nodes(text) RETURNS TABLE (success boolean, result text) LANGUAGE sql AS
-	$$ SELECT true, greatest(reltuples, pg_relation_size(oid) / 400)::text FROM pg_catalog.pg_class WHERE oid = '{schema}.facts'::regclass $$;
+	$$ SELECT true, CASE WHEN $1 LIKE '%prepared%' THEN '' ELSE greatest(reltuples, pg_relation_size(oid) / 400)::text END FROM pg_catalog.pg_class WHERE oid = '{schema}.facts'::regclass $$;
 GRANT SELECT ON pg_catalog.pg_dist_partition, pg_catalog.pg_dist_local_group, pg_catalog.pg_dist_node, pg_catalog.citus_lock_waits TO PUBLIC;
 RESET allow_system_table_mods;

@@ -2,6 +2,9 @@ package postgres
 
 import (
 	"context"
+	"errors"
+	"slices"
+	"time"
 
 	"github.com/jackc/pgx/v5"
 
@@ -91,6 +94,41 @@ func (citus) tenantNames(d store.FactDialect, from string, most int, query store
 // blocksOther asks all nodes: a session that waits for this one waits on the node with the row.
 func (citus) blocksOther() string {
 	return `SELECT EXISTS (SELECT 1 FROM pg_catalog.citus_lock_waits WHERE blocking_gpid = pg_catalog.citus_backend_gpid())`
+}
+
+// errUnsettled is the error while a node has not finished a transaction that the cluster may have committed.
+var errUnsettled = errors.New("a node of the Citus cluster has not finished a transaction")
+
+// settled looks for prepared transactions that do not end by themselves. If a node fails between the commit on the coordinator and
+// its own, Citus commits there some time later. Until then, an undo would not see what a sweep wrote there, and leave it.
+func (citus) settled(ctx context.Context, tx pgx.Tx) error {
+	prepared := func() ([]string, error) {
+		rows, err := tx.Query(ctx, `
+			SELECT DISTINCT gid
+			FROM pg_catalog.run_command_on_all_nodes($$
+				SELECT coalesce(pg_catalog.string_agg(gid, ' '), '') FROM pg_catalog.pg_prepared_xacts
+				WHERE database = pg_catalog.current_database() AND gid LIKE 'citus%' $$)
+			CROSS JOIN LATERAL pg_catalog.unnest(pg_catalog.string_to_array(result, ' ')) AS gid
+			WHERE success AND gid <> ''`)
+		if err != nil {
+			return nil, err
+		}
+		return pgx.CollectRows(rows, pgx.RowTo[string])
+	}
+	before, err := prepared()
+	if err != nil || len(before) == 0 {
+		return err
+	}
+	select { // for those that are being committed right now
+	case <-ctx.Done():
+		return ctx.Err()
+	case <-time.After(time.Second):
+	}
+	after, err := prepared()
+	if err == nil && slices.ContainsFunc(before, func(gid string) bool { return slices.Contains(after, gid) }) {
+		err = errUnsettled
+	}
+	return err
 }
 
 func (citus) estimate() string {

@@ -3,7 +3,10 @@
 package postgres_test
 
 import (
+	"context"
+	"fmt"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 
@@ -33,6 +36,63 @@ func TestCitusContract(t *testing.T) {
 		}
 		return d
 	}))
+}
+
+// TestCitusUnsettled: a node has not finished a transaction that the cluster has committed, as after a crash. An undo waits until
+// it has, since it would not see the rows.
+func TestCitusUnsettled(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.StartCitus(t)
+	db := cluster.NewDatabase(t, pgtest.DistributeStatements(t, page))
+	d := database(t, db, db.URL)
+	for i := range 40 {
+		d.Insert(t, storetest.Fact(fmt.Sprintf("%02d", i)))
+	}
+	s, err := open(t, db.URL, "public", false)
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err := storetest.Sweep(t.Context(), storetest.Engine(s), store.StartParams{Rules: weak, AsOf: storetest.AsOf}, sweep.Work{})
+	if err != nil || j.Counts.Decayed != 40 {
+		t.Fatalf("%+v, %v", j.Counts, err)
+	}
+	// The first worker takes the rows of one shard out and has them written by a transaction that waits for its end.
+	node := cluster.Workers[0].ConnTo(t, db.Name)
+	if _, err := node.Exec(t.Context(), "SET citus.override_table_visibility = off"); err != nil { // else shards are hidden
+		t.Fatal(err)
+	}
+	var shard string
+	if err := node.QueryRow(t.Context(), `SELECT relname FROM pg_class WHERE relname LIKE 'fact_validity_overrides\_1%' AND relkind = 'r' ORDER BY 1 LIMIT 1`).Scan(&shard); err != nil {
+		t.Fatal(err)
+	}
+	const gid = "citus_9_1_99_99" // of no node, so that no node rolls it back
+	for _, statement := range []string{
+		"CREATE TABLE public.out AS SELECT * FROM public." + shard, "DELETE FROM public." + shard,
+		"BEGIN", "INSERT INTO public." + shard + " SELECT * FROM public.out", "PREPARE TRANSACTION '" + gid + "'",
+	} {
+		if _, err := node.Exec(t.Context(), statement); err != nil {
+			t.Fatalf("%s: %v", statement, err)
+		}
+	}
+	committed := make(chan error)
+	go func() {
+		time.Sleep(3 * time.Second) // as long as the node is away
+		_, err := node.Exec(context.Background(), "COMMIT PREPARED '"+gid+"'")
+		committed <- err
+	}()
+	joined, err := s.Join(t.Context(), store.JoinParams{ID: j.ID, Undo: true, Worker: storetest.Worker("a test", 2)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if j, err = storetest.Engine(s).Undo(t.Context(), joined, sweep.Work{}); err != nil || j.Counts.Restored != 40 {
+		t.Errorf("restored %d, %v", j.Counts.Restored, err)
+	}
+	if err := <-committed; err != nil {
+		t.Error(err)
+	}
+	if left := d.Rows(t, "SELECT count(*) FROM fact_validity_overrides")[0]; left != "0" {
+		t.Errorf("%s overrides are left", left)
+	}
 }
 
 // TestCitusEqual: a sweep and its undo leave the same rows on a cluster as on one server.

@@ -110,7 +110,10 @@ func (dialect) Exclusive() bool { return false }
 func (dialect) Checkpoint(context.Context) {}
 
 func (d dialect) MayUndo(ctx context.Context, t jobtable.Tx) error {
-	return d.require(ctx, t.(jobTx).Tx, undoPrivileges())
+	if err := d.require(ctx, t.(jobTx).Tx, undoPrivileges()); err != nil {
+		return err
+	}
+	return d.layout.settled(ctx, t.(jobTx).Tx)
 }
 
 func (d dialect) MayPrune(ctx context.Context, t jobtable.Tx) error {

@@ -50,6 +50,8 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.Uncertain, "the connection to the server was lost in the COMMIT, which may or may not have happened: "+lostConn.Error())
 	case errors.As(err, &lostConn) && !refusal(err):
 		return fail(lost, "the connection to the server was lost: "+lostConn.Error())
+	case errors.Is(err, errUnsettled):
+		return fail(store.Busy, errUnsettled.Error()+", and an undo could miss what it wrote; Citus finishes it within citus.recover_2pc_interval (a minute) after the node is back; try again then")
 	case lockTimedOut(err):
 		return fail(store.Busy, fmt.Sprintf("another session has kept rows locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
 	case !errors.As(err, &server):

@@ -46,7 +46,7 @@ func (s *Store) retryLocked(ctx context.Context, once func() error) error {
 // lockTimedOut tells whether a transaction was rolled back because it, or another session, waited for a lock too long.
 func lockTimedOut(err error) bool {
 	var server *pgconn.PgError
-	return errors.Is(err, errBlocksOther) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
+	return errors.Is(err, errBlocksOther) || errors.Is(err, errUnsettled) || errors.As(err, &server) && server.Code == "55P03" // lock_not_available
 }
 
 // mayRunAgain tells whether a transaction that could not get a lock may be repeated. It may not after rows were handed over,

@@ -27,6 +27,8 @@ type layout interface {
 	tenantNames(d store.FactDialect, from string, most int, query store.Query) ([]string, error)
 	// blocksOther is a query: whether another session waits for a lock of this one.
 	blocksOther() string
+	// settled fails with errUnsettled if a transaction that was committed may not be visible yet.
+	settled(ctx context.Context, tx pgx.Tx) error
 	// estimate is a query: about how many rows the table $1 has.
 	estimate() string
 }
@@ -111,6 +113,8 @@ func (oneServer) blocksOther() string {
 			SELECT 1 FROM pg_catalog.pg_locks l
 			WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`
 }
+
+func (oneServer) settled(context.Context, pgx.Tx) error { return nil }
 
 // estimate is the planner's number of rows, over all partitions. For a table that was never analysed it is estimated from the
 // table's size.
