@@ -86,10 +86,14 @@ func (a *app) runDryRun(ctx context.Context, c config.Config) error {
 	j.Completed, j.Counts, j.Total = a.Now(), preview.Counts, preview.Total
 	a.came(ctx, s, j, true)
 	a.run.facts = factsOf(counted)
+	cost, err := store.CostOf(ctx, s, preview.Due())
+	if err != nil {
+		return err
+	}
 	history, unread := lastSweeps(ctx, s, j)
 	run := report.Run{
 		Target: c.Store.Display, Job: j, Preview: preview, History: history,
-		Notes: slices.Concat(s.Notes(), notes, unread), Stats: counted, Now: j.Completed, Made: a.made(),
+		Notes: slices.Concat(s.Notes(), notes, unread, report.CostNotes(cost)), Cost: cost, Stats: counted, Now: j.Completed, Made: a.made(),
 	}
 	if !a.forPeople() {
 		a.logWarnings(j, run.Warnings())

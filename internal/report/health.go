@@ -149,6 +149,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 		ClockMS       *int64         `json:"clock_ms"`
 		Triggers      []string       `json:"triggers"`
 		NoFKChecks    *fkChecks      `json:"no_fk_checks"`
+		FirstSweep    *writeCost     `json:"first_sweep"`
 		Facts         int64          `json:"facts"`
 		Tenants       []tenantFacts  `json:"tenants"`
 		OtherTenants  int64          `json:"other_tenants"`
@@ -160,7 +161,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}{
 		schemaVersion, h.Target, d.Server, d.Migration, own,
 		privileges{orNull(d.Role), append([]string{}, d.HeldPrivileges...), append([]string{}, d.MissingPrivileges...)},
-		indexes, nodes, clock, append([]string{}, d.Triggers...), keys, d.Facts, tenants, d.OtherTenants,
+		indexes, nodes, clock, append([]string{}, d.Triggers...), keys, writeCostOf(d.FirstSweep), d.Facts, tenants, d.OtherTenants,
 		stamps{d.Stamps.OddTimestamps, d.Stamps.UnreadableTimestamps, d.Stamps.OddExpiries, d.Stamps.UnreadableExpiries},
 		left, images{d.BeforeImages, d.BeforeImageMB}, warningsOf(h.Warnings()), append([]string{}, h.Notes...),
 	})
@@ -191,6 +192,13 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	p.keyChecks(d.KeyChecks)
 	p.clock(d)
 	p.row("facts", "about "+counted(d.Facts, "fact", "facts"))
+	for i, note := range CostNotes(d.FirstSweep) {
+		label := ""
+		if i == 0 {
+			label = "a first sweep"
+		}
+		p.row(label, Clean(note))
+	}
 	if d.Cluster == nil || len(d.Cluster.Misplaced) == 0 { // else no fact was read
 		p.tenantFacts(d)
 		p.stamps(d.Stamps)

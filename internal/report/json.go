@@ -66,6 +66,8 @@ type preview struct {
 	Newest  *string  `json:"newest"`
 	Groups  []group  `json:"groups"`
 	Samples []sample `json:"samples"`
+
+	WriteCost *writeCost `json:"write_cost"`
 }
 
 type ruleSet struct {
@@ -179,6 +181,7 @@ func (r Run) WriteJSON(w io.Writer) error {
 		doc.DryRun, doc.Stamp = true, nil // a dry run writes no stamp
 		doc.preview = &preview{
 			Oldest: stamp(r.Preview.Oldest), Newest: stamp(r.Preview.Newest), Groups: r.groups(), Samples: r.samples(),
+			WriteCost: writeCostOf(r.Cost),
 		}
 	}
 	return write(w, doc)

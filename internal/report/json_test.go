@@ -36,7 +36,7 @@ func TestJSONFields(t *testing.T) {
 		"stop_reason", "notes", "warnings", "history", "progress", "batches", "retries", "longest_lock_ms", "workers", "estimated_s", "created_at", "started_at", "completed_at",
 	}
 	reasons := []string{"system", "rel", "legal_hold", "quarantine_pending", "unreadable_timestamp", "unreadable_valid_until", "exempt", "kept_as_newest", "changed_meanwhile"}
-	preview := []string{"oldest", "newest", "groups", "samples"}
+	preview := []string{"oldest", "newest", "groups", "samples", "write_cost"}
 	all := runs()
 	all["empty"], all["empty dry run"] = Run{}, Run{Preview: &sweep.Result{}}
 

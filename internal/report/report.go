@@ -12,6 +12,7 @@ import (
 	"decayctl/internal/job"
 	"decayctl/internal/rule"
 	"decayctl/internal/stats"
+	"decayctl/internal/store"
 	"decayctl/internal/sweep"
 )
 
@@ -20,6 +21,7 @@ type Run struct {
 	Target  string            // the store, password masked
 	Job     job.Job           // for a dry run, a job without an id that is done
 	Preview *sweep.Result     // the result of a dry run; nil for a job
+	Cost    *store.WriteCost  // of the sweep that a dry run rehearses; nil if it is small, or not known
 	Stats   *stats.Statistics // of a dry run, for its pictures; nil is none
 	History job.History       // of the last sweeps by the same rules
 	Stopped int               // newest sweeps in a row that a time limit stopped, this one included

@@ -31,6 +31,8 @@ type Diagnosis struct {
 	// harmless: each batch checks whether they change what an undo compares.
 	Triggers []string
 
+	FirstSweep *WriteCost // if all facts without an override expire; nil if these are few, or the cost is not known
+
 	KeyChecks *KeyChecks // nil if the database checks no foreign keys that a batch could skip
 
 	Clock         *time.Duration // how far the database's clock is ahead of this host's; nil if they are the same

@@ -29,7 +29,10 @@ func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	if err != nil {
 		return d, s.translate(err, "look the store over")
 	}
-	d.Facts, err = s.Estimate(ctx)
+	if d.Facts, err = s.Estimate(ctx); err != nil {
+		return d, err
+	}
+	d.FirstSweep, err = s.costOfFirst(ctx, d.Facts)
 	return d, err
 }
 

@@ -136,8 +136,8 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	return pgx.CollectRows(rows, pgx.RowTo[string])
 }
 
-// factsExist keeps facts that were deleted out of a statement that writes those of the list b, whose ids are $1. Otherwise the
-// key does. The condition on the keys makes the planner look each fact up.
+// factsExist keeps facts that were deleted out of a statement that writes those of the list b, whose ids are $1. The condition on
+// the keys makes the planner look each fact up.
 func (s *Store) factsExist() string {
 	return `JOIN ` + s.table("facts") + ` f ON f.id = b.id WHERE f.id = ` + anyKey
 }

@@ -114,7 +114,7 @@ func (w *writer) unprotected(ctx context.Context, facts []*store.Expiry) (free [
 	}
 	protections.ExcludeProtected(w.batch)
 	if w.skipKeys.Load() {
-		guard = w.factsExist()
+		guard = w.factsExist() // else the key refuses facts that were deleted
 	}
 	return w.batch.WithoutOverride(), guard, nil
 }
