@@ -11,6 +11,7 @@ import (
 // TestSoakContract: the contract holds for each difference alone that TestContract has together.
 func TestSoakContract(t *testing.T) {
 	exercise(t, []kind{
+		{name: "without foreign keys", noKeys: true},
 		{name: "another schema", options: pgtest.DatabaseOptions{Schema: "acme_memory"}},
 		{name: "of an older node", options: pgtest.DatabaseOptions{Older: true}},
 		{name: "in an ICU collation", options: pgtest.DatabaseOptions{ICULocale: "en-US"}},
