@@ -3,6 +3,7 @@
 package hosts_test
 
 import (
+	"strings"
 	"testing"
 	"time"
 )
@@ -49,7 +50,7 @@ func TestSoakSilentReader(t *testing.T) {
 	t.Logf("none is open after %s", time.Since(begun).Round(time.Second))
 	exit, _ := p.ends(t, 2*patience)
 	t.Logf("the process ended after %s with exit code %d: %s", time.Since(begun).Round(time.Second), exit, p.lastLine())
-	if exit != 1 {
-		t.Errorf("exit code %d", exit)
+	if exit != 1 || !strings.Contains(p.lastLine(), "goes on") {
+		t.Errorf("exit code %d: %s", exit, &p.stderr)
 	}
 }
