@@ -49,17 +49,13 @@ A job that a later sweep of the same facts has overtaken is not resumed.`,
 }
 
 func (a *app) runJobsResume(ctx context.Context, at config.Store, with config.Run, args []string) error {
-	s, err := a.openToWork(ctx, at, with.Work.Connections())
+	s, err := a.openToWork(ctx, at, with.Work.Connections(),
+		func(s store.Store) error { return skipForeignKeys(ctx, with, s) },
+		func(s store.Store) error { return checkWorkers(with.Work.Workers, s) })
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	if err := skipForeignKeys(ctx, with, s); err != nil {
-		return err
-	}
-	if err := checkWorkers(with.Work.Workers, s); err != nil {
-		return err
-	}
 	var joined store.Joined
 	if len(args) == 1 {
 		j, err := own(ctx, s, args[0])

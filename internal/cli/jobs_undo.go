@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"time"
 
 	"github.com/dustin/go-humanize"
 	"github.com/spf13/cobra"
@@ -45,16 +44,13 @@ An undo may be interrupted or killed at any time; the same command goes on.`,
 
 func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error {
 	if c.Jobs.DryRun {
-		return a.rehearseUndo(ctx, c.Store, c.Run.MaxRuntime, id)
+		return a.rehearseUndo(ctx, c.Store, c.Run, id)
 	}
-	s, err := a.openToWork(ctx, c.Store, 0)
+	s, err := a.openToWork(ctx, c.Store, 0, func(s store.Store) error { return skipForeignKeys(ctx, c.Run, s) })
 	if err != nil {
 		return err
 	}
 	defer func() { _ = s.Close() }()
-	if err := skipForeignKeys(ctx, c.Run, s); err != nil {
-		return err
-	}
 	j, err := own(ctx, s, id)
 	if err != nil {
 		return err
@@ -83,16 +79,20 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 	return a.conclude(ctx, s, joined, report.Run{Target: c.Store.Display, Job: j}, err)
 }
 
-func (a *app) rehearseUndo(ctx context.Context, at config.Store, limit time.Duration, id string) error {
+// rehearseUndo refuses what the undo would refuse.
+func (a *app) rehearseUndo(ctx context.Context, at config.Store, with config.Run, id string) error {
 	undoable := report.Undoable{Target: at.Display}
 	err := a.withStore(ctx, at, func(s store.Store) (err error) {
+		if err := skipForeignKeys(ctx, with, s); err != nil {
+			return err
+		}
 		if undoable.Job, err = own(ctx, s, id); err != nil {
 			return err
 		}
 		if !undoable.Job.State.May(job.Undoing) {
 			return &job.Illegal{ID: undoable.Job.ID, From: undoable.Job.State, To: job.Undoing}
 		}
-		engine, done := a.engine(s, limit)
+		engine, done := a.engine(s, with.MaxRuntime)
 		defer done()
 		undoable.Count, err = engine.Undoable(ctx, undoable.Job)
 		return err

@@ -83,6 +83,9 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 	if err := skipForeignKeys(ctx, c.Run, s); err != nil {
 		return err
 	}
+	if err := checkWorkers(c.Run.Work.Workers, s); err != nil {
+		return err
+	}
 	by, target := c.Selection, c.Store.Display
 	p := store.StartParams{
 		ID: uuid.NewString(), Rules: by.Rules, AsOf: by.AsOf, Scope: by.Scope, Tenant: by.Tenant,
@@ -94,9 +97,6 @@ func (a *app) runSweep(ctx context.Context, c config.Config) error {
 		}
 	}
 	if err := s.Prepare(ctx); err != nil {
-		return err
-	}
-	if err := checkWorkers(c.Run.Work.Workers, s); err != nil {
 		return err
 	}
 	a.announce(by.Rules, target)

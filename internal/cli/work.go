@@ -16,14 +16,19 @@ import (
 
 // Shared by the commands that work on jobs: sweep, jobs resume and jobs undo.
 
-// openToWork opens the store for writing, and creates decayctl's own tables if necessary. 0 connections are what one
-// worker needs.
-func (a *app) openToWork(ctx context.Context, at config.Store, connections int) (store.Store, error) {
+// openToWork opens the store for writing, and creates decayctl's own tables if necessary. checks come before anything is
+// written. 0 connections are what one worker needs.
+func (a *app) openToWork(ctx context.Context, at config.Store, connections int, checks ...func(store.Store) error) (store.Store, error) {
 	s, err := a.open(ctx, at, store.OpenParams{Connections: connections})
 	if err != nil {
 		return nil, err
 	}
-	if err = s.Prepare(ctx); err != nil {
+	for _, check := range append(checks, func(s store.Store) error { return s.Prepare(ctx) }) {
+		if err = check(s); err != nil {
+			break
+		}
+	}
+	if err != nil {
 		_ = s.Close()
 		return nil, err
 	}
@@ -38,7 +43,8 @@ func checkWorkers(workers int, s store.Store) error {
 	return nil
 }
 
-// skipForeignKeys makes the store write without checking foreign keys, if the settings say so. It comes before a job is made.
+// skipForeignKeys makes the store write without checking foreign keys, if the settings say so. It comes before
+// anything is written.
 func skipForeignKeys(ctx context.Context, with config.Run, s store.Store) error {
 	if !with.NoFKChecks {
 		return nil

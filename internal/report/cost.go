@@ -22,7 +22,7 @@ type writeCost struct {
 	Keeps      []string `json:"log_kept_by"`
 }
 
-// logWith is the log with other settings. null is a setting that is so already, or gains little.
+// logWith is the log with other settings. null is a setting that is so already, gains little, or is refused.
 type logWith struct {
 	MaxWALSize     *int64 `json:"max_wal_size"`
 	WALCompression *int64 `json:"wal_compression"`

@@ -301,7 +301,7 @@ func (p *page) keyChecks(k *store.KeyChecks) {
 	}
 	switch {
 	case len(k.Obstacles) > 0:
-		p.row("foreign keys", "always checked; --no-fk-checks would also switch off:")
+		p.row("foreign keys", "always checked; --no-fk-checks cannot be used because of:")
 		for _, obstacle := range k.Obstacles {
 			p.row("", short(obstacle))
 		}
@@ -314,7 +314,7 @@ func (p *page) keyChecks(k *store.KeyChecks) {
 		p.row("foreign keys", "always checked; --no-fk-checks needs a superuser, or PostgreSQL 15")
 	}
 	if k.Orphans > 0 {
-		p.row("", counted(k.Orphans, "override or retraction has", "overrides and retractions have")+" no fact; docs/postgresql.md has the statements that remove them")
+		p.row("", counted(k.Orphans, "override, retraction or embedding state has", "overrides, retractions and embedding states have")+" no fact; docs/postgresql.md has the statements that remove them")
 	}
 }
 

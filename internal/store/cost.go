@@ -31,7 +31,7 @@ type WriteCost struct {
 	Time  time.Duration // with two workers and without pauses, on a machine like that of docs/benchmarks.md
 
 	// What the log would be otherwise; 0 if that is so already, or gains little.
-	LogWithoutKeys int64 // with --no-fk-checks
+	LogWithoutKeys int64 // with --no-fk-checks; 0 also if a sweep by this role refuses the option
 	LogCompressed  int64 // with wal_compression
 	LogLarger      int64 // with max_wal_size = LargerSize
 	LargerSize     int64

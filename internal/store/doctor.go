@@ -62,10 +62,10 @@ type KeyChecks struct {
 	Permitted bool   // the role may skip them
 	Grant     string // the statement that permits it; "" if it is permitted, or if only a superuser may here
 
-	// Obstacles are what would be switched off as well, such as "the trigger touch on entity_edges".
+	// Obstacles are the triggers, rules and other keys because of which it is refused, such as "the trigger touch on entity_edges".
 	Obstacles []string
 
-	Orphans int64 // overrides and retractions whose fact is gone, as a batch without foreign keys may leave them
+	Orphans int64 // overrides, retractions and embedding states whose fact is gone, as batches without foreign keys may leave them
 }
 
 // TenantFacts is how many facts a tenant has, in any scope and state.

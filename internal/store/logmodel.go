@@ -35,6 +35,8 @@ type LogModel struct {
 	Timeout    float64   // checkpoint_timeout in seconds
 	FullPages  bool      // full_page_writes
 	Compressed bool      // wal_compression
+	Keys       bool      // there are foreign keys to facts
+	MaySkip    bool      // a sweep may leave them unchecked
 }
 
 // Touched is a table or an index that is touched at random.
@@ -94,19 +96,22 @@ func (m LogModel) Log(n float64, keys bool) float64 {
 // Cost is the cost of n facts.
 func (m LogModel) Cost(facts int64) *WriteCost {
 	n := float64(facts)
-	log := m.Log(n, true)
-	c := &WriteCost{Facts: facts, Log: int64(log), Disk: facts * diskBytes, LogWithoutKeys: int64(m.Log(n, false))}
+	log := m.Log(n, m.Keys)
+	c := &WriteCost{Facts: facts, Log: int64(log), Disk: facts * diskBytes}
 	c.Time = time.Duration(facts)*perFact + time.Duration(perByte*log)
+	if m.Keys && m.MaySkip {
+		c.LogWithoutKeys = int64(m.Log(n, false))
+	}
 	if other := m; m.FullPages && !m.Compressed {
 		other.Compressed = true
-		c.LogCompressed = int64(other.Log(n, true))
+		c.LogCompressed = int64(other.Log(n, m.Keys))
 	}
 	other := m
 	other.MaxSize = 1 << 50
-	least := other.Log(n, true)
+	least := other.Log(n, m.Keys)
 	for size := 2 << 30; size <= 256<<30; size *= 2 { // the smallest that gains nearly all that can be gained
 		other.MaxSize = float64(size)
-		if larger := other.Log(n, true); other.MaxSize > m.MaxSize && larger < least*5/4 && larger < log*3/4 {
+		if larger := other.Log(n, m.Keys); other.MaxSize > m.MaxSize && larger < least*5/4 && larger < log*3/4 {
 			c.LogLarger, c.LargerSize = int64(larger), int64(size)
 			break
 		}

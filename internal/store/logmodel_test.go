@@ -51,10 +51,11 @@ func TestLogModel(t *testing.T) {
 	}
 }
 
-// TestAdviceOfCost: a larger max_wal_size is named only if it gains much, and pages of which no image is written cost nothing.
+// TestAdviceOfCost: a larger max_wal_size is named only if it gains much, and pages of which no image is written cost nothing. No
+// sweep is told to leave out keys that it may not, or that are not there.
 func TestAdviceOfCost(t *testing.T) {
 	t.Parallel()
-	m := store.LogModel{FactPages: 360_000, MaxSize: 1 << 30, Segment: 1 << 24, Target: 0.9, Timeout: 300, FullPages: true}
+	m := store.LogModel{FactPages: 360_000, MaxSize: 1 << 30, Segment: 1 << 24, Target: 0.9, Timeout: 300, FullPages: true, Keys: true, MaySkip: true}
 	if c := m.Cost(7_000_000); c.LargerSize <= 1<<30 || c.LogLarger >= c.Log*3/4 || c.LogCompressed >= c.Log || c.LogWithoutKeys >= c.Log || c.Time <= 0 || c.Disk <= 0 {
 		t.Errorf("%+v", c)
 	}
@@ -65,5 +66,13 @@ func TestAdviceOfCost(t *testing.T) {
 	m.FullPages = false
 	if c := m.Cost(1_000_000); c.Log != 790_000_000 || c.LogCompressed != 0 || c.LogWithoutKeys != 690_000_000 {
 		t.Errorf("without full_page_writes: %+v", c)
+	}
+	m.MaySkip = false
+	if c := m.Cost(1_000_000); c.Log != 790_000_000 || c.LogWithoutKeys != 0 {
+		t.Errorf("with keys that must be checked: %+v", c)
+	}
+	m.Keys, m.MaySkip = false, true
+	if c := m.Cost(1_000_000); c.Log != 690_000_000 || c.LogWithoutKeys != 0 {
+		t.Errorf("without keys: %+v", c)
 	}
 }

@@ -123,7 +123,7 @@ func LagOf(ctx context.Context, s Store) (Lag, error) {
 // KeyChecked is a store that checks foreign keys row by row while a batch writes, and can leave that out.
 type KeyChecked interface {
 	// SkipForeignKeys makes Apply and Restore write without checking foreign keys, as long as the store is open. Apply then
-	// leaves alone a fact that is gone. Errors: NotPermitted; Refused if that would switch off more than foreign keys to facts.
+	// leaves alone a fact that is gone. Errors: NotPermitted; Refused if more than foreign keys to facts would be affected.
 	SkipForeignKeys(ctx context.Context) error
 }
 

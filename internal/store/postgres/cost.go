@@ -52,6 +52,15 @@ func (s *Store) writeCost(ctx context.Context, tx pgx.Tx, facts int64) (*store.W
 	if err := s.readPages(ctx, tx, &m); err != nil {
 		return nil, err
 	}
+	var err error
+	if m.Keys, err = s.checksKeys(ctx, tx); err != nil {
+		return nil, err
+	}
+	may, err := s.keyChecks(ctx, tx)
+	if err != nil {
+		return nil, err
+	}
+	m.MaySkip = may.Permitted && len(may.Obstacles) == 0
 	cost := m.Cost(facts)
 	if slots > 0 && unlimited {
 		cost.Keeps = append(cost.Keeps, fmt.Sprintf("replication slots (%d) without max_slot_wal_keep_size", slots))

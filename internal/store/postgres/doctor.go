@@ -126,9 +126,26 @@ func (s *Store) diagnoseKeys(ctx context.Context, tx pgx.Tx, d *store.Diagnosis)
 		return err
 	}
 	d.KeyChecks = &checks
-	return tx.QueryRow(ctx, `
-		SELECT (SELECT count(*) FROM `+s.table("fact_validity_overrides")+` o WHERE NOT EXISTS (SELECT 1 FROM `+s.table("facts")+` f WHERE f.id = o.fact_id))
-		     + (SELECT count(*) FROM `+s.table("fact_retractions")+` r WHERE NOT EXISTS (SELECT 1 FROM `+s.table("facts")+` f WHERE f.id = r.fact_id))`).Scan(&checks.Orphans)
+	tables := []string{"fact_validity_overrides", "fact_retractions"}
+	var states bool
+	if err := tx.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT 1 FROM pg_catalog.pg_attribute a
+			WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attname = 'fact_id' AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'))`,
+		s.table("fact_embedding_status")).Scan(&states); err != nil {
+		return err
+	}
+	if states {
+		tables = append(tables, "fact_embedding_status")
+	}
+	for _, table := range tables {
+		var orphans int64
+		if err := tx.QueryRow(ctx, `SELECT count(*) FROM `+s.table(table)+` o WHERE NOT EXISTS (SELECT 1 FROM `+s.table("facts")+` f WHERE f.id = o.fact_id)`).Scan(&orphans); err != nil {
+			return err
+		}
+		checks.Orphans += orphans
+	}
+	return nil
 }
 
 // relation is a table or a partition.

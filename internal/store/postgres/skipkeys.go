@@ -32,7 +32,7 @@ func (s *Store) SkipForeignKeys(ctx context.Context) error {
 	case err != nil:
 		return s.translate(err, "look at foreign keys")
 	case len(checks.Obstacles) > 0:
-		return &store.Error{Kind: store.Refused, Text: "--no-fk-checks would also switch off " + strings.Join(checks.Obstacles, ", ") + "; leave the option out"}
+		return &store.Error{Kind: store.Refused, Text: "--no-fk-checks cannot be used because of " + strings.Join(checks.Obstacles, ", ") + "; leave the option out"}
 	case checks.Grant != "":
 		return &store.Error{
 			Kind: store.NotPermitted, Detail: checks.Grant + "\n",
@@ -79,11 +79,13 @@ func maySkipKeys(ctx context.Context, tx pgx.Tx) (bool, error) {
 	return err == nil, errors.Join(err, failed)
 }
 
-// keyObstacles are the triggers, rules and constraints that skipKeys would switch on or off in a batch, except for foreign keys
-// that cannot be broken. These are keys to facts, which the statements check themselves, and keys of columns that a batch does
-// not write. Triggers and rules that are ENABLE ALWAYS or DISABLE do the same with the setting and without.
+// keyObstacles are the triggers, rules and constraints of the tables that a batch writes, except for foreign keys that cannot be
+// broken. These are keys to facts, which the statements check themselves, and keys of columns that a batch does not write.
+// A trigger or rule that is ENABLE ALWAYS acts either way, but what it writes would lose its own keys and triggers. A partition
+// may have keys that its table has not: an update can move a row there, and so writes all its columns.
 func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var tables, columns []string // columns that a batch writes; "" is none, "*" is any
+	var inserted []string        // tables of the node; a default may fill any of their columns
 	add := func(table string, of ...string) {
 		for _, column := range of {
 			tables, columns = append(tables, table), append(columns, column)
@@ -95,8 +97,9 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 		}
 		add(t.Name, "")
 		add(t.Name, t.Update...)
-		if t.Name != "jobs" { // a batch inserts no job
-			add(t.Name, t.Insert...)
+		if len(t.Insert) > 0 && t.Name != "jobs" { // a batch inserts no job
+			add(t.Name, "*")
+			inserted = append(inserted, t.Name)
 		}
 	}
 	for _, name := range store.OwnTables() {
@@ -109,31 +112,46 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
 			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
 		), relation AS (
-			SELECT oid, relname FROM written
+			SELECT oid, relname, false AS partition FROM written
 			UNION
-			SELECT p.relid::oid, written.relname FROM written CROSS JOIN LATERAL pg_catalog.pg_partition_tree(written.oid) p
+			SELECT p.relid::oid, written.relname, p.level > 0 FROM written CROSS JOIN LATERAL pg_catalog.pg_partition_tree(written.oid) p
 		)
 		SELECT CASE WHEN k.contype = 'f' THEN 'the foreign key ' || k.conname || ' of ' || k.conrelid::regclass
 		            WHEN t.tgisinternal AND k.oid IS NOT NULL THEN 'the constraint ' || k.conname || ' of ' || r.relname
 		            ELSE 'the trigger ' || t.tgname || ' on ' || r.relname END
 		FROM relation r
-		JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgenabled IN ('O', 'R')
+		JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgenabled <> 'D'
 		LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
 		CROSS JOIN LATERAL (
-			SELECT array_agg(a.attname::text) AS names
+			SELECT array_agg(a.attname::text) AS names, coalesce(bool_or(a.attgenerated <> ''), false) AS generated
 			FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey)) key
 		WHERE NOT coalesce(k.contype = 'f' AND k.conrelid = r.oid AND k.confrelid NOT IN (SELECT oid FROM relation) AND (
-			key.names = '{fact_id}' AND k.confrelid = $4::regclass AND k.confkey = ARRAY(
+			r.relname = ANY($5::text[]) AND key.names = '{fact_id}' AND k.confrelid = $4::regclass AND k.confkey = ARRAY(
 				SELECT a.attnum FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.confrelid AND a.attname = 'id')
-			OR NOT EXISTS (SELECT 1 FROM unnest($2::text[], $3::text[]) AS w(tab, col) WHERE w.tab = r.relname AND (w.col = '*' OR w.col = ANY(key.names)))), false)
+			OR NOT EXISTS (
+				SELECT 1 FROM unnest($2::text[], $3::text[]) AS w(tab, col)
+				WHERE w.tab = r.relname AND (w.col = '*' OR w.col = ANY(key.names) OR w.col <> '' AND (key.generated OR r.partition AND k.conparentid = 0)))), false)
 		UNION
 		SELECT 'the rule ' || w.rulename || ' on ' || r.relname
-		FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled IN ('O', 'R')
-		ORDER BY 1`, s.schema, tables, columns, s.table("facts"))
+		FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled <> 'D'
+		ORDER BY 1`, s.schema, tables, columns, s.table("facts"), inserted)
 	if err != nil {
 		return nil, err
 	}
 	return pgx.CollectRows(rows, pgx.RowTo[string])
+}
+
+// checksKeys tells whether the server looks each expired fact up for a foreign key.
+func (s *Store) checksKeys(ctx context.Context, tx pgx.Tx) (checks bool, err error) {
+	err = tx.QueryRow(ctx, `
+		SELECT EXISTS (
+			SELECT 1
+			FROM pg_catalog.pg_constraint k
+			JOIN pg_catalog.pg_trigger t ON t.tgconstraint = k.oid AND t.tgrelid = k.conrelid AND t.tgenabled <> 'D'
+			WHERE k.contype = 'f' AND k.confrelid = $1::regclass
+			  AND coalesce(pg_catalog.pg_partition_root(k.conrelid), k.conrelid) IN ($2::regclass, $3::regclass))`,
+		s.table("facts"), s.table("fact_validity_overrides"), s.table("fact_retractions")).Scan(&checks)
+	return checks, err
 }
 
 // factsExist keeps facts that were deleted out of a statement that writes those of the list b, whose ids are $1. The condition on
