@@ -49,7 +49,7 @@ func (a *app) runDoctor(ctx context.Context, at config.Store, ddl bool) error {
 			return err
 		}
 		health.Notes = s.Notes()
-		if health.Found, err = s.Diagnose(ctx); err != nil || health.Found.OwnBroken {
+		if health.Found, err = s.Diagnose(ctx); err != nil || health.Found.OwnBroken || health.Found.Cluster.HidesJobs() {
 			return err
 		}
 		a.countJobs(ctx, s)

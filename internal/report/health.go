@@ -61,6 +61,9 @@ type fkChecks struct {
 type cluster struct {
 	Workers   int         `json:"workers"`
 	Misplaced []misplaced `json:"misplaced"`
+
+	Unfinished int  `json:"unfinished_transactions"`
+	Maintained bool `json:"maintenance_daemon"`
 }
 
 type misplaced struct {
@@ -128,7 +131,7 @@ func (h Health) WriteJSON(w io.Writer) error {
 	}
 	var nodes *cluster
 	if d.Cluster != nil {
-		nodes = &cluster{d.Cluster.Workers, []misplaced{}}
+		nodes = &cluster{d.Cluster.Workers, []misplaced{}, d.Cluster.Unfinished, d.Cluster.Maintained}
 		for _, m := range d.Cluster.Misplaced {
 			nodes.Misplaced = append(nodes.Misplaced, misplaced(m))
 		}
@@ -210,9 +213,12 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	} else {
 		p.row("kept for undos", counted(d.BeforeImages, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.BeforeImageMB))
 	}
-	if d.OwnBroken {
+	switch {
+	case d.OwnBroken:
 		p.row("jobs", "not known")
-	} else {
+	case d.Cluster.HidesJobs():
+		p.row("jobs", "not known until their tables are moved")
+	default:
 		p.left(h.Left, h.Now)
 	}
 	p.warnings(h.Warnings())
@@ -249,19 +255,26 @@ func (p *page) indexes(missing []store.MissingIndex) {
 
 // cluster lists the tables that are not where a sweep needs them, with the statements that move them, for an administrator.
 func (p *page) cluster(c *store.Cluster) {
-	switch {
-	case c == nil:
-		return
-	case len(c.Misplaced) == 0:
-		p.row("cluster", counted(int64(c.Workers), "worker node", "worker nodes")+"; each table is where a sweep needs it")
+	if c == nil {
 		return
 	}
-	p.row("cluster", counted(int64(c.Workers), "worker node", "worker nodes")+"; no sweep is made until these tables are moved:")
+	nodes := counted(int64(c.Workers), "worker node", "worker nodes")
+	if len(c.Misplaced) == 0 {
+		p.row("cluster", nodes+"; each table is where a sweep needs it")
+	} else {
+		p.row("cluster", nodes+"; no sweep is made until an administrator has run all statements, in this order:")
+	}
 	for _, m := range c.Misplaced {
 		p.row("", short(m.Table)+" "+m.Problem)
 		for _, statement := range m.Statements {
 			p.row("", "  "+Clean(statement))
 		}
+	}
+	if c.Unfinished > 0 {
+		p.row("", counted(int64(c.Unfinished), "transaction is", "transactions are")+" prepared on a node and not finished; an undo waits for that")
+	}
+	if !c.Maintained {
+		p.row("", "the Citus maintenance daemon does not run: after a failure no transaction is finished; look into the coordinator's log")
 	}
 }
 

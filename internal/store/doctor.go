@@ -2,6 +2,7 @@ package store
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"decayctl/internal/fact"
@@ -48,13 +49,23 @@ type Diagnosis struct {
 type Cluster struct {
 	Workers   int         // servers that hold shards
 	Misplaced []Misplaced // tables that are not where a sweep needs them: it is refused
+
+	Unfinished int  // transactions that a node has prepared, and neither committed nor rolled back after a second
+	Maintained bool // the daemon runs that finishes such transactions
+}
+
+// HidesJobs tells whether jobs may not be readable because their tables are misplaced. c may be nil.
+func (c *Cluster) HidesJobs() bool {
+	return c != nil && slices.ContainsFunc(c.Misplaced, func(m Misplaced) bool {
+		return m.Table == "jobs" || slices.Contains(OwnTables(), m.Table)
+	})
 }
 
 // Misplaced is a table that is not where a sweep needs it.
 type Misplaced struct {
 	Table      string
 	Problem    string   // the rest of a sentence that begins with the table's name
-	Statements []string // move the table
+	Statements []string // move the table, if those of the tables before it were run
 }
 
 // KeyChecks says whether batches could skip foreign keys; see KeyChecked.

@@ -3,6 +3,7 @@
 -- Citus accepts them.
 SET allow_system_table_mods = on;
 CREATE TABLE pg_catalog.pg_dist_local_group AS SELECT 0 AS groupid;
+CREATE TABLE pg_catalog.pg_dist_schema (schemaid oid, colocationid integer);
 CREATE TABLE pg_catalog.pg_dist_node AS SELECT true AS isactive, true AS shouldhaveshards;
 CREATE FUNCTION pg_catalog.column_to_column_name(regclass, text) RETURNS text LANGUAGE sql IMMUTABLE AS 'SELECT $2';
 -- A test moves a table by changing its row.
@@ -20,7 +21,10 @@ CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(regclass, text) 
 CREATE FUNCTION pg_catalog.citus_backend_gpid() RETURNS bigint LANGUAGE sql AS 'SELECT pg_catalog.pg_backend_pid()';
 CREATE VIEW pg_catalog.citus_lock_waits AS
 	SELECT b::bigint AS blocking_gpid FROM pg_catalog.pg_locks l CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(l.pid)) b WHERE NOT l.granted;
+CREATE TABLE pg_catalog.in_doubt (gid text); -- a test prepares a transaction by adding a row
 CREATE FUNCTION pg_catalog.run_command_on_all_nodes(text) RETURNS TABLE (success boolean, result text) LANGUAGE sql AS
-	$$ SELECT true, CASE WHEN $1 LIKE '%prepared%' THEN '' ELSE greatest(reltuples, pg_relation_size(oid) / 400)::text END FROM pg_catalog.pg_class WHERE oid = '{schema}.facts'::regclass $$;
-GRANT SELECT ON pg_catalog.pg_dist_partition, pg_catalog.pg_dist_local_group, pg_catalog.pg_dist_node, pg_catalog.citus_lock_waits TO PUBLIC;
+	$$ SELECT true, CASE WHEN $1 LIKE '%prepared%' THEN (SELECT coalesce(string_agg(gid, ' '), '') FROM pg_catalog.in_doubt)
+		ELSE (SELECT coalesce(sum(greatest(reltuples, pg_relation_size(oid) / 400)), 0)::text
+			FROM pg_catalog.pg_class JOIN pg_catalog.pg_dist_partition ON logicalrelid = oid WHERE oid = '{schema}.facts'::regclass) END $$;
+GRANT SELECT ON pg_catalog.pg_dist_partition, pg_catalog.pg_dist_schema, pg_catalog.in_doubt, pg_catalog.pg_dist_local_group, pg_catalog.pg_dist_node, pg_catalog.citus_lock_waits TO PUBLIC;
 RESET allow_system_table_mods;

@@ -1,6 +1,7 @@
 package postgres
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"strings"
@@ -61,8 +62,8 @@ func (s *Store) check(ctx context.Context) error {
 			}
 		}
 		notes, err := store.CheckSchema(migrations, forms)
-		if err != nil {
-			return err
+		if err != nil { // Citus may refuse the index that this asks for, until the tables are moved
+			return cmp.Or(s.misplacedError(err), err)
 		}
 		s.notes = append(s.notes, notes...)
 		if err := s.checkCollations(ctx, tx); err != nil {

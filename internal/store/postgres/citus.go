@@ -99,9 +99,19 @@ func (citus) blocksOther() string {
 // errUnsettled is the error while a node has not finished a transaction that the cluster may have committed.
 var errUnsettled = errors.New("a node of the Citus cluster has not finished a transaction")
 
-// settled looks for prepared transactions that do not end by themselves. If a node fails between the commit on the coordinator and
-// its own, Citus commits there some time later. Until then, an undo would not see what a sweep wrote there, and leave it.
-func (citus) settled(ctx context.Context, tx pgx.Tx) error {
+// settled fails while a transaction that was committed may not be visible on a node. An undo would not see what a sweep wrote
+// there, and leave it.
+func (c citus) settled(ctx context.Context, tx pgx.Tx) error {
+	unfinished, err := c.unfinished(ctx, tx)
+	if err == nil && unfinished > 0 {
+		err = errUnsettled
+	}
+	return err
+}
+
+// unfinished counts prepared transactions that do not end by themselves. If a node fails between the commit on the coordinator and
+// its own, Citus commits there some time later.
+func (citus) unfinished(ctx context.Context, tx pgx.Tx) (int, error) {
 	prepared := func() ([]string, error) {
 		rows, err := tx.Query(ctx, `
 			SELECT DISTINCT gid
@@ -117,22 +127,32 @@ func (citus) settled(ctx context.Context, tx pgx.Tx) error {
 	}
 	before, err := prepared()
 	if err != nil || len(before) == 0 {
-		return err
+		return 0, err
 	}
 	select { // for those that are being committed right now
 	case <-ctx.Done():
-		return ctx.Err()
+		return 0, ctx.Err()
 	case <-time.After(time.Second):
 	}
 	after, err := prepared()
-	if err == nil && slices.ContainsFunc(before, func(gid string) bool { return slices.Contains(after, gid) }) {
-		err = errUnsettled
-	}
-	return err
+	after = slices.DeleteFunc(after, func(gid string) bool { return !slices.Contains(before, gid) })
+	return len(after), err
 }
 
+// diagnose finds out whether the cluster finishes its transactions.
+func (c citus) diagnose(ctx context.Context, tx pgx.Tx, found *store.Cluster) (err error) {
+	if found.Unfinished, err = c.unfinished(ctx, tx); err != nil {
+		return err
+	}
+	return tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_stat_activity
+			WHERE datname = pg_catalog.current_database() AND application_name LIKE 'Citus Maintenance Daemon%')`).Scan(&found.Maintained)
+}
+
+// estimate also serves a table that is on the coordinator alone, and should not be.
 func (citus) estimate() string {
 	return `
+		SELECT CASE WHEN EXISTS (SELECT 1 FROM pg_catalog.pg_dist_partition WHERE logicalrelid = $1::text::regclass) THEN (
 		SELECT coalesce(sum(result::float8), 0)::bigint
 		FROM pg_catalog.run_command_on_all_nodes(pg_catalog.format($$
 			SELECT coalesce(sum(CASE WHEN c.reltuples >= 0 THEN c.reltuples ELSE pg_catalog.pg_relation_size(c.oid) / 400 END), 0)
@@ -140,5 +160,5 @@ func (citus) estimate() string {
 			JOIN pg_catalog.pg_class t ON t.oid = s.logicalrelid
 			JOIN pg_catalog.pg_class c ON c.relnamespace = t.relnamespace AND c.relname = pg_catalog.concat(t.relname, '_', s.shardid)
 			WHERE t.oid = %L::regclass $$, $1::text))
-		WHERE success`
+		WHERE success) ELSE (` + oneServer{}.estimate() + `) END`
 }

@@ -50,10 +50,17 @@ type found struct {
 	keyColumns []string // of that
 }
 
+// local tells whether the rows are on the coordinator alone. A table with one shard and without a column has a colocation.
+func (f found) local() bool {
+	return f.method == "" || f.method == "n" && f.model == "s" && f.colocation == 0
+}
+
 // readLayout recognises a store that is distributed by Citus, and lists the tables that are not where a sweep needs them.
 func (s *Store) readLayout(ctx context.Context, tx pgx.Tx) error {
-	var there, known bool
-	if err := tx.QueryRow(ctx, "SELECT pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL, pg_catalog.to_regprocedure('pg_catalog.citus_backend_gpid()') IS NOT NULL").Scan(&there, &known); err != nil || !there {
+	var there, known, schemas bool
+	if err := tx.QueryRow(ctx, `
+		SELECT pg_catalog.to_regclass('pg_catalog.pg_dist_partition') IS NOT NULL, pg_catalog.to_regprocedure('pg_catalog.citus_backend_gpid()') IS NOT NULL,
+		       pg_catalog.to_regclass('pg_catalog.pg_dist_schema') IS NOT NULL`).Scan(&there, &known, &schemas); err != nil || !there {
 		return err
 	}
 	want := placement()
@@ -79,7 +86,7 @@ func (s *Store) readLayout(ctx context.Context, tx pgx.Tx) error {
 	var f found
 	if _, err := pgx.ForEachRow(rows, []any{&name, &f.method, &f.model, &f.column, &f.colocation, &f.key, &f.keyColumns}, func() error {
 		tables[name] = f
-		distributed = distributed || f.method != "" && f.model != "s" || f.method == "h"
+		distributed = distributed || !f.local()
 		return nil
 	}); err != nil || !distributed {
 		return err
@@ -96,22 +103,42 @@ func (s *Store) readLayout(ctx context.Context, tx pgx.Tx) error {
 	case node != 0:
 		return &store.Error{Kind: store.Unusable, Text: "this server is a worker node of a Citus cluster; name the coordinator with --store"}
 	}
+	if schemas {
+		if err := s.refuseSharded(ctx, tx); err != nil {
+			return err
+		}
+	}
 	s.layout = citus{facts: s.table("facts")}
 	s.cluster = &store.Cluster{Workers: workers}
 	for _, each := range want {
 		if f, there := tables[each.table]; there {
-			if problem, statements := s.misplaced(each, f, tables["facts"].colocation); problem != "" {
+			if problem, statements := s.misplaced(each, f, tables["facts"]); problem != "" {
 				s.cluster.Misplaced = append(s.cluster.Misplaced, store.Misplaced{Table: each.table, Problem: problem, Statements: statements})
 			}
 		}
 	}
-	return nil
+	return s.moveForeignKeys(ctx, tx, tables["facts"].colocation)
 }
 
-// misplaced says what is wrong with where a table is, and which statements mend it. problem is "" if nothing is.
-func (s *Store) misplaced(p placed, f found, facts int64) (problem string, statements []string) {
-	name := literalName(s.table(p.table))
-	local := f.method == "" || f.method == "n" && f.model == "s"
+// refuseSharded refuses a schema that Citus keeps on one node as a whole: each of its tables is a shard.
+func (s *Store) refuseSharded(ctx context.Context, tx pgx.Tx) error {
+	var sharded bool
+	err := tx.QueryRow(ctx, `
+		SELECT EXISTS (SELECT 1 FROM pg_catalog.pg_dist_schema d JOIN pg_catalog.pg_namespace n ON n.oid = d.schemaid WHERE n.nspname = $1)`,
+		s.schema).Scan(&sharded)
+	if err != nil || !sharded {
+		return err
+	}
+	return &store.Error{
+		Kind: store.Unusable, Detail: "SELECT citus_schema_undistribute(" + literalName(s.quoted) + ");\n",
+		Text: "the store's schema is distributed as a whole (schema-based sharding), which decayctl cannot work with; have an administrator run the statement below, once",
+	}
+}
+
+// misplaced says what is wrong with where a table is, and which statements mend it. problem is "" if nothing is. If facts has
+// to move, its later colocation is not known yet.
+func (s *Store) misplaced(p placed, f, facts found) (problem string, statements []string) {
+	name, local := literalName(s.table(p.table)), f.local()
 	undo := "SELECT undistribute_table(" + name + ");"
 	switch {
 	case p.reference && f.model == "t", local && (p.orLocal || p.column == "" && !p.reference):
@@ -122,8 +149,10 @@ func (s *Store) misplaced(p placed, f found, facts int64) (problem string, state
 		return "has to be on the coordinator alone, and not distributed", []string{undo}
 	case f.method == "h" && f.model == "c":
 		problem, statements = "has several copies of each shard, whose rows cannot be locked", []string{"SET citus.shard_replication_factor = 1;", s.distribute(p, name)}
-	case f.method == "h" && f.column == p.column && (!p.withFacts || f.colocation == facts):
+	case f.method == "h" && f.column == p.column && (!p.withFacts || f.colocation == facts.colocation):
 		return "", nil
+	case f.method == "h" && f.column == p.column && (facts.method != "h" || facts.model == "c" || facts.column != "id"):
+		problem, statements = "is not colocated with facts", []string{s.distribute(p, name)}
 	case f.method == "h" && f.column == p.column:
 		return "is not colocated with facts", []string{"SELECT alter_distributed_table(" + name + ", colocate_with => " + literalName(s.table("facts")) + ");"}
 	default:
@@ -136,8 +165,11 @@ func (s *Store) misplaced(p placed, f found, facts int64) (problem string, state
 			for _, column := range append(slices.Clone(f.keyColumns), p.column) {
 				key = append(key, pgx.Identifier{column}.Sanitize())
 			}
-			statements = append([]string{fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s, ADD PRIMARY KEY (%s);",
-				s.table(p.table), pgx.Identifier{*f.key}.Sanitize(), strings.Join(key, ", "))}, statements...)
+			table := s.table(p.table) // in two statements: Citus refuses both in one
+			statements = append([]string{
+				fmt.Sprintf("ALTER TABLE %s DROP CONSTRAINT %s;", table, pgx.Identifier{*f.key}.Sanitize()),
+				fmt.Sprintf("ALTER TABLE %s ADD PRIMARY KEY (%s);", table, strings.Join(key, ", ")),
+			}, statements...)
 		}
 	}
 	if !local {
@@ -166,7 +198,13 @@ func (s *Store) checkLayout() error {
 	if names := s.triggers.Names; len(names) > 0 {
 		return &store.Error{Kind: store.Unusable, Text: "a distributed table has a trigger (" + strings.Join(names, ", ") + "), and decayctl cannot find out what it changes in the shards; drop it"}
 	}
-	if len(s.cluster.Misplaced) == 0 {
+	return s.misplacedError(nil)
+}
+
+// misplacedError is the error for a cluster whose tables are not where a sweep needs them, nil if they are. because is the
+// server's error for a statement that Citus refuses there.
+func (s *Store) misplacedError(because error) error {
+	if s.cluster == nil || len(s.cluster.Misplaced) == 0 {
 		return nil
 	}
 	var tables, statements []string
@@ -174,7 +212,7 @@ func (s *Store) checkLayout() error {
 		tables, statements = append(tables, m.Table+" "+m.Problem), append(statements, m.Statements...)
 	}
 	return &store.Error{
-		Kind: store.Unusable, Detail: strings.Join(statements, "\n") + "\n",
-		Text: "the tables of this Citus cluster are not where a sweep needs them: " + strings.Join(tables, "; ") + "; have an administrator run the statements below, once",
+		Kind: store.Unusable, Detail: strings.Join(statements, "\n") + "\n", Err: because,
+		Text: "the tables of this Citus cluster are not where a sweep needs them: " + strings.Join(tables, "; ") + "; have an administrator run the statements below once, in this order",
 	}
 }

@@ -16,9 +16,9 @@ import (
 func (s *Store) Diagnose(ctx context.Context) (store.Diagnosis, error) {
 	var d store.Diagnosis
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
-		d = store.Diagnosis{Triggers: s.triggers.Names, Cluster: s.cluster}
+		d = store.Diagnosis{Triggers: s.triggers.Names}
 		for _, step := range []func(context.Context, pgx.Tx, *store.Diagnosis) error{
-			s.diagnoseServer, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseKeys, s.diagnoseFacts,
+			s.diagnoseServer, s.diagnoseCluster, s.diagnoseOwn, s.diagnosePrivileges, s.diagnoseIndexes, s.diagnoseKeys, s.diagnoseFacts,
 		} {
 			if err := step(ctx, tx, &d); err != nil {
 				return err
@@ -50,6 +50,16 @@ func (s *Store) diagnoseServer(ctx context.Context, tx pgx.Tx, d *store.Diagnosi
 	ahead := there.Sub(here)
 	d.Clock = &ahead
 	return tx.QueryRow(ctx, `SELECT coalesce(max(version COLLATE "C"), '') FROM `+s.table("schema_migrations")).Scan(&d.Migration)
+}
+
+func (s *Store) diagnoseCluster(ctx context.Context, tx pgx.Tx, d *store.Diagnosis) error {
+	nodes, distributed := s.layout.(citus)
+	if !distributed {
+		return nil
+	}
+	found := *s.cluster
+	d.Cluster = &found
+	return nodes.diagnose(ctx, tx, d.Cluster)
 }
 
 // diagnosePrivileges checks the privileges for a sweep, an undo and a removal of jobs.

@@ -51,7 +51,7 @@ func (s *Store) translate(err error, doing string) error {
 	case errors.As(err, &lostConn) && !refusal(err):
 		return fail(lost, "the connection to the server was lost: "+lostConn.Error())
 	case errors.Is(err, errUnsettled):
-		return fail(store.Busy, errUnsettled.Error()+", and an undo could miss what it wrote; Citus finishes it within citus.recover_2pc_interval (a minute) after the node is back; try again then")
+		return fail(store.Busy, errUnsettled.Error()+", and what it wrote could be missed; Citus finishes it within citus.recover_2pc_interval (a minute) after the node is back; try again then")
 	case lockTimedOut(err):
 		return fail(store.Busy, fmt.Sprintf("another session has kept rows locked for %s; try again later, or wait longer with --lock-timeout", s.params.LockTimeout))
 	case !errors.As(err, &server):
@@ -66,6 +66,8 @@ func (s *Store) translate(err error, doing string) error {
 		return fail(store.NotPermitted, server.Message)
 	case server.Code == "25006": // read_only_sql_transaction
 		return fail(store.NotPermitted, server.Message+"; the server or the role is read-only")
+	case slices.Contains(refusalClasses, server.Code[:2]) && s.misplacedError(err) != nil:
+		return s.misplacedError(err)
 	case slices.Contains(parameterCodes, server.Code):
 		text := server.Message + "; check the parameters of the connection string"
 		if len(s.given) > 0 {
@@ -94,6 +96,9 @@ var formCodes = []string{
 	"42P01", // undefined_table
 	"42P10", // invalid_column_reference: ON CONFLICT without a key
 }
+
+// refusalClasses are the classes of the errors of Citus for a statement that needs the tables elsewhere.
+var refusalClasses = []string{"0A", "42", "XX"}
 
 // parameterCodes are the errors of the server for a setting with which a transaction begins. Not every message names the
 // setting.

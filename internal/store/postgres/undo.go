@@ -40,7 +40,8 @@ func boolInt(is bool) int32 {
 	return 0
 }
 
-// Changes bounds the range by the overrides of all writers: those of the job may be few among many.
+// Changes bounds the range by the overrides of all writers: those of the job may be few among many. The first range is not read
+// before all that was committed can be seen.
 func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Changes, error) {
 	var changes store.Changes
 	var more string
@@ -48,6 +49,8 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 		where, args := "", []any{p.Size}
 		if p.After.Set {
 			where, args = "WHERE fact_id > $2", append(args, p.After.ID)
+		} else if err := s.layout.settled(ctx, tx); err != nil {
+			return err
 		}
 		rows, err := tx.Query(ctx, `
 			SELECT fact_id
