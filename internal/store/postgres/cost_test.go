@@ -73,7 +73,7 @@ func TestWriteCost(t *testing.T) {
 		t.Errorf("without keys: %+v", without)
 	}
 	d.Exec(t, "ALTER TABLE fact_validity_overrides ENABLE TRIGGER ALL; ALTER TABLE fact_retractions ENABLE TRIGGER ALL")
-	d.Exec(t, "ALTER ROLE "+reader.Name+" SET wal_compression = 'pglz'")
+	d.Exec(t, "ALTER ROLE "+reader.Name+" SET wal_compression = 'on'")
 	if compressed := cost(1_000_000); compressed.Log != plain.LogCompressed || compressed.LogCompressed != 0 {
 		t.Errorf("with wal_compression: %+v", compressed)
 	}
