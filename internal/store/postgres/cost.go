@@ -73,24 +73,14 @@ func (s *Store) writeCost(ctx context.Context, tx pgx.Tx, facts int64) (*store.W
 
 // readPages reads how many pages may be touched at random. A batch goes through primary keys in their order.
 func (s *Store) readPages(ctx context.Context, tx pgx.Tx, m *store.LogModel) error {
-	rows, err := tx.Query(ctx, `
-		WITH root AS (
-			SELECT c.oid, c.relname
-			FROM pg_catalog.pg_class c
-			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = $1 AND c.relname IN ('facts', 'entity_edges', 'memory_cards')
-		), relation AS (
-			SELECT root.oid, root.relname FROM root
-			UNION
-			SELECT p.relid::oid, root.relname FROM root CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) p
-		)
-		SELECT r.relname, false, pg_catalog.pg_relation_size(c.oid) / 8192.0::float8, greatest(c.reltuples, 0)::float8
+	rows, err := tx.Query(ctx, withRelations+`
+		SELECT r.root_name, false, pg_catalog.pg_relation_size(c.oid) / 8192.0::float8, greatest(c.reltuples, 0)::float8
 		FROM relation r JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind = 'r'
 		UNION ALL
-		SELECT r.relname, true, pg_catalog.pg_relation_size(i.indexrelid) / 8192.0::float8, 0
+		SELECT r.root_name, true, pg_catalog.pg_relation_size(i.indexrelid) / 8192.0::float8, 0
 		FROM relation r JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind = 'r'
 		JOIN pg_catalog.pg_index i ON i.indrelid = r.oid AND NOT i.indisprimary
-		WHERE r.relname <> 'facts'`, s.schema)
+		WHERE r.root_name <> 'facts'`, s.schema, []string{"facts", "entity_edges", "memory_cards"})
 	if err != nil {
 		return err
 	}

@@ -158,6 +158,19 @@ func (s *Store) diagnoseKeys(ctx context.Context, tx pgx.Tx, d *store.Diagnosis)
 	return nil
 }
 
+// withRelations begins a query with the table relation: the tables $2 of the schema $1, and all their partitions.
+const withRelations = `
+		WITH root AS (
+			SELECT c.oid, c.relname
+			FROM pg_catalog.pg_class c
+			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
+			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
+		), relation AS (
+			SELECT root.oid AS root, root.relname AS root_name, root.oid FROM root
+			UNION
+			SELECT root.oid, root.relname, p.relid::oid FROM root CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) p
+		)`
+
 // relation is a table or a partition.
 type relation struct {
 	schema, name string
@@ -169,17 +182,7 @@ type relation struct {
 // relations reads the tables that decayctl uses and their partitions, by the names of the tables. It leaves out indexes that
 // do not serve a look-up: partial ones, invalid or unfinished ones, and columns with another collation or operator class.
 func (s *Store) relations(ctx context.Context, tx pgx.Tx) (map[string][]relation, error) {
-	rows, err := tx.Query(ctx, `
-		WITH root AS (
-			SELECT c.oid, c.relname
-			FROM pg_catalog.pg_class c
-			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
-		), relation AS (
-			SELECT root.oid AS root, root.relname AS root_name, root.oid FROM root
-			UNION
-			SELECT root.oid, root.relname, p.relid::oid FROM root CROSS JOIN LATERAL pg_catalog.pg_partition_tree(root.oid) p
-		)
+	rows, err := tx.Query(ctx, withRelations+`
 		SELECT r.root_name, n.nspname, c.relname, r.oid <> r.root, c.relkind = 'p', i.indexrelid IS NOT NULL,
 		       coalesce(i.indisunique AND i.indimmediate, false),
 		       ARRAY(

@@ -105,20 +105,10 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	for _, name := range store.OwnTables() {
 		add(name, "*")
 	}
-	rows, err := tx.Query(ctx, `
-		WITH written AS (
-			SELECT c.oid, c.relname
-			FROM pg_catalog.pg_class c
-			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
-		), relation AS (
-			SELECT oid, relname, false AS partition FROM written
-			UNION
-			SELECT p.relid::oid, written.relname, p.level > 0 FROM written CROSS JOIN LATERAL pg_catalog.pg_partition_tree(written.oid) p
-		)
+	rows, err := tx.Query(ctx, withRelations+`
 		SELECT CASE WHEN k.contype = 'f' THEN 'the foreign key ' || k.conname || ' of ' || k.conrelid::regclass
-		            WHEN t.tgisinternal AND k.oid IS NOT NULL THEN 'the constraint ' || k.conname || ' of ' || r.relname
-		            ELSE 'the trigger ' || t.tgname || ' on ' || r.relname END
+		            WHEN t.tgisinternal AND k.oid IS NOT NULL THEN 'the constraint ' || k.conname || ' of ' || r.root_name
+		            ELSE 'the trigger ' || t.tgname || ' on ' || r.root_name END
 		FROM relation r
 		JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND t.tgenabled <> 'D'
 		LEFT JOIN pg_catalog.pg_constraint k ON k.oid = t.tgconstraint
@@ -126,13 +116,13 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 			SELECT array_agg(a.attname::text) AS names, coalesce(bool_or(a.attgenerated <> ''), false) AS generated
 			FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.conrelid AND a.attnum = ANY(k.conkey)) key
 		WHERE NOT coalesce(k.contype = 'f' AND k.conrelid = r.oid AND k.confrelid NOT IN (SELECT oid FROM relation) AND (
-			r.relname = ANY($5::text[]) AND key.names = '{fact_id}' AND k.confrelid = $4::regclass AND k.confkey = ARRAY(
+			r.root_name = ANY($5::text[]) AND key.names = '{fact_id}' AND k.confrelid = $4::regclass AND k.confkey = ARRAY(
 				SELECT a.attnum FROM pg_catalog.pg_attribute a WHERE a.attrelid = k.confrelid AND a.attname = 'id')
 			OR NOT EXISTS (
 				SELECT 1 FROM unnest($2::text[], $3::text[]) AS w(tab, col)
-				WHERE w.tab = r.relname AND (w.col = '*' OR w.col = ANY(key.names) OR w.col <> '' AND (key.generated OR r.partition AND k.conparentid = 0)))), false)
+				WHERE w.tab = r.root_name AND (w.col = '*' OR w.col = ANY(key.names) OR w.col <> '' AND (key.generated OR r.oid <> r.root AND k.conparentid = 0)))), false)
 		UNION
-		SELECT 'the rule ' || w.rulename || ' on ' || r.relname
+		SELECT 'the rule ' || w.rulename || ' on ' || r.root_name
 		FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled <> 'D'
 		ORDER BY 1`, s.schema, tables, columns, s.table("facts"), inserted)
 	if err != nil {

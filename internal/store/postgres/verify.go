@@ -10,21 +10,11 @@ import (
 
 // findTriggers finds the triggers and rules on the tables that an undo reads, and on their partitions.
 func (s *Store) findTriggers(ctx context.Context, tx pgx.Tx) error {
-	rows, err := tx.Query(ctx, `
-		WITH undo AS (
-			SELECT c.oid, c.relname
-			FROM pg_catalog.pg_class c
-			JOIN pg_catalog.pg_namespace n ON n.oid = c.relnamespace
-			WHERE n.nspname = $1 AND c.relname = ANY($2::text[])
-		), relation AS (
-			SELECT oid, relname FROM undo
-			UNION
-			SELECT p.relid::oid, undo.relname FROM undo CROSS JOIN LATERAL pg_catalog.pg_partition_tree(undo.oid) p
-		)
-		SELECT t.tgname || ' on ' || r.relname
+	rows, err := tx.Query(ctx, withRelations+`
+		SELECT t.tgname || ' on ' || r.root_name
 		FROM relation r JOIN pg_catalog.pg_trigger t ON t.tgrelid = r.oid AND NOT t.tgisinternal AND t.tgenabled <> 'D'
 		UNION
-		SELECT w.rulename || ' on ' || r.relname
+		SELECT w.rulename || ' on ' || r.root_name
 		FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled <> 'D'
 		ORDER BY 1`, s.schema, store.UndoTables)
 	if err != nil {
