@@ -92,21 +92,10 @@ func hostileForecast(t *rapid.T) Forecast {
 
 // hostileDocument draws any document there is.
 func hostileDocument(t *rapid.T) writer {
-	switch rapid.IntRange(0, 6).Draw(t, "document") {
-	case 0:
-		return hostileRun(t)
-	case 1:
-		return hostileDryRun(t)
-	case 2:
+	if rapid.IntRange(0, 6).Draw(t, "document") == 0 {
 		return Jobs{Target: hostile.Draw(t, "target"), Each: each(hostileJob(t), hostileJob(t)), Now: asOf}
-	case 3:
-		return Nothing{Text: hostile.Draw(t, "text")}
-	case 4:
-		return hostileForecast(t)
-	case 5:
-		return Pending{Target: hostile.Draw(t, "target"), Job: hostileJob(t)}
 	}
-	return Undoable{Target: hostile.Draw(t, "target"), Job: hostileJob(t), Count: 1}
+	return hostilePage(t)
 }
 
 func hostileChange(t *rapid.T) job.Change {

@@ -63,7 +63,10 @@ func TestTextIsHarmless(t *testing.T) {
 }
 
 // hostilePage draws any document that is also shown as a page.
-func hostilePage(t *rapid.T) pageWriter {
+func hostilePage(t *rapid.T) interface {
+	writer
+	pageWriter
+} {
 	switch rapid.IntRange(0, 5).Draw(t, "page") {
 	case 0:
 		return hostileRun(t)
