@@ -16,6 +16,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"decayctl/internal/cli"
 	"decayctl/internal/skiptest"
 	"decayctl/internal/store/storetest"
 )
@@ -84,8 +85,9 @@ func TestShells(t *testing.T) {
 }
 
 // TestCompletionGivesUp: a store that takes connections and says nothing does not hold a shell up.
-func TestCompletionGivesUp(t *testing.T) {
-	t.Parallel()
+func TestCompletionGivesUp(t *testing.T) { // not parallel: others wait longer
+	longer := cli.CompleteWithin(usualWait)
+	t.Cleanup(func() { cli.CompleteWithin(longer) })
 	silent, err := net.Listen("tcp", "127.0.0.1:0")
 	if err != nil {
 		t.Fatal(err)

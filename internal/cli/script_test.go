@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
@@ -12,6 +13,7 @@ import (
 	"path/filepath"
 	"strconv"
 	"strings"
+	"sync"
 	"testing"
 	"time"
 
@@ -27,19 +29,26 @@ import (
 // programs are what tests run as processes.
 var programs = map[string]func(){
 	"decayctl": func() {
-		cli.CompleteWithin(time.Minute)
-		os.Exit(checked(cli.ThisProcess()))
+		if p := cli.ThisProcess(); os.Getenv(schemasVariable) == "" {
+			os.Exit(cli.Main(p))
+		} else {
+			os.Exit(checked(p))
+		}
 	},
 }
 
-// schemasVariable names the folder of the schemas that the JSON in a script has to fit.
+// schemasVariable names the folder of the schemas to a process, if its JSON has to fit them.
 const schemasVariable = "TEST_SCHEMAS"
+
+// schemas are those in docs/schema.
+var schemas = sync.OnceValues(func() (schematest.Schemas, error) {
+	return schematest.Load(cmp.Or(os.Getenv(schemasVariable), "../../docs/schema"))
+})
 
 // checked runs a command, and fails with an exit code that no script expects if it writes JSON that does not fit its
 // schema. What could not be written to its end is not checked.
 func checked(p cli.Process) int {
-	folder := os.Getenv(schemasVariable)
-	if folder == "" || term.IsTerminal(int(os.Stdout.Fd())) {
+	if file, ok := p.Stdout.(*os.File); ok && term.IsTerminal(int(file.Fd())) {
 		return cli.Main(p)
 	}
 	var written bytes.Buffer
@@ -49,12 +58,12 @@ func checked(p cli.Process) int {
 	if out.failed || !bytes.HasPrefix(written.Bytes(), []byte("{")) {
 		return exit
 	}
-	schemas, err := schematest.Load(folder)
+	all, err := schemas()
 	if err == nil {
-		_, err = schemas.CheckAll(written.Bytes())
+		_, err = all.CheckAll(written.Bytes())
 	}
 	if err != nil {
-		_, _ = fmt.Fprintln(os.Stderr, err)
+		_, _ = fmt.Fprintln(p.Stderr, err)
 		return 97
 	}
 	return exit
@@ -74,7 +83,13 @@ func (k *kept) Write(p []byte) (int, error) {
 	return n, err
 }
 
-func TestMain(m *testing.M) { testscript.Main(m, programs) }
+// usualWait is how long completions wait outside of tests.
+var usualWait time.Duration
+
+func TestMain(m *testing.M) {
+	usualWait = cli.CompleteWithin(time.Minute)
+	testscript.Main(m, programs)
+}
 
 // scripts is the folder of the scripts.
 const scripts = "testdata/script"
@@ -82,19 +97,20 @@ const scripts = "testdata/script"
 // independent is the folder of the scripts about what does not depend on the database.
 const independent = scripts + "/any"
 
-// TestScripts runs the scripts through the real program, with $STORE naming a store that holds the standard facts: those in both
-// on each database, and those in any on the first one. TestSoakScripts has the others.
+// TestScripts runs the scripts, with $STORE naming a store that holds the standard facts: those in both on each database, and
+// those in any on the first one. TestSoakScripts has the others. "exits" starts a process only in scripts in both and sqlite, on
+// SQLite, whose locks belong to a process: with the race detector a start takes longer than most commands.
 func TestScripts(t *testing.T) {
 	t.Parallel()
 	t.Run("any", func(t *testing.T) {
 		t.Parallel()
-		runScripts(t, backends[0], independent)
+		runScripts(t, backends[0], independent, true)
 	})
 	for _, b := range backends {
 		for _, folder := range []string{"both", b.name} {
 			t.Run(b.name+" "+folder, func(t *testing.T) {
 				t.Parallel()
-				runScripts(t, b, filepath.Join(scripts, folder))
+				runScripts(t, b, filepath.Join(scripts, folder), b.name != "sqlite")
 			})
 		}
 	}
@@ -104,9 +120,12 @@ type storeKey struct{}
 
 type nodeKey struct{}
 
-func runScripts(t *testing.T, b backend, folder string) {
+type hereKey struct{}
+
+// runScripts runs the scripts of a folder. If here, "exits" runs decayctl in this process.
+func runScripts(t *testing.T, b backend, folder string, here bool) {
 	t.Helper()
-	schemas, err := filepath.Abs("../../docs/schema")
+	schemaFolder, err := filepath.Abs("../../docs/schema")
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -116,11 +135,11 @@ func runScripts(t *testing.T, b backend, folder string) {
 		Setup: func(env *testscript.Env) error {
 			db, target, environ := b.fresh(t)
 			db.Insert(t, standard()...)
-			env.Values[storeKey{}], env.Values[nodeKey{}] = db, environ
+			env.Values[storeKey{}], env.Values[nodeKey{}], env.Values[hereKey{}] = db, environ, here
 			env.Setenv("STORE", target)
 			env.Setenv("SHOWN", "sqlite:"+target)
 			env.Setenv("BACKEND", b.name)
-			env.Setenv(schemasVariable, schemas)
+			env.Setenv(schemasVariable, schemaFolder)
 			env.Setenv("ASOF", "2026-06-15T12:00:00Z")
 			if address, err := url.Parse(target); err == nil && address.User != nil {
 				password, _ := address.User.Password()
@@ -152,13 +171,24 @@ func cmdExits(ts *testscript.TestScript, neg bool, args []string) {
 	if neg || len(args) < 2 {
 		ts.Fatalf("usage: exits CODE PROGRAM [ARG…]")
 	}
+	if here, _ := ts.Value(hereKey{}).(bool); here && args[1] == "decayctl" {
+		holdCode(ts, args[0], runHere(ts, args[2:]))
+		return
+	}
 	hold(ts, args[0], ts.Exec(args[1], args[2:]...))
+}
+
+// runHere runs decayctl in this process, with the environment and the folder that a process of the script would have.
+func runHere(ts *testscript.TestScript, args []string) (code int) {
+	ts.Check(ts.Exec("sh", "-c", `env >"$TMPDIR/env"`)) // testscript gives the whole environment to processes only
+	environ := strings.Split(strings.TrimSuffix(ts.ReadFile(ts.Getenv("TMPDIR")+"/env"), "\n"), "\n")
+	return checked(cli.Process{
+		Args: args, Environ: environ, Dir: ts.MkAbs("."), Stdin: strings.NewReader(""), Stdout: ts.Stdout(), Stderr: ts.Stderr(), Now: time.Now,
+	})
 }
 
 // hold compares a program's exit code.
 func hold(ts *testscript.TestScript, code string, err error) {
-	want, failed := strconv.Atoi(code)
-	ts.Check(failed)
 	var exit *exec.ExitError
 	got := 0
 	if errors.As(err, &exit) {
@@ -166,6 +196,12 @@ func hold(ts *testscript.TestScript, code string, err error) {
 	} else {
 		ts.Check(err)
 	}
+	holdCode(ts, code, got)
+}
+
+func holdCode(ts *testscript.TestScript, code string, got int) {
+	want, failed := strconv.Atoi(code)
+	ts.Check(failed)
 	if got != want {
 		ts.Fatalf("exit code %d, want %d", got, want)
 	}

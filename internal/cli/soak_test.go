@@ -64,7 +64,7 @@ func TestSoakKilled(t *testing.T) {
 // TestSoakScripts runs the scripts about what does not depend on the database on the databases on which TestScripts does not.
 func TestSoakScripts(t *testing.T) {
 	for _, b := range backends[1:] {
-		t.Run(b.name, func(t *testing.T) { runScripts(t, b, independent) })
+		t.Run(b.name, func(t *testing.T) { runScripts(t, b, independent, false) })
 	}
 }
 
