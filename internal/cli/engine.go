@@ -40,7 +40,7 @@ func (a *app) newEngine(s store.Store, limit time.Duration, quiet bool) (engine 
 			progress.Update(p)
 		},
 		Note: func(why string) {
-			if !quiet {
+			if !a.output.Quiet {
 				progress.Aside(func() { a.logger().Warn(why) })
 			}
 		},

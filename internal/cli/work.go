@@ -128,7 +128,7 @@ func (a *app) tellJoined(in store.Joined) {
 // what was asked for.
 func (a *app) conclude(ctx context.Context, s store.Store, in store.Joined, run report.Run, err error) error {
 	j := run.Job
-	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Number == in.Lease.Worker })
+	stillIn := slices.ContainsFunc(j.Workers, func(w job.Worker) bool { return w.Owner == in.Worker.Owner }) // it may have joined again
 	a.came(ctx, s, j, false)
 	var refused *sweep.Refused
 	switch {

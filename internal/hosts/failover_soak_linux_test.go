@@ -63,8 +63,8 @@ func (p *pair) fallBehind(t *testing.T, counted string) {
 	p.await(t, "the primary goes on alone", nil, "SELECT "+counted+" > $1::bigint + 3000 FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1", had)
 }
 
-// failOver ends the primary and promotes the standby. A silent primary is cut off, and is fenced before it is back.
-func (p *pair) failOver(t *testing.T, silent bool, counted string) {
+// failOver ends the primary, and promotes the standby after some time. A silent primary is cut off, and is fenced before it is back.
+func (p *pair) failOver(t *testing.T, silent bool, after time.Duration, counted string) {
 	t.Helper()
 	said := p.sql(t, "SELECT "+counted+" FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1")[0]
 	if silent {
@@ -80,6 +80,7 @@ func (p *pair) failOver(t *testing.T, silent bool, counted string) {
 		p.sql(t, "SELECT pg_reload_conf()")
 	})
 	has := p.onStandby(t, "SELECT "+counted+" FROM decayctl_jobs ORDER BY stamp DESC LIMIT 1")[0]
+	time.Sleep(after) // is what is tested
 	p.onStandby(t, "SELECT pg_promote()")
 	t.Logf("the primary had written %s facts at least, and the standby has %s", said, has)
 }
@@ -135,12 +136,30 @@ func TestSoakFailover(t *testing.T) {
 				if !test.sync {
 					p.fallBehind(t, expired)
 				}
-				p.failOver(t, test.silent, expired)
+				p.failOver(t, test.silent, 0, expired)
 				p.outcome(t, both, func(on *host) *process { return p.resume(t, on, id) })
 				p.sameOn(t, id)
 			})
 		}
 	}
+}
+
+// TestSoakSlowFailover: the failover takes longer than the lease, as one of a managed server may. Both processes go on by themselves.
+func TestSoakSlowFailover(t *testing.T) {
+	p := newPair(t, 40_000, true)
+	a, b := p.add(t, "a"), p.add(t, "b")
+	id := p.detach(t, a)
+	both := []*process{p.resume(t, a, id, "--batch-size", "50", "--max-rate", "1500/s"), p.resume(t, b, id, "--batch-size", "50", "--max-rate", "1500/s")}
+	p.awaitWork(t, id, both...)
+	p.failOver(t, false, 90*time.Second, expired)
+	for _, each := range both {
+		exit, r := each.ends(t, patience)
+		t.Logf("%s ended after %s: exit code %d: %s", each.host.name, time.Since(each.begun).Round(time.Second), exit, &each.stderr)
+		if exit != 0 || r.Status != "done" {
+			t.Errorf("%s: exit code %d, %s", each.host.name, exit, r.Status)
+		}
+	}
+	p.sameOn(t, id)
 }
 
 // sameOn is same, on the standby that is the primary now.
@@ -171,7 +190,7 @@ func TestSoakFailoverOfUndo(t *testing.T) {
 			first := undo(a, "--pace", "0.2", "--batch-size", fmt.Sprint(100+100*round))
 			p.await(t, "the undo has begun", []*process{first}, "SELECT "+restored+" > 500 FROM decayctl_jobs")
 			p.fallBehind(t, restored)
-			p.failOver(t, false, restored)
+			p.failOver(t, false, 0, restored)
 			p.outcome(t, []*process{first}, func(on *host) *process { return undo(on) })
 			const cards = storetest.TouchedCards // they stay stale
 			after := storetest.Database{SQL: storetest.OpenPostgres(t, p.socket(p.db), "public")}.Touched(t)

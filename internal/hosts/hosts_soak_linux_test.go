@@ -48,7 +48,7 @@ func TestSoakSilentReader(t *testing.T) {
 	t.Logf("open as it was cut off: %q", s.sessions(t, a))
 	s.await(t, "no transaction of the host is left", nil, "SELECT count(*) = 0 FROM pg_stat_activity WHERE client_addr = $1::inet AND xact_start IS NOT NULL", a.address)
 	t.Logf("none is open after %s", time.Since(begun).Round(time.Second))
-	exit, _ := p.ends(t, 2*patience)
+	exit, _ := p.ends(t, 3*patience)
 	t.Logf("the process ended after %s with exit code %d: %s", time.Since(begun).Round(time.Second), exit, p.lastLine())
 	if exit != 1 || !strings.Contains(p.lastLine(), "goes on") {
 		t.Errorf("exit code %d: %s", exit, &p.stderr)

@@ -167,6 +167,7 @@ type Joined struct {
 	Lease          Lease        // zero if the job is pending
 	Paused         []job.Job    // overlapping jobs whose workers were all dead
 	RemovedWorkers []job.Worker // dead workers of this job
+	Worker         WorkerParams // the process that joined
 }
 
 // Lease names a worker of a job. The zero Lease is none.

@@ -9,15 +9,48 @@ import (
 	"decayctl/internal/store"
 )
 
-// withLease keeps the lease while work goes on, and leaves the job in good order if it does not end well.
-func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(context.Context) (job.Job, error)) (job.Job, error) {
+// withLease has work done on a job that this process has joined. If the connection was lost for so long that the lease has
+// ended, or a failover has lost commits of this process, it joins the job again.
+func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(context.Context, store.Joined) (job.Job, error)) (job.Job, error) {
+	for {
+		j, err := e.onLease(ctx, in, work)
+		if err == nil || !e.rejoin(ctx, &in, err) {
+			return j, err
+		}
+	}
+}
+
+// rejoin joins a job again if its lease was lost in an outage, and tells whether it did.
+func (e *Engine) rejoin(ctx context.Context, in *store.Joined, err error) bool {
+	lost := (*job.Lost)(nil)
+	if !errors.As(err, &lost) || lost.State != in.Job.State || !e.outage.seen.Swap(false) {
+		return false
+	}
+	who, gone := in.Worker, in.Worker.Gone
+	// What this process was in the job is gone: its goroutines have ended.
+	who.Gone = func(o job.Owner) bool { return o == who.Owner || gone(o) }
+	var again store.Joined
+	err = e.retry(ctx, func() (err error) {
+		again, err = e.Store.Join(ctx, store.JoinParams{ID: in.Job.ID, Undo: in.Job.State == job.Undoing, Worker: who})
+		return repeatable(err)
+	})
+	if err != nil {
+		return false // the caller's error says how to go on
+	}
+	again.Worker = in.Worker
+	*in = again
+	return true
+}
+
+// onLease keeps the lease while work goes on, and leaves the job in good order if it does not end well.
+func (e *Engine) onLease(ctx context.Context, in store.Joined, work func(context.Context, store.Joined) (job.Job, error)) (job.Job, error) {
 	held, cancel := context.WithCancelCause(ctx)
 	beating := make(chan struct{})
 	go func() {
 		defer close(beating)
 		e.heartbeat(held, in.Lease, cancel)
 	}()
-	j, err := work(held)
+	j, err := work(held, in)
 	if lost := (*job.Lost)(nil); errors.As(context.Cause(held), &lost) && err != nil {
 		err = lost // it came from the heartbeat, and has ended everything else
 	}
@@ -47,6 +80,9 @@ func (e *Engine) heartbeat(ctx context.Context, l store.Lease, cancel context.Ca
 			if lost := (*job.Lost)(nil); errors.As(err, &lost) {
 				cancel(lost)
 				return
+			}
+			if err == nil || store.Is(err, store.Disconnected) {
+				e.outage.seen.Store(err != nil)
 			}
 			// Anything else, such as a lock held by another process, is tried again at the next tick.
 		}

@@ -3,41 +3,84 @@ package sweep
 import (
 	"context"
 	"fmt"
+	"sync/atomic"
 	"time"
 
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 )
 
-// How often the same work is tried. Under contention four times at once suffice, or smaller batches
-// are needed; a server that restarts takes half a minute.
+// Under contention four tries suffice, or smaller batches are needed.
 const (
 	contentionTries = 4
 	contentionWait  = 50 * time.Millisecond
-	connectionTries = 8
-	connectionWait  = 250 * time.Millisecond
-	longestWait     = 8 * time.Second
 )
 
-// retry repeats work that failed for contention, or for a connection that was lost before anything was
-// committed, waiting longer each time.
+// A failover of a managed server takes up to two minutes. Short waits find the new primary before another process takes over.
+const (
+	connectionWait    = 250 * time.Millisecond
+	longestWait       = 2 * time.Second
+	longestDisconnect = 5 * time.Minute
+)
+
+// retry repeats work that failed for contention, or for a connection that was lost before anything was committed, waiting longer
+// each time. It gives up when the connection has been lost for longestDisconnect, or earlier if Halt says so.
 func (e *Engine) retry(ctx context.Context, work func() error) error {
-	for try := 1; ; try++ {
+	var over <-chan time.Time
+	contended, waited, wait := 0, time.Duration(0), time.Duration(0)
+	for {
 		err := work()
-		tries, wait := 1, time.Duration(0)
 		switch {
 		case store.Is(err, store.Contention):
-			tries, wait = contentionTries, contentionWait
+			if contended++; contended == contentionTries {
+				return err
+			}
+			wait = contentionWait << (contended - 1)
 		case store.Is(err, store.Disconnected):
-			tries, wait = connectionTries, connectionWait
-		}
-		if try >= tries {
+			if over == nil {
+				timer := time.NewTimer(longestDisconnect) // a server that is silent makes each try long
+				defer timer.Stop()
+				over = timer.C
+				defer e.outage.begin(e, err)()
+			}
+			wait = min(max(2*wait, connectionWait), longestWait)
+			if waited += wait; waited > longestDisconnect || isOver(over) {
+				return err
+			}
+			if err := e.Halt(); err != nil {
+				return err
+			}
+		default:
 			return err
 		}
-		if err := e.Sleep(ctx, min(wait<<(try-1), longestWait)); err != nil {
+		if err := e.Sleep(ctx, wait); err != nil {
 			return err
 		}
 	}
+}
+
+func isOver(timer <-chan time.Time) bool {
+	select {
+	case <-timer:
+		return true
+	default:
+		return false
+	}
+}
+
+// outage is whether this process has lost its connections to the store.
+type outage struct {
+	seen    atomic.Bool  // since the process joined its job: the lease may have ended meanwhile
+	waiting atomic.Int32 // calls of retry that wait for the store
+}
+
+// begin notes that a call of retry waits. The first one tells the operator. end is called when the call ends.
+func (o *outage) begin(e *Engine, err error) (end func()) {
+	o.seen.Store(true)
+	if o.waiting.Add(1) == 1 {
+		e.Note(fmt.Sprintf("%v; decayctl tries again for %d minutes", err, int(longestDisconnect.Minutes())))
+	}
+	return func() { o.waiting.Add(-1) }
 }
 
 // repeatable has retry repeat work whose COMMIT is uncertain. Only for work that is done once if it is done twice.

@@ -52,13 +52,15 @@ type Work struct {
 // reads or writes another, and the lease is renewed beside them.
 func (w Work) Connections() int { return 3*max(1, w.Workers) + 1 }
 
-// Engine is a store, and what a sweep may not do itself. No field may be nil.
+// Engine is a store, and what a sweep may not do itself. No exported field may be nil.
 type Engine struct {
 	Store    store.Store
 	Sleep    func(context.Context, time.Duration) error
 	Progress func(Progress)   // called after every batch and before every pause, by one goroutine at a time
-	Note     func(why string) // called once if the work waits for something that may take long
-	Halt     func() error     // called between batches; an error ends the work there, a *Stopped with the job paused
+	Note     func(why string) // called once if the work waits for something that may take long, such as the server
+	Halt     func() error     // called between batches, and between tries; an error ends the work there, a *Stopped with the job paused
+
+	outage outage
 }
 
 // Preview judges everything and writes nothing. Each collector gets all facts that the store hands over.
@@ -82,7 +84,7 @@ func (e *Engine) Clocked(ctx context.Context, p Params) (Params, error) {
 // Sweep works on a job until it is done, and returns it as it is then. If it returns an error, the job says how it was left:
 // nothing of it is lost, and nothing is to be done twice. Errors of its own: *Refused, *Stopped and *job.Lost.
 func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
-	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
+	return e.withLease(ctx, in, func(ctx context.Context, in store.Joined) (job.Job, error) {
 		p, err := e.Clocked(ctx, ParamsOf(in.Job))
 		if err != nil {
 			return in.Job, err

@@ -13,7 +13,7 @@ import (
 // begun again.
 func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, error) {
 	w.Workers = 1 // an undo has one worker, which may use the whole rate
-	return e.withLease(ctx, in, func(ctx context.Context) (job.Job, error) {
+	return e.withLease(ctx, in, func(ctx context.Context, in store.Joined) (job.Job, error) {
 		u := undo{engine: e, job: in.Job, lease: in.Lease, at: store.UndonePlace(in.Job), batches: newBatchSizer(e.Store.Tuning(), w), progress: &progress{
 			engine: e, lease: in.Lease, maxLag: w.MaxLag, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
 		}}

@@ -16,7 +16,7 @@ import (
 // Start locks the row of decayctl_store, so that of two sweeps that start at once, one finds the job of the other.
 func (t *Table) Start(ctx context.Context, p store.StartParams) (joined store.Joined, err error) {
 	err = t.db.Write(ctx, func(tx Tx) error {
-		joined = store.Joined{}
+		joined = store.Joined{Worker: p.Worker}
 		last, err := t.lockStore(ctx, tx)
 		if err != nil {
 			return err
@@ -75,7 +75,7 @@ func (t *Table) pauseDead(ctx context.Context, tx Tx, j job.Job, p store.WorkerP
 func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Joined, err error) {
 	var superseded *job.Superseded
 	err = t.db.Write(ctx, func(tx Tx) error {
-		joined = store.Joined{}
+		joined = store.Joined{Worker: p.Worker}
 		if _, err := t.lockStore(ctx, tx); err != nil {
 			return err
 		}
