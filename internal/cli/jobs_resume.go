@@ -24,7 +24,7 @@ an id, join that job: on PostgreSQL beside processes that work on it already.
 Without one, take the oldest pending job, else the newest that is paused, failed
 or left behind by a process that died; if there is none, say so and exit 0.
 
-A job that a later sweep of the same facts has overtaken is not resumed.`,
+A job is not resumed if a later sweep of all its facts is done.`,
 		Example: `  decayctl jobs resume 3f2a
   0 * * * *  decayctl jobs resume --quiet     # in a crontab`,
 		Args: func(cmd *cobra.Command, args []string) error {

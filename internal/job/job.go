@@ -139,6 +139,11 @@ func (j Job) Overlaps(other Job) bool {
 		(j.Tenant == "" || other.Tenant == "" || j.Tenant == other.Tenant)
 }
 
+// Covers tells whether j looks at every fact that other looks at, by scope and tenant.
+func (j Job) Covers(other Job) bool {
+	return (j.Scope == "" || j.Scope == other.Scope) && (j.Tenant == "" || j.Tenant == other.Tenant)
+}
+
 // Public is the JSON object that the node merges into its answer at GET /v1/decay/jobs/{id}. It must have no key of the node's
 // own row, since it would replace that: job_id, status, scope, estimated_s, created_at, started_at, completed_at, error.
 func (j Job) Public() string {

@@ -110,18 +110,23 @@ func TestTenantsAreBounded(t *testing.T) {
 func TestJobsOverlapByScopeAndTenant(t *testing.T) {
 	t.Parallel()
 	for _, test := range []struct {
-		one, two [2]string // scope and tenant
-		want     bool
+		one, two             [2]string // scope and tenant
+		want, covers, within bool
 	}{
-		{[2]string{}, [2]string{"team", "acme"}, true},
-		{[2]string{"team", ""}, [2]string{"team", "acme"}, true},
-		{[2]string{"team", ""}, [2]string{"local", ""}, false},
-		{[2]string{"team", "acme"}, [2]string{"", "other"}, false},
-		{[2]string{"team", "acme"}, [2]string{"", "acme"}, true},
+		{[2]string{}, [2]string{"team", "acme"}, true, true, false},
+		{[2]string{"team", ""}, [2]string{"team", "acme"}, true, true, false},
+		{[2]string{"team", ""}, [2]string{"local", ""}, false, false, false},
+		{[2]string{"team", "acme"}, [2]string{"", "other"}, false, false, false},
+		{[2]string{"team", "acme"}, [2]string{"", "acme"}, true, false, true},
+		{[2]string{"team", ""}, [2]string{"", "acme"}, true, false, false},
+		{[2]string{"team", "acme"}, [2]string{"team", "acme"}, true, true, true},
 	} {
 		one, two := job.Job{Scope: test.one[0], Tenant: test.one[1]}, job.Job{Scope: test.two[0], Tenant: test.two[1]}
 		if one.Overlaps(two) != test.want || two.Overlaps(one) != test.want {
 			t.Errorf("%v and %v", test.one, test.two)
+		}
+		if one.Covers(two) != test.covers || two.Covers(one) != test.within {
+			t.Errorf("%v covers %v: %t; the reverse: %t", test.one, test.two, one.Covers(two), two.Covers(one))
 		}
 	}
 }

@@ -40,7 +40,7 @@ func (u Unfinished) Superseded(by job.Job) bool {
 		return false
 	}
 	for key, all := range u {
-		if !by.Overlaps(job.Job{Scope: key[0], Tenant: key[1]}) {
+		if !by.Covers(job.Job{Scope: key[0], Tenant: key[1]}) {
 			continue
 		}
 		for _, o := range all {

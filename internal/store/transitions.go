@@ -77,12 +77,12 @@ func CheckJoin(j job.Job, to job.State, singleWorkerReason string, now time.Time
 	return nil
 }
 
-// FindSuperseding finds, among jobs that are done, one that supersedes j: it overlaps j, has a later as-of, and was
+// FindSuperseding finds, among jobs that are done, one that supersedes j: it covers j, has a later as-of, and was
 // completed after j was created. If it was completed before, the operator chose the earlier as-of of j knowingly. A
 // sweep by one policy supersedes only sweeps by the same policy.
 func FindSuperseding(j job.Job, done []job.Job) (by job.Job, ok bool) {
 	at := slices.IndexFunc(done, func(other job.Job) bool {
-		return other.ID != j.ID && other.State == job.Done && other.Overlaps(j) && (other.Rules.Only == "" || other.Rules.Only == j.Rules.Only) && other.AsOf.After(j.AsOf) && !other.Completed.Before(j.Created)
+		return other.ID != j.ID && other.State == job.Done && other.Covers(j) && (other.Rules.Only == "" || other.Rules.Only == j.Rules.Only) && other.AsOf.After(j.AsOf) && !other.Completed.Before(j.Created)
 	})
 	if at < 0 {
 		return job.Job{}, false

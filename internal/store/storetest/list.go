@@ -162,17 +162,19 @@ func testPrune(t *testing.T, d Database) {
 }
 
 // testPruneSuperseding: a job that supersedes another stays until the other is finished. Without it, the older job could be
-// resumed and would judge facts by its older as-of.
+// resumed and would judge facts by its older as-of. A job that covers only a part of the other supersedes nothing.
 func testPruneSuperseding(t *testing.T, d Database) {
 	g := d.scene(t)
 	older := g.in(job.Paused)
 	g.clock.move(time.Minute)
 	newer := g.in(job.Done, func(p *store.StartParams) { p.AsOf = older.AsOf.Add(time.Second) })
 	elsewhere := g.in(job.Done, func(p *store.StartParams) { p.AsOf = older.AsOf.Add(-time.Second) })
+	part := g.in(job.Done, within("local", ""), func(p *store.StartParams) { p.AsOf = older.AsOf.Add(time.Second) })
 	g.clock.move(time.Hour)
-	if n, err := g.prune(g.clock.now()); n != 1 || err != nil {
-		t.Errorf("pruned %d, %v; want the one that supersedes nothing", n, err)
+	if n, err := g.prune(g.clock.now()); n != 2 || err != nil {
+		t.Errorf("pruned %d, %v; want the two that supersede nothing", n, err)
 	}
+	g.count(0, "decayctl_jobs WHERE job_id = $1", part.ID)
 	g.count(1, "decayctl_jobs WHERE job_id = $1", newer.ID)
 	g.count(0, "decayctl_jobs WHERE job_id = $1", elsewhere.ID)
 	g.move(older.ID, job.Cancelled)
