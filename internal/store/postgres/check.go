@@ -11,6 +11,9 @@ import (
 	"decayctl/internal/store"
 )
 
+// severalServers tells how a connection finds the server that can be written. Without the setting it takes the first that answers.
+const severalServers = "; if the address names several servers, add target_session_attrs=read-write"
+
 // check checks that this is a fact store that decayctl can work with, and that the role has the privileges for a sweep or
 // a dry run. It changes nothing.
 func (s *Store) check(ctx context.Context) error {
@@ -22,7 +25,7 @@ func (s *Store) check(ctx context.Context) error {
 				return err
 			}
 			if standby {
-				return &store.Error{Kind: store.NotPermitted, Text: "the server is a hot standby, which cannot be written; sweep on the primary (a dry run works here)"}
+				return &store.Error{Kind: store.NotPermitted, Text: "the server is a hot standby, which cannot be written; sweep on the primary (a dry run works here)" + severalServers}
 			}
 			var frozen bool
 			if err := tx.QueryRow(ctx, "SELECT current_setting('default_transaction_read_only')::boolean").Scan(&frozen); err != nil {

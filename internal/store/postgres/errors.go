@@ -65,7 +65,7 @@ func (s *Store) translate(err error, doing string) error {
 	case server.Code == "42501": // insufficient_privilege
 		return fail(store.NotPermitted, server.Message)
 	case server.Code == "25006": // read_only_sql_transaction
-		return fail(store.NotPermitted, server.Message+"; the server or the role is read-only")
+		return fail(store.NotPermitted, server.Message+"; the server or the role is read-only"+severalServers)
 	case slices.Contains(refusalClasses, server.Code[:2]) && s.misplacedError(err) != nil:
 		return s.misplacedError(err)
 	case slices.Contains(parameterCodes, server.Code):

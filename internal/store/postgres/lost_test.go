@@ -132,6 +132,23 @@ func TestServerGone(t *testing.T) {
 	refused(t, err, store.Unusable, "not currently accepting connections")
 }
 
+// TestServerTurnsReadOnly: a process whose next connection leads to a server that may not be written is told how to find another one.
+func TestServerTurnsReadOnly(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	s, b := claimed(t, d, db.URL)
+	d.Exec(t, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$")
+	d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	var err error
+	for range 4 { // first the connections that the pool still has
+		if err = s.Renew(context.Background(), b.Lease); !store.Is(err, store.Disconnected) {
+			break
+		}
+	}
+	refused(t, err, store.NotPermitted, "read-only", "target_session_attrs=read-write")
+}
+
 // TestCancelDoesNotWaitForABatch: cancelling a job does not wait for a batch in flight, nor does an undo. The batch
 // then writes nothing.
 func TestCancelDoesNotWaitForABatch(t *testing.T) {

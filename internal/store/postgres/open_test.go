@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/url"
 	"strings"
 	"testing"
 	"time"
@@ -81,7 +82,23 @@ func TestStandby(t *testing.T) {
 		t.Errorf("the dry run selected %d", got.Selected)
 	}
 	_, err = open(t, standby.URL(db), "public", false)
-	refused(t, err, store.NotPermitted, "hot standby", "primary")
+	refused(t, err, store.NotPermitted, "hot standby", "primary", "target_session_attrs=read-write")
+	first := strings.Replace(db.URL, "@", "@"+server(t, standby.URL(db))+",", 1)
+	_, err = open(t, first, "public", false)
+	refused(t, err, store.NotPermitted, "hot standby")
+	if _, err = open(t, first+"&target_session_attrs=read-write", "public", false); err != nil { // as the message says
+		t.Error(err)
+	}
+}
+
+// server is host and port of an address.
+func server(t *testing.T, address string) string {
+	t.Helper()
+	u, err := url.Parse(address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return u.Host
 }
 
 // TestLagOfAStandbyGrows: a standby that does not apply what it receives falls behind more and more.

@@ -82,7 +82,8 @@ func maySkipKeys(ctx context.Context, tx pgx.Tx) (bool, error) {
 // keyObstacles are the triggers, rules and constraints of the tables that a batch writes, except for foreign keys that cannot be
 // broken. These are keys to facts, which the statements check themselves, and keys of columns that a batch does not write.
 // A trigger or rule that is ENABLE ALWAYS acts either way, but what it writes would lose its own keys and triggers. A partition
-// may have keys that its table has not: an update can move a row there, and so writes all its columns.
+// may have keys that its table has not: an update can move a row there, and so writes all its columns. A function that a default
+// calls could write to other tables, and those would lose their keys and triggers too. Functions of the server, or in C, write none.
 func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 	var tables, columns []string // columns that a batch writes; "" is none, "*" is any
 	var inserted []string        // tables of the node; a default may fill any of their columns
@@ -99,6 +100,7 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 		add(t.Name, t.Update...)
 		if len(t.Insert) > 0 && t.Name != "jobs" { // a batch inserts no job
 			add(t.Name, "*")
+			add(t.Name, t.Insert...)
 			inserted = append(inserted, t.Name)
 		}
 	}
@@ -124,6 +126,21 @@ func (s *Store) keyObstacles(ctx context.Context, tx pgx.Tx) ([]string, error) {
 		UNION
 		SELECT 'the rule ' || w.rulename || ' on ' || r.root_name
 		FROM relation r JOIN pg_catalog.pg_rewrite w ON w.ev_class = r.oid AND w.ev_enabled <> 'D'
+		UNION
+		SELECT 'the table ' || i.inhrelid::regclass || ' that inherits from ' || r.root_name
+		FROM relation r
+		JOIN pg_catalog.pg_class c ON c.oid = r.oid AND c.relkind = 'r'
+		JOIN pg_catalog.pg_inherits i ON i.inhparent = c.oid
+		UNION
+		SELECT 'the function ' || p.proname || ' in the default of ' || r.root_name || '.' || a.attname
+		FROM relation r
+		JOIN pg_catalog.pg_attrdef d ON d.adrelid = r.oid
+		JOIN pg_catalog.pg_attribute a ON a.attrelid = d.adrelid AND a.attnum = d.adnum
+		JOIN pg_catalog.pg_depend uses ON uses.classid = 'pg_catalog.pg_attrdef'::regclass AND uses.objid = d.oid AND uses.refclassid = 'pg_catalog.pg_proc'::regclass
+		JOIN pg_catalog.pg_proc p ON p.oid = uses.refobjid AND p.provolatile = 'v'
+		JOIN pg_catalog.pg_language l ON l.oid = p.prolang AND l.lanname NOT IN ('internal', 'c')
+		WHERE r.oid = r.root AND r.root_name = ANY($5::text[])
+		  AND NOT EXISTS (SELECT 1 FROM unnest($2::text[], $3::text[]) AS w(tab, col) WHERE w.tab = r.root_name AND w.col = a.attname)
 		ORDER BY 1`, s.schema, tables, columns, s.table("facts"), inserted)
 	if err != nil {
 		return nil, err

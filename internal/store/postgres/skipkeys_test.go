@@ -78,6 +78,7 @@ func TestObstaclesToSkippedKeys(t *testing.T) {
 	if err := s.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
+	const note = "CREATE FUNCTION note() RETURNS text LANGUAGE sql VOLATILE AS $$ SELECT 'x'::text $$; "
 	const owners = "CREATE TABLE owners (name text PRIMARY KEY); "
 	d.Exec(t, `CREATE FUNCTION touch() RETURNS trigger LANGUAGE plpgsql AS 'BEGIN RETURN NEW; END'`)
 	if err := errors.Join(s.Close(), d.SQL.Close()); err != nil { // a database with sessions cannot be copied
@@ -98,16 +99,21 @@ func TestObstaclesToSkippedKeys(t *testing.T) {
 		"a rule that is disabled":     {"CREATE RULE r AS ON INSERT TO fact_retractions DO ALSO NOTIFY x; ALTER TABLE fact_retractions DISABLE RULE r", ""},
 		"a key of what is deleted": {"CREATE TABLE notes (fact_id text CONSTRAINT noted REFERENCES fact_validity_overrides ON DELETE CASCADE)",
 			"the foreign key noted of notes"},
-		"a key to itself":                {"ALTER TABLE entity_edges ADD CONSTRAINT own FOREIGN KEY (object) REFERENCES entity_edges", "the foreign key own of entity_edges"},
-		"a key to other than facts":      {"CREATE TABLE actors (name text PRIMARY KEY); ALTER TABLE fact_retractions ADD CONSTRAINT actor FOREIGN KEY (retracted_by) REFERENCES actors", "the foreign key actor of fact_retractions"},
-		"a key to another column":        {"ALTER TABLE facts ADD UNIQUE (cid); ALTER TABLE fact_retractions ADD CONSTRAINT other FOREIGN KEY (fact_id) REFERENCES facts (cid)", "the foreign key other of fact_retractions"},
-		"a key of an own table":          {"ALTER TABLE decayctl_before ADD CONSTRAINT kept FOREIGN KEY (job_id) REFERENCES decayctl_jobs", "the foreign key kept of decayctl_before"},
-		"a key of an own table to facts": {"ALTER TABLE decayctl_before ADD CONSTRAINT kept FOREIGN KEY (fact_id) REFERENCES facts", "the foreign key kept of decayctl_before"},
-		"a default of overrides":         {owners + "ALTER TABLE fact_validity_overrides ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", "the foreign key owned of fact_validity_overrides"},
-		"a default of retractions":       {owners + "ALTER TABLE fact_retractions ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", "the foreign key owned of fact_retractions"},
-		"a default of embedding states":  {owners + "ALTER TABLE fact_embedding_status ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", "the foreign key owned of fact_embedding_status"},
-		"a default of cards":             {owners + "ALTER TABLE memory_cards ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", ""},
-		"a generated column":             {"CREATE TABLE kinds (kind int PRIMARY KEY); ALTER TABLE memory_cards ADD kind int GENERATED ALWAYS AS (is_stale) STORED CONSTRAINT kinds REFERENCES kinds", "the foreign key kinds of memory_cards"},
+		"a key to itself":                   {"ALTER TABLE entity_edges ADD CONSTRAINT own FOREIGN KEY (object) REFERENCES entity_edges", "the foreign key own of entity_edges"},
+		"a key to other than facts":         {"CREATE TABLE actors (name text PRIMARY KEY); ALTER TABLE fact_retractions ADD CONSTRAINT actor FOREIGN KEY (retracted_by) REFERENCES actors", "the foreign key actor of fact_retractions"},
+		"a key to another column":           {"ALTER TABLE facts ADD UNIQUE (cid); ALTER TABLE fact_retractions ADD CONSTRAINT other FOREIGN KEY (fact_id) REFERENCES facts (cid)", "the foreign key other of fact_retractions"},
+		"a key of an own table":             {"ALTER TABLE decayctl_before ADD CONSTRAINT kept FOREIGN KEY (job_id) REFERENCES decayctl_jobs", "the foreign key kept of decayctl_before"},
+		"a key of an own table to facts":    {"ALTER TABLE decayctl_before ADD CONSTRAINT kept FOREIGN KEY (fact_id) REFERENCES facts", "the foreign key kept of decayctl_before"},
+		"a default of overrides":            {owners + "ALTER TABLE fact_validity_overrides ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", "the foreign key owned of fact_validity_overrides"},
+		"a default of retractions":          {owners + "ALTER TABLE fact_retractions ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", "the foreign key owned of fact_retractions"},
+		"a default of embedding states":     {owners + "ALTER TABLE fact_embedding_status ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", "the foreign key owned of fact_embedding_status"},
+		"a default of cards":                {owners + "ALTER TABLE memory_cards ADD owner text DEFAULT 'x' CONSTRAINT owned REFERENCES owners", ""},
+		"a generated column":                {"CREATE TABLE kinds (kind int PRIMARY KEY); ALTER TABLE memory_cards ADD kind int GENERATED ALWAYS AS (is_stale) STORED CONSTRAINT kinds REFERENCES kinds", "the foreign key kinds of memory_cards"},
+		"a default with a function":         {note + "ALTER TABLE fact_retractions ADD why text DEFAULT upper(note())", "the function note in the default of fact_retractions.why"},
+		"a default with a function, unused": {note + "ALTER TABLE fact_retractions ALTER retracted_by SET DEFAULT note(); ALTER TABLE jobs ADD why text DEFAULT note()", ""},
+		"a default with a stable function":  {note + "ALTER FUNCTION note STABLE; ALTER TABLE fact_retractions ADD why text DEFAULT note()", ""},
+		"a default from a sequence":         {"ALTER TABLE fact_retractions ADD number bigserial", ""},
+		"a table that inherits":             {"CREATE TABLE more () INHERITS (decayctl_before)", "the table more that inherits from decayctl_before"},
 		"a key that is always checked": {`DO $$ DECLARE name name; BEGIN
 			FOR name IN SELECT tgname FROM pg_trigger WHERE tgrelid = 'fact_retractions'::regclass LOOP
 				EXECUTE format('ALTER TABLE fact_retractions ENABLE ALWAYS TRIGGER %I', name);
