@@ -40,6 +40,10 @@ func TestLogModel(t *testing.T) {
 		{1_000_000, 696_184, 1024 * mB, true, true, 912},
 		{1_000_000, 696_184, 1024 * mB, true, false, 505},
 		{10_000_000, 6_961_840, 1024 * mB, false, true, 75 * kB},
+		{10_000_000, 6_949_527, 1024 * mB, false, false, 19 * kB},
+		{10_000_000, 6_949_527, 1024 * mB, true, false, 9381},
+		{10_000_000, 6_949_527, 32 * 1024 * mB, false, true, 8601},
+		{10_000_000, 6_949_527, 32 * 1024 * mB, false, false, 5492},
 	} {
 		m := sample(test.facts)
 		m.MaxSize, m.Compressed = test.maxSize, test.compressed
