@@ -48,10 +48,8 @@ func takesPart(contestant, store, of string) bool {
 		return store == sqliteStore && slices.Contains([]string{decayctl, before, ownSweep, noSweep}, contestant)
 	}
 	switch contestant {
-	case decayctlTwo:
+	case decayctlTwo, decayctlNoFK:
 		return store == postgresStore && slices.Contains([]string{firstCase, neighbourCase}, of)
-	case decayctlNoFK:
-		return store == postgresStore && of == firstCase
 	case nodeMethod:
 		return of != dryRunCase && of != undoCase
 	case script:

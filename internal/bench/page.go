@@ -62,7 +62,7 @@ func (rs results) sizes() (sizes []int) {
 // besideWriter is the table of a writer's latency during a first sweep.
 func besideWriter(b *strings.Builder, rs results, store string, facts int) {
 	b.WriteString("\n| a process inserts a fact every 10 ms | p50 / p99 / max | failed | the sweep took | facts expired | longest write transaction |\n|--|--:|--:|--:|--:|--:|\n")
-	for _, contestant := range []string{noSweep, decayctl, decayctlTwo, script, nodeMethod} {
+	for _, contestant := range []string{noSweep, decayctl, decayctlTwo, decayctlNoFK, script, nodeMethod} {
 		r := rs.find(store, facts, neighbourCase, contestant)
 		switch {
 		case r == nil && (contestant == noSweep || contestant == decayctl):
