@@ -2,6 +2,7 @@ package cli_test
 
 import (
 	"bytes"
+	"sync"
 	"testing"
 	"time"
 
@@ -33,6 +34,30 @@ var backends = []backend{
 		db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
 		return storetest.Database{SQL: storetest.OpenPostgres(t, db.URL, db.Schema)}, db.URL, []string{"STIGMEM_STORAGE_BACKEND=postgres", "DATABASE_URL=" + db.URL}
 	}},
+}
+
+// reuse is fresh for many tests. On PostgreSQL, where it takes longer to create a database than most tests take, they share few.
+func (b backend) reuse(t *testing.T) (fresh func(t *testing.T) (db storetest.Database, environ []string)) {
+	t.Helper()
+	if b.name != "postgres" {
+		return func(t *testing.T) (storetest.Database, []string) {
+			t.Helper()
+			db, _, environ := b.fresh(t)
+			return db, environ
+		}
+	}
+	var environs sync.Map // by connection
+	next := storetest.Reuse(func() storetest.Database {
+		db, _, environ := b.fresh(t)
+		environs.Store(db.SQL, environ)
+		return db
+	})
+	return func(t *testing.T) (storetest.Database, []string) {
+		t.Helper()
+		db := next(t)
+		environ, _ := environs.Load(db.SQL)
+		return db, environ.([]string)
+	}
 }
 
 // answer is what one command said.

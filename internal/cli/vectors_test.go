@@ -1,6 +1,7 @@
 package cli_test
 
 import (
+	"slices"
 	"testing"
 
 	"decayctl/internal/store/storetest"
@@ -10,13 +11,14 @@ import (
 func TestVectors(t *testing.T) {
 	t.Parallel()
 	for _, b := range backends {
+		fresh := b.reuse(t)
 		for _, v := range storetest.Vectors(t) {
 			t.Run(b.name+" "+v.Name, func(t *testing.T) {
 				t.Parallel()
-				db, _, environ := b.fresh(t)
+				db, environ := fresh(t)
 				v.Load(t, db)
 				args, settings := v.Command()
-				got := decayctl(t, append(environ, settings...), args...)
+				got := decayctl(t, slices.Concat(environ, settings), args...)
 				v.CheckAnswer(t, got.exit, got.stdout, got.stderr)
 				v.Check(t, db)
 			})

@@ -18,10 +18,17 @@ func TestTriggers(t *testing.T) {
 		return function(body) + fmt.Sprintf("CREATE TRIGGER touch BEFORE %s ON %s FOR EACH ROW EXECUTE FUNCTION touched()", event, table)
 	}
 	const overrides = "fact_validity_overrides"
-	storetest.Triggers(t, func(t *testing.T) storetest.Database {
-		t.Helper()
+	fresh := storetest.Reuse(func() storetest.Database {
 		db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
 		return database(t, db, db.URL)
+	})
+	storetest.Triggers(t, func(t *testing.T) storetest.Database {
+		t.Helper()
+		d := fresh(t)
+		t.Cleanup(func() { // before it is emptied
+			d.Exec(t, "DROP TABLE audit; DROP FUNCTION IF EXISTS touched CASCADE; DROP RULE IF EXISTS touch ON fact_validity_overrides")
+		})
+		return d
 	}, []storetest.Trigger{
 		{Name: "when it was inserted", Make: before("INSERT OR UPDATE", overrides, "new.updated_at = 'now';")},
 		{Name: "when it was updated", Make: before("UPDATE", overrides, "new.updated_at = 'now';")},
