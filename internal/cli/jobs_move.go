@@ -43,7 +43,7 @@ func (a *app) newMoveCmd(to job.State, cmd *cobra.Command) *cobra.Command {
 }
 
 func (a *app) runMove(ctx context.Context, at config.Store, to job.State, id string) error {
-	s, err := a.openToWork(ctx, at, 0)
+	s, err := a.openToWork(ctx, at, 0, findFirst(ctx, id))
 	if err != nil {
 		return err
 	}

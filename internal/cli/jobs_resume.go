@@ -49,9 +49,14 @@ A job is not resumed if a later sweep of all its facts is done.`,
 }
 
 func (a *app) runJobsResume(ctx context.Context, at config.Store, with config.Run, args []string) error {
-	s, err := a.openToWork(ctx, at, with.Work.Connections(),
+	checks := []func(store.Store) error{
 		func(s store.Store) error { return skipForeignKeys(ctx, with, s) },
-		func(s store.Store) error { return checkWorkers(with.Work.Workers, s) })
+		func(s store.Store) error { return checkWorkers(with.Work.Workers, s) },
+	}
+	if len(args) == 1 {
+		checks = append(checks, findFirst(ctx, args[0]))
+	}
+	s, err := a.openToWork(ctx, at, with.Work.Connections(), checks...)
 	if err != nil {
 		return err
 	}

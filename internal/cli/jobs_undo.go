@@ -46,7 +46,7 @@ func (a *app) runJobsUndo(ctx context.Context, c config.Config, id string) error
 	if c.Jobs.DryRun {
 		return a.rehearseUndo(ctx, c.Store, c.Run, id)
 	}
-	s, err := a.openToWork(ctx, c.Store, 0, func(s store.Store) error { return skipForeignKeys(ctx, c.Run, s) })
+	s, err := a.openToWork(ctx, c.Store, 0, func(s store.Store) error { return skipForeignKeys(ctx, c.Run, s) }, findFirst(ctx, id))
 	if err != nil {
 		return err
 	}

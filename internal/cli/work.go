@@ -35,6 +35,18 @@ func (a *app) openToWork(ctx context.Context, at config.Store, connections int, 
 	return s, nil
 }
 
+// findFirst refuses an id that no job of decayctl has. It comes before decayctl's own tables are created: a command that
+// fails must not change the store.
+func findFirst(ctx context.Context, id string) func(store.Store) error {
+	return func(s store.Store) error {
+		if err := s.CheckOwn(ctx); err != nil {
+			return err
+		}
+		_, err := own(ctx, s, id)
+		return err
+	}
+}
+
 // checkWorkers refuses several workers if the store allows only one.
 func checkWorkers(workers int, s store.Store) error {
 	if alone := s.Tuning().SingleWorkerReason; alone != "" && workers > 1 {

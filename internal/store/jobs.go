@@ -21,6 +21,10 @@ type Jobs interface {
 	// administrator as its Detail; Unusable if the tables are damaged or of a newer decayctl.
 	Prepare(ctx context.Context) error
 
+	// CheckOwn fails as Prepare would if the role may not use decayctl's own tables, or if they are damaged or of a newer
+	// decayctl. It changes nothing. If there are no such tables it does not fail.
+	CheckOwn(ctx context.Context) error
+
 	// DDL is the statements that create or upgrade decayctl's own tables, with the grants that the role needs on them.
 	DDL(ctx context.Context) (string, error)
 

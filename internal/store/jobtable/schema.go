@@ -62,24 +62,46 @@ func (t *Table) Prepare(ctx context.Context) error {
 	if t.params.ReadOnly {
 		return store.ErrReadOnly
 	}
-	state, err := t.ownTables(ctx)
+	state, err := t.usable(ctx)
 	if err != nil {
 		return err
-	}
-	if len(state.Columns[store.OwnVersions]) > 0 {
-		if err := t.db.Read(ctx, func(tx Tx) error { return t.db.MayUseOwn(ctx, tx) }); err != nil {
-			return t.db.Translate(err, "look for decayctl's own tables")
-		}
 	}
 	if state.Version < store.NewestOwn {
 		if state, err = t.create(ctx); err != nil || state.Version < store.NewestOwn {
 			return err
 		}
 	}
-	if state.Version > store.NewestOwn {
-		return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", state.Version, store.NewestOwn)}
+	if err := refuseNewer(state); err != nil {
+		return err
 	}
 	return t.remakeIndexes(ctx, state)
+}
+
+// CheckOwn is what Prepare does before it writes.
+func (t *Table) CheckOwn(ctx context.Context) error {
+	_, err := t.usable(ctx)
+	return err
+}
+
+// usable reads the state of decayctl's own tables. It fails if they cannot be written.
+func (t *Table) usable(ctx context.Context) (store.OwnState, error) {
+	state, err := t.ownTables(ctx)
+	if err != nil {
+		return state, err
+	}
+	if len(state.Columns[store.OwnVersions]) > 0 {
+		if err := t.db.Read(ctx, func(tx Tx) error { return t.db.MayUseOwn(ctx, tx) }); err != nil {
+			return state, t.db.Translate(err, "look for decayctl's own tables")
+		}
+	}
+	return state, refuseNewer(state)
+}
+
+func refuseNewer(state store.OwnState) error {
+	if state.Version <= store.NewestOwn {
+		return nil
+	}
+	return &store.Error{Kind: store.Unusable, Text: fmt.Sprintf("the job tables are of a newer decayctl (version %d, this one knows up to %d); upgrade this one", state.Version, store.NewestOwn)}
 }
 
 // create creates decayctl's own tables, or upgrades them. It returns their state before: another process may have created

@@ -118,6 +118,7 @@ func (d Database) ownLost(t *testing.T, what, names string, j job.Job) {
 	engine := Engine(read)
 	for call, run := range map[string]func() error{
 		"Prepare":  func() error { return write.Prepare(ctx) },
+		"CheckOwn": func() error { return write.CheckOwn(ctx) },
 		"Find":     func() error { _, err := read.Find(ctx, j.ID); return err },
 		"Find one": func() error { _, err := read.Find(ctx, "none"); return err },
 		"List":     func() error { _, err := listed(ctx, read, store.ListParams{}); return err },
@@ -157,8 +158,11 @@ func testOwnNewer(t *testing.T, d Database) {
 	}
 	for _, change := range []string{"SELECT 1", "ALTER TABLE decayctl_jobs DROP COLUMN frontier"} {
 		d.Exec(t, change)
-		if err := d.openBare(t, false).Prepare(t.Context()); !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "newer decayctl") || !strings.Contains(err.Error(), "upgrade") {
-			t.Errorf("%s: %v", change, err)
+		write := d.openBare(t, false)
+		for _, err := range []error{write.Prepare(t.Context()), write.CheckOwn(t.Context())} {
+			if !store.Is(err, store.Unusable) || !strings.Contains(err.Error(), "newer decayctl") || !strings.Contains(err.Error(), "upgrade") {
+				t.Errorf("%s: %v", change, err)
+			}
 		}
 	}
 	d.remade(t)

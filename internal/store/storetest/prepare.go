@@ -47,6 +47,12 @@ func testPrepare(t *testing.T, d Database) {
 	d.forgetTables(t)
 	ctx := t.Context()
 	first := d.openBare(t, false)
+	if err := first.CheckOwn(ctx); err != nil {
+		t.Fatal(err)
+	}
+	if found, err := first.Diagnose(ctx); err != nil || found.OwnVersion != 0 {
+		t.Fatalf("version %d, %v", found.OwnVersion, err)
+	}
 	for range 2 {
 		if err := first.Prepare(ctx); err != nil {
 			t.Fatal(err)
