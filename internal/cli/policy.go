@@ -46,10 +46,11 @@ lower the confidence of, and how many a protection keeps. Policies in mode
 dry_run stand apart.
 
 Then warn of what is no error and probably not meant: policies that can never
-match, that match nothing in this store, that would expire most of a scope, or
-whose fading stops above where facts start. Warnings do not change the exit
-code. Nothing is written. Without a store (none is named, and the default one is
-not there) only the policies themselves are checked.`,
+match, that match nothing in this store, that would expire most of a scope,
+whose fading stops above where facts start, or that exempt a relation which they
+do not match. Warnings do not change the exit code. Nothing is written. Without
+a store (none is named, and the default one is not there) only the policies
+themselves are checked.`,
 		Example: `  decayctl policy check --policies policies.yaml
   decayctl policy check -o json | jq -e '.warnings == []'`,
 		Args: noArgs,
@@ -71,7 +72,8 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 	if len(rules.Policies) == 0 {
 		return usageError{"there are no policies to check: name their file with --policies, DECAYCTL_POLICIES or policies in the config file, or set STIGMEM_DECAY_POLICIES"}
 	}
-	checked := report.Checked{Rules: rules, Warnings: idlePolicies(rules, tenant), Made: a.made()}
+	idle := idlePolicies(rules, tenant)
+	checked := report.Checked{Rules: rules, Warnings: slices.Concat(idle, vainExemptions(rules)), Made: a.made()}
 	if c.Store.Origin == config.DefaultOrigin {
 		if _, err := os.Stat(c.Store.Path); errors.Is(err, fs.ErrNotExist) {
 			checked.Notes = append(checked.Notes, "no store was looked at: none is named, and there is no "+c.Store.Display)
@@ -95,7 +97,7 @@ func (a *app) runPolicyCheck(ctx context.Context, c config.Config) error {
 		return err
 	}
 	checked.Found = found
-	checked.Warnings = append(checked.Warnings, surveyed(rules, tenant, found, checked.Warnings)...)
+	checked.Warnings = append(checked.Warnings, surveyed(rules, tenant, found, idle)...)
 	return a.printTo(checked)
 }
 
@@ -113,6 +115,18 @@ func idlePolicies(rules rule.Set, tenant string) (warnings []report.Warning) {
 		}
 		if by := unreachable[i]; by != nil {
 			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "shadowed", Text: "it can never match: policy " + by.ID + " is tried before it and matches all that it does"})
+		}
+	}
+	return warnings
+}
+
+// vainExemptions warns of exemptions that protect no fact: the operator believes that they do.
+func vainExemptions(rules rule.Set) (warnings []report.Warning) {
+	for i := range rules.Policies {
+		p := &rules.Policies[i]
+		for _, exempt := range p.VainExemptions() {
+			warnings = append(warnings, report.Warning{Policy: p.ID, Code: "exempts_nothing", Text: fmt.Sprintf(
+				"its exempt_relations have %q, which has no effect: its relation %q does not match it", exempt, p.Relation)})
 		}
 	}
 	return warnings

@@ -45,6 +45,24 @@ func (g glob) matches(text string) bool {
 	}
 }
 
+// suffix is the literal text with which every match ends.
+func (g glob) suffix() string { return string(g[strings.LastIndex(string(g), anything)+1:]) }
+
+// meets tells whether some text matches both. Of two patterns with a * only the ends can exclude each other: the text may
+// have what is between the ends of one before what is between those of the other.
+func (g glob) meets(other glob) bool {
+	switch {
+	case g.any() || other.any():
+		return true
+	case g.exact():
+		return other.matches(string(g))
+	case other.exact():
+		return g.matches(string(other))
+	}
+	return (strings.HasPrefix(g.prefix(), other.prefix()) || strings.HasPrefix(other.prefix(), g.prefix())) &&
+		(strings.HasSuffix(g.suffix(), other.suffix()) || strings.HasSuffix(other.suffix(), g.suffix()))
+}
+
 // covers tells whether g surely matches all that other matches. A * in other counts as a character that only a * in g matches.
 func (g glob) covers(other glob) bool {
 	return g.any() || !other.any() && g.matches(string(other))

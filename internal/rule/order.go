@@ -79,6 +79,16 @@ func (p *Policy) covers(other *Policy) bool {
 		(p.Scope == "" || p.Scope == other.Scope) && (p.Tenant == "" || p.Tenant == other.Tenant)
 }
 
+// VainExemptions are the patterns of Exempt that have no effect, because Relation matches no relation of theirs.
+func (p *Policy) VainExemptions() (vain []string) {
+	for _, exempt := range p.Exempt {
+		if !glob(exempt).meets(glob(p.Relation)) {
+			vain = append(vain, exempt)
+		}
+	}
+	return vain
+}
+
 // Idle is why a policy never acts, whatever facts a store has; "" if it may act.
 func (p *Policy) Idle() string {
 	begin := glob(p.Relation).prefix()

@@ -40,6 +40,23 @@ func TestGlob(t *testing.T) {
 	})
 }
 
+// TestGlobsMeet tries all texts that are long enough for both patterns, one after the other.
+func TestGlobsMeet(t *testing.T) {
+	t.Parallel()
+	texts := []string{""}
+	for i := 0; len(texts[i]) < 8; i++ {
+		texts = append(texts, texts[i]+"a", texts[i]+"b")
+	}
+	rapid.Check(t, func(t *rapid.T) {
+		few := rapid.StringMatching(`[ab*]{1,4}`)
+		p, q := glob(few.Draw(t, "p")), glob(few.Draw(t, "q"))
+		want := slices.ContainsFunc(texts, func(text string) bool { return slowGlob(string(p), text) && slowGlob(string(q), text) })
+		if got := p.meets(q); got != want {
+			t.Fatalf("%q and %q match a text: %v, want %v", p, q, got, want)
+		}
+	})
+}
+
 // slowGlob tries every run for every star.
 func slowGlob(pattern, text string) bool {
 	switch {
