@@ -42,15 +42,15 @@ func TestEachFlagHasAGroup(t *testing.T) {
 	t.Parallel()
 	flags := pflag.NewFlagSet("", pflag.ContinueOnError)
 	addFlags(flags, allSettings())
-	seen := map[string]int{}
-	flags.VisitAll(func(flag *pflag.Flag) { seen[GroupOf(flag)]++ })
-	for group, n := range seen {
+	seen := map[string][]string{}
+	flags.VisitAll(func(flag *pflag.Flag) { seen[GroupOf(flag)] = append(seen[GroupOf(flag)], flag.Name) })
+	for group, names := range seen {
 		if !slices.Contains(Groups, group) {
-			t.Errorf("%d flags are in the group %q, which no help text has", n, group)
+			t.Errorf("%v: groups.go has them in the group %q, which no help text has", names, group)
 		}
 	}
 	for _, group := range Groups {
-		if seen[group] == 0 {
+		if len(seen[group]) == 0 {
 			t.Errorf("the group %q is empty", group)
 		}
 	}
