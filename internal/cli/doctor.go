@@ -2,6 +2,7 @@ package cli
 
 import (
 	"context"
+	"slices"
 
 	"github.com/spf13/cobra"
 
@@ -52,11 +53,10 @@ func (a *app) runDoctor(ctx context.Context, at config.Store, ddl bool) error {
 		if health.Found, err = s.Diagnose(ctx); err != nil || health.Found.OwnBroken || health.Found.Cluster.HidesJobs() {
 			return err
 		}
-		a.countJobs(ctx, s)
-		if health.History, health.Stopped, err = a.lately(ctx, s); err != nil {
-			return err
+		err = a.lookAtJobs(ctx, s, &health)
+		if health.JobsHidden = store.Is(err, store.NotPermitted); health.JobsHidden {
+			health.Notes, err = append(slices.Clone(health.Notes), "the jobs are not known: "+err.Error()), nil
 		}
-		health.Left, err = a.leftBehind(ctx, s)
 		return err
 	})
 	if err != nil {
@@ -67,6 +67,16 @@ func (a *app) runDoctor(ctx context.Context, at config.Store, ddl bool) error {
 	}
 	health.Now = a.Now()
 	return a.printTo(health)
+}
+
+// lookAtJobs adds what the jobs of the store say to the result.
+func (a *app) lookAtJobs(ctx context.Context, s store.Store, health *report.Health) (err error) {
+	a.countJobs(ctx, s)
+	if health.History, health.Stopped, err = a.lately(ctx, s); err != nil {
+		return err
+	}
+	health.Left, err = a.leftBehind(ctx, s)
+	return err
 }
 
 // lately is how sweeps went: those by the rules of the newest one, and how many in a row a time limit stopped.

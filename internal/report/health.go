@@ -16,6 +16,8 @@ type Health struct {
 	Found  store.Diagnosis
 	Left   []LeftJob
 
+	JobsHidden bool // the role may not read the jobs; a note says why
+
 	History job.History // of the sweeps by the rules of the newest one, up to now
 	Stopped int         // newest sweeps in a row that a time limit stopped
 
@@ -181,7 +183,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 	case d.OwnVersion > 0:
 		p.row("own tables", "version "+strconv.FormatInt(d.OwnVersion, 10))
 	case d.OwnVersion < 0:
-		p.row("own tables", "there, but not for this role to read: what is kept for undos is not known")
+		p.row("own tables", "there, but not for this role to read")
 	default:
 		p.row("own tables", "none yet; the first sweep makes them")
 	}
@@ -203,7 +205,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 		p.tenantFacts(d)
 		p.stamps(d.Stamps)
 	}
-	if d.OwnBroken {
+	if d.OwnBroken || d.OwnVersion < 0 {
 		p.row("kept for undos", "not known")
 	} else if d.BeforeImages == 0 {
 		p.row("kept for undos", "no rows")
@@ -211,7 +213,7 @@ func (h Health) WriteText(w io.Writer, s Style) error {
 		p.row("kept for undos", counted(d.BeforeImages, "row", "rows")+fmt.Sprintf(", %.1f MB; 'decayctl jobs prune' removes old ones", d.BeforeImageMB))
 	}
 	switch {
-	case d.OwnBroken:
+	case d.OwnBroken || h.JobsHidden:
 		p.row("jobs", "not known")
 	case d.Cluster.HidesJobs():
 		p.row("jobs", "not known until their tables are moved")

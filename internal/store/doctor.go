@@ -76,7 +76,9 @@ type KeyChecks struct {
 	// Obstacles are the triggers, rules and other keys because of which it is refused, such as "the trigger touch on entity_edges".
 	Obstacles []string
 
-	Orphans int64 // overrides, retractions and embedding states whose fact is gone, as batches without foreign keys may leave them
+	// Orphans are overrides, retractions and embedding states whose fact is gone, as batches without foreign keys may leave
+	// them, in the tables that the role may read.
+	Orphans int64
 }
 
 // TenantFacts is how many facts a tenant has, in any scope and state.

@@ -136,19 +136,18 @@ func (s *Store) diagnoseKeys(ctx context.Context, tx pgx.Tx, d *store.Diagnosis)
 		return err
 	}
 	d.KeyChecks = &checks
-	tables := []string{"fact_validity_overrides", "fact_retractions"}
-	var states bool
-	if err := tx.QueryRow(ctx, `
-		SELECT EXISTS (
-			SELECT 1 FROM pg_catalog.pg_attribute a
-			WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attname = 'fact_id' AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'))`,
-		s.table("fact_embedding_status")).Scan(&states); err != nil {
-		return err
-	}
-	if states {
-		tables = append(tables, "fact_embedding_status")
-	}
-	for _, table := range tables {
+	for _, table := range []string{"fact_validity_overrides", "fact_retractions", "fact_embedding_status"} {
+		var readable bool
+		if err := tx.QueryRow(ctx, `
+			SELECT EXISTS (
+				SELECT 1 FROM pg_catalog.pg_attribute a
+				WHERE a.attrelid = pg_catalog.to_regclass($1) AND a.attname = 'fact_id' AND pg_catalog.has_column_privilege(a.attrelid, a.attnum, 'SELECT'))`,
+			s.table(table)).Scan(&readable); err != nil {
+			return err
+		}
+		if !readable {
+			continue
+		}
 		var orphans int64
 		if err := tx.QueryRow(ctx, `SELECT count(*) FROM `+s.table(table)+` o WHERE NOT EXISTS (SELECT 1 FROM `+s.table("facts")+` f WHERE f.id = o.fact_id)`).Scan(&orphans); err != nil {
 			return err
