@@ -296,7 +296,7 @@ func ill() Health {
 				Table: "fact_retractions", Columns: []string{"fact_id"}, Effect: "every batch of an undo reads the whole retraction log",
 				Statement: "CREATE INDEX CONCURRENTLY ON \"a\x1bb\".\"fact_retractions\" (\"fact_id\");",
 			}},
-			FirstSweep: &store.WriteCost{Facts: 1_200_000, Log: 2.4e9, Disk: 588e6, Time: 28 * time.Second, LogCompressed: 9e8, Keeps: []string{"replication slots (1) without max_slot_wal_keep_size", "the archive"}},
+			FirstSweep: &store.WriteCost{Facts: 1_200_000, Log: 2.4e9, Disk: 588e6, Time: 28 * time.Second, LogCompressed: 9e8, Keeps: []string{"the replication slot forgotten (inactive, no max_slot_wal_keep_size)", "the archive"}},
 			Clock:      &ahead, Facts: 1234567, OtherTenants: 30,
 			Tenants:      []store.TenantFacts{{Tenant: "default", Facts: 1234500}, {Tenant: "acme\x1b[2J", Facts: 36}, {Tenant: "lab", Facts: 1}},
 			Stamps:       store.Stamps{OddTimestamps: 1200, UnreadableTimestamps: 3, OddExpiries: 2, UnreadableExpiries: 1},

@@ -2,7 +2,6 @@ package postgres
 
 import (
 	"context"
-	"fmt"
 
 	"github.com/jackc/pgx/v5"
 
@@ -39,14 +38,17 @@ func (s *Store) costOfFirst(ctx context.Context, facts int64) (*store.WriteCost,
 
 func (s *Store) writeCost(ctx context.Context, tx pgx.Tx, facts int64) (*store.WriteCost, error) {
 	var m store.LogModel
-	var slots int64
-	var unlimited, archived bool
+	var slots []string
+	var archived bool
 	if err := tx.QueryRow(ctx, `
 		SELECT pg_size_bytes(current_setting('max_wal_size'))::float8, pg_size_bytes(current_setting('wal_segment_size'))::float8,
 		       current_setting('checkpoint_completion_target')::float8, extract(epoch FROM current_setting('checkpoint_timeout')::interval)::float8,
 		       current_setting('full_page_writes')::boolean, current_setting('wal_compression') <> 'off',
-		       (SELECT count(*) FROM pg_catalog.pg_replication_slots), current_setting('max_slot_wal_keep_size') = '-1', current_setting('archive_mode') <> 'off'`).
-		Scan(&m.MaxSize, &m.Segment, &m.Target, &m.Timeout, &m.FullPages, &m.Compressed, &slots, &unlimited, &archived); err != nil {
+		       ARRAY(SELECT pg_catalog.concat('the replication slot ', slot_name, ' (', CASE WHEN NOT active THEN 'inactive, ' END, 'no max_slot_wal_keep_size)')
+		             FROM pg_catalog.pg_replication_slots
+		             WHERE current_setting('max_slot_wal_keep_size') = '-1' AND wal_status <> 'lost' ORDER BY active, slot_name),
+		       current_setting('archive_mode') <> 'off'`).
+		Scan(&m.MaxSize, &m.Segment, &m.Target, &m.Timeout, &m.FullPages, &m.Compressed, &slots, &archived); err != nil {
 		return nil, err
 	}
 	if err := s.readPages(ctx, tx, &m); err != nil {
@@ -62,9 +64,7 @@ func (s *Store) writeCost(ctx context.Context, tx pgx.Tx, facts int64) (*store.W
 	}
 	m.MaySkip = may.Permitted && len(may.Obstacles) == 0
 	cost := m.Cost(facts)
-	if slots > 0 && unlimited {
-		cost.Keeps = append(cost.Keeps, fmt.Sprintf("replication slots (%d) without max_slot_wal_keep_size", slots))
-	}
+	cost.Keeps = slots
 	if archived {
 		cost.Keeps = append(cost.Keeps, "the archive")
 	}

@@ -77,9 +77,9 @@ func TestWriteCost(t *testing.T) {
 	if compressed := cost(1_000_000); compressed.Log != plain.LogCompressed || compressed.LogCompressed != 0 {
 		t.Errorf("with wal_compression: %+v", compressed)
 	}
-	d.Exec(t, "SELECT pg_create_physical_replication_slot('forgotten')")
-	t.Cleanup(func() { d.Exec(t, "SELECT pg_drop_replication_slot('forgotten')") })
-	if kept := cost(1_000_000); len(kept.Keeps) != 1 {
+	d.Exec(t, "SELECT pg_create_physical_replication_slot('forgotten', true), pg_create_physical_replication_slot('never_used')")
+	t.Cleanup(func() { d.Exec(t, "SELECT pg_drop_replication_slot(slot_name) FROM pg_replication_slots") })
+	if kept := cost(1_000_000); !slices.Equal(kept.Keeps, []string{"the replication slot forgotten (inactive, no max_slot_wal_keep_size)"}) {
 		t.Errorf("with a slot: %+v", kept)
 	}
 }
