@@ -145,6 +145,59 @@ func TestServerRestartDoesNotEndSweep(t *testing.T) {
 	}
 }
 
+// dying is a store whose server is gone for good after some batches.
+type dying struct {
+	*failing
+	batches int
+}
+
+func (d *dying) gone() error {
+	if d.batches--; d.batches >= 0 {
+		return nil
+	}
+	return &store.Error{Kind: store.Disconnected, Text: "connection refused"}
+}
+
+func (d *dying) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
+	if err := d.gone(); err != nil {
+		return store.Applied{}, err
+	}
+	return d.failing.Apply(ctx, b)
+}
+
+func (d *dying) Restore(ctx context.Context, p store.RestoreParams) (store.Restored, error) {
+	if err := d.gone(); err != nil {
+		return store.Restored{}, err
+	}
+	return d.failing.Restore(ctx, p)
+}
+
+func (d *dying) Leave(context.Context, store.Lease, job.State, string) (job.Job, error) {
+	return job.Job{}, d.gone()
+}
+
+// TestCountsOfAServerThatIsGone: a log line and a metrics file say what was done before the server was gone.
+func TestCountsOfAServerThatIsGone(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 30)
+	j, err := storetest.Sweep(context.Background(), storetest.Engine(&dying{s, 2}), weak(), tens)
+	if !store.Is(err, store.Disconnected) || j.State != job.Running || j.Counts.Decayed != 20 {
+		t.Fatalf("%+v, %v", j, err)
+	}
+	s, _ = newStore(t, 30)
+	if j, err = storetest.Sweep(context.Background(), storetest.Engine(s), weak(), tens); err != nil {
+		t.Fatal(err)
+	}
+	joined, err := s.Join(context.Background(), store.JoinParams{ID: j.ID, Undo: true, Worker: storetest.Worker("a test", 3)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	j, err = storetest.Engine(&dying{s, 1}).Undo(context.Background(), joined, sweep.Work{BatchSize: 10, Pace: 1})
+	if !store.Is(err, store.Disconnected) || j.State != job.Undoing || j.Counts.Restored != 10 || j.Counts.Decayed != 30 {
+		t.Fatalf("%+v, %v", j, err)
+	}
+}
+
 // TestErrorAfterResumeKeepsSavedPlace: the first error after a resume does not touch the place that was saved. (Trap
 // 3: an error right after a resume that overwrites the saved cursor with nothing.)
 func TestErrorAfterResumeKeepsSavedPlace(t *testing.T) {

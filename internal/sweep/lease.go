@@ -42,7 +42,8 @@ func (e *Engine) rejoin(ctx context.Context, in *store.Joined, err error) bool {
 	return true
 }
 
-// onLease keeps the lease while work goes on, and leaves the job in good order if it does not end well.
+// onLease keeps the lease while work goes on, and leaves the job in good order if it does not end well. With an error, work
+// returns the job as this process knows it.
 func (e *Engine) onLease(ctx context.Context, in store.Joined, work func(context.Context, store.Joined) (job.Job, error)) (job.Job, error) {
 	held, cancel := context.WithCancelCause(ctx)
 	beating := make(chan struct{})
@@ -63,7 +64,7 @@ func (e *Engine) onLease(ctx context.Context, in store.Joined, work func(context
 	if err == nil {
 		return j, nil
 	}
-	return e.release(ctx, in, err)
+	return e.release(ctx, in.Lease, j, err)
 }
 
 // heartbeat renews the lease beside the work, which may be waiting for a lock, pausing or counting for
@@ -92,8 +93,9 @@ func (e *Engine) heartbeat(ctx context.Context, l store.Lease, cancel context.Ca
 const releaseTimeout = 10 * time.Second // to write down how a job was left, when it may already be too late
 
 // release gives the job up as the error demands: paused if the operator or a limit stopped it, failed if
-// something went wrong. A job that is lost belongs to another process by now and is not touched.
-func (e *Engine) release(ctx context.Context, in store.Joined, why error) (job.Job, error) {
+// something went wrong. A job that is lost belongs to another process by now and is not touched. If the store cannot be
+// reached, known is returned.
+func (e *Engine) release(ctx context.Context, l store.Lease, known job.Job, why error) (job.Job, error) {
 	to, reason := job.Failed, why.Error()
 	var lost *job.Lost
 	var stopped *Stopped
@@ -111,15 +113,15 @@ func (e *Engine) release(ctx context.Context, in store.Joined, why error) (job.J
 	var left job.Job
 	var err error
 	if errors.As(why, &lost) {
-		left, err = e.Store.Find(ctx, in.Job.ID)
+		left, err = e.Store.Find(ctx, l.JobID)
 	} else {
-		left, err = e.Store.Leave(ctx, in.Lease, to, reason)
+		left, err = e.Store.Leave(ctx, l, to, reason)
 	}
 	switch {
 	case store.Is(err, store.Disconnected), store.Is(err, store.Busy), errors.Is(err, context.DeadlineExceeded):
-		return in.Job, why // it stays as it is, and the next process finds it dead
+		return known, why // it stays as it is, and the next process finds it dead
 	case err != nil:
-		return in.Job, errors.Join(why, err)
+		return known, errors.Join(why, err)
 	}
 	return left, why
 }

@@ -79,6 +79,14 @@ func (p *progress) update(phase Phase, c job.Counts) {
 	p.engine.Progress(progressOf(phase, p.counts, p.total))
 }
 
+// known is the job with the counts of the last batch.
+func (p *progress) known(j job.Job) job.Job {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	j.Counts = p.counts
+	return j
+}
+
 func (p *progress) show(phase Phase) { p.update(phase, job.Counts{}) }
 
 // pause takes over the counts after a batch and waits before the next one, for so long and for replicas. It shows once

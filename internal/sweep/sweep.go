@@ -102,11 +102,14 @@ func (e *Engine) Sweep(ctx context.Context, in store.Joined, w Work) (job.Job, e
 		}
 		for {
 			if err := e.work(ctx, in, p, w, shared); err != nil {
-				return in.Job, err
+				return shared.known(in.Job), err
 			}
 			j, done, err := e.finish(ctx, in.Lease, store.Cursor{})
-			if err != nil || done {
-				return j, err
+			if err != nil {
+				return shared.known(in.Job), err
+			}
+			if done {
+				return j, nil
 			}
 			if j.OpenClaims > 0 {
 				if err := e.retry(ctx, func() error { return repeatable(e.Store.ReleaseClaims(ctx, in.Lease)) }); err != nil {

@@ -17,11 +17,16 @@ func (e *Engine) Undo(ctx context.Context, in store.Joined, w Work) (job.Job, er
 		u := undo{engine: e, job: in.Job, lease: in.Lease, at: store.UndonePlace(in.Job), batches: newBatchSizer(e.Store.Tuning(), w), progress: &progress{
 			engine: e, lease: in.Lease, maxLag: w.MaxLag, total: in.Job.Counts.Decayed, counts: job.Counts{Examined: in.Job.Counts.Restored},
 		}}
-		if err := u.run(ctx); err != nil {
-			return in.Job, err
+		err := u.run(ctx)
+		if err == nil {
+			var j job.Job
+			if j, _, err = e.finish(ctx, in.Lease, u.at); err == nil {
+				return j, nil
+			}
 		}
-		j, _, err := e.finish(ctx, in.Lease, u.at)
-		return j, err
+		known := in.Job
+		known.Counts.Restored = u.progress.known(in.Job).Counts.Examined
+		return known, err
 	})
 }
 
