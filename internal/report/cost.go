@@ -50,7 +50,10 @@ func CostNotes(c *store.WriteCost) []string {
 	if c == nil {
 		return nil
 	}
-	size := func(bytes int64) string { return humanize.Bytes(uint64(max(0, bytes))) } //nolint:gosec // not below 0
+	// In units of 1024, as PostgreSQL counts in max_wal_size and pg_size_pretty.
+	size := func(bytes int64) string {
+		return strings.Replace(humanize.IBytes(uint64(max(0, bytes))), "iB", "B", 1) //nolint:gosec // not below 0
+	}
 	notes := []string{fmt.Sprintf(
 		"writing %s facts takes about %s of write-ahead log, %s of disk, and %s with --workers 2 --pace 1; by default four times as long",
 		humanize.Comma(c.Facts), size(c.Log), size(c.Disk), about(c.Time))}

@@ -73,7 +73,7 @@ func applied() Run {
 func saved() Run {
 	r := dryRun()
 	r.Job.Plan, r.Saved = digest, "plans/2026-11-23.json"
-	r.Cost = &store.WriteCost{Facts: 7_000_000, Log: 81e9, Disk: 3.4e9, Time: 418 * time.Second, LogWithoutKeys: 21e9, LogCompressed: 39e9, LogLarger: 17e9, LargerSize: 32 << 30}
+	r.Cost = &store.WriteCost{Facts: 7_000_000, Log: 87e9, Disk: 3.43e9, Time: 441 * time.Second, LogWithoutKeys: 23.6e9, LogCompressed: 46.7e9, LogLarger: 14e9, LargerSize: 16 << 30}
 	r.Notes = append(r.Notes, CostNotes(r.Cost)...)
 	return r
 }
