@@ -19,8 +19,10 @@ CREATE VIEW pg_catalog.pg_dist_partition AS
 CREATE FUNCTION pg_catalog.get_shard_id_for_distribution_column(regclass, text) RETURNS bigint LANGUAGE sql IMMUTABLE AS
 	'SELECT 102008 + abs(pg_catalog.hashtext($2)::bigint) % 4';
 CREATE FUNCTION pg_catalog.citus_backend_gpid() RETURNS bigint LANGUAGE sql AS 'SELECT pg_catalog.pg_backend_pid()';
+CREATE FUNCTION pg_catalog.citus_nodeid_for_gpid(bigint) RETURNS integer LANGUAGE sql AS 'SELECT 0';
+CREATE FUNCTION pg_catalog.citus_calculate_gpid(integer, integer) RETURNS bigint LANGUAGE sql AS 'SELECT $2::bigint';
 CREATE VIEW pg_catalog.citus_lock_waits AS
-	SELECT b::bigint AS blocking_gpid FROM pg_catalog.pg_locks l CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(l.pid)) b WHERE NOT l.granted;
+	SELECT l.pid::bigint AS waiting_gpid, b::bigint AS blocking_gpid FROM pg_catalog.pg_locks l CROSS JOIN LATERAL unnest(pg_catalog.pg_blocking_pids(l.pid)) b WHERE NOT l.granted;
 CREATE TABLE pg_catalog.in_doubt (gid text); -- a test prepares a transaction by adding a row
 CREATE FUNCTION pg_catalog.run_command_on_all_nodes(text) RETURNS TABLE (success boolean, result text) LANGUAGE sql AS
 	$$ SELECT true, CASE WHEN $1 LIKE '%prepared%' THEN (SELECT coalesce(string_agg(gid, ' '), '') FROM pg_catalog.in_doubt)

@@ -91,9 +91,17 @@ func (citus) tenantNames(d store.FactDialect, from string, most int, query store
 	return names, err
 }
 
-// blocksOther asks all nodes: a session that waits for this one waits on the node with the row.
+// blocksOther asks all nodes: a session that waits for this one waits on the node with the row. The sessions of decayctl are on
+// the coordinator, with the table of its jobs.
 func (citus) blocksOther() string {
-	return `SELECT EXISTS (SELECT 1 FROM pg_catalog.citus_lock_waits WHERE blocking_gpid = pg_catalog.citus_backend_gpid())`
+	return `
+		SELECT EXISTS (
+			SELECT 1 FROM pg_catalog.citus_lock_waits w
+			WHERE w.blocking_gpid = pg_catalog.citus_backend_gpid()
+			  AND NOT EXISTS (
+				SELECT 1 FROM pg_catalog.pg_locks own
+				WHERE own.relation = $1::text::regclass
+				  AND pg_catalog.citus_calculate_gpid(pg_catalog.citus_nodeid_for_gpid(pg_catalog.citus_backend_gpid()), own.pid) = w.waiting_gpid))`
 }
 
 // errUnsettled is the error while a node has not finished a transaction that the cluster may have committed.

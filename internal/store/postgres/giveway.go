@@ -86,12 +86,12 @@ var errBlocksOther = errors.New("another session waits for this one")
 
 // runSteps runs the steps of a transaction that locks rows which the node locks too. Each wait must end before a session that
 // waits for this one looks for a deadlock. If the transaction takes long, runSteps checks whether a session waits. If none
-// does, a later one waits for deadlock_timeout first.
+// does, a later one waits for deadlock_timeout first. A session of decayctl gives up before: it does not end the work of this one.
 func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps ...func(context.Context) error) error {
 	for _, step := range steps {
 		if now := s.params.Now(); now.Sub(since) > s.deadlock*3/4-s.lockWait() {
 			var blocksOther bool
-			if err := tx.QueryRow(ctx, s.layout.blocksOther()).Scan(&blocksOther); err != nil {
+			if err := tx.QueryRow(ctx, s.layout.blocksOther(), s.table("decayctl_jobs")).Scan(&blocksOther); err != nil {
 				return err
 			}
 			if blocksOther {

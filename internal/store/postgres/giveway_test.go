@@ -2,12 +2,16 @@ package postgres_test
 
 import (
 	"context"
+	"sync"
+	"sync/atomic"
 	"testing"
+	"time"
 
 	"decayctl/internal/fact"
 	"decayctl/internal/job"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
 	"decayctl/internal/store/storetest"
 	"decayctl/internal/sweep"
 )
@@ -99,5 +103,69 @@ func TestNodeNeverLosesADeadlock(t *testing.T) {
 			}
 			<-done
 		})
+	}
+}
+
+// TestWorkersGoOn: a batch that takes long gives way to another program's session that waits for its locks. It does not give way
+// to another worker, which gives up by itself: two workers would repeat each other's batches.
+func TestWorkersGoOn(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	t.Run("one server", func(t *testing.T) {
+		t.Parallel()
+		testWorkersGoOn(t, cluster.NewDatabase(t, pgtest.DatabaseOptions{}))
+	})
+	t.Run("with the statements for a Citus cluster", func(t *testing.T) {
+		t.Parallel()
+		testWorkersGoOn(t, cluster.NewDatabase(t, pgtest.DatabaseOptions{Schema: "acme", LikeCitus: true}))
+	})
+}
+
+func testWorkersGoOn(t *testing.T, db *pgtest.Database) {
+	t.Helper()
+	d := database(t, db, db.URL)
+	for _, other := range []struct {
+		session, first string
+		givenWay       bool
+	}{
+		{"another program's", "SELECT 1", true},
+		{"another worker's", "SELECT 1 FROM decayctl_jobs", false},
+	} {
+		d.Insert(t, storetest.Fact(other.session))
+		var steps atomic.Int64
+		var prepared atomic.Bool
+		var once sync.Once
+		var waits sync.WaitGroup
+		s, err := postgres.Open(t.Context(), db.URL, db.Schema, store.OpenParams{LockTimeout: 10 * time.Second, Now: func() time.Time {
+			// While a batch has its claim locked, the other session waits for that.
+			if prepared.Load() && d.Rows(t, "SELECT 1 FROM decayctl_claims") != nil && d.Rows(t, "SELECT 1 FROM decayctl_claims FOR UPDATE SKIP LOCKED") == nil {
+				once.Do(func() {
+					waits.Go(func() {
+						if _, err := d.SQL.ExecContext(context.Background(), "BEGIN; "+other.first+"; SELECT 1 FROM decayctl_claims FOR UPDATE; COMMIT"); err != nil {
+							t.Error(err)
+						}
+					})
+					storetest.Await(func() bool {
+						return d.Rows(t, "SELECT 1 FROM pg_stat_activity WHERE wait_event_type = 'Lock' AND datname = current_database()") != nil
+					})
+				})
+			}
+			return storetest.AsOf.Add(time.Duration(steps.Add(1)) * time.Second) // each step of a batch takes that long
+		}})
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := s.Prepare(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+		prepared.Store(true)
+		j := run(t, s, nil, false)
+		waits.Wait()
+		if j.Decayed != 1 || (j.Retries > 0) != other.givenWay {
+			t.Errorf("%s session waits: expired %d in %d retries", other.session, j.Decayed, j.Retries)
+		}
+		if err := s.Close(); err != nil {
+			t.Error(err)
+		}
 	}
 }

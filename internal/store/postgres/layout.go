@@ -25,7 +25,8 @@ type layout interface {
 	groups(facts, overrides string) string
 	// tenantNames reads the names of tenants, in order.
 	tenantNames(d store.FactDialect, from string, most int, query store.Query) ([]string, error)
-	// blocksOther is a query: whether another session waits for a lock of this one.
+	// blocksOther is a query: whether a session that is not decayctl's waits for a lock of this one. A session of decayctl has
+	// read the table $1 of its jobs in the same transaction.
 	blocksOther() string
 	// settled fails with errUnsettled if a transaction that was committed may not be visible yet.
 	settled(ctx context.Context, tx pgx.Tx) error
@@ -111,7 +112,8 @@ func (oneServer) blocksOther() string {
 	return `
 		SELECT EXISTS (
 			SELECT 1 FROM pg_catalog.pg_locks l
-			WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid)))`
+			WHERE NOT l.granted AND pg_catalog.pg_backend_pid() = ANY (pg_catalog.pg_blocking_pids(l.pid))
+			  AND NOT EXISTS (SELECT 1 FROM pg_catalog.pg_locks own WHERE own.relation = $1::text::regclass AND own.pid = l.pid))`
 }
 
 func (oneServer) settled(context.Context, pgx.Tx) error { return nil }
