@@ -14,8 +14,13 @@ import (
 // citus is the layout of a store whose tables are distributed over the nodes of a Citus cluster. decayctl is connected to the
 // coordinator. checkLayout has made sure that what belongs to a fact is in one shard with it.
 type citus struct {
-	facts string // the table, as SQL names it
+	localCards bool // the memory cards are on the coordinator
 }
+
+// besideOthers lets batches write to the same shards at once. By default a statement that writes to several shards keeps all other
+// such statements away from them until its transaction ends, so that they do not lock rows in different orders. decayctl locks
+// rows in one order, and gives up after a short wait.
+const besideOthers = `pg_catalog.set_config('citus.enable_deadlock_prevention', 'off', true)`
 
 // set makes SET LOCAL count on the worker nodes too. Citus sends them the text of the whole message, so each setting is one.
 func (citus) set(ctx context.Context, tx pgx.Tx, settings ...string) error {
@@ -29,33 +34,82 @@ func (citus) set(ctx context.Context, tx pgx.Tx, settings ...string) error {
 
 // lockRows locks the rows shard by shard, since FOR UPDATE is refused in a statement that needs several shards. The shards come
 // in the same order in every transaction.
-func (c citus) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error {
-	if len(l.ids) == 0 {
-		return nil
-	}
-	rows, err := tx.Query(ctx, `
-		SELECT pg_catalog.array_agg(i.id ORDER BY i.place)
-		FROM unnest($1::text[]) WITH ORDINALITY AS i(id, place)
-		GROUP BY pg_catalog.get_shard_id_for_distribution_column($2::regclass, i.id)
-		ORDER BY pg_catalog.get_shard_id_for_distribution_column($2::regclass, i.id)`, l.ids, c.facts)
-	if err != nil {
-		return err
-	}
-	shards, err := pgx.CollectRows(rows, pgx.RowTo[[]string])
-	if err != nil {
-		return err
-	}
-	for _, ids := range shards {
+func (citus) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error {
+	return eachShard(ctx, tx, l.table, l.ids, func(places []int) error {
 		rows, err := tx.Query(ctx, `
-			SELECT `+l.columns+` FROM `+l.table+` r WHERE r.`+l.key+` = ANY($1::text[]) ORDER BY r.`+l.key+` FOR UPDATE`, ids)
+			SELECT `+l.columns+` FROM `+l.table+` r WHERE r.`+l.key+` = ANY($1::text[]) ORDER BY r.`+l.key+` FOR UPDATE`, pick(l.ids, places))
 		if err != nil {
 			return err
 		}
-		if _, err := pgx.ForEachRow(rows, scans, use); err != nil {
+		_, err = pgx.ForEachRow(rows, scans, use)
+		return err
+	})
+}
+
+// lockCards locks the cards shard by shard: an UPDATE of several shards locks rows on all nodes at once, and two batches could
+// deadlock.
+func (c citus) lockCards(ctx context.Context, tx pgx.Tx, table string, cards cardArrays) (fresh cardArrays, err error) {
+	if c.localCards {
+		return cards, nil
+	}
+	wanted := map[store.Card]bool{}
+	for i := range cards.entities {
+		wanted[cards.at(i)] = true
+	}
+	var card store.Card
+	err = eachShard(ctx, tx, table, cards.entities, func(places []int) error {
+		rows, err := tx.Query(ctx, `
+			SELECT m.entity_uri, m.tenant_id, m.scope
+			FROM `+table+` m
+			WHERE m.entity_uri = ANY($1::text[]) AND m.tenant_id = ANY($2::text[]) AND m.scope = ANY($3::text[]) AND m.is_stale + 0 = 0
+			ORDER BY m.entity_uri, m.tenant_id, m.scope
+			FOR UPDATE`, pick(cards.entities, places), pick(cards.tenants, places), pick(cards.scopes, places))
+		if err != nil {
+			return err
+		}
+		_, err = pgx.ForEachRow(rows, []any{&card.Entity, &card.Tenant, &card.Scope}, func() error {
+			if wanted[card] {
+				fresh.add(card)
+			}
+			return nil
+		})
+		return err
+	})
+	return fresh, err
+}
+
+// eachShard calls work for each shard of a table that has rows with some keys, with the places of these keys in their list.
+func eachShard(ctx context.Context, tx pgx.Tx, table string, keys []string, work func(places []int) error) error {
+	if len(keys) == 0 {
+		return nil
+	}
+	rows, err := tx.Query(ctx, `
+		SELECT pg_catalog.array_agg(i.place - 1 ORDER BY i.place)
+		FROM unnest($1::text[]) WITH ORDINALITY AS i(id, place)
+		GROUP BY pg_catalog.get_shard_id_for_distribution_column($2::text::regclass, i.id)
+		ORDER BY pg_catalog.get_shard_id_for_distribution_column($2::text::regclass, i.id)`, keys, table)
+	if err != nil {
+		return err
+	}
+	shards, err := pgx.CollectRows(rows, pgx.RowTo[[]int])
+	if err != nil {
+		return err
+	}
+	for _, places := range shards {
+		if err := work(places); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// pick are the texts at some places of a list.
+func pick(list []string, places []int) []string {
+	picked := make([]string, len(places))
+	for i, place := range places {
+		picked[i] = list[place]
+	}
+	return picked
 }
 
 // insert returns the rows: else Citus copies them into the shards, where it reports a row that is refused without its SQLSTATE, and

@@ -108,7 +108,7 @@ func (s *Store) readLayout(ctx context.Context, tx pgx.Tx) error {
 			return err
 		}
 	}
-	s.layout = citus{facts: s.table("facts")}
+	s.layout = citus{localCards: tables["memory_cards"].local()}
 	s.cluster = &store.Cluster{Workers: workers}
 	for _, each := range want {
 		if f, there := tables[each.table]; there {

@@ -16,6 +16,9 @@ type layout interface {
 	set(ctx context.Context, tx pgx.Tx, settings ...string) error
 	// lockRows locks rows by their keys and calls use for each row that exists, after it was scanned.
 	lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any, use func() error) error
+	// lockCards locks those of some memory cards that are fresh, in one order, and returns them. It returns all of them if an UPDATE
+	// locks them in the order of the list.
+	lockCards(ctx context.Context, tx pgx.Tx, table string, cards cardArrays) (cardArrays, error)
 	// insert runs an INSERT of a list of rows with fact_id. insertNew runs one into the overrides, and skips keys that exist.
 	insert(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error)
 	insertNew(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error)
@@ -58,6 +61,10 @@ func (oneServer) lockRows(ctx context.Context, tx pgx.Tx, l rowLock, scans []any
 	}
 	_, err = pgx.ForEachRow(rows, scans, use)
 	return err
+}
+
+func (oneServer) lockCards(_ context.Context, _ pgx.Tx, _ string, cards cardArrays) (cardArrays, error) {
+	return cards, nil
 }
 
 func (oneServer) insert(ctx context.Context, tx pgx.Tx, insert string, args ...any) (inserted int64, err error) {

@@ -137,6 +137,9 @@ func (s *Store) preamble(t transaction, wait time.Duration) string {
 	if t.batch && s.skipKeys.Load() {
 		calls = append(calls, skipKeys)
 	}
+	if t.batch && s.cluster != nil {
+		calls = append(calls, besideOthers)
+	}
 	if len(t.locks) > 0 {
 		b.WriteString("LOCK TABLE " + strings.Join(t.locks, ", ") + " IN ACCESS SHARE MODE; ")
 	}

@@ -219,28 +219,41 @@ func (w *writer) deleteVectors(ctx context.Context) error {
 // the facts, are locked in the order of keys, and are left alone if they are stale. The sum keeps the index on is_stale from
 // being used: before the first ANALYZE, the planner would read all fresh cards of a tenant for each card.
 func (w *writer) staleCards(ctx context.Context) error {
-	cards := store.UniqueCards(w.batch.Cards())
-	if len(cards) == 0 {
-		return nil
+	var all cardArrays
+	for _, card := range store.UniqueCards(w.batch.Cards()) {
+		all.add(card)
 	}
-	var entities, tenants, scopes []string
-	for _, card := range cards {
-		entities, tenants, scopes = append(entities, card.Entity), append(tenants, card.Tenant), append(scopes, card.Scope)
-	}
-	// Without these plans, the server loops over the sorted list and looks each card up by its key. If few cards are fresh, the
-	// planner would else compare each of the list with all of them.
-	if err := w.layout.set(ctx, w.tx, "enable_hashjoin = off", "enable_mergejoin = off", "enable_material = off", "enable_seqscan = off"); err != nil {
+	cards, err := w.layout.lockCards(ctx, w.tx, w.table("memory_cards"), all)
+	if err != nil || len(cards.entities) == 0 {
 		return err
 	}
-	_, err := w.tx.Exec(ctx, `
+	// The server loops over the sorted list. If few cards are fresh, the planner would else compare each of the list with all of them.
+	if err := w.layout.set(ctx, w.tx, lookUps...); err != nil {
+		return err
+	}
+	_, err = w.tx.Exec(ctx, `
 		UPDATE `+w.table("memory_cards")+` m SET is_stale = 1
 		FROM (
 			SELECT entity_uri, tenant_id, scope
 			FROM unnest($1::text[], $2::text[], $3::text[]) AS t(entity_uri, tenant_id, scope)
 			ORDER BY entity_uri, tenant_id, scope) t
 		WHERE m.entity_uri = t.entity_uri AND m.tenant_id = t.tenant_id AND m.scope = t.scope AND m.is_stale + 0 = 0`,
-		entities, tenants, scopes)
+		cards.entities, cards.tenants, cards.scopes)
 	return err
+}
+
+// lookUps are settings without which the planner may not look each row of a list up by its key.
+var lookUps = []string{"enable_hashjoin = off", "enable_mergejoin = off", "enable_material = off", "enable_seqscan = off"}
+
+// cardArrays is the keys of memory cards column by column, as arguments of one statement.
+type cardArrays struct{ entities, tenants, scopes []string }
+
+func (a *cardArrays) add(c store.Card) {
+	a.entities, a.tenants, a.scopes = append(a.entities, c.Entity), append(a.tenants, c.Tenant), append(a.scopes, c.Scope)
+}
+
+func (a cardArrays) at(i int) store.Card {
+	return store.Card{Entity: a.entities[i], Tenant: a.tenants[i], Scope: a.scopes[i]}
 }
 
 // collect runs a statement and calls add for each id that it returns. n is the number of rows that it wrote or found.
