@@ -23,7 +23,7 @@ func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(conte
 // rejoin joins a job again if its lease was lost in an outage, and tells whether it did.
 func (e *Engine) rejoin(ctx context.Context, in *store.Joined, err error) bool {
 	lost := (*job.Lost)(nil)
-	if !errors.As(err, &lost) || lost.State != in.Job.State || !e.outage.seen.Swap(false) {
+	if !errors.As(err, &lost) || lost.State != in.Job.State || !e.outage.Swap(false) {
 		return false
 	}
 	who, gone := in.Worker, in.Worker.Gone
@@ -83,7 +83,7 @@ func (e *Engine) heartbeat(ctx context.Context, l store.Lease, cancel context.Ca
 				return
 			}
 			if err == nil || store.Is(err, store.Disconnected) {
-				e.outage.seen.Store(err != nil)
+				e.outage.Store(err != nil)
 			}
 			// Anything else, such as a lock held by another process, is tried again at the next tick.
 		}

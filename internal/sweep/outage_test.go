@@ -26,26 +26,28 @@ func waits(s store.Store) (engine *sweep.Engine, waited *time.Duration, notes *[
 }
 
 // TestFailoverOfMinutes: a sweep goes on after a failover that takes longer than that of any managed server, and tells the
-// operator once that it waits.
+// operator once that it waits. It tells of no connection that is lost and made again at once.
 func TestFailoverOfMinutes(t *testing.T) {
 	t.Parallel()
-	s, d := newStore(t, 30)
-	engine, waited, notes := waits(s)
-	s.apply = func(store.Batch) error {
-		if len(s.sizes) > 1 && *waited < 3*time.Minute {
-			return gone
+	for outage, told := range map[time.Duration]int{time.Millisecond: 0, 3 * time.Minute: 1} {
+		s, d := newStore(t, 30)
+		engine, waited, notes := waits(s)
+		s.apply = func(store.Batch) error {
+			if len(s.sizes) > 1 && *waited < outage {
+				return gone
+			}
+			return nil
 		}
-		return nil
-	}
-	j, err := storetest.Sweep(t.Context(), engine, weak(), tens)
-	if err != nil || j.State != job.Done || j.Counts.Decayed != 30 {
-		t.Fatalf("%+v, %v", j, err)
-	}
-	if len(*notes) != 1 || !strings.Contains((*notes)[0], gone.Text) || !strings.Contains((*notes)[0], "5 minutes") {
-		t.Errorf("notes %q", *notes)
-	}
-	if rows := d.Rows(t, "SELECT count(*), count(DISTINCT fact_id) FROM fact_retractions"); rows[0] != "30 | 30" {
-		t.Errorf("retractions: %s", rows[0])
+		j, err := storetest.Sweep(t.Context(), engine, weak(), tens)
+		if err != nil || j.State != job.Done || j.Counts.Decayed != 30 {
+			t.Fatalf("%s: %+v, %v", outage, j, err)
+		}
+		if len(*notes) != told || told > 0 && !strings.HasPrefix((*notes)[0], gone.Text+"; decayctl tries again for 5 minutes") {
+			t.Errorf("%s: notes %q", outage, *notes)
+		}
+		if rows := d.Rows(t, "SELECT count(*), count(DISTINCT fact_id) FROM fact_retractions"); rows[0] != "30 | 30" {
+			t.Errorf("%s: retractions: %s", outage, rows[0])
+		}
 	}
 }
 
@@ -103,7 +105,8 @@ type failsOver struct {
 	t     *testing.T
 	at    int
 	calls int
-	loses bool            // the server loses the commit of the batch before; else the lease ends
+	loses bool // the server loses the commit of the batch before; else the lease ends
+	err   error
 	moves func(id string) // what another process does meanwhile
 }
 
@@ -120,7 +123,7 @@ func (f *failsOver) away(id string) (lost bool, err error) {
 	if f.moves != nil {
 		f.moves(id)
 	}
-	return false, gone
+	return false, f.err
 }
 
 func (f *failsOver) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
@@ -141,21 +144,29 @@ func (f *failsOver) Restore(ctx context.Context, p store.RestoreParams) (store.R
 // job again. Its undo does the same.
 func TestFailoverThatCostsTheLease(t *testing.T) {
 	t.Parallel()
-	for _, loses := range []bool{false, true} {
+	for _, test := range []struct {
+		name  string
+		loses bool
+		err   error
+	}{
+		{"its lease ends", false, gone},
+		{"its lease ends in a COMMIT", false, &store.Error{Kind: store.Uncertain, Text: "the server is gone"}},
+		{"a commit is lost", true, gone},
+	} {
 		s, d := newStore(t, 40)
 		s.tuning = &store.Tuning{RangeSize: 20, BatchSize: 10, Target: time.Hour}
 		before := d.Touched(t)
-		server := &failsOver{Store: s, d: d, t: t, at: 3, loses: loses}
+		server := &failsOver{Store: s, d: d, t: t, at: 3, loses: test.loses, err: test.err}
 		j, err := storetest.Sweep(t.Context(), impatient(server), weak(), tens)
 		if err != nil || j.State != job.Done {
-			t.Fatalf("loses a commit %t: %+v, %v", loses, j, err)
+			t.Fatalf("%s: %+v, %v", test.name, j, err)
 		}
 		j.Counts.Retries = 0
 		if diff := cmp.Diff(undisturbed(t, 40), j.Counts, notCompared); diff != "" {
-			t.Errorf("loses a commit %t (-undisturbed +after an outage):\n%s", loses, diff)
+			t.Errorf("%s (-undisturbed +after an outage):\n%s", test.name, diff)
 		}
 		if rows := d.Rows(t, "SELECT count(*), count(DISTINCT fact_id) FROM fact_retractions"); rows[0] != "40 | 40" {
-			t.Errorf("loses a commit %t: retractions: %s", loses, rows[0])
+			t.Errorf("%s: retractions: %s", test.name, rows[0])
 		}
 		server.calls = 0
 		joined, err := s.Join(t.Context(), store.JoinParams{ID: j.ID, Undo: true, Worker: storetest.Worker("a test", 1)})
@@ -163,10 +174,10 @@ func TestFailoverThatCostsTheLease(t *testing.T) {
 			j, err = impatient(server).Undo(t.Context(), joined, sweep.Work{BatchSize: 10, Pace: 1})
 		}
 		if err != nil || j.State != job.Undone || j.Counts.Restored != 40 {
-			t.Fatalf("loses a commit %t: %+v, %v", loses, j, err)
+			t.Fatalf("%s: %+v, %v", test.name, j, err)
 		}
 		if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
-			t.Errorf("loses a commit %t (-before the sweep +after the undo):\n%s", loses, diff)
+			t.Errorf("%s (-before the sweep +after the undo):\n%s", test.name, diff)
 		}
 	}
 }
@@ -176,7 +187,7 @@ func TestOutageDoesNotUndoADecision(t *testing.T) {
 	t.Parallel()
 	for _, to := range []job.State{job.Paused, job.Undoing} {
 		s, d := newStore(t, 30)
-		away := &failsOver{Store: s, d: d, t: t, at: 2, moves: func(id string) {
+		away := &failsOver{Store: s, d: d, t: t, at: 2, err: gone, moves: func(id string) {
 			_, err := s.Move(t.Context(), id, job.Paused, "by an operator")
 			if err == nil && to == job.Undoing {
 				_, err = s.Join(t.Context(), store.JoinParams{ID: id, Undo: true, Worker: storetest.Worker("another host", 2)})

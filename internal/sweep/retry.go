@@ -3,7 +3,6 @@ package sweep
 import (
 	"context"
 	"fmt"
-	"sync/atomic"
 	"time"
 
 	"decayctl/internal/job"
@@ -27,9 +26,12 @@ const (
 // each time. It gives up when the connection has been lost for longestDisconnect, or earlier if Halt says so.
 func (e *Engine) retry(ctx context.Context, work func() error) error {
 	var over <-chan time.Time
-	contended, waited, wait := 0, time.Duration(0), time.Duration(0)
+	contended, waited, wait, told := 0, time.Duration(0), time.Duration(0), false
 	for {
 		err := work()
+		if store.Is(err, store.Disconnected) || store.Is(err, store.Uncertain) {
+			e.outage.Store(true)
+		}
 		switch {
 		case store.Is(err, store.Contention):
 			if contended++; contended == contentionTries {
@@ -41,7 +43,9 @@ func (e *Engine) retry(ctx context.Context, work func() error) error {
 				timer := time.NewTimer(longestDisconnect) // a server that is silent makes each try long
 				defer timer.Stop()
 				over = timer.C
-				defer e.outage.begin(e, err)()
+			} else if !told { // a new connection was lost too
+				told = true
+				defer e.tellOutage(err)()
 			}
 			wait = min(max(2*wait, connectionWait), longestWait)
 			if waited += wait; waited > longestDisconnect || isOver(over) {
@@ -68,19 +72,12 @@ func isOver(timer <-chan time.Time) bool {
 	}
 }
 
-// outage is whether this process has lost its connections to the store.
-type outage struct {
-	seen    atomic.Bool  // since the process joined its job: the lease may have ended meanwhile
-	waiting atomic.Int32 // calls of retry that wait for the store
-}
-
-// begin notes that a call of retry waits. The first one tells the operator. end is called when the call ends.
-func (o *outage) begin(e *Engine, err error) (end func()) {
-	o.seen.Store(true)
-	if o.waiting.Add(1) == 1 {
+// tellOutage tells the operator that the work waits for the store, unless another call of retry has. over is called after the wait.
+func (e *Engine) tellOutage(err error) (over func()) {
+	if e.waiting.Add(1) == 1 {
 		e.Note(fmt.Sprintf("%v; decayctl tries again for %d minutes", err, int(longestDisconnect.Minutes())))
 	}
-	return func() { o.waiting.Add(-1) }
+	return func() { e.waiting.Add(-1) }
 }
 
 // repeatable has retry repeat work whose COMMIT is uncertain. Only for work that is done once if it is done twice.

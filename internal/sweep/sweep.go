@@ -7,6 +7,7 @@ package sweep
 
 import (
 	"context"
+	"sync/atomic"
 	"time"
 
 	"decayctl/internal/job"
@@ -60,7 +61,8 @@ type Engine struct {
 	Note     func(why string) // called once if the work waits for something that may take long, such as the server
 	Halt     func() error     // called between batches, and between tries; an error ends the work there, a *Stopped with the job paused
 
-	outage outage
+	outage  atomic.Bool  // a connection was lost since the lease was renewed: the lease may have ended meanwhile
+	waiting atomic.Int32 // calls of retry that wait for the store
 }
 
 // Preview judges everything and writes nothing. Each collector gets all facts that the store hands over.
