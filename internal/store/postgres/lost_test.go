@@ -3,7 +3,10 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"net"
 	"strings"
+	"sync"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -14,6 +17,7 @@ import (
 	"decayctl/internal/rule"
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
+	"decayctl/internal/store/postgres"
 	"decayctl/internal/store/storetest"
 )
 
@@ -130,6 +134,97 @@ func TestServerGone(t *testing.T) {
 	}
 	_, err = open(t, db.URL, "public", false)
 	refused(t, err, store.Unusable, "not currently accepting connections")
+}
+
+// TestHostCutOffAfterBegin: the server ends a transaction of which it got nothing but the begin.
+func TestHostCutOffAfterBegin(t *testing.T) {
+	t.Parallel()
+	db := pgtest.Start(t).NewDatabase(t, pgtest.DatabaseOptions{})
+	d := database(t, db, db.URL)
+	through, cutAfter := cuttable(t, db.URL)
+	s, err := postgres.Open(t.Context(), through, "public", store.OpenParams{LockTimeout: time.Second, Now: time.Now})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Prepare(t.Context()); err != nil {
+		t.Fatal(err)
+	}
+	const open = "SELECT pid FROM pg_stat_activity WHERE datname = current_database() AND application_name = 'decayctl' AND state = 'idle in transaction'"
+	begun := cutAfter("begin")
+	ctx, give := context.WithCancel(t.Context())
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		_, _ = s.Start(ctx, store.StartParams{ID: uuid.NewString(), Rules: weak, Worker: storetest.Worker("mars", 1)})
+		_ = s.Close()
+	}()
+	<-begun
+	storetest.Await(func() bool { return len(d.Rows(t, open)) == 0 })
+	give()
+	<-done
+	if jobs := d.Rows(t, "SELECT job_id FROM decayctl_jobs"); len(jobs) > 0 {
+		t.Errorf("it has started %v", jobs)
+	}
+}
+
+// cuttable is the address of a server, through a proxy. cutAfter has the proxy pass on nothing more after a message with a word,
+// and tell neither side. done is closed when the server has answered the message.
+func cuttable(t *testing.T, address string) (through string, cutAfter func(word string) (done <-chan struct{})) {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = listener.Close() })
+	target := server(t, address)
+	var word atomic.Pointer[string]
+	var isCut atomic.Bool
+	answered := make(chan struct{})
+	answer := sync.OnceFunc(func() { close(answered) })
+	pass := func(to, from net.Conn, received func(message string)) {
+		defer func() { _ = to.Close() }()
+		for message := make([]byte, 1<<16); ; {
+			n, err := from.Read(message)
+			if err != nil {
+				return
+			}
+			if !isCut.Load() {
+				_, _ = to.Write(message[:n])
+			}
+			received(strings.ToLower(string(message[:n])))
+		}
+	}
+	go func() {
+		for {
+			client, err := listener.Accept()
+			if err != nil {
+				return
+			}
+			if isCut.Load() { // a request to cancel would wait for its answer
+				_ = client.Close()
+				continue
+			}
+			upstream, err := net.Dial("tcp", target)
+			if err != nil {
+				_ = client.Close()
+				continue
+			}
+			go pass(upstream, client, func(message string) {
+				if last := word.Load(); last != nil && strings.Contains(message, *last) {
+					isCut.Store(true)
+				}
+			})
+			go pass(client, upstream, func(string) {
+				if isCut.Load() {
+					answer()
+				}
+			})
+		}
+	}()
+	return strings.Replace(address, target, listener.Addr().String(), 1), func(last string) <-chan struct{} {
+		word.Store(&last)
+		return answered
+	}
 }
 
 // TestServerTurnsReadOnly: a process whose next connection leads to a server that may not be written is told how to find another one.

@@ -132,7 +132,7 @@ func (s *Store) run(ctx context.Context, t transaction, work func(pgx.Tx) error)
 }
 
 func (s *Store) once(ctx context.Context, t transaction, work func(pgx.Tx) error) error {
-	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{IsoLevel: t.level, AccessMode: t.access})
+	tx, err := s.pool.BeginTx(ctx, pgx.TxOptions{BeginQuery: s.begin(t)})
 	if err != nil {
 		return &connLost{err, false}
 	}

@@ -102,21 +102,22 @@ func (s *Store) silence(access pgx.TxAccessMode) time.Duration {
 	return time.Minute
 }
 
-// forSilence are the settings for it. The first counts while the server waits for the next statement. The second counts while
-// the server sends rows that the host does not receive. Servers on other systems than Linux log that they do not have it.
-func (s *Store) forSilence(access pgx.TxAccessMode) []setting {
-	wait := fmt.Sprint(s.silence(access).Milliseconds())
-	settings := []setting{{"idle_in_transaction_session_timeout", wait}}
+// begin begins a transaction with the settings for silence. They are in the same message: a host that is cut off after it would
+// leave the transaction open for hours. The first setting counts while the server waits for the next statement. The second counts
+// while the server sends rows that the host does not receive. Servers on other systems than Linux log that they do not have it.
+func (s *Store) begin(t transaction) string {
+	wait := s.silence(t.access).Milliseconds()
+	text := fmt.Sprintf("BEGIN ISOLATION LEVEL %s %s; SET LOCAL idle_in_transaction_session_timeout = %d", t.level, t.access, wait)
 	if s.onLinux {
-		settings = append(settings, setting{"tcp_user_timeout", wait})
+		text += fmt.Sprintf("; SET LOCAL tcp_user_timeout = %d", wait)
 	}
-	return settings
+	return text
 }
 
 // beforeLocks are the settings that must count while LOCK TABLE waits. SET takes no snapshot, but set_config would.
 var beforeLocks = map[string]bool{"role": true, "statement_timeout": true, "exit_on_error": true}
 
-// preamble is the first message of a transaction: its settings and locks. A transaction with one snapshot locks its tables
+// preamble is the first message after begin: the other settings, and locks. A transaction with one snapshot locks its tables
 // before the snapshot. If another session rewrites a table (ALTER TABLE … TYPE, TRUNCATE) and commits while the transaction
 // waits for the lock, an older snapshot would see the table empty. At READ COMMITTED each statement locks before its snapshot.
 // wait is how long to wait for one lock. lock_timeout in an address is ignored: retryLocked applies --lock-timeout.
@@ -124,7 +125,7 @@ func (s *Store) preamble(t transaction, wait time.Duration) string {
 	var b strings.Builder
 	var calls []string
 	fmt.Fprintf(&b, "SET LOCAL lock_timeout = %d; ", max(1, wait.Milliseconds())) // 0 would wait for ever
-	for _, each := range append(s.forSilence(t.access), s.settings...) {
+	for _, each := range s.settings {
 		if strings.EqualFold(each.name, "lock_timeout") {
 			continue
 		}
