@@ -16,6 +16,8 @@ BENCHFLAGS ?=
 # How many packages make test runs at a time: one more than there are processors, since some tests wait. Each test binary is linked
 # anew, which takes 500 MB.
 TEST_PACKAGES := $(shell expr $$(getconf _NPROCESSORS_ONLN) + 1)
+# The packages whose tests take longest begin first, or the last one of them would run alone.
+LONGEST := ./internal/store/postgres ./internal/cli ./internal/sweep ./internal/store/sqlite
 # What the random stores of make interop come from. The one that failed makes them again.
 INTEROP_SEED := $(or $(INTEROP_SEED),$(shell date +%s))
 
@@ -57,7 +59,7 @@ test: export STORETEST_NO_SKIP = 1
 test: export GORACE = atexit_sleep_ms=10
 test: ## run all tests with the race detector, none skipped (installs PostgreSQL, pgbouncer and Chromium on Debian)
 	@bash .ci/install
-	$(GO) test $(RACE) -p $(TEST_PACKAGES) -parallel 4 -timeout 60m $(TESTFLAGS) ./...
+	$(GO) test $(RACE) -p $(TEST_PACKAGES) -parallel 4 -timeout 60m $(TESTFLAGS) $(LONGEST) ./...
 
 test-postgres: ## run the tests of the PostgreSQL store on PostgreSQL 14, 16, 17 and 18, from npm
 	@GO='$(GO)' bash .ci/postgres $(TESTFLAGS)
@@ -108,6 +110,7 @@ soak: ## run the long tests: minutes to an hour, a million facts
 	STORETEST_NO_SKIP=1 $(GO) test -tags soak -run Soak -count=1 -timeout 60m -v ./...
 	STORETEST_NO_SKIP=1 $(GO) test -run 'TestSweepDoesWhatDryRunCounts|TestScanAllIsWhole|TestColumnsAreRows|TestContract/.*/the_prefilter' -count=1 -timeout 60m \
 		./internal/sweep ./internal/store/sqlite ./internal/store/postgres -rapid.checks 1000
+	$(GO) test -count=1 ./internal/plan -rapid.checks 1000
 
 citus: ## run the contract and a kill-and-resume test on a Citus cluster, started from an installed server that has the extension
 	STORETEST_NO_SKIP=1 $(GO) test -tags citus -run Citus -count=1 -timeout 60m -parallel 3 $(TESTFLAGS) ./internal/store/postgres ./internal/cli

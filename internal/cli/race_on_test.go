@@ -6,4 +6,4 @@ package cli_test
 const raceMemory = 2
 
 // longFacts is how many facts of each kind TestLongTexts makes. The detector makes each several times dearer.
-const longFacts = 5
+const longFacts = 3

@@ -13,7 +13,7 @@ import (
 // TestSoakSilentReader waits until the process that was cut off gives up.
 func TestCutOffAndStopped(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, 40_000)
+	s := newScene(t, 30_000)
 	a, b, c := s.add(t, "a"), s.add(t, "b"), s.add(t, "c")
 	id := s.detach(t, a)
 	slow := []string{"--batch-size", "50", "--max-rate", "800/s"}
@@ -38,10 +38,10 @@ func TestCutOffAndStopped(t *testing.T) {
 // host knows the other to be alive, and both end the job as one host would.
 func TestClocksApart(t *testing.T) {
 	t.Parallel()
-	s := newScene(t, 40_000)
+	s := newScene(t, 25_000)
 	a, b := s.add(t, "a"), s.add(t, "b")
 	id := s.detach(t, a)
-	slow := []string{"--batch-size", "50", "--max-rate", "4000/s"}
+	slow := []string{"--batch-size", "50", "--max-rate", "2000/s"}
 	behind := a.decayctlAhead(t, -time.Hour, s.resumeArgs(id, slow...)...)
 	ahead := b.decayctlAhead(t, time.Hour, s.resumeArgs(id, slow...)...)
 	s.awaitWork(t, id, behind, ahead)

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"flag"
 	"fmt"
+	"os"
 	"strings"
 	"testing"
 	"time"
@@ -14,6 +16,15 @@ import (
 	"decayctl/internal/rule"
 	"decayctl/internal/schematest"
 )
+
+// TestMain makes random tests draw 30 times instead of rapid's 100: with the race detector a sketch takes long. `make soak` draws
+// 1,000 times.
+func TestMain(m *testing.M) {
+	if err := flag.Set("rapid.checks", "30"); err != nil {
+		panic(err)
+	}
+	os.Exit(m.Run())
+}
 
 func examplePlan() Plan {
 	return Plan{

@@ -205,7 +205,7 @@ func TestSketchesAreTold(t *testing.T) {
 	t.Parallel()
 	kept := []judged{{"in both", verdicts[1]}}
 	before := sumOf(kept)
-	for round := range 300 {
+	for round := range 100 {
 		s := sumOf(kept)
 		for i := range MostApart {
 			s.Collect(&fact.Candidate{Fact: fact.Fact{ID: fmt.Sprint(round, i)}}, verdicts[0])

@@ -190,7 +190,7 @@ func TestPruneKilledAtEveryPlace(t *testing.T) {
 
 // crashStores are stores of both kinds with the same facts, and where to find them.
 func crashStores() map[string]func(t *testing.T) (storetest.Database, string) {
-	options := sample.Options{Facts: 400, AsOf: asOf, Seed: 5}
+	options := sample.Options{Facts: 280, AsOf: asOf, Seed: 5}
 	return map[string]func(t *testing.T) (storetest.Database, string){
 		"sqlite": func(t *testing.T) (storetest.Database, string) {
 			t.Helper()

@@ -119,7 +119,7 @@ func forecastExplained(t *testing.T, e *sweep.Engine, d storetest.Database, rule
 func manyFacts() (facts []fact.Candidate) {
 	random := rand.New(rand.NewPCG(1, 2))
 	relations := []string{"beats", "kept", "fades", "roadmap", "roadmap:due", "memory:x", "rel:x"}
-	for n := range 300 {
+	for n := range 150 {
 		facts = append(facts, storetest.Fact(fmt.Sprintf("%03d", n), func(c *fact.Candidate) {
 			c.Entity, c.Relation = fmt.Sprint("e", random.IntN(4)), relations[random.IntN(len(relations))]
 			c.Timestamp = fact.FormatInstant(asOf.Add(-time.Duration(random.IntN(30*24*3600)-24*3600) * time.Second))
