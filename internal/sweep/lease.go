@@ -23,7 +23,7 @@ func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(conte
 // rejoin joins a job again if its lease was lost in an outage, and tells whether it did.
 func (e *Engine) rejoin(ctx context.Context, in *store.Joined, err error) bool {
 	lost := (*job.Lost)(nil)
-	if !errors.As(err, &lost) || lost.State != in.Job.State || !e.outage.Swap(false) {
+	if !errors.As(err, &lost) || lost.State != in.Job.State || e.outage.Swap(0) == 0 {
 		return false
 	}
 	who, gone := in.Worker, in.Worker.Gone
@@ -67,6 +67,10 @@ func (e *Engine) onLease(ctx context.Context, in store.Joined, work func(context
 	return e.release(ctx, in.Lease, j, err)
 }
 
+// outageBeats is how many heartbeats must succeed after an outage before it is forgotten. The lease may be renewed before a worker
+// finds out that its claim is gone.
+const outageBeats = 2
+
 // heartbeat renews the lease beside the work, which may be waiting for a lock, pausing or counting for
 // longer than a lease lasts. It is also how a pause or a cancel reaches a process that is waiting.
 func (e *Engine) heartbeat(ctx context.Context, l store.Lease, cancel context.CancelCauseFunc) {
@@ -82,8 +86,11 @@ func (e *Engine) heartbeat(ctx context.Context, l store.Lease, cancel context.Ca
 				cancel(lost)
 				return
 			}
-			if err == nil || store.Is(err, store.Disconnected) {
-				e.outage.Store(err != nil)
+			switch n := e.outage.Load(); {
+			case store.Is(err, store.Disconnected):
+				e.outage.Store(outageBeats)
+			case err == nil && n > 0 && e.waiting.Load() == 0:
+				e.outage.CompareAndSwap(n, n-1)
 			}
 			// Anything else, such as a lock held by another process, is tried again at the next tick.
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"time"
 
@@ -108,6 +109,7 @@ type failsOver struct {
 	loses bool // the server loses the commit of the batch before; else the lease ends
 	err   error
 	moves func(id string) // what another process does meanwhile
+	beats atomic.Int32    // renewals of the lease
 }
 
 // away tells whether the server loses the commit of a batch, and the error if it is away.
@@ -124,6 +126,12 @@ func (f *failsOver) away(id string) (lost bool, err error) {
 		f.moves(id)
 	}
 	return false, f.err
+}
+
+func (f *failsOver) Renew(ctx context.Context, l store.Lease) error {
+	err := f.Store.Renew(ctx, l)
+	f.beats.Add(1)
+	return err
 }
 
 func (f *failsOver) Apply(ctx context.Context, b store.Batch) (store.Applied, error) {
@@ -156,7 +164,7 @@ func TestFailoverThatCostsTheLease(t *testing.T) {
 		s, d := newStore(t, 40)
 		s.tuning = &store.Tuning{RangeSize: 20, BatchSize: 10, Target: time.Hour}
 		before := d.Touched(t)
-		server := &failsOver{Store: s, d: d, t: t, at: 3, loses: test.loses, err: test.err}
+		server := &failsOver{Store: s, d: d, t: t, at: 2, loses: test.loses, err: test.err}
 		j, err := storetest.Sweep(t.Context(), impatient(server), weak(), tens)
 		if err != nil || j.State != job.Done {
 			t.Fatalf("%s: %+v, %v", test.name, j, err)
@@ -179,6 +187,31 @@ func TestFailoverThatCostsTheLease(t *testing.T) {
 		if diff := cmp.Diff(before, d.Touched(t)); diff != "" {
 			t.Errorf("%s (-before the sweep +after the undo):\n%s", test.name, diff)
 		}
+	}
+}
+
+// TestLeaseRenewedBeforeTheClaimIsMissed: the new server has the lease and lacks the claim, and the heartbeat comes first. The process
+// joins its job again.
+func TestLeaseRenewedBeforeTheClaimIsMissed(t *testing.T) {
+	t.Parallel()
+	s, d := newStore(t, 40)
+	s.tuning = &store.Tuning{RangeSize: 20, BatchSize: 10, Target: time.Hour}
+	server := &failsOver{Store: s, d: d, t: t, at: 2, loses: true, err: gone}
+	engine := impatient(server)
+	sleep := engine.Sleep
+	engine.Sleep = func(ctx context.Context, d time.Duration) error {
+		if server.calls == server.at {
+			before := server.beats.Load()
+			storetest.Await(func() bool { return server.beats.Load() >= before+4 })
+		}
+		return sleep(ctx, d)
+	}
+	p := weak()
+	p.Worker = storetest.Worker("a test", 1)
+	p.Worker.Lease = 2 * time.Second
+	j, err := storetest.Sweep(t.Context(), engine, p, tens)
+	if err != nil || j.State != job.Done || j.Counts.Decayed != 40 {
+		t.Errorf("%+v, %v", j, err)
 	}
 }
 

@@ -26,11 +26,11 @@ const (
 // each time. It gives up when the connection has been lost for longestDisconnect, or earlier if Halt says so.
 func (e *Engine) retry(ctx context.Context, work func() error) error {
 	var over <-chan time.Time
-	contended, waited, wait, told := 0, time.Duration(0), time.Duration(0), false
+	contended, waited, wait := 0, time.Duration(0), time.Duration(0)
 	for {
 		err := work()
 		if store.Is(err, store.Disconnected) || store.Is(err, store.Uncertain) {
-			e.outage.Store(true)
+			e.outage.Store(outageBeats)
 		}
 		switch {
 		case store.Is(err, store.Contention):
@@ -43,9 +43,10 @@ func (e *Engine) retry(ctx context.Context, work func() error) error {
 				timer := time.NewTimer(longestDisconnect) // a server that is silent makes each try long
 				defer timer.Stop()
 				over = timer.C
-			} else if !told { // a new connection was lost too
-				told = true
-				defer e.tellOutage(err)()
+				e.waiting.Add(1)
+				defer e.connected()
+			} else if e.told.CompareAndSwap(false, true) { // a new connection was lost too
+				e.Note(fmt.Sprintf("%v; decayctl tries again for %d minutes", err, int(longestDisconnect.Minutes())))
 			}
 			wait = min(max(2*wait, connectionWait), longestWait)
 			if waited += wait; waited > longestDisconnect || isOver(over) {
@@ -72,12 +73,11 @@ func isOver(timer <-chan time.Time) bool {
 	}
 }
 
-// tellOutage tells the operator that the work waits for the store, unless another call of retry has. over is called after the wait.
-func (e *Engine) tellOutage(err error) (over func()) {
-	if e.waiting.Add(1) == 1 {
-		e.Note(fmt.Sprintf("%v; decayctl tries again for %d minutes", err, int(longestDisconnect.Minutes())))
+// connected ends one wait for the store. After the last one, another outage is told of.
+func (e *Engine) connected() {
+	if e.waiting.Add(-1) == 0 {
+		e.told.Store(false)
 	}
-	return func() { e.waiting.Add(-1) }
 }
 
 // repeatable has retry repeat work whose COMMIT is uncertain. Only for work that is done once if it is done twice.

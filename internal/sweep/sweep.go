@@ -61,8 +61,9 @@ type Engine struct {
 	Note     func(why string) // called once if the work waits for something that may take long, such as the server
 	Halt     func() error     // called between batches, and between tries; an error ends the work there, a *Stopped with the job paused
 
-	outage  atomic.Bool  // a connection was lost since the lease was renewed: the lease may have ended meanwhile
+	outage  atomic.Int32 // heartbeats until an outage is forgotten; a lease that is lost before then may be joined again
 	waiting atomic.Int32 // calls of retry that wait for the store
+	told    atomic.Bool  // the operator knows of the wait
 }
 
 // Preview judges everything and writes nothing. Each collector gets all facts that the store hands over.
