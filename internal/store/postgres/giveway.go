@@ -106,9 +106,23 @@ func (s *Store) runSteps(ctx context.Context, tx pgx.Tx, since time.Time, steps 
 	return nil
 }
 
+// beginOnNodes applies settings on all nodes of a cluster. A batch looks rows up by their keys. The keys of one shard are known to
+// the planner, and to read the whole shard may look cheaper to it.
+func (s *Store) beginOnNodes(ctx context.Context, tx pgx.Tx, t transaction) error {
+	settings := []string{lockTimeout(s.lockWait())}
+	if t.batch {
+		settings = append(settings, "enable_seqscan = off")
+	}
+	return s.layout.set(ctx, tx, settings...)
+}
+
+func lockTimeout(wait time.Duration) string {
+	return fmt.Sprintf("lock_timeout = %d", wait.Milliseconds())
+}
+
 // waitFor sets how long the rest of a transaction waits for one lock.
 func (s *Store) waitFor(ctx context.Context, tx pgx.Tx, wait time.Duration) error {
-	return s.layout.set(ctx, tx, fmt.Sprintf("lock_timeout = %d", wait.Milliseconds()))
+	return s.layout.set(ctx, tx, lockTimeout(wait))
 }
 
 // readServer reads what the server runs on, and deadlock_timeout. A role may have its own value of that. If it is longer than

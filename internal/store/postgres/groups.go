@@ -44,6 +44,11 @@ func (s *Store) Groups(ctx context.Context, groups []store.Group, use func(fact.
 		entities, relations, scopes, tenants = append(entities, g.Entity), append(relations, g.Relation), append(scopes, g.Scope), append(tenants, g.Tenant)
 	}
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		if !s.layout.looksUp() {
+			if err := s.layout.set(ctx, tx, lookUps...); err != nil {
+				return err
+			}
+		}
 		rows, err := tx.Query(ctx, s.layout.groups(s.table("facts"), s.table("fact_validity_overrides")), entities, relations, scopes, tenants)
 		if err != nil {
 			return err

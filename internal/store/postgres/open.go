@@ -143,7 +143,7 @@ func (s *Store) once(ctx context.Context, t transaction, work func(pgx.Tx) error
 		_ = tx.Rollback(ctx)
 	}()
 	if _, err = tx.Exec(ctx, s.preamble(t, s.lockWait())); err == nil && s.cluster != nil {
-		err = s.waitFor(ctx, tx, s.lockWait()) // on the other nodes
+		err = s.beginOnNodes(ctx, tx, t)
 	}
 	if err == nil {
 		err = work(tx)

@@ -158,8 +158,7 @@ func (r *restorer) vectors(ctx context.Context) error {
 	ids = slices.DeleteFunc(ids, func(id string) bool { return made[id] })
 	_, err := r.tx.Exec(ctx, `
 		INSERT INTO `+r.table("fact_embedding_status")+` AS s (fact_id, embedding_missing, updated_at, updated_by)
-		SELECT b.id, 1, $2, $3 FROM unnest($1::text[]) AS b(id)
-		`+r.factsExist()+`
+		SELECT f.id, 1, $2, $3 FROM `+r.table("facts")+` f WHERE f.id = `+anyKey+`
 		ON CONFLICT (fact_id) DO UPDATE
 		SET embedding_missing = 1, updated_at = excluded.updated_at, updated_by = excluded.updated_by`,
 		ids, fact.FormatSecond(r.params.Now()), store.Actor)

@@ -46,6 +46,11 @@ func (s *Store) Changes(ctx context.Context, p store.ChangesParams) (store.Chang
 	var changes store.Changes
 	var more string
 	err := s.within(ctx, reading, func(tx pgx.Tx) error {
+		if !s.layout.looksUp() {
+			if err := s.layout.set(ctx, tx, "enable_seqscan = off"); err != nil {
+				return err
+			}
+		}
 		where, args := "", []any{p.Size}
 		if p.After.Set {
 			where, args = "WHERE fact_id > $2", append(args, p.After.ID)
