@@ -125,7 +125,8 @@ func (e *Engine) release(ctx context.Context, l store.Lease, known job.Job, why 
 		left, err = e.Store.Leave(ctx, l, to, reason)
 	}
 	switch {
-	case store.Is(err, store.Disconnected), store.Is(err, store.Busy), errors.Is(err, context.DeadlineExceeded):
+	case store.Is(err, store.Disconnected), store.Is(err, store.Busy), errors.Is(err, context.DeadlineExceeded),
+		store.Is(err, store.Unusable) && store.Is(why, store.Unusable): // the same reason
 		return known, why // it stays as it is, and the next process finds it dead
 	case err != nil:
 		return known, errors.Join(why, err)

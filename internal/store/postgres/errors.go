@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"slices"
 	"strings"
 
@@ -39,6 +40,9 @@ func (s *Store) translate(err error, doing string) error {
 	case store.OutOfFiles(err):
 		return fail(0, store.TooManyFiles)
 	case errors.As(err, &connecting):
+		if turnedAway(connecting) {
+			lost = store.Unusable
+		}
 		if errors.As(err, &server) {
 			return fail(lost, server.Message)
 		}
@@ -144,20 +148,51 @@ func ofJob(err error) bool {
 	return false
 }
 
+// attempts are the errors of the single attempts to connect: each address may be tried with TLS and without.
+func attempts(err error) []error {
+	joined, ok := err.(interface{ Unwrap() []error })
+	if !ok {
+		return []error{err}
+	}
+	var all []error
+	for _, each := range joined.Unwrap() {
+		all = append(all, attempts(each)...)
+	}
+	return all
+}
+
 // connectReason is why the connection failed, for the first address only.
 func connectReason(err *pgconn.ConnectError) string {
-	inner := err.Unwrap()
-	for {
-		joined, ok := inner.(interface{ Unwrap() []error })
-		if !ok || len(joined.Unwrap()) == 0 {
-			break
+	if all := attempts(err.Unwrap()); len(all) > 0 && all[0] != nil {
+		return all[0].Error()
+	}
+	return "no connection"
+}
+
+// noEntryCodes are the errors of a server that is up, and does not let the role in. Waiting does not help.
+var noEntryCodes = []string{
+	"28000", // invalid_authorization_specification: no such role, NOLOGIN, pg_hba.conf
+	"28P01", // invalid_password
+	"3D000", // invalid_catalog_name: no such database
+	"42501", // insufficient_privilege: CONNECT
+}
+
+// turnedAway tells whether no server of the address lets the role in. If another one could not be reached, it may come back.
+func turnedAway(err *pgconn.ConnectError) bool {
+	away := false
+	for _, each := range attempts(err.Unwrap()) {
+		var server *pgconn.PgError
+		var network net.Error
+		if errors.As(each, &server) {
+			if !slices.Contains(noEntryCodes, server.Code) {
+				return false
+			}
+			away = true
+		} else if errors.As(each, &network) {
+			return false
 		}
-		inner = joined.Unwrap()[0]
 	}
-	if inner == nil {
-		return "no connection"
-	}
-	return inner.Error()
+	return away
 }
 
 func oneLine(text string) string { return strings.Join(strings.Fields(text), " ") }

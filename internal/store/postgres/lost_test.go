@@ -3,6 +3,7 @@ package postgres_test
 import (
 	"context"
 	"errors"
+	"fmt"
 	"net"
 	"strings"
 	"sync"
@@ -134,6 +135,45 @@ func TestServerGone(t *testing.T) {
 	}
 	_, err = open(t, db.URL, "public", false)
 	refused(t, err, store.Unusable, "not currently accepting connections")
+}
+
+// TestTurnedAway: if the server is up and does not let the role in any more, work is not tried again for minutes. If another
+// server of the address is away, it may come back.
+func TestTurnedAway(t *testing.T) {
+	t.Parallel()
+	cluster := pgtest.Start(t)
+	for name, change := range map[string]string{
+		"another password":    "ALTER ROLE %[2]s PASSWORD 'another'",
+		"a locked role":       "ALTER ROLE %[2]s NOLOGIN",
+		"a revoked privilege": "REVOKE CONNECT ON DATABASE %[1]s FROM PUBLIC",
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
+			role := db.NewRole(t, "ALL ON ALL TABLES IN SCHEMA public", "USAGE, CREATE ON SCHEMA public")
+			d, at := database(t, db, db.URL), server(t, db.URL)
+			alone, _ := claimed(t, d, role.URL)
+			nowhere, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			_ = nowhere.Close()
+			oneOfTwo, err := open(t, strings.Replace(role.URL, at, nowhere.Addr().String()+","+at, 1), "public", false)
+			if err != nil {
+				t.Fatal(err)
+			}
+			admin := storetest.Database{SQL: storetest.OpenPostgres(t, cluster.URL("postgres"), "public")}
+			admin.Exec(t, fmt.Sprintf(change, db.Name, role.Name))
+			admin.Exec(t, fmt.Sprintf("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE usename = '%s'", role.Name))
+			for s, want := range map[store.Store]store.Kind{alone: store.Unusable, oneOfTwo: store.Disconnected} {
+				var err error
+				for range 4 { // first the connections that the pool still has
+					_, err = s.Estimate(t.Context())
+				}
+				refused(t, err, want)
+			}
+		})
+	}
 }
 
 // TestHostCutOffAfterBegin: the server ends a transaction of which it got nothing but the begin.
