@@ -153,6 +153,7 @@ type StartParams struct {
 type JoinParams struct {
 	ID     string // the whole id
 	Undo   bool   // undo the job; else resume it
+	Again  bool   // the process was in the job: refuse it with *job.Lost if it is no longer running, or undoing
 	Worker WorkerParams
 }
 

@@ -12,34 +12,38 @@ import (
 // withLease has work done on a job that this process has joined. If the connection was lost for so long that the lease has
 // ended, or a failover has lost commits of this process, it joins the job again.
 func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(context.Context, store.Joined) (job.Job, error)) (job.Job, error) {
+	e.holdsJob.Store(true)
 	for {
 		j, err := e.onLease(ctx, in, work)
-		if err == nil || !e.rejoin(ctx, &in, err) {
+		lost := (*job.Lost)(nil)
+		if !errors.As(err, &lost) || lost.State != in.Job.State || e.outage.Swap(0) == 0 {
 			return j, err
+		}
+		switch again := e.rejoin(ctx, &in); {
+		case again == nil:
+		case IsLost(again): // another process has decided about the job meanwhile
+			return e.release(ctx, in.Lease, j, again)
+		default:
+			return j, err // says how to go on
 		}
 	}
 }
 
-// rejoin joins a job again if its lease was lost in an outage, and tells whether it did.
-func (e *Engine) rejoin(ctx context.Context, in *store.Joined, err error) bool {
-	lost := (*job.Lost)(nil)
-	if !errors.As(err, &lost) || lost.State != in.Job.State || e.outage.Swap(0) == 0 {
-		return false
-	}
+// rejoin joins a job again whose lease was lost in an outage. Errors of its own: *job.Lost, if the job has left its state.
+func (e *Engine) rejoin(ctx context.Context, in *store.Joined) error {
 	who, gone := in.Worker, in.Worker.Gone
 	// What this process was in the job is gone: its goroutines have ended.
 	who.Gone = func(o job.Owner) bool { return o == who.Owner || gone(o) }
 	var again store.Joined
-	err = e.retry(ctx, func() (err error) {
-		again, err = e.Store.Join(ctx, store.JoinParams{ID: in.Job.ID, Undo: in.Job.State == job.Undoing, Worker: who})
+	err := e.retry(ctx, func() (err error) {
+		again, err = e.Store.Join(ctx, store.JoinParams{ID: in.Job.ID, Undo: in.Job.State == job.Undoing, Again: true, Worker: who})
 		return repeatable(err)
 	})
-	if err != nil {
-		return false // the caller's error says how to go on
+	if err == nil {
+		again.Worker = in.Worker
+		*in = again
 	}
-	again.Worker = in.Worker
-	*in = again
-	return true
+	return err
 }
 
 // onLease keeps the lease while work goes on, and leaves the job in good order if it does not end well. With an error, work
@@ -57,10 +61,6 @@ func (e *Engine) onLease(ctx context.Context, in store.Joined, work func(context
 	}
 	cancel(nil)
 	<-beating
-	// Another process may have finished the job, or this one, in a COMMIT that seemed lost.
-	if lost := (*job.Lost)(nil); errors.As(err, &lost) && (lost.State == job.Done || lost.State == job.Failed || lost.State == job.Undone) {
-		return e.Store.Find(ctx, in.Job.ID)
-	}
 	if err == nil {
 		return j, nil
 	}
@@ -105,6 +105,10 @@ const releaseTimeout = 10 * time.Second // to write down how a job was left, whe
 func (e *Engine) release(ctx context.Context, l store.Lease, known job.Job, why error) (job.Job, error) {
 	to, reason := job.Failed, why.Error()
 	var lost *job.Lost
+	// Another process may have finished the job, or this one, in a COMMIT that seemed lost.
+	if errors.As(why, &lost) && (lost.State == job.Done || lost.State == job.Failed || lost.State == job.Undone) {
+		return e.Store.Find(ctx, l.JobID)
+	}
 	var stopped *Stopped
 	var refused *Refused
 	switch {

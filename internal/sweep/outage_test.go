@@ -236,6 +236,79 @@ func TestOutageDoesNotUndoADecision(t *testing.T) {
 	}
 }
 
+// decidedAgain is a store with which another process decides about a job just before this process joins it again.
+type decidedAgain struct {
+	*failsOver
+	to job.State
+}
+
+func (d *decidedAgain) Join(ctx context.Context, p store.JoinParams) (store.Joined, error) {
+	if _, err := d.Move(ctx, p.ID, d.to, "by an operator"); err != nil {
+		d.t.Error(err)
+	}
+	return d.Store.Join(ctx, p)
+}
+
+// TestDecisionBeforeJoiningAgain: the decision counts even if it comes after the process has found its lease lost.
+func TestDecisionBeforeJoiningAgain(t *testing.T) {
+	t.Parallel()
+	for _, to := range []job.State{job.Paused, job.Cancelled} {
+		s, d := newStore(t, 30)
+		away := &decidedAgain{&failsOver{Store: s, d: d, t: t, at: 2, err: gone}, to}
+		j, err := storetest.Sweep(t.Context(), storetest.Engine(away), weak(), tens)
+		if lost := (*job.Lost)(nil); !errors.As(err, &lost) || lost.State != to || j.State != to || j.Counts.Decayed != 10 {
+			t.Errorf("%s: %+v, %v", to, j, err)
+		}
+	}
+}
+
+// away is a store whose server is away until the work has waited for some time.
+type away struct {
+	store.Store
+	waited, until *time.Duration
+}
+
+func (a *away) reach() error {
+	if *a.waited < *a.until {
+		return gone
+	}
+	return nil
+}
+
+func (a *away) Estimate(ctx context.Context) (int64, error) {
+	if err := a.reach(); err != nil {
+		return 0, err
+	}
+	return a.Store.Estimate(ctx)
+}
+
+func (a *away) Now(ctx context.Context) (time.Time, error) {
+	if err := a.reach(); err != nil {
+		return time.Time{}, err
+	}
+	return a.Store.Now(ctx)
+}
+
+// TestOutageWithoutAJob: a command that only reads ends after half a minute. A sweep, which begins with the same reads, goes on.
+func TestOutageWithoutAJob(t *testing.T) {
+	t.Parallel()
+	s, _ := newStore(t, 30)
+	until := time.Hour
+	engine, waited, notes := waits(s)
+	engine.Store = &away{s, waited, &until}
+	_, err := engine.Preview(t.Context(), sweep.Params{Rules: weak().Rules, AsOf: asOf, Now: asOf}) // only Estimate is left
+	if !store.Is(err, store.Disconnected) || *waited < 20*time.Second || *waited > 30*time.Second {
+		t.Errorf("ended after %s: %v", *waited, err)
+	}
+	if len(*notes) != 1 || !strings.HasSuffix((*notes)[0], "decayctl tries again for 30 seconds") {
+		t.Errorf("notes %q", *notes)
+	}
+	*waited, until = 0, 2*time.Minute
+	if j, err := storetest.Sweep(t.Context(), engine, weak(), tens); err != nil || j.State != job.Done || j.Counts.Decayed != 30 {
+		t.Errorf("after %s: %+v, %v", *waited, j, err)
+	}
+}
+
 // TestLeaseLostWithoutAnOutage: a process that was silent while the server answered leaves the job to others.
 func TestLeaseLostWithoutAnOutage(t *testing.T) {
 	t.Parallel()

@@ -26,7 +26,7 @@ var errManyStale = errors.New("many facts are stale")
 // through must come further the next time. It returns the job's counts as they are then.
 func (e *Engine) prescan(ctx context.Context, in store.Joined, p Params) (job.Counts, error) {
 	counts, size := in.Job.Counts, e.Store.Tuning().RangeSize
-	total, err := e.Store.Estimate(ctx)
+	total, err := e.estimate(ctx)
 	if err != nil || total <= int64(size) || in.Lease.Worker > 1 {
 		return counts, err
 	}

@@ -12,7 +12,7 @@ func (e *Engine) preview(ctx context.Context, p Params, phase Phase, with ...Col
 	if err != nil {
 		return newResult(0), err
 	}
-	total, err := e.Store.Estimate(ctx)
+	total, err := e.estimate(ctx)
 	if err != nil {
 		return newResult(total), err
 	}

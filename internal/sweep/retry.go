@@ -16,17 +16,24 @@ const (
 )
 
 // A failover of a managed server takes up to two minutes. Short waits find the new primary before another process takes over.
+// A command without a job loses nothing if it ends, and the operator is waiting for it.
 const (
 	connectionWait    = 250 * time.Millisecond
 	longestWait       = 2 * time.Second
 	longestDisconnect = 5 * time.Minute
+	withoutJob        = 30 * time.Second
 )
 
 // retry repeats work that failed for contention, or for a connection that was lost before anything was committed, waiting longer
-// each time. It gives up when the connection has been lost for longestDisconnect, or earlier if Halt says so.
+// each time. It gives up when the connection has been lost for longestDisconnect, for withoutJob if there is no job, or earlier if
+// Halt says so.
 func (e *Engine) retry(ctx context.Context, work func() error) error {
 	var over <-chan time.Time
 	contended, waited, wait := 0, time.Duration(0), time.Duration(0)
+	longest, words := withoutJob, "30 seconds"
+	if e.holdsJob.Load() {
+		longest, words = longestDisconnect, "5 minutes"
+	}
 	for {
 		err := work()
 		if store.Is(err, store.Disconnected) || store.Is(err, store.Uncertain) {
@@ -40,16 +47,16 @@ func (e *Engine) retry(ctx context.Context, work func() error) error {
 			wait = contentionWait << (contended - 1)
 		case store.Is(err, store.Disconnected):
 			if over == nil {
-				timer := time.NewTimer(longestDisconnect) // a server that is silent makes each try long
+				timer := time.NewTimer(longest) // a server that is silent makes each try long
 				defer timer.Stop()
 				over = timer.C
 				e.waiting.Add(1)
 				defer e.connected()
 			} else if e.told.CompareAndSwap(false, true) { // a new connection was lost too
-				e.Note(fmt.Sprintf("%v; decayctl tries again for %d minutes", err, int(longestDisconnect.Minutes())))
+				e.Note(fmt.Sprintf("%v; decayctl tries again for %s", err, words))
 			}
 			wait = min(max(2*wait, connectionWait), longestWait)
-			if waited += wait; waited > longestDisconnect || isOver(over) {
+			if waited += wait; waited > longest || isOver(over) {
 				return err
 			}
 			if err := e.Halt(); err != nil {

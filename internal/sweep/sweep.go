@@ -61,9 +61,10 @@ type Engine struct {
 	Note     func(why string) // called once if the work waits for something that may take long, such as the server
 	Halt     func() error     // called between batches, and between tries; an error ends the work there, a *Stopped with the job paused
 
-	outage  atomic.Int32 // heartbeats until an outage is forgotten; a lease that is lost before then may be joined again
-	waiting atomic.Int32 // calls of retry that wait for the store
-	told    atomic.Bool  // the operator knows of the wait
+	holdsJob atomic.Bool  // what fails may leave a job unfinished
+	outage   atomic.Int32 // heartbeats until an outage is forgotten; a lease that is lost before then may be joined again
+	waiting  atomic.Int32 // calls of retry that wait for the store
+	told     atomic.Bool  // the operator knows of the wait
 }
 
 // Preview judges everything and writes nothing. Each collector gets all facts that the store hands over.
@@ -82,6 +83,15 @@ func (e *Engine) Clocked(ctx context.Context, p Params) (Params, error) {
 		return err
 	})
 	return p, err
+}
+
+// estimate is about how many facts the store has.
+func (e *Engine) estimate(ctx context.Context) (n int64, err error) {
+	err = e.retry(ctx, func() (err error) {
+		n, err = e.Store.Estimate(ctx)
+		return err
+	})
+	return n, err
 }
 
 // Sweep works on a job until it is done, and returns it as it is then. If it returns an error, the job says how it was left:

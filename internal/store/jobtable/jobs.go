@@ -90,6 +90,9 @@ func (t *Table) Join(ctx context.Context, p store.JoinParams) (joined store.Join
 				return err
 			}
 		}
+		if p.Again && j.State != to {
+			return &job.Lost{ID: j.ID, State: j.State}
+		}
 		joined.RemovedWorkers = store.RemoveDeadWorkers(&j, p.Worker)
 		if err := store.CheckJoin(j, to, t.singleWorkerReason, now); err != nil {
 			return err
