@@ -264,7 +264,7 @@ func TestSilentWriterIsEndedBeforeOthersGiveUp(t *testing.T) {
 	}{
 		{30 * time.Second, "", "15000"},
 		{time.Hour, "", "60000"},
-		{time.Millisecond, "", "1000"},
+		{time.Second, "", "1000"}, // not less: this process claims the next range while it writes, and may wait for itself
 		{time.Second, "&options=-c%20idle_in_transaction_session_timeout%3D777%20-c%20tcp_user_timeout%3D777", "777"},
 	} {
 		d.Exec(t, "TRUNCATE given")
