@@ -112,7 +112,7 @@ soak: ## run the long tests: minutes to an hour, a million facts
 		./internal/sweep ./internal/store/sqlite ./internal/store/postgres -rapid.checks 1000
 	$(GO) test -count=1 ./internal/plan -rapid.checks 1000
 
-citus: ## run the contract and a kill-and-resume test on a Citus cluster, started from an installed server that has the extension
+citus: ## run the contract, kills, locks and query plans at a million facts on a Citus cluster, started from an installed server that has the extension
 	STORETEST_NO_SKIP=1 $(GO) test -tags citus -run Citus -count=1 -timeout 60m -parallel 3 $(TESTFLAGS) ./internal/store/postgres ./internal/cli
 
 interop: ## run decayctl and real Stigmem nodes, from PyPI, on the same stores

@@ -19,10 +19,11 @@ import (
 )
 
 // distributed is settings for the nodes of a cluster. One connection to each node is enough for small stores, and starts quicker
-// than one for each shard.
+// than one for each shard. Each database has a daemon, and a session that cannot start it fails.
 const distributed = forgetful + `
 shared_preload_libraries = 'citus'
 max_prepared_transactions = 100
+max_worker_processes = 32
 citus.node_conninfo = 'sslmode=disable'
 citus.max_adaptive_executor_pool_size = 1
 citus.shard_count = 4

@@ -49,6 +49,8 @@ type plan struct {
 	Index    string `json:"Index Name"`
 	Cond     string `json:"Index Cond"`
 	TID      string `json:"TID Cond"`
+	Join     string `json:"Join Filter"`
+	Function string `json:"Function Name"` // "" for several at once
 	Filter   string
 	Plans    []plan
 }
@@ -79,6 +81,9 @@ func (p plan) wrong(parent string, keys map[string]map[string][]string, many boo
 	case "Bitmap Heap Scan":
 		fine = slices.ContainsFunc(p.Plans, func(scan plan) bool { return scan.Type == "Bitmap Index Scan" && by(scan) })
 	}
+	if p.Type == "Nested Loop" && p.Join != "" && p.Plans[1].listed() {
+		all = append(all, "a look through the whole list for each row, where ["+p.Join+"]")
+	}
 	if guarded && !fine {
 		all = append(all, p.Type+" of "+p.Relation+" by ["+p.Index+"] where ["+p.Cond+"] filtered ["+p.Filter+"]")
 	}
@@ -88,6 +93,22 @@ func (p plan) wrong(parent string, keys map[string]map[string][]string, many boo
 	return all
 }
 
+// listed tells whether a step gives the rows of a list, such as a batch.
+func (p plan) listed() bool {
+	return p.Type == "Function Scan" && (p.Function == "unnest" || p.Function == "") || len(p.Plans) == 1 && p.Relation == "" && p.Plans[0].listed()
+}
+
+// ofTables names tables and indexes without the number of a shard.
+func (p plan) ofTables() plan {
+	p.Relation, p.Index = shard.ReplaceAllString(p.Relation, ""), shard.ReplaceAllString(p.Index, "")
+	for i, each := range p.Plans {
+		p.Plans[i] = each.ofTables()
+	}
+	return p
+}
+
+var shard = regexp.MustCompile(`_1\d{5}$`)
+
 var parameter = regexp.MustCompile(`[=<>] \$[1-9]`) // $0 is what a part of the plan gives
 
 // any tells whether the plan is for any values of the statement's parameters: it names them then.
@@ -95,15 +116,15 @@ func (p plan) any() bool {
 	return parameter.MatchString(p.Cond+p.Filter) || slices.ContainsFunc(p.Plans, plan.any)
 }
 
-// planner is a database whose server writes down how it runs each statement of a store.
+// planner is a database whose servers write down how they run each statement of a store.
 type planner struct {
 	storetest.Database
-	cluster *pgtest.Cluster
+	servers []*pgtest.Cluster // the first is the one that the store is opened on
 	dsn     string
-	mode    string // plan_cache_mode
-	read    int64  // of the server's log
-	many    bool   // tombstones
-	only    string // the table to look at; "" is every one
+	mode    string  // plan_cache_mode
+	read    []int64 // of each server's log
+	many    bool    // tombstones
+	only    string  // the table to look at; "" is every one
 	keys    map[string]map[string][]string
 	except  string // a part of the statements not to look at; "" is none
 }
@@ -123,10 +144,18 @@ func newPlanner(t testing.TB, facts int) *planner {
 	if err := s.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p := &planner{Database: database(t, db, db.URL), cluster: cluster, dsn: db.URL, read: cluster.LogEnd(t), keys: keys}
+	p := observe(t, db, cluster)
 	for _, table := range slices.Concat(slices.Collect(maps.Keys(keys)), slices.Collect(maps.Keys(jobKeys))) {
 		p.Exec(t, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)") // statistics change when the test says so
 	}
+	return p
+}
+
+// observe makes servers write down the plans of a database.
+func observe(t testing.TB, db *pgtest.Database, servers ...*pgtest.Cluster) *planner {
+	t.Helper()
+	p := &planner{Database: database(t, db, db.URL), servers: servers, dsn: db.URL, read: make([]int64, len(servers)), keys: keys}
+	p.skip(t)
 	p.Exec(t, "ALTER DATABASE "+db.Name+" SET session_preload_libraries = auto_explain")
 	p.Open = func(o store.OpenParams) (store.Store, error) {
 		settings := url.Values{
@@ -135,6 +164,14 @@ func newPlanner(t testing.TB, facts int) *planner {
 		return postgres.Open(context.Background(), p.dsn+"&"+settings.Encode(), db.Schema, o)
 	}
 	return p
+}
+
+// skip leaves the plans out that were made since the last time.
+func (p *planner) skip(t testing.TB) {
+	t.Helper()
+	for i, server := range p.servers {
+		p.read[i] = server.LogEnd(t)
+	}
 }
 
 // analyze gathers statistics, and makes them tell of so many times more rows. Pages are counted by the
@@ -156,8 +193,14 @@ func (p *planner) manyTombstones(t testing.TB) {
 // forgetStatistics makes the tables as they are before the first ANALYZE.
 func (p *planner) forgetStatistics(t testing.TB) {
 	t.Helper()
-	p.Exec(t, "DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)")
-	p.Exec(t, "UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'")
+	for _, statement := range forgetStatistics {
+		p.Exec(t, statement)
+	}
+}
+
+var forgetStatistics = []string{
+	"DELETE FROM pg_statistic WHERE starelid IN (SELECT oid FROM pg_class WHERE relnamespace = 'public'::regnamespace)",
+	"UPDATE pg_class SET reltuples = -1, relpages = 0 WHERE relnamespace = 'public'::regnamespace AND relkind = 'r'",
 }
 
 // walk goes every path before a first sweep and after it, planning for the values of each statement and for
@@ -197,35 +240,30 @@ func (p *planner) look(t testing.TB, table string, size int) {
 // check looks at the plans that were made since the last time.
 func (p *planner) check(t testing.TB, what string, begin ...string) {
 	t.Helper()
-	var fresh string
-	fresh, p.read = p.cluster.Log(t, p.read)
 	said, plans, generic := map[string]bool{}, 0, 0
-	for {
-		_, after, found := strings.Cut(fresh, " plan:\n")
-		if !found {
-			break
+	for i := range p.servers {
+		fresh, text := p.fresh(t, i)
+		hasRun := func(query string) {
+			begin = slices.DeleteFunc(slices.Clone(begin), func(each string) bool { return strings.Contains(query, each) })
 		}
-		fresh = after
-		var logged struct {
-			Query string `json:"Query Text"`
-			Plan  plan
+		if i == 0 {
+			hasRun(storetest.Bare(text, "public")) // on a cluster: statements without plans
 		}
-		if err := json.NewDecoder(strings.NewReader(fresh)).Decode(&logged); err != nil {
-			t.Fatal(err)
-		}
-		plans++
-		if logged.Plan.any() {
-			generic++
-		}
-		query := storetest.Bare(logged.Query, "public")
-		begin = slices.DeleteFunc(slices.Clone(begin), func(each string) bool { return strings.Contains(query, each) })
-		if p.except != "" && strings.Contains(query, p.except) {
-			continue
-		}
-		for _, wrong := range logged.Plan.wrong("", p.keys, p.many) {
-			if !said[query+wrong] && strings.Contains(wrong, " of "+p.only) {
-				said[query+wrong] = true
-				t.Errorf("%s: %s\n%s", what, wrong, query)
+		for _, each := range fresh {
+			plans++
+			if each.Plan.any() {
+				generic++
+			}
+			query := storetest.Bare(each.Query, "public")
+			hasRun(query)
+			if p.except != "" && strings.Contains(query, p.except) {
+				continue
+			}
+			for _, wrong := range each.Plan.wrong("", p.keys, p.many) {
+				if !said[query+wrong] && strings.Contains(wrong, " of "+p.only) {
+					said[query+wrong] = true
+					t.Errorf("%s: %s\n%s", what, wrong, query)
+				}
 			}
 		}
 	}
@@ -234,6 +272,31 @@ func (p *planner) check(t testing.TB, what string, begin ...string) {
 	}
 	if plans == 0 || (generic > 0) != (p.mode == "force_generic_plan") {
 		t.Errorf("%s: %d of %d plans are for any values", what, generic, plans)
+	}
+}
+
+// logged is a plan as auto_explain writes it down.
+type logged struct {
+	Query string `json:"Query Text"`
+	Plan  plan
+}
+
+// fresh are the plans that a server has written down since the last time, and all else.
+func (p *planner) fresh(t testing.TB, server int) (all []logged, text string) {
+	t.Helper()
+	text, p.read[server] = p.servers[server].Log(t, p.read[server])
+	for rest := text; ; {
+		_, after, found := strings.Cut(rest, " plan:\n")
+		if !found {
+			return all, text
+		}
+		rest = after
+		var each logged
+		if err := json.NewDecoder(strings.NewReader(rest)).Decode(&each); err != nil {
+			t.Fatal(err)
+		}
+		each.Plan = each.Plan.ofTables()
+		all = append(all, each)
 	}
 }
 
@@ -267,7 +330,7 @@ func testPlansOfJobs(t *testing.T) {
 			if p.forgetStatistics(t); analysed {
 				p.analyze(t, 10)
 			}
-			p.read = p.cluster.LogEnd(t)
+			p.skip(t)
 		})
 	}
 }
