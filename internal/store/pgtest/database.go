@@ -72,7 +72,7 @@ func (c *Cluster) copyOf(t testing.TB, template, schema string) *Database {
 	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
 	for {
-		err := c.admin(ctx, superuser, "CREATE DATABASE "+name+" TEMPLATE "+template+c.byFiles)
+		err := c.admin(ctx, superuser, "CREATE DATABASE "+name+" TEMPLATE "+template)
 		if err == nil {
 			break
 		}

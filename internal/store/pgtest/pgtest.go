@@ -59,8 +59,6 @@ type Cluster struct {
 	server *process
 	bin    string
 
-	byFiles string // says in CREATE DATABASE that files are copied: to log each page takes PostgreSQL twice as long
-
 	mu        sync.Mutex // held while a template is created
 	templates map[DatabaseOptions]string
 	names     atomic.Int64 // given so far
@@ -184,26 +182,8 @@ func (c *Cluster) initialize(settings string) error {
 	if err := errors.Join(err, conf.Close()); err != nil {
 		return err
 	}
-	if c.Port, err = startOnFreePort(c.server); err != nil {
-		return err
-	}
-	return c.learn()
-}
-
-// learn finds out how the server copies a database. Servers before 15 know one way, which is the quick one.
-func (c *Cluster) learn() error {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
-	defer cancel()
-	conn, err := pgx.Connect(ctx, socketDSN(c.Folder, c.Port, superuser, superuser))
-	if err != nil {
-		return err
-	}
-	var version int
-	err = conn.QueryRow(ctx, "SELECT current_setting('server_version_num')::int").Scan(&version)
-	if version >= 150000 {
-		c.byFiles = " STRATEGY file_copy"
-	}
-	return errors.Join(err, conn.Close(ctx))
+	c.Port, err = startOnFreePort(c.server)
+	return err
 }
 
 // startOnFreePort starts a server on a free port. If another process takes the port first, it tries another one.
