@@ -16,9 +16,6 @@ import (
 	"decayctl/internal/store"
 	"decayctl/internal/store/pgtest"
 	"decayctl/internal/store/postgres"
-	"decayctl/internal/store/sample"
-	"decayctl/internal/store/sample/samplepg"
-	"decayctl/internal/store/storetest"
 )
 
 var citusPlanFacts = flag.Int("citus-plan-facts", 1_000_000, "facts in the cluster whose plans are looked at")
@@ -75,21 +72,7 @@ func newCitusPlanner(t *testing.T, facts int) (*planner, []*pgx.Conn) {
 	t.Helper()
 	cluster := pgtest.StartCitus(t)
 	db := cluster.NewDatabase(t, "")
-	conn := db.Conn(t)
-	if err := samplepg.Fill(t.Context(), conn, sample.Options{Facts: facts, AsOf: storetest.AsOf, VectorDimension: 2}); err != nil {
-		t.Fatal(err)
-	}
-	distribute := pgtest.DistributeStatements(t, page) + "SELECT create_distributed_table('vec_facts', 'fact_id', colocate_with => 'facts')"
-	if _, err := conn.Exec(t.Context(), distribute); err != nil {
-		t.Fatal(err)
-	}
-	s, err := open(t, db.URL, db.Schema, false)
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := s.Prepare(t.Context()); err != nil {
-		t.Fatal(err)
-	}
+	fill(t, db, facts, pgtest.DistributeStatements(t, page)+"SELECT create_distributed_table('vec_facts', 'fact_id', colocate_with => 'facts')")
 	p := observe(t, db, append([]*pgtest.Cluster{cluster.Cluster}, cluster.Workers...)...)
 	p.mode = "force_custom_plan"
 	p.Open = func(o store.OpenParams) (store.Store, error) {

@@ -118,6 +118,12 @@ func TestConnectionLost(t *testing.T) {
 	}
 }
 
+// endSessions ends all other sessions of the database.
+func endSessions(t *testing.T, d storetest.Database) {
+	t.Helper()
+	d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+}
+
 // TestServerGone: work that fails because the server is gone may be tried again.
 func TestServerGone(t *testing.T) {
 	t.Parallel()
@@ -126,7 +132,7 @@ func TestServerGone(t *testing.T) {
 	d := database(t, db, db.URL)
 	s, b := claimed(t, d, db.URL)
 	d.Exec(t, "UPDATE pg_database SET datallowconn = false WHERE datname = current_database()")
-	d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	endSessions(t, d)
 	var err error
 	for range 4 { // first the connections that the pool still has
 		if err = s.Renew(context.Background(), b.Lease); !store.Is(err, store.Disconnected) {
@@ -274,7 +280,7 @@ func TestServerTurnsReadOnly(t *testing.T) {
 	d := database(t, db, db.URL)
 	s, b := claimed(t, d, db.URL)
 	d.Exec(t, "DO $$ BEGIN EXECUTE format('ALTER DATABASE %I SET default_transaction_read_only = on', current_database()); END $$")
-	d.Exec(t, "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()")
+	endSessions(t, d)
 	var err error
 	for range 4 { // first the connections that the pool still has
 		if err = s.Renew(context.Background(), b.Lease); !store.Is(err, store.Disconnected) {

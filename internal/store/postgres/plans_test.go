@@ -134,7 +134,22 @@ func newPlanner(t testing.TB, facts int) *planner {
 	t.Helper()
 	cluster := pgtest.Start(t)
 	db := cluster.NewDatabase(t, pgtest.DatabaseOptions{})
-	if err := samplepg.Fill(t.Context(), db.Conn(t), sample.Options{Facts: facts, AsOf: storetest.AsOf, VectorDimension: 2}); err != nil {
+	fill(t, db, facts, "")
+	p := observe(t, db, cluster)
+	for _, table := range slices.Concat(slices.Collect(maps.Keys(keys)), slices.Collect(maps.Keys(jobKeys))) {
+		p.Exec(t, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)") // statistics change when the test says so
+	}
+	return p
+}
+
+// fill inserts facts, runs SQL, and makes decayctl's own tables.
+func fill(t testing.TB, db *pgtest.Database, facts int, then string) {
+	t.Helper()
+	conn := db.Conn(t)
+	if err := samplepg.Fill(t.Context(), conn, sample.Options{Facts: facts, AsOf: storetest.AsOf, VectorDimension: 2}); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := conn.Exec(t.Context(), then); err != nil {
 		t.Fatal(err)
 	}
 	s, err := open(t, db.URL, db.Schema, false)
@@ -144,11 +159,6 @@ func newPlanner(t testing.TB, facts int) *planner {
 	if err := s.Prepare(t.Context()); err != nil {
 		t.Fatal(err)
 	}
-	p := observe(t, db, cluster)
-	for _, table := range slices.Concat(slices.Collect(maps.Keys(keys)), slices.Collect(maps.Keys(jobKeys))) {
-		p.Exec(t, "ALTER TABLE "+table+" SET (autovacuum_enabled = off)") // statistics change when the test says so
-	}
-	return p
 }
 
 // observe makes servers write down the plans of a database.
