@@ -21,7 +21,7 @@ func (e *Engine) withLease(ctx context.Context, in store.Joined, work func(conte
 		}
 		switch again := e.rejoin(ctx, &in); {
 		case again == nil:
-		case IsLost(again): // another process has decided about the job meanwhile
+		case IsLost(again): // another process has paused, cancelled or ended the job
 			return e.release(ctx, in.Lease, j, again)
 		default:
 			return j, err // says how to go on

@@ -108,7 +108,7 @@ type failsOver struct {
 	calls int
 	loses bool // the server loses the commit of the batch before; else the lease ends
 	err   error
-	moves func(id string) // what another process does meanwhile
+	moves func(id string) // what another process does while the server is away
 	beats atomic.Int32    // renewals of the lease
 }
 
